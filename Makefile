@@ -1,0 +1,46 @@
+# Everything sets itself up: a virtual environment in .venv, with what the target needs, again only when pyproject.toml
+# has changed. Needs Python 3.11 or newer (PYTHON=python3.12 to choose) and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help dry-run test lint fuzz clean
+
+help:
+	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
+	@echo 'make test                                all tests'
+	@echo 'make lint                                ruff and mypy'
+	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
+
+dry-run: $(VENV)/.sandbox
+	$(BIN)/printer-agent dry-run $(ARGS)
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n 2 $(ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.bench.fuzz_faye 1000000
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo 'printer-agent needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 69; }
+	$(PYTHON) -m venv $(VENV)
+
+# One environment, two sets of what is in it: the dry run needs little, the tests all.
+$(VENV)/.sandbox: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.sandbox

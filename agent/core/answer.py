@@ -1,0 +1,47 @@
+"""What a server's answer to a report means (PROTOCOL.md, «Answers and what they mean to the agent»)."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+MAX_RETRY_AFTER = 3600.0  # seconds; a server that asks for more is asked again after this
+
+
+class Answer(StrEnum):
+    """The four kinds of answers."""
+
+    TAKEN = "taken"
+    NEVER = "never"
+    TOKEN_DEAD = "token dead"  # noqa: S105 a name, not a secret
+    LATER = "later"
+
+
+def classify(status: int) -> Answer:
+    """The meaning of an HTTP status on a printer call. What the table does not name is tried again: losing a report
+    is worse than sending it twice."""
+    if 200 <= status < 300:
+        return Answer.TAKEN
+    if status in (401, 403):
+        return Answer.TOKEN_DEAD
+    if status in (400, 404, 405, 409, 410, 411, 413, 414, 415, 422):
+        return Answer.NEVER
+    return Answer.LATER
+
+
+def retry_after(value: str | None, wall: float) -> float | None:
+    """Seconds to wait from a `Retry-After` header: seconds or a date (RFC 9110 §10.2.3). `wall` is now, in seconds
+    since the epoch. None when absent or unreadable; never negative, never above MAX_RETRY_AFTER."""
+    if not value:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        seconds = float(value[:10])
+    else:
+        try:
+            date = parsedate_to_datetime(value)  # an HTTP date is always GMT, also where it does not say so
+            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall
+        except (ValueError, OverflowError, TypeError):
+            return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)

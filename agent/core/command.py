@@ -1,0 +1,206 @@
+"""A message from the command channel -> one of a closed set of commands, or a rejection with a reason.
+
+The message is a JSON object, or a string that holds one (PROTOCOL.md, «Faye»). What comes out of here is checked: a
+task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+MAX_MESSAGE = 1 << 20  # bytes; a command is a few hundred
+MAX_SETTINGS = 64 << 10  # characters as JSON
+MAX_DEPTH = 32  # objects and lists within each other in settings: what one thread can write, each must be able to read
+MAX_URL = 8192
+MAX_JOB_ID = 256
+
+_TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}\Z")
+
+
+class Name(StrEnum):
+    """The commands of PROTOCOL.md's table."""
+
+    PRINT_DATA = "print_data"
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RESET = "reset"
+    CALIBRATE = "calibrate"
+    HOME = "home"
+    PARK = "park"
+    LOG = "log"
+    LOGS = "logs"
+    SETTINGS = "settings"
+    REQUEST_SETTINGS = "request_settings"
+    FIRMWARE_UPGRADE = "firmware_upgrade"
+    DISMISS = "dismiss"
+
+
+_URL_KEY = {
+    Name.PRINT_DATA: "file_url",
+    Name.FIRMWARE_UPGRADE: "package_url",
+    Name.LOG: "upload_url",
+    Name.LOGS: "upload_url",
+}
+
+
+class Command(msgspec.Struct, frozen=True):
+    """One command. `name` is None for one that is not in the table; `said` is then what it was called.
+
+    `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
+    given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
+    comes from the network sets it.
+    """
+
+    task_id: str
+    name: Name | None
+    said: str
+    job_id: str = ""
+    job_name: str = ""
+    url: str = ""
+    settings: dict[str, Any] = msgspec.field(default_factory=dict)
+    spooled: str = ""
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """A message that is no command, and why. `task_id` is set where it could be read, so that the cloud can be told;
+    `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
+
+    reason: str
+    code: int = 400
+    task_id: str = ""
+    said: str = ""
+
+
+def parse(message: object) -> Command | Rejection:
+    """Check one message: bytes or a string of JSON, or the decoded object. Never raises."""
+    try:
+        fields = _decode(message)
+    except ValueError as error:
+        return Rejection(str(error))
+    task_id = _first(fields, "task_id", "command_token")
+    if not isinstance(task_id, str) or not _TASK_ID.match(task_id):
+        what = "has no task_id" if task_id is None else "has a task_id that cannot be one"
+        return Rejection(f"the command {what}")
+    said = fields.get("command")
+    if not isinstance(said, str) or not said or len(said) > 100 or not said.isprintable():
+        return Rejection("command: expected a name", task_id=task_id)
+    try:
+        return _build(task_id, said, fields)
+    except ValueError as error:
+        return Rejection(str(error), code=422, task_id=task_id, said=said)
+
+
+def _decode(message: object) -> dict[str, Any]:
+    for _ in range(2):  # a string in the message's data may hold the JSON of the object
+        if isinstance(message, str | bytes):
+            if len(message) > MAX_MESSAGE:
+                raise ValueError(f"the message has {len(message)} bytes; {MAX_MESSAGE} is the limit")
+            message = _json(message)
+    if not isinstance(message, dict):
+        raise ValueError(f"expected a JSON object, got {type(message).__name__}")  # noqa: TRY004 one error for the caller
+    return message
+
+
+def _json(text: str | bytes) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("not usable JSON: nested too deeply") from None
+
+
+def _build(task_id: str, said: str, fields: dict[str, Any]) -> Command:
+    name = Name(said) if said in Name.__members__.values() else None
+    url = ""
+    if name in _URL_KEY:
+        url = _url(_URL_KEY[name], fields.get(_URL_KEY[name]))
+    return Command(
+        task_id=task_id,
+        name=name,
+        said=said,
+        job_id=_job_id(fields.get("job_id")),
+        job_name=_text(fields.get("job_name")),
+        url=url,
+        settings=_settings(_first(fields, "settings", "Settings")),
+    )
+
+
+def _first(fields: dict[str, Any], *keys: str) -> object:
+    """The value of the first key that has one; null is none."""
+    return next((fields[key] for key in keys if fields.get(key) is not None), None)
+
+
+def _url(key: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key}: expected a URL, got {_kind(value)}")
+    if len(value) > MAX_URL or not value.isprintable() or " " in value:
+        raise ValueError(f"{key}: not a usable URL")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # .port raises for a bad one
+    except ValueError:
+        raise ValueError(f"{key}: not a usable URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ValueError(f"{key}: expected http:// or https://")
+    return value
+
+
+def _job_id(value: object) -> str:
+    """An opaque string; the reference's own examples have a number too."""
+    if value is None:
+        return ""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or len(value) > MAX_JOB_ID or not value.isprintable():
+        raise ValueError(f"job_id: expected a string of at most {MAX_JOB_ID} characters")
+    return value
+
+
+def _text(value: object) -> str:
+    return value[:200] if isinstance(value, str) and value.isprintable() else ""
+
+
+def _settings(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, str):  # some publishers encode this too
+        value = _json(value) if len(value) <= MAX_SETTINGS else None
+    if isinstance(value, dict) and set(value) == {"Settings"}:
+        value = value["Settings"]
+    if not isinstance(value, dict):
+        raise ValueError(f"settings: expected an object, got {_kind(value)}")  # noqa: TRY004 one error for the caller
+    if any(not isinstance(key, str) for key in value):
+        raise ValueError("settings: expected names as keys")
+    try:
+        size = len(msgspec.json.encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        raise ValueError("settings: not usable as JSON") from None
+    if _deeper(value, MAX_DEPTH):
+        raise ValueError(f"settings: nested too deeply; {MAX_DEPTH} is the limit")
+    if size > MAX_SETTINGS:
+        raise ValueError(f"settings: {size} characters; {MAX_SETTINGS} is the limit")
+    return value
+
+
+def _deeper(value: object, limit: int) -> bool:
+    """Whether objects and lists are within each other more than `limit` times."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(value, dict | list) for value in level)
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else type(value).__name__

@@ -1,0 +1,156 @@
+"""What the core and the drivers need from each other, as protocols and plain values.
+
+A driver owns one printer. The agent asks it for one *operation* at a time (a print, or a script such as `home`), and
+reads where it is from `Driver.telemetry()`, a latest-value slot. Every method returns at once: nothing here waits for
+the printer. When something changed that somebody may wait for, the driver calls the `wake` it was opened with.
+
+    operation   idle ── start_print ──▶ printing ⇄ pausing/paused/resuming ──▶ idle   (telemetry.last says how it ended)
+                idle ── run_script ──▶ busy ──▶ idle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+COMMAND_SIZE = 96
+"""Bytes of the firmware's command buffer (Marlin's MAX_CMD_SIZE), its terminating NUL included: a numbered line with
+its checksum may have at most COMMAND_SIZE - 1 bytes, or it is truncated and asked for for ever (SERIAL.md §11)."""
+
+
+class PrinterState(StrEnum):
+    """What the printer is doing, as the driver sees it."""
+
+    OFFLINE = "offline"  # no port, or no answer yet; `reason` says which
+    IDLE = "idle"
+    BUSY = "busy"  # a script runs
+    PRINTING = "printing"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    RESUMING = "resuming"
+    CANCELLING = "cancelling"
+    ERROR = "error"  # halted until `reset`; `reason` is what the firmware said
+
+
+class Outcome(StrEnum):
+    """How an operation ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Heater(msgspec.Struct, frozen=True):
+    """One heater's reading. `name` is `tool0`…, `bed`, `chamber`; degrees Celsius; target 0 is off."""
+
+    name: str
+    actual: float
+    target: float = 0.0
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """How the last operation with this key ended. `error` is for a person; empty unless `outcome` is FAILED."""
+
+    key: str
+    outcome: Outcome
+    error: str = ""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The quality of the serial link since it was opened."""
+
+    lines: int = 0  # lines sent, resends included
+    resends: int = 0  # lines sent again because the firmware asked
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
+
+    state: PrinterState
+    reason: str = ""  # why OFFLINE or ERROR, or what PAUSED waits for; for a person
+    port: str = ""
+    firmware: str = ""  # FIRMWARE_NAME of M115
+    machine: str = ""  # MACHINE_TYPE of M115
+    heaters: tuple[Heater, ...] = ()
+    key: str = ""  # of the running operation; empty when idle
+    line: int = 0  # running print: ordinal of the last file line the firmware acknowledged, 0 before the first
+    waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
+    last: Operation | None = None  # the operation that ended last
+    link: Link = Link()
+
+
+@runtime_checkable
+class LineSource(Protocol):
+    """A G-code file as numbered, sendable lines. Ordinal 1 is the first line that has something left when comments
+    and blanks are gone; the ordinal is the line number on the wire (DESIGN: hand-over)."""
+
+    @property
+    def total_lines(self) -> int:
+        """Sendable lines in all."""
+
+    def lines(self, start: int = 1) -> Iterator[bytes]:
+        """The sendable lines from ordinal `start`, stripped, without comments, newline, number or checksum.
+
+        Memory does not grow with the file. Raises OSError when the file cannot be read any more."""
+
+
+class Scripts(msgspec.Struct, frozen=True):
+    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network."""
+
+    pause: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    cancel: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """One printer. All methods return at once, may be called from one thread (the runner's), and do not block on I/O;
+    `telemetry` may be called from any thread."""
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """Start to look for the printer and to talk to it, on the driver's own thread. `wake` is called from that
+        thread after each change of `state`, `reason`, `waiting` or `last`; it must not block. Never raises because
+        the printer is not there: that is state OFFLINE with a reason, and the driver keeps trying."""
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
+        cancelled first (cancel script, heaters off). Idempotent."""
+
+    def telemetry(self) -> Telemetry:
+        """The latest snapshot."""
+
+    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """Print `source` from its first line; `preamble` is sent unnumbered before it (speed, flow).
+        Ends with `last.key == key`: COMPLETED after the last move has finished (M400), CANCELLED, or FAILED.
+        Raises NotReadyError unless IDLE."""
+
+    def run_script(self, key: str, lines: Sequence[str]) -> None:
+        """Send `lines` one after the other, then wait for the moves to finish.
+        Raises NotReadyError unless IDLE."""
+
+    def pause(self) -> None:
+        """PRINTING → PAUSING → PAUSED. Raises NotReadyError unless PRINTING."""
+
+    def resume(self) -> None:
+        """PAUSED → RESUMING → PRINTING, with the very next line. Raises NotReadyError unless PAUSED."""
+
+    def cancel(self) -> None:
+        """End the running print or script: nothing more of it is sent (at most one more line), the cancel script is,
+        heaters and fan go off; `last.outcome` is CANCELLED. Raises NotReadyError when nothing runs."""
+
+    def reset(self) -> None:
+        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE with a reason.
+        A running operation ends FAILED. Raises NotReadyError when there is no port."""
+
+
+class Clock(Protocol):
+    """Time, injected. Only `monotonic` decides anything; `wall` is for what people read."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary origin, never going back."""
+
+    def wall(self) -> float:
+        """Seconds since the Unix epoch; may jump."""
