@@ -1,0 +1,129 @@
+"""What one pass over a G-code file found out: enough to say where line n is, in the file and in the print."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+import msgspec
+
+from agent.errors import DataError
+
+FORMAT = 1
+"""Of the encoded index; another number is not read, the file is scanned again."""
+
+
+class Thinned:
+    """Growing numbers, at most `cap` of them: when it is full every second one goes, and from then on only every
+    second one comes in. `step` is how many were added for each that is kept, `count` how many were added."""
+
+    def __init__(self, cap: int) -> None:
+        self.step = 1
+        self.count = 0
+        self._cap = cap
+        self._kept: list[tuple[int, float]] = []
+
+    def add(self, key: int, value: float = 0) -> None:
+        if self.count % self.step == 0:
+            if len(self._kept) >= self._cap:
+                del self._kept[1::2]
+                self.step *= 2
+            if self.count % self.step == 0:
+                self._kept.append((key, value))
+        self.count += 1
+
+    def keys(self) -> tuple[int, ...]:
+        return tuple(key for key, _ in self._kept)
+
+    def values(self) -> tuple[float, ...]:
+        return tuple(value for _, value in self._kept)
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a print is. `layer` is 1-based, 0 before the first; `progress` is a share, 0 to 1; `seconds_left` is
+    None when nothing in the file says."""
+
+    layer: int
+    total_layers: int
+    progress: float
+    seconds_left: int | None
+
+
+class Caution(msgspec.Struct, frozen=True):
+    """Something a person should know before the print: its first line in the file, and how often it is there."""
+
+    text: str
+    line: int
+    count: int = 1
+
+
+class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A scanned file. Ordinals are 1-based places among the sendable lines; all sequences are bounded."""
+
+    format: int = FORMAT
+    size: int  # bytes of the file
+    total_lines: int  # sendable lines
+    total_layers: int
+    layer_starts: tuple[int, ...]  # ordinal of the first line of layer 1, 1 + layer_step, 1 + 2 * layer_step …
+    layer_step: int = 1
+    share_lines: tuple[int, ...]  # when these ordinals are done (0 and total_lines are among them) …
+    shares: tuple[float, ...]  # … this share (0..1) of the print is done; never falling
+    left_lines: tuple[int, ...]  # when these ordinals are done …
+    left_seconds: tuple[float, ...]  # … this many seconds are left; both empty when the file has no such marks
+    estimate: float | None  # seconds, as the slicer has it for the whole print
+    slicer: str
+    seek_lines: tuple[int, ...]  # the line with this ordinal …
+    seek_offsets: tuple[int, ...]  # … is the first sendable one at or after this byte; strictly growing
+    warnings: tuple[Caution, ...] = ()
+
+    def position(self, line: int) -> Position:
+        """Where the print is when line `line` (0..total_lines, clamped) is done. Progress never falls as `line` grows,
+        is 0.0 at 0 and 1.0 at the end."""
+        line = max(0, min(line, self.total_lines))
+        progress = _between(line, self.share_lines, self.shares)
+        if line in (0, self.total_lines):  # even if a mark at the very first or last line says otherwise
+            progress = float(line > 0)
+        return Position(self._layer(line), self.total_layers, progress, self._seconds_left(line, progress))
+
+    def _layer(self, line: int) -> int:
+        kept = bisect_right(self.layer_starts, line)
+        return (kept - 1) * self.layer_step + 1 if kept else 0
+
+    def _seconds_left(self, line: int, progress: float) -> int | None:
+        if self.left_lines:
+            return round(_between(line, self.left_lines, self.left_seconds))
+        if self.estimate is not None:
+            return round(self.estimate * (1.0 - progress))
+        return None
+
+    def seek(self, line: int) -> tuple[int, int]:
+        """(ordinal, byte offset) of the last seek point at or before line `line`; (1, 0) before the first."""
+        kept = bisect_right(self.seek_lines, line)
+        return (self.seek_lines[kept - 1], self.seek_offsets[kept - 1]) if kept else (1, 0)
+
+    def encode(self) -> bytes:
+        """As JSON, to keep beside the file."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Index:
+        """What `encode` gave. Raises DataError when it is something else, or of another version."""
+        try:
+            index = msgspec.json.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise DataError(f"the index of the G-code file cannot be read: {error}") from error
+        if index.format != FORMAT:
+            raise DataError(f"the index of the G-code file has format {index.format}, expected {FORMAT}")
+        return index
+
+
+def _between(line: int, lines: Sequence[int], values: Sequence[float]) -> float:
+    """`values` at `line`, straight between the marks around it, flat outside of them."""
+    right = bisect_right(lines, line)
+    if right == 0:
+        return values[0]
+    if right == len(lines):
+        return values[-1]
+    start, end = values[right - 1], values[right]
+    value = start + (end - start) * ((line - lines[right - 1]) / (lines[right] - lines[right - 1]))
+    return max(min(start, end), min(max(start, end), value))

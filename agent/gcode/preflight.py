@@ -1,0 +1,116 @@
+"""What must not reach a printer, found line by line before the print starts: pure."""
+
+from __future__ import annotations
+
+import re
+from functools import reduce
+from operator import xor
+
+import msgspec
+
+from agent.core.ports import COMMAND_SIZE
+from agent.errors import DataError
+
+MAX_FRAMED = COMMAND_SIZE - 1
+"""Bytes of a numbered line with its checksum that a firmware's command buffer takes (SERIAL.md §11)."""
+
+SHORT = 64
+"""Bytes of code that fit whatever the number and the checksum are: `N` + 19 digits + blank + `*255` + SHORT < 95."""
+
+EXCERPT = 60
+"""Characters of a bad line that an error shows."""
+
+_COMMAND = re.compile(rb"(?<![A-Z_])([GMT])\s*0*(\d+)(?![\d.])")
+_DEGREES = re.compile(rb"(?<![A-Z_])[SR]\s*(\+?(?:\d+\.?\d*|\.\d+))")
+_HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
+_SENT_RENUMBER = re.compile(rb"M110.*N")
+_HEATERS = {104: "tool", 109: "tool", 140: "bed", 190: "bed", 141: "chamber", 191: "chamber"}
+_TEXTS = frozenset((117, 118))  # the rest of the line is for people
+_WAITS = frozenset((0, 1, 600))
+_HEADS = (
+    (b"GCDE", "a binary G-code file; export it as plain G-code"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PK\x03\x04", "a ZIP archive (a 3MF project?)"),
+    (b"\x89PNG", "a picture"),
+    (b"%PDF", "a PDF document"),
+)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`)."""
+
+    tool: float = 300
+    bed: float = 120
+    chamber: float = 80
+
+
+def framed_length(ordinal: int, code: bytes) -> int:
+    """Bytes of `N<ordinal> <code>*<checksum>`, the form in which a file's line is sent (SERIAL.md §7)."""
+    line = b"N%d %b" % (ordinal, code)
+    return len(line) + 1 + len(str(reduce(xor, line, 0)))
+
+
+def too_long(ordinal: int, code: bytes) -> str:
+    """Why the line cannot be sent; empty if it can."""
+    length = framed_length(ordinal, code)
+    if length <= MAX_FRAMED:
+        return ""
+    return f"the line is {length} bytes long as it is sent (with number and checksum), allowed are {MAX_FRAMED}"
+
+
+def foreign(head: bytes) -> str:
+    """What a file that begins with `head` is, where it is certainly not G-code; empty otherwise."""
+    return next((what for magic, what in _HEADS if head.startswith(magic)), "")
+
+
+def not_a_command(code: bytes) -> str:
+    """Why `code` cannot be a line of G-code, going by its first character; empty if it can."""
+    if code[:1].isalpha() or code[:1] in (b"@", b"_"):
+        return ""
+    if code[:1] == b"<":
+        return "not G-code, it looks like an HTML page (did the link lead to a login or an error page?)"
+    return "not G-code: a line begins with a letter, «@» or «_»"
+
+
+def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
+    """(why `code` is refused, what to warn of); both empty for a harmless line."""
+    if _HARMLESS.fullmatch(code):
+        return "", ""
+    warning = ""
+    upper = code.upper()
+    if _SENT_RENUMBER.search(upper):  # Marlin looks for it anywhere in a numbered line, even in a text (SERIAL.md §13)
+        return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
+    for command in _COMMAND.finditer(upper):
+        letter, number = command[1], int(command[2][:6])
+        if letter != b"M":
+            continue
+        if number == 112:
+            return "M112 (emergency stop) in a file", ""
+        if number in _TEXTS:
+            break
+        if number in _WAITS:
+            warning = f"M{number} waits for a person"
+        elif (heater := _HEATERS.get(number)) and (why := _too_hot(upper[command.end() :], heater, limits)):
+            return f"M{number} {why}", ""
+    return "", warning
+
+
+def _too_hot(words: bytes, heater: str, limits: Limits) -> str:
+    allowed: float = getattr(limits, heater)
+    for degrees in _DEGREES.findall(words):
+        if float(degrees) > allowed:
+            return f"asks for {float(degrees):g} °C, allowed for the {heater} are {allowed:g} °C"
+    return ""
+
+
+def has_command(code: bytes) -> bool:
+    """Does `code` begin with a G, M or T command?"""
+    return _COMMAND.match(code.upper()) is not None
+
+
+def refusal(line: int, code: bytes, why: str) -> DataError:
+    """The error for the physical line `line` (1-based) of the file."""
+    text = code.decode("utf-8", "replace")
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+    return DataError(f"line {line} of the file: {why}: «{excerpt}»")
