@@ -1,0 +1,71 @@
+"""What the protocol wants done: its outputs, carried out in order by whoever drives it (FayeClient)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from .events import Event
+from .messages import Message
+
+
+class Lane(StrEnum):
+    """Which of the (at most) two connections a request uses. A websocket has one for both."""
+
+    POLL = "poll"  # handshake and connect, and the subscribes that travel with a connect
+    SEND = "send"  # what must not wait for a held connect
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send these messages as one request. `number` names it in the answers; `deadline` (monotonic seconds) is when the
+    protocol itself gives up. The messages hold the token, so they are not shown."""
+
+    number: int
+    lane: Lane
+    messages: tuple[Mapping[str, object], ...] = field(repr=False)
+    deadline: float
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The messages' channels, in order."""
+        return tuple(str(message["channel"]) for message in self.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Drop every connection now, answered or not. No answer to an earlier Send is waited for any more."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Use this transport from now on; no connect is outstanding."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver:
+    """Hand the message to the handler of `subscription`. `size` is its share of the reply, in bytes."""
+
+    subscription: str
+    message: Message
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell the owner."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The session is over: disconnected, or given up waiting for it."""
+
+
+Action = Send | Abort | Switch | Deliver | Emit | Closed

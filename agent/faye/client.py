@@ -1,0 +1,228 @@
+"""A Faye client: the protocol, a transport and the threads, put together.
+
+caller of run    the protocol: decodes replies, decides; never runs the owner's handlers
+faye-poll        long-polling: the request that the server holds
+faye-send        long-polling: what must not wait for it
+faye-websocket   websocket: reads and writes the one socket
+faye-dispatch    handlers and on_event, in order
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+from urllib.parse import urlsplit
+
+from .actions import Abort, Closed, Deliver, Emit, Send, Switch
+from .book import Subscription
+from .dispatcher import Dispatcher
+from .events import Event
+from .long_polling import LongPolling
+from .protocol import Protocol
+from .transport import Transport
+
+STOP_POLL = 0.2
+"""Seconds: how soon a set `stop` is seen at the latest."""
+CLOSE_WAIT = 1.5
+"""Seconds for the goodbye, at most (the protocol itself gives it one)."""
+THREAD_WAIT = 0.3
+"""Seconds for the transport's threads, and the same for the dispatcher's, to end."""
+BACKLOG = 16
+"""Replies that may wait for the protocol; then the transport's thread waits."""
+
+_Input = Callable[[Protocol, float], None]
+
+
+class _Inbox:
+    """What the transports report, on its way to the thread of `run`. A transport waits while it is full."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[_Input] = queue.Queue(BACKLOG)
+        self._closed = False
+
+    def reply(self, body: bytes, number: int | None) -> None:
+        """See Sink."""
+        self._put(lambda protocol, now: protocol.receive(body, now, number))
+
+    def failure(self, reason: str, number: int | None, retry_after: float = 0.0) -> None:
+        """See Sink."""
+        self._put(lambda protocol, now: protocol.failed(number, reason, now, retry_after))
+
+    def heard(self, number: int | None) -> None:
+        """See Sink."""
+        self._put(lambda protocol, now: protocol.heard(number, now))
+
+    def get(self, timeout: float) -> _Input | None:
+        """The next report, or None after `timeout` seconds."""
+        try:
+            return self._queue.get(timeout=max(timeout, 0.001))
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        """Nobody reads any more: let the transports go on."""
+        self._closed = True
+
+    def _put(self, item: _Input) -> None:
+        while not self._closed:
+            try:
+                self._queue.put(item, timeout=STOP_POLL)
+            except queue.Full:
+                continue
+            return
+
+
+class FayeClient:
+    """Stays subscribed to channels of a Faye server, whatever the network and the server do.
+
+    `url`: http(s)://host[:port]/path. `ca_file`: PEM of a private authority, "" for the system's. `clock`: monotonic
+    seconds. `rng`: numbers in [0, 1). `on_event`: called for each event (events.py) on the dispatcher's thread, in
+    order with the messages. `ext_on`: "all" puts the first subscription's ext on every message, "subscribe" each
+    subscription's own on its subscribe only.
+
+    Raises ValueError for an argument that cannot be, ImportError when the websocket library is missing, OSError when
+    `ca_file` cannot be read."""
+
+    def __init__(
+        self,
+        url: str,
+        subscriptions: Sequence[Subscription],
+        *,
+        transport: Literal["long-polling", "websocket"] = "long-polling",
+        ca_file: str = "",
+        clock: Callable[[], float] = time.monotonic,
+        rng: Callable[[], float] = random.random,
+        on_event: Callable[[Event], None] | None = None,
+        ext_on: Literal["subscribe", "all"] = "subscribe",
+    ) -> None:
+        _check(url, subscriptions, transport, ext_on)
+        self._url = url
+        self._subscriptions = tuple(subscriptions)
+        self._name = transport
+        self._ca_file = ca_file
+        self._clock = clock
+        self._rng = rng
+        self._on_event = on_event
+        self._ext_on_all = ext_on == "all"
+        self._running = threading.Lock()
+        self._changed = threading.Event()  # what the ext callables return
+        self._make(transport, _Inbox()).close(0)  # what cannot be had is said now, not in a thread later
+
+    def run(self, stop: threading.Event) -> None:
+        """Be a client until `stop` is set; then say goodbye and return, within about a second where the server answers,
+        two where it does not. Raises RuntimeError when it runs already; may be called again after it returned."""
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("this client runs already")
+        try:
+            self._run(stop)
+        finally:
+            self._running.release()
+
+    def resubscribe(self) -> None:
+        """The token has changed: subscribe to everything again, now. From any thread; returns at once."""
+        self._changed.set()
+
+    def _run(self, stop: threading.Event) -> None:
+        inbox = _Inbox()
+        handlers = {entry.channel: entry.handler for entry in self._subscriptions}
+        protocol = Protocol(self._subscriptions, rng=self._rng, transport=self._name, ext_on_all=self._ext_on_all)
+        loop = _Loop(protocol, inbox, self._make, self._name, Dispatcher(handlers, self._on_event))
+        try:
+            self._changed.clear()
+            protocol.start(self._clock())
+            while not stop.is_set():
+                if self._changed.is_set():
+                    self._changed.clear()
+                    protocol.resubscribe(self._clock())
+                loop.turn(self._clock)
+            protocol.stop(self._clock())
+            give_up = time.monotonic() + CLOSE_WAIT
+            while not loop.closed and time.monotonic() < give_up:
+                loop.turn(self._clock)
+        finally:
+            inbox.close()
+            loop.close()
+
+    def _make(self, name: str, inbox: _Inbox) -> Transport:
+        if name == LongPolling.name:
+            return LongPolling(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
+        from .websocket import WebSocketTransport  # noqa: PLC0415 - the library is an option
+
+        return WebSocketTransport(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
+
+
+class _Loop:
+    """One run: carries out the protocol's actions and feeds it what comes in."""
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        inbox: _Inbox,
+        make: Callable[[str, _Inbox], Transport],
+        name: str,
+        dispatcher: Dispatcher,
+    ) -> None:
+        self._protocol = protocol
+        self._inbox = inbox
+        self._make = make
+        self._transport = make(name, inbox)
+        self._dispatcher = dispatcher
+        self.closed = False
+
+    def turn(self, clock: Callable[[], float]) -> None:
+        """Act, wait for the next input or the next due time, but briefly, and take it in."""
+        self._act()
+        if self.closed:
+            return
+        due = self._protocol.due()
+        wait = STOP_POLL if due is None else min(due - clock(), STOP_POLL)
+        item = self._inbox.get(wait)
+        if item is not None:
+            item(self._protocol, clock())
+        self._protocol.tick(clock())
+        self._act()
+
+    def close(self) -> None:
+        """End the threads."""
+        self._transport.close(THREAD_WAIT)
+        self._dispatcher.close(THREAD_WAIT)
+
+    def _act(self) -> None:
+        for action in self._protocol.take():
+            match action:
+                case Send():
+                    self._transport.send(action)
+                case Abort():
+                    self._transport.abort()
+                case Switch(name):
+                    self._transport.close(0)
+                    self._transport = self._make(name, self._inbox)
+                case Deliver():
+                    self._dispatcher.put(action)
+                case Emit(event):
+                    self._dispatcher.tell(event)
+                case Closed():
+                    self.closed = True
+
+
+def _check(url: str, subscriptions: Sequence[Subscription], transport: str, ext_on: str) -> None:
+    """Raise ValueError for what can never work."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("url must be http(s)://host[:port]/path")
+    if transport not in ("long-polling", "websocket"):
+        raise ValueError(f"transport must be long-polling or websocket, not {transport!r}")
+    if ext_on not in ("subscribe", "all"):
+        raise ValueError(f"ext_on must be subscribe or all, not {ext_on!r}")
+    if not subscriptions:
+        raise ValueError("there is nothing to subscribe to")
+    channels = [entry.channel for entry in subscriptions]
+    for channel in channels:
+        if not channel.startswith("/") or channel.startswith("/meta/") or channel.endswith("/"):
+            raise ValueError(f"{channel!r} is not a channel: /name/name, with * or ** at the end at most")
+    if len(set(channels)) != len(channels):
+        raise ValueError("a channel is subscribed to twice")

@@ -1,0 +1,111 @@
+"""The thread on which the owner's callables run, and the bounded queue before it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from .actions import Deliver
+from .events import Dropped, Event, Gap, HandlerFailed
+from .messages import Message
+
+MAX_MESSAGES = 20_000
+"""Messages that may wait for a handler. One real reply of 10,000 has been seen."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes (on the wire) that may wait for a handler."""
+SPARE = 1_000
+"""Places that only events may take, so that the alarm about a full queue fits into it."""
+
+
+class Dispatcher:
+    """One thread, `faye-dispatch`, calls handlers and `on_event` in the order in which things happened.
+
+    When the queue is full a message is dropped and `Dropped` says so; when the queue is empty again, a second `Dropped`
+    tells the whole and a `Gap` asks the owner to catch up."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Callable[[Message], None]],
+        on_event: Callable[[Event], None] | None,
+        *,
+        max_messages: int = MAX_MESSAGES,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._handlers = handlers
+        self._on_event = on_event
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._queue: deque[Deliver | Event] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._closing = False
+        self._abandoned = False
+        self._thread = threading.Thread(target=self._work, name="faye-dispatch", daemon=True)
+        self._thread.start()
+
+    def put(self, delivery: Deliver) -> None:
+        """Queue a message, or drop it and say so. Never waits."""
+        with self._changed:
+            full = len(self._queue) >= self._max_messages or self._bytes + delivery.size > self._max_bytes
+            if full and self._queue:
+                self._dropped += 1
+                if self._dropped == 1:
+                    self._append(Dropped(1, "the handler is too slow", delivery.message.channel))
+                return
+            self._bytes += delivery.size
+            self._queue.append(delivery)
+            self._changed.notify()
+
+    def tell(self, event: Event) -> None:
+        """Queue an event. Never waits; beyond the spare places it is lost, as only a stuck handler can bring about."""
+        with self._changed:
+            self._append(event)
+
+    def close(self, timeout: float) -> None:
+        """Handle what is queued, for `timeout` seconds at most, and end. A callable that hangs keeps its thread."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(timeout)
+        self._abandoned = True
+
+    def _append(self, event: Event) -> None:
+        if len(self._queue) < self._max_messages + SPARE:
+            self._queue.append(event)
+            self._changed.notify()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._queue and not self._dropped and not self._closing:
+                    self._changed.wait()
+                if self._abandoned or (not self._queue and not self._dropped):
+                    return
+                if not self._queue:
+                    self._queue.append(Dropped(self._dropped, "in all, because the handler was too slow"))
+                    self._queue.append(Gap("messages were dropped"))
+                    self._dropped = 0
+                item = self._queue.popleft()
+                if isinstance(item, Deliver):
+                    self._bytes -= item.size
+            if isinstance(item, Deliver):
+                self._handle(item)
+            else:
+                self._report(item)
+
+    def _handle(self, item: Deliver) -> None:
+        try:
+            self._handlers[item.subscription](item.message)
+        except Exception as error:  # noqa: BLE001 - a handler's failure concerns its message alone
+            self._report(HandlerFailed(item.message.channel, error))
+
+    def _report(self, event: Event) -> None:
+        if self._on_event is None:
+            return
+        try:
+            self._on_event(event)
+        except Exception:
+            logging.getLogger("faye").exception("on_event failed for %s", type(event).__name__)

@@ -1,0 +1,100 @@
+"""The sockets under a requests session, so that another thread can end a request that the server holds."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+import threading
+import weakref
+from typing import Any
+
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import PoolManager
+
+from .transport import shut_down
+
+
+class Links:
+    """The open sockets, and an epoch that ends with each `abort`. A request belongs to the epoch it was sent in; a
+    connection that comes about for it later is closed again before anything is sent on it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._local = threading.local()
+        self._epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        """The present epoch."""
+        return self._epoch
+
+    def enter(self, epoch: int) -> None:
+        """The calling thread now works for `epoch`. Raises OSError when that is over."""
+        self._local.epoch = epoch
+        with self._lock:
+            self._check()
+
+    def opened(self, link: socket.socket) -> None:
+        """The calling thread has connected. Raises OSError when its epoch is over."""
+        with self._lock:
+            self._check()
+            self._sockets.add(link)
+
+    def abort(self) -> None:
+        """End the epoch: shut every socket down."""
+        with self._lock:
+            self._epoch += 1
+            links = list(self._sockets)
+            self._sockets.clear()
+        for link in links:
+            shut_down(link)
+
+    def _check(self) -> None:
+        if getattr(self._local, "epoch", None) != self._epoch:
+            raise OSError(errno.ECONNABORTED, "given up by this client")
+
+
+class TrackedAdapter(HTTPAdapter):
+    """An adapter whose connections are known to `links`; two at most, no retries, TLS by `context`."""
+
+    def __init__(self, links: Links, context: ssl.SSLContext) -> None:
+        self._links = links
+        self._context = context
+        super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0, pool_block=True)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """The pool for direct connections."""
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        _track(self.poolmanager, self._links)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
+        """The pool for connections through `proxy`."""
+        manager: PoolManager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
+        _track(manager, self._links)
+        return manager
+
+
+def _track(manager: PoolManager, links: Links) -> None:
+    """Make the manager's pools report each connection that they open."""
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            super().connect()
+            links.opened(self.sock)
+
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            super().connect()
+            links.opened(self.sock)
+
+    class PlainPool(HTTPConnectionPool):
+        ConnectionCls = Plain
+
+    class SecurePool(HTTPSConnectionPool):
+        ConnectionCls = Secure
+
+    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}

@@ -1,0 +1,135 @@
+"""Long-polling over HTTP, on a requests session: the default transport.
+
+Two connections and two threads at most: `faye-poll` for what may be held, `faye-send` for what must not wait for it.
+A held request is ended from outside by shutting its socket down. Proxies come from the environment; redirects are not
+followed, because the token would go along.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from http.client import HTTPException
+
+import requests
+from requests.utils import get_environ_proxies
+from urllib3.exceptions import HTTPError
+
+from .actions import Lane, Send
+from .links import Links, TrackedAdapter
+from .messages import encode
+from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, tls_context
+
+CHUNK = 16 * 1024
+READ_SLACK = 5.0
+"""Seconds beyond the protocol's own deadline after which a silent socket gives up by itself."""
+MAX_SILENCE = 900.0
+"""Seconds without a byte, whatever the deadline."""
+MAX_RETRY_AFTER = 300.0
+"""Seconds of a server's Retry-After that are obeyed."""
+
+
+class LongPolling(Transport):
+    """One requests session. `limit` is in bytes; `clock` gives monotonic seconds."""
+
+    name = "long-polling"
+
+    def __init__(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        ca_file: str = "",
+        clock: Callable[[], float],
+        limit: int = REPLY_LIMIT,
+    ) -> None:
+        self._url = url
+        self._sink = sink
+        self._clock = clock
+        self._limit = limit
+        self._links = Links()
+        self._session = requests.Session()
+        self._session.trust_env = False  # no ~/.netrc; the proxies are asked for here
+        self._session.proxies.update(get_environ_proxies(url, no_proxy=None))
+        self._verify: str | bool = ca_file or True
+        adapter = TrackedAdapter(self._links, tls_context(ca_file))
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        self._queues: dict[Lane, queue.SimpleQueue[tuple[int, Send] | None]] = {
+            lane: queue.SimpleQueue() for lane in Lane
+        }
+        self._threads: dict[Lane, threading.Thread] = {}
+
+    def send(self, request: Send) -> None:
+        """See Transport."""
+        lane = request.lane
+        if lane not in self._threads or not self._threads[lane].is_alive():
+            thread = threading.Thread(target=self._work, args=(lane,), name=f"faye-{lane}", daemon=True)
+            self._threads[lane] = thread
+            thread.start()
+        self._queues[lane].put((self._links.epoch, request))
+
+    def abort(self) -> None:
+        """See Transport."""
+        self._links.abort()
+
+    def close(self, timeout: float) -> None:
+        """See Transport."""
+        self._links.abort()
+        for lane, thread in self._threads.items():
+            self._queues[lane].put(None)
+            thread.join(timeout / len(self._threads))
+        if not any(thread.is_alive() for thread in self._threads.values()):
+            self._session.close()
+
+    def _work(self, lane: Lane) -> None:
+        """A worker's life: one request after the other, until told to end."""
+        while (item := self._queues[lane].get()) is not None:
+            epoch, request = item
+            try:
+                self._links.enter(epoch)
+                body, reason, retry_after = self._exchange(request)
+            except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
+                body, reason, retry_after = None, describe(error), 0.0
+            if body is None:
+                self._sink.failure(reason, request.number, retry_after)
+            else:
+                self._sink.reply(body, request.number)
+
+    def _exchange(self, request: Send) -> tuple[bytes | None, str, float]:
+        """(body, "", 0), or (None, what is wrong, seconds the server asks to wait)."""
+        silence = min(max(request.deadline - self._clock(), 0.0), MAX_SILENCE) + READ_SLACK
+        with self._session.post(
+            self._url,
+            data=encode(request.messages),
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
+            timeout=(CONNECT_WAIT, silence),
+            allow_redirects=False,
+            stream=True,
+            verify=self._verify,
+        ) as response:
+            if response.status_code != requests.codes.ok:
+                note = ", and redirects are not followed" if response.is_redirect else ""
+                after = _seconds(response.headers.get("Retry-After", ""))
+                return None, f"HTTP {response.status_code}{note}", after
+            return self._read(response, request.number)
+
+    def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
+        chunks: list[bytes] = []
+        size = 0
+        told = self._clock()
+        for chunk in response.iter_content(CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._limit:
+                return None, f"the reply is larger than {self._limit} bytes", 0.0
+            if self._clock() - told >= 1.0:
+                told = self._clock()
+                self._sink.heard(number)
+        return b"".join(chunks), "", 0.0
+
+
+def _seconds(text: str) -> float:
+    """A Retry-After in seconds; 0 for a date or nonsense."""
+    return min(float(text), MAX_RETRY_AFTER) if text.isascii() and text.isdigit() else 0.0

@@ -1,0 +1,81 @@
+"""What carries the protocol's requests: the interface, and what both transports need."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from abc import ABC, abstractmethod
+from typing import ClassVar, Protocol
+
+from .actions import Send
+
+REPLY_LIMIT = 64 * 1024 * 1024
+"""Bytes of one reply; more is a failure (FAYE.md, 10; a real server was seen to send 10 MB)."""
+CONNECT_WAIT = 10.0
+"""Seconds for TCP and TLS to come about."""
+
+
+class Sink(Protocol):
+    """Where a transport reports. Called from the transport's threads; may block while the owner is busy."""
+
+    def reply(self, body: bytes, number: int | None) -> None:
+        """The body of the complete answer to request `number`; None for a websocket's frame."""
+
+    def failure(self, reason: str, number: int | None, retry_after: float = 0.0) -> None:
+        """Request `number` (None: everything on the websocket) will not be answered. `retry_after` is in seconds."""
+
+    def heard(self, number: int | None) -> None:
+        """Bytes of an answer came in. About once a second is often enough."""
+
+
+class Transport(ABC):
+    """One way to a server. `send` and `abort` are called from one thread and return at once.
+
+    Whatever happens to a request, the sink hears of it at most once; of an aborted one perhaps never."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def send(self, request: Send) -> None:
+        """Send the request; the answer or the failure goes to the sink."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Drop every connection. What was sent before is not answered any more; a later `send` connects anew."""
+
+    @abstractmethod
+    def close(self, timeout: float) -> None:
+        """Abort, and end the threads within `timeout` seconds. A thread that is still in the resolver or in a TCP
+        handshake then ends by itself, after CONNECT_WAIT and the resolver's own limit at the latest."""
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """TLS 1.2 or later, certificate and host name checked; only `ca_file`'s authorities where one is given.
+
+    Raises OSError when the file cannot be read, ssl.SSLError when it is not PEM."""
+    context = ssl.create_default_context(cafile=ca_file or None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def shut_down(link: socket.socket) -> None:
+    """Wake whoever blocks on this socket, from another thread. Not SSLSocket.shutdown, which takes the TLS state away
+    from under the reader."""
+    try:
+        socket.socket.shutdown(link, socket.SHUT_RDWR)
+    except OSError:
+        return  # it was closed already
+
+
+def describe(error: BaseException) -> str:
+    """What went wrong, in words that cannot hold a token, a proxy's password or a URL: the error's kind and the
+    operating system's text."""
+    cause: BaseException | None = error
+    for _ in range(8):
+        if cause is None:
+            break
+        if isinstance(cause, OSError) and cause.strerror:
+            return f"{type(error).__name__}: {cause.strerror}"
+        inner = getattr(cause, "reason", None) or (cause.args[0] if cause.args else None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__ or cause.__context__
+    return type(error).__name__

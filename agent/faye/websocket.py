@@ -1,0 +1,228 @@
+"""The websocket transport, on websocket-client. Imported only when it is used.
+
+Each socket has one thread, `faye-websocket`, which alone reads and writes it (a TLS connection must not be used from
+two threads). It pings by itself, because the servers' pings are off by default, and gives up when nothing is heard.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import websocket
+
+from .actions import Send
+from .messages import encode
+from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, shut_down, tls_context
+
+PING_EVERY = 15.0
+"""Seconds of silence after which we ping."""
+DEAD_AFTER = 35.0
+"""Seconds of silence, pings notwithstanding, after which the socket is dead."""
+
+
+class WebSocketTransport(Transport):
+    """At most one socket at a time. `limit` is in bytes, the other two in seconds."""
+
+    name = "websocket"
+
+    def __init__(
+        self,
+        url: str,
+        sink: Sink,
+        *,
+        ca_file: str = "",
+        clock: Callable[[], float],
+        limit: int = REPLY_LIMIT,
+        ping_every: float = PING_EVERY,
+        dead_after: float = DEAD_AFTER,
+    ) -> None:
+        self._url = "ws" + url.removeprefix("http")
+        self._sink = sink
+        self._clock = clock
+        self._context = tls_context(ca_file)
+        self._limit = limit
+        self._ping_every = ping_every
+        self._dead_after = dead_after
+        self._link: _Link | None = None
+        self._ending: list[_Link] = []  # abandoned, but their threads may still be on the way out
+
+    def send(self, request: Send) -> None:
+        """See Transport."""
+        if self._link is None or self._link.over:
+            self._link = _Link(
+                self._url, self._sink, self._context, self._clock, self._limit, self._ping_every, self._dead_after
+            )
+        self._link.post(encode(request.messages))
+
+    def abort(self) -> None:
+        """See Transport."""
+        self._ending = [link for link in self._ending if link.alive]
+        if self._link is not None:
+            self._link.abandon()
+            self._ending.append(self._link)
+            self._link = None
+
+    def close(self, timeout: float) -> None:
+        """See Transport."""
+        self.abort()
+        for link in self._ending:
+            link.join(timeout / len(self._ending))
+
+
+class _Socket(websocket.WebSocket):
+    """Counts the bytes of the message that is being received, whose declared size it does not trust."""
+
+    received = 0
+    limit = REPLY_LIMIT
+    progress: Callable[[], None] | None = None
+
+    def _recv(self, bufsize: int) -> bytes:
+        declared = self.frame_buffer.length or 0
+        if max(declared, self.received) > self.limit:
+            raise websocket.WebSocketPayloadException(f"a message is larger than {self.limit} bytes")
+        data = bytes(super()._recv(bufsize))  # type: ignore[no-untyped-call]
+        self.received += len(data)
+        if self.progress is not None:
+            self.progress()
+        return data
+
+
+class _Link:
+    """One socket and its thread."""
+
+    def __init__(
+        self,
+        url: str,
+        sink: Sink,
+        context: ssl.SSLContext,
+        clock: Callable[[], float],
+        limit: int,
+        ping_every: float,
+        dead_after: float,
+    ) -> None:
+        self._url = url
+        self._sink = sink
+        self._context = context
+        self._clock = clock
+        self._limit = limit
+        self._ping_every = ping_every
+        self._dead_after = dead_after
+        self._lock = threading.Lock()
+        self._outgoing: deque[bytes] = deque()
+        self._raw: socket.socket | None = None
+        self._abandoned = False
+        self.over = False
+        self._heard_at = clock()
+        self._told_at = self._heard_at
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._thread = threading.Thread(target=self._run, name="faye-websocket", daemon=True)
+        self._thread.start()
+
+    def post(self, body: bytes) -> None:
+        """Send this frame, as soon as the socket is open."""
+        with self._lock:
+            if not self.over:
+                self._outgoing.append(body)
+                self._wake_out.send(b"w")
+
+    def abandon(self) -> None:
+        """End now, and report nothing."""
+        with self._lock:
+            self._abandoned = True
+            if not self.over:
+                self._wake_out.send(b"w")
+            if self._raw is not None:
+                shut_down(self._raw)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread has not ended yet."""
+        return self._thread.is_alive()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the thread to end, for `timeout` seconds at most."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        reason = "closed by the server"
+        link: _Socket | None = None
+        try:
+            link = _Socket(sslopt={"context": self._context}, skip_utf8_validation=True, enable_multithread=False)
+            link.settimeout(CONNECT_WAIT)  # UTF-8 is left to the decoder, which spoils one message and not the batch
+            link.connect(self._url, redirect_limit=0)  # type: ignore[no-untyped-call]
+            self._talk(link)
+        except (websocket.WebSocketException, OSError, ValueError) as error:
+            reason = describe(error)
+        finally:
+            with self._lock:
+                self.over = True
+                self._wake_in.close()
+                self._wake_out.close()
+            if link is not None:
+                link.shutdown()  # type: ignore[no-untyped-call]
+        if not self._abandoned:
+            self._sink.failure(reason, None)
+
+    def _talk(self, link: _Socket) -> None:
+        """Read and write until the socket ends or is abandoned."""
+        raw = link.sock
+        if raw is None:
+            return
+        link.limit = self._limit
+        link.progress = self._progress
+        link.settimeout(self._ping_every)
+        with self._lock:
+            self._raw = raw
+        self._heard_at = pinged_at = self._clock()
+        with selectors.DefaultSelector() as selector:
+            selector.register(raw, selectors.EVENT_READ)
+            selector.register(self._wake_in, selectors.EVENT_READ)
+            while not self._abandoned:
+                ready = {key.fileobj for key, _ in selector.select(self._ping_every)}
+                if self._wake_in in ready:
+                    self._wake_in.recv(4096)
+                    self._flush(link)
+                if raw in ready and not self._receive(link, raw):
+                    return
+                now = self._clock()
+                if now - self._heard_at >= self._dead_after:
+                    raise websocket.WebSocketTimeoutException("nothing heard")
+                if now - max(self._heard_at, pinged_at) >= self._ping_every * 0.9:
+                    pinged_at = now
+                    link.ping()
+
+    def _flush(self, link: _Socket) -> None:
+        while True:
+            with self._lock:
+                if not self._outgoing:
+                    return
+                body = self._outgoing.popleft()
+            link.send(body.decode("ascii"))
+
+    def _receive(self, link: _Socket, raw: socket.socket) -> bool:
+        """Read what is there, message by message; False at the end of the socket."""
+        while not self._abandoned:
+            try:
+                opcode, data = link.recv_data_frame(control_frame=True)
+            except websocket.WebSocketTimeoutException:
+                return True  # in the middle of a frame; what was read of it is kept
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                return False
+            if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
+                link.received = 0
+                self._sink.reply(data.data if hasattr(data, "data") else data, None)
+            if not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
+                return True
+        return True
+
+    def _progress(self) -> None:
+        self._heard_at = self._clock()
+        if self._heard_at - self._told_at >= 1.0:
+            self._told_at = self._heard_at
+            self._sink.heard(None)

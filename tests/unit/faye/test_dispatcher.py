@@ -1,0 +1,136 @@
+"""The dispatcher: order, bounds, and what a bad handler can do (nothing)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from agent.faye.actions import Deliver
+from agent.faye.dispatcher import SPARE, Dispatcher
+from agent.faye.events import Dropped, Event, Gap, HandlerFailed, Subscribed
+from agent.faye.messages import Message
+
+
+def deliver(data: object, size: int = 10) -> Deliver:
+    """A message on /a."""
+    return Deliver("/a", Message("/a", data, "", {}), size)
+
+
+class Rig:
+    """A dispatcher whose handler can be held, and what it was given, in order."""
+
+    def __init__(self, *, max_messages: int = 5, max_bytes: int = 1000) -> None:
+        self.seen: list[object] = []
+        self.free = threading.Event()
+        self.entered = threading.Event()
+        self.done = threading.Event()
+        self.fail: Callable[[object], None] = lambda _: None
+        self.dispatcher = Dispatcher({"/a": self.handle}, self.note, max_messages=max_messages, max_bytes=max_bytes)
+
+    def handle(self, message: Message) -> None:
+        self.entered.set()
+        assert self.free.wait(10)
+        self.seen.append(message.data)
+        self.fail(message.data)
+
+    def note(self, event: Event) -> None:
+        self.seen.append(event)
+        if isinstance(event, Gap):
+            self.done.set()
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    """A rig that is freed and closed at the end."""
+    made = Rig()
+    yield made
+    made.free.set()
+    made.dispatcher.close(5)
+
+
+def test_messages_and_events_keep_their_order(rig: Rig) -> None:
+    """A Subscribed that came before a message is told before it."""
+    rig.free.set()
+    rig.dispatcher.tell(Subscribed("/a"))
+    rig.dispatcher.put(deliver(1))
+    rig.dispatcher.tell(Subscribed("/b"))
+    rig.dispatcher.close(5)
+    assert rig.seen == [Subscribed("/a"), 1, Subscribed("/b")]
+
+
+def test_a_full_queue_drops_loudly_and_asks_to_catch_up(rig: Rig) -> None:
+    """The alarm comes at the first drop, the total and a Gap when the queue is empty."""
+    rig.dispatcher.put(deliver(0))
+    assert rig.entered.wait(5)
+    for n in range(1, 9):
+        rig.dispatcher.put(deliver(n))
+    rig.free.set()
+    assert rig.done.wait(5)
+    assert rig.seen[:6] == [0, 1, 2, 3, 4, 5]
+    assert [(e.count, e.channel) for e in rig.seen if isinstance(e, Dropped)] == [(1, "/a"), (3, "")]
+    assert isinstance(rig.seen[-1], Gap)
+
+
+def test_bytes_are_bounded_too_but_one_large_message_always_fits(rig: Rig) -> None:
+    """Else a message larger than the bound could never arrive."""
+    rig.free.set()
+    rig.dispatcher.put(deliver("large", size=10_000))
+    rig.dispatcher.close(5)
+    assert rig.seen == ["large"]
+
+
+def test_events_cannot_fill_the_memory_while_a_handler_hangs(rig: Rig) -> None:
+    """Their number is bounded as well."""
+    rig.dispatcher.put(deliver(0))
+    assert rig.entered.wait(5)
+    for _ in range(3 * SPARE):
+        rig.dispatcher.tell(Subscribed("/a"))
+    rig.free.set()
+    rig.dispatcher.close(5)
+    assert len(rig.seen) == 1 + 5 + SPARE
+
+
+def test_a_handlers_exception_is_told_and_the_next_message_handled(rig: Rig) -> None:
+    """It concerns its message alone."""
+    problem = RuntimeError("no")
+
+    def fail(data: object) -> None:
+        if data == 1:
+            raise problem
+
+    rig.fail = fail
+    rig.free.set()
+    rig.dispatcher.put(deliver(1))
+    rig.dispatcher.put(deliver(2))
+    rig.dispatcher.close(5)
+    assert rig.seen == [1, HandlerFailed("/a", problem), 2]
+
+
+def test_an_on_event_that_raises_is_logged_and_survived(caplog: pytest.LogCaptureFixture) -> None:
+    """There is nobody else to tell."""
+    seen: list[object] = []
+
+    def bad(event: Event) -> None:
+        raise RuntimeError("no")
+
+    dispatcher = Dispatcher({"/a": lambda m: seen.append(m.data)}, bad)
+    with caplog.at_level(logging.ERROR):
+        dispatcher.tell(Subscribed("/a"))
+        dispatcher.put(deliver(1))
+        dispatcher.close(5)
+    assert seen == [1]
+    assert "on_event failed for Subscribed" in caplog.text
+
+
+def test_close_does_not_wait_for_a_handler_that_hangs(rig: Rig) -> None:
+    """The thread ends when its handler returns, and handles nothing more."""
+    rig.dispatcher.put(deliver(1))
+    rig.dispatcher.put(deliver(2))
+    assert rig.entered.wait(5)
+    rig.dispatcher.close(0.05)
+    rig.free.set()
+    rig.dispatcher.close(5)
+    assert rig.seen == [1]
