@@ -1,0 +1,108 @@
+"""A printer that speaks G-code over a serial port, as `agent.core.ports.Driver`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agent.core.ports import Clock, LineSource, PrinterState, Telemetry
+from agent.errors import ConfigError
+from drivers.gcode.codes import clean
+from drivers.gcode.dialects import by_name
+from drivers.gcode.link import LinkThread
+from drivers.gcode.requests import Plain, RunScript, StartPrint
+from drivers.gcode.session import RUNNING
+from drivers.gcode.slot import Slot
+from drivers.gcode.timing import Timing
+from drivers.settings import DriverSettings
+
+_S = PrinterState
+
+
+class GcodeDriver:
+    """Each call checks the state, claims the next one and leaves a request for the link's thread."""
+
+    def __init__(self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None) -> None:
+        """Raises ConfigError for a dialect or window that does not exist, DataError for a script line that cannot be
+        sent."""
+        by_name(settings.dialect)
+        if settings.window not in ("auto", 1):
+            raise ConfigError(f"[serial] window: {settings.window}; expected auto or 1: one line in flight")
+        scripts = settings.scripts
+        for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
+            clean(line)
+        self._settings = settings
+        self._clock = clock
+        self._timing = timing or Timing()
+        self._slot = Slot()
+        self._link: LinkThread | None = None
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """See `Driver.open`."""
+        if self._link is None:
+            self._slot.wake = wake
+            self._slot.change(reason="looking for the printer")
+            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock)
+            self._link.start()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """See `Driver.close`."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.stop(timeout)
+            self._slot.change(state=_S.OFFLINE, reason="closed", port="")
+
+    def telemetry(self) -> Telemetry:
+        """See `Driver.telemetry`."""
+        return self._slot.read()
+
+    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """See `Driver.start_print`. Raises DataError for a preamble that cannot be sent."""
+        request = StartPrint(key, source, _cleaned(preamble))
+        self._claim((_S.IDLE,), "print", request, state=_S.PRINTING, key=key, reason="")
+
+    def run_script(self, key: str, lines: Sequence[str]) -> None:
+        """See `Driver.run_script`. Raises DataError for lines that cannot be sent."""
+        request = RunScript(key, _cleaned(lines))
+        self._claim((_S.IDLE,), "run a script", request, state=_S.BUSY, key=key, reason="")
+
+    def pause(self) -> None:
+        """See `Driver.pause`."""
+        self._claim((_S.PRINTING,), "pause", Plain.PAUSE, state=_S.PAUSING)
+
+    def resume(self) -> None:
+        """See `Driver.resume`."""
+        self._claim((_S.PAUSED,), "resume", Plain.RESUME, state=_S.RESUMING)
+
+    def cancel(self) -> None:
+        """See `Driver.cancel`."""
+        self._claim(RUNNING, "cancel", Plain.CANCEL, state=_S.CANCELLING)
+
+    def reset(self) -> None:
+        """See `Driver.reset`."""
+        allowed = list(_S) if self._slot.read().port else []
+        self._claim(allowed, "reset", Plain.RESET, state=_S.OFFLINE, reason="the printer is being reset")
+
+    def _claim(
+        self,
+        allowed: Sequence[PrinterState],
+        what: str,
+        request: StartPrint | RunScript | Plain,
+        **fields: object,
+    ) -> None:
+        link = self._link
+
+        def post() -> None:
+            if link is not None:
+                link.post(request)
+
+        self._slot.claim(
+            allowed if link is not None else (),
+            what,
+            post,
+            from_line_one=isinstance(request, StartPrint),
+            **fields,
+        )
+
+
+def _cleaned(lines: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(code for line in lines if (code := clean(line)))

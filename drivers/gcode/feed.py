@@ -1,0 +1,67 @@
+"""The file, as steps. File lines carry their ordinal as number; everything the host adds is unnumbered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.core.ports import COMMAND_SIZE, LineSource
+from agent.errors import DataError
+from drivers.gcode.codes import LONG_S, ORDINARY_S, wants_person
+from drivers.gcode.framing import frame
+from drivers.gcode.heat import Heat
+from drivers.gcode.modes import Modes
+from drivers.gcode.steps import Command, End, Procedure, Stop, ask, numbered, renumber
+
+HARMLESS = b"M400"
+_MOVES = frozenset((b"G1 ", b"G0 "))
+
+
+def feed(source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat) -> Procedure:
+    """All of `source`, from its first line to the end of its last move. Raises DataError when the file cannot be
+    read any more or a line does not fit the firmware's buffer."""
+    yield ask(b"M400")
+    yield renumber(patience_s=LONG_S, gives_up=False)
+    for code in preamble:
+        yield ask(code)
+    number = 0
+    try:
+        for code in source.lines():
+            number += 1
+            if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
+                if b"F" in code:
+                    modes.feed = code
+                command = Command(frame(number, code), code, number, ORDINARY_S)
+            else:
+                yield from _special(number, code, modes, heat)
+                command = numbered(number, _safe(code))
+            if len(command.wire) > COMMAND_SIZE:  # its newline stands where the firmware keeps its NUL
+                raise DataError(_too_long(command))
+            yield command
+    except OSError as error:
+        raise DataError(f"line {number + 1}: the file cannot be read any more: {error}") from error
+    yield ask(b"M400")
+    return End.DONE
+
+
+def _special(number: int, code: bytes, modes: Modes, heat: Heat) -> Procedure:
+    """What goes before a line that is no plain move."""
+    modes.follow(code)
+    person = wants_person(code)
+    if person:
+        yield Stop(f"the file asks for a pause ({person}, line {number})")
+    yield from heat.before(code, modes.tool)
+    return End.DONE
+
+
+def _safe(code: bytes) -> bytes:
+    """A line that must not reach the printer as it is, replaced: the numbers go on. Marlin finds `M110` anywhere in a
+    numbered line, even in a message (SERIAL.md §13); M0 and its like would block it (§26)."""
+    return HARMLESS if b"M110" in code or wants_person(code) else code
+
+
+def _too_long(command: Command) -> str:
+    text = command.code[:40].decode("utf-8", "replace")
+    return (
+        f"line {command.number} ({text}…): {len(command.wire) - 1} bytes with number and checksum, "
+        f"at most {COMMAND_SIZE - 1} fit the firmware's buffer"
+    )

@@ -1,0 +1,133 @@
+"""The serial port itself: found, opened and configured with pyserial, then used through its descriptor."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import serial
+
+from agent.errors import PortError
+from drivers.settings import DriverSettings
+
+BAUDS = (115200, 250000, 230400, 500000, 1000000, 57600)
+"""Tried in this order when the configuration says `auto`, bits per second."""
+_BACKLOG = 64 * 1024
+
+
+class Port:
+    """An open port. Reads and writes never block. Raises PortError for everything that goes wrong with it."""
+
+    def __init__(self, device: str, baud: int) -> None:
+        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18)."""
+        self.device = device
+        self.baud = baud
+        self._unsent = b""
+        try:
+            self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            raise PortError(f"{device}: {_plainly(error)}") from error
+        self.fd: int = self._serial.fileno()
+        try:
+            os.set_blocking(self.fd, False)
+            fcntl.ioctl(self.fd, termios.TIOCEXCL)
+            attributes = termios.tcgetattr(self.fd)
+            attributes[2] &= ~termios.HUPCL
+            termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+            self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
+        except (OSError, ValueError, termios.error) as error:
+            self.close()
+            raise PortError(f"{device}: cannot be configured: {error}") from error
+        self.resets = self._has_modem_lines()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether bytes wait until the port takes them."""
+        return bool(self._unsent)
+
+    def read(self) -> bytes:
+        """What is there, which may be nothing."""
+        try:
+            data = os.read(self.fd, 4096)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        if not data:
+            raise PortError(f"{self.device} was unplugged")
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; what the port does not take now is kept for `flush`."""
+        if self._unsent:
+            self._unsent += data
+            if len(self._unsent) > _BACKLOG:
+                raise PortError(f"{self.device} takes no more data")
+            return
+        try:
+            taken = os.write(self.fd, data)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        if taken < len(data):
+            self._unsent = data[taken:]
+
+    def flush(self) -> None:
+        """Send what was kept, as far as the port takes it."""
+        data, self._unsent = self._unsent, b""
+        if data:
+            self.write(data)
+
+    def pulse(self, pause: Callable[[float], None]) -> None:
+        """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
+        try:
+            self._serial.dtr = False
+            pause(0.1)
+            self._serial.dtr = True
+        except OSError as error:
+            if error.errno not in (errno.ENOTTY, errno.EINVAL):  # a pty has no such line
+                raise PortError(f"{self.device}: cannot be reset: {_plainly(error)}") from error
+
+    def close(self) -> None:
+        """Let go of the port, others may open it again. Never raises: an unplugged port is closed too."""
+        try:
+            fcntl.ioctl(self.fd, termios.TIOCNXCL)
+        except OSError:
+            self._unsent = b""  # the device is gone; there is nothing to give back
+        self._serial.close()
+
+    def _has_modem_lines(self) -> bool:
+        try:
+            fcntl.ioctl(self.fd, termios.TIOCMGET, b"\0\0\0\0")
+        except OSError:
+            return False
+        return True
+
+
+def candidates(settings: DriverSettings, last_good: tuple[str, int] | None) -> Iterator[tuple[str, int]]:
+    """Ports and rates to try, in this order; what answered last comes first. By id before by number, because a board
+    that comes back may have another number (SERIAL.md §29)."""
+    devices = _found() if settings.port == "auto" else [settings.port]
+    bauds = BAUDS if settings.baud == "auto" else (settings.baud,)
+    pairs = [(device, baud) for device in devices for baud in bauds]
+    if last_good in pairs:
+        pairs.remove(last_good)
+        pairs.insert(0, last_good)
+    return iter(pairs)
+
+
+def _found(root: Path = Path("/dev")) -> list[str]:
+    by_id = sorted((root / "serial/by-id").glob("*"))
+    known = {path.resolve() for path in by_id}
+    by_number = [path for pattern in ("ttyUSB*", "ttyACM*") for path in sorted(root.glob(pattern))]
+    return [str(path) for path in (*by_id, *(p for p in by_number if p.resolve() not in known))]
+
+
+def _plainly(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error)

@@ -1,0 +1,88 @@
+"""The latest-value slot that the driver's thread fills and any thread reads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Container
+from typing import Any
+
+import msgspec
+
+from agent.core.ports import Link, Operation, Outcome, PrinterState, Telemetry
+from agent.errors import NotReadyError
+from drivers.gcode.protocol import Counters
+
+_WAKING = ("state", "reason", "waiting", "last")
+
+
+class Slot:
+    """One immutable snapshot, replaced as a whole, and the counters beside it that move with every line.
+
+    Two threads change the state: a caller *claims* the next state, so that a second command meets it at once; the
+    link's thread says what came of it. The lock is taken for changes only, never for a line."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = Telemetry(state=PrinterState.OFFLINE, reason="not opened yet")
+        self._counters = Counters()
+        self.wake: Callable[[], None] = _nobody
+
+    def read(self) -> Telemetry:
+        """The latest snapshot, with the line and the link's counts of this moment."""
+        counters, now = self._counters, self._now
+        return msgspec.structs.replace(now, line=counters.line, link=Link(counters.sent, counters.resent))
+
+    def new_counters(self) -> Counters:
+        """Counters of a new connection; the line stays, since it tells where a print that failed was."""
+        self._counters = Counters(self._counters.line)
+        return self._counters
+
+    def change(self, **fields: Any) -> None:
+        """From the link's thread: replace the snapshot; `wake` if somebody may wait for what changed."""
+        with self._lock:
+            before = self._now
+            self._now = msgspec.structs.replace(before, **fields)
+            woken = any(getattr(before, name) != getattr(self._now, name) for name in _WAKING)
+        if woken:
+            self.wake()
+
+    def end(self, key: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
+        """The operation `key` has ended; the printer is in `state` now."""
+        self.change(state=state, reason=reason, waiting="", key="", last=Operation(key, outcome, error))
+
+    def refuse(self, key: str) -> None:
+        """An operation was accepted and then the printer was gone before it could begin."""
+        now = self._now
+        self.end(key, Outcome.FAILED, PrinterState.OFFLINE, "the printer was lost before it could begin", now.reason)
+
+    def confirm(self, state: PrinterState, nothing_claimed: Callable[[], bool]) -> None:
+        """The link's thread has dealt with all requests: its `state` is the truth, unless another was claimed."""
+        with self._lock:
+            if nothing_claimed():
+                self._now = msgspec.structs.replace(self._now, state=state)
+        self.wake()
+
+    def claim(
+        self,
+        allowed: Container[PrinterState],
+        what: str,
+        post: Callable[[], None],
+        *,
+        from_line_one: bool = False,
+        **fields: Any,
+    ) -> None:
+        """From a caller's thread: if the state is `allowed`, set `fields` and `post` the request.
+        Raises NotReadyError, which says that `what` cannot be done and why."""
+        with self._lock:
+            now = self._now
+            if now.state not in allowed:
+                why = f" ({now.reason})" if now.reason else ""
+                raise NotReadyError(f"cannot {what}: the printer is {now.state.value}{why}")
+            post()
+            if from_line_one:
+                self._counters.line = 0
+            self._now = msgspec.structs.replace(now, **fields)
+
+
+def _nobody() -> None:
+    """Nobody waits before `open`."""

@@ -1,0 +1,28 @@
+"""Every span of time the driver uses, in seconds, in one place; a test makes them short."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Defaults are for real boards. `patience` multiplies what a command may take (`drivers.gcode.codes`)."""
+
+    patience: float = 1.0
+    busy: float = 15.0  # after a `busy:` line, which comes every 2 s
+    probe: float = 10.0  # for an answer to a probe
+    late: float = 1.0  # for the probe's own `ok` after a late one
+    resend_ok: float = 0.5  # for the `ok` that some firmwares send after a resend request (SERIAL.md §8)
+    straggle: float = 0.02  # after that, for stragglers (SERIAL.md §9b)
+    wait: float = 1.0  # a line in flight this long when the printer says `wait` was lost
+    boot: float = 1.0  # of silence after opening a port with a reset line, before the hello
+    hello: float = 2.0  # for an answer to each hello
+    hello_tries: int = 4
+    answer: float = 5.0  # for M115 and the settings after it
+    poll: float = 2.0  # between M105 without auto-report
+    idle_poll: float = 10.0  # between M105 when idle with auto-report: is it still there?
+    heat_dwell_ms: int = 200  # between M105 while the host waits for heat
+    heat_unknown: float = 10.0  # without a reading of the heater: let the firmware wait itself
+    heat_limit: float = 1800.0
+    retry: float = 0.5  # first pause before the port is looked for again; doubles
+    retry_most: float = 5.0

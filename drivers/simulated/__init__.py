@@ -1,0 +1,22 @@
+"""A virtual printer that behaves like a real one: Marlin 2.1.2 on a pseudo-terminal, with motion, heat and mishaps.
+
+    clock.py      simulated time              heat.py, motion.py   the physics
+    intake.py     bytes -> accepted lines     board.py             command queue, ok, resend
+    commands.py   what each code does         waits.py             those that take time
+    firmware.py   all of it on a clock, pure  faults.py            what goes wrong on purpose
+    pty_port.py   the port and its thread     printer.py           the whole printer
+    serve.py      `printer-agent simulate`
+
+How a host resets it: `M997` while it works; when it was killed or is silent, close the port for at least 50 ms and open
+it again (`ResetOnOpen`; a pty has no DTR).
+"""
+
+from __future__ import annotations
+
+from drivers.simulated.faults import Faults
+from drivers.simulated.firmware import Firmware
+from drivers.simulated.options import DIALECTS, Options, ResetOnOpen
+from drivers.simulated.printer import VirtualPrinter
+from drivers.simulated.serve import serve
+
+__all__ = ["DIALECTS", "Faults", "Firmware", "Options", "ResetOnOpen", "VirtualPrinter", "serve"]

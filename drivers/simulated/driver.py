@@ -1,0 +1,84 @@
+"""The driver `simulated`: the G-code driver on a virtual printer of its own, for a try without hardware."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.core.ports import Clock, LineSource, Telemetry
+from agent.errors import ConfigError, DataError
+from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.timing import Timing
+from drivers.settings import DriverSettings
+from drivers.simulated.options import Options
+from drivers.simulated.printer import VirtualPrinter
+
+BAUD = 115200  # a pty has none; this spares the search
+
+
+class SimulatedDriver:
+    """See `agent.core.ports.Driver`; `[simulated]` says how fast the printer is and what goes wrong."""
+
+    def __init__(
+        self,
+        settings: DriverSettings,
+        *,
+        clock: Clock,
+        timing: Timing | None = None,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> None:
+        """Raises ConfigError for a fault that does not exist, and what GcodeDriver raises."""
+        self._folder = Path(tempfile.mkdtemp(prefix="simulated-printer-"))
+        link = self._folder / "port"  # the pty's name changes when it is unplugged; this one stays
+        wanted = settings.simulated
+        try:
+            options = Options(speed=wanted.speed, faults=wanted.faults, link=link)
+            self._printer = VirtualPrinter(options, on_line=on_line)
+            port = msgspec.structs.replace(settings, port=str(link), baud=BAUD)
+            self._driver = GcodeDriver(port, clock=clock, timing=timing)
+        except DataError as error:
+            self._folder.rmdir()
+            raise ConfigError(f"[simulated] {error}") from error
+
+    def open(self, wake: Callable[[], None]) -> None:
+        """See `Driver.open`."""
+        self._printer.start()
+        self._driver.open(wake)
+
+    def close(self, timeout: float = 5.0) -> None:
+        """See `Driver.close`."""
+        self._driver.close(timeout)
+        self._printer.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def telemetry(self) -> Telemetry:
+        """See `Driver.telemetry`."""
+        return self._driver.telemetry()
+
+    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """See `Driver.start_print`."""
+        self._driver.start_print(key, source, preamble)
+
+    def run_script(self, key: str, lines: Sequence[str]) -> None:
+        """See `Driver.run_script`."""
+        self._driver.run_script(key, lines)
+
+    def pause(self) -> None:
+        """See `Driver.pause`."""
+        self._driver.pause()
+
+    def resume(self) -> None:
+        """See `Driver.resume`."""
+        self._driver.resume()
+
+    def cancel(self) -> None:
+        """See `Driver.cancel`."""
+        self._driver.cancel()
+
+    def reset(self) -> None:
+        """See `Driver.reset`."""
+        self._driver.reset()

@@ -1,0 +1,190 @@
+"""A virtual Marlin 2.1.2: bytes in, bytes out, on a virtual clock. No threads, no files, no clock of its own.
+
+Every call is told what time it is in simulated seconds; everything that was due until then happens in order, so that
+what the firmware says does not depend on how often it is called. With `leap=True` it never waits for time: when a
+command would block, its own time leaps to the end of the wait. (What waits for a person still does.)"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from operator import xor
+
+from drivers.simulated import texts
+from drivers.simulated.board import Board
+from drivers.simulated.faults import Event, Faults
+from drivers.simulated.machine import Machine
+from drivers.simulated.options import Options
+
+_BUDGET = 2000
+"""Events at most per call: a wait of a simulated year must not keep the caller from anything else."""
+
+_FAST = (b"G1 ", b"G0 ")
+_LINE_MAX = 95
+
+
+class Firmware:
+    """The firmware of one virtual board, switched on at the simulated instant `now`.
+
+    `executed` counts the command lines executed since then, over all resets; `on_line` is called with each (without
+    number, checksum and comment). `resets` counts the resets."""
+
+    def __init__(
+        self,
+        options: Options,
+        faults: Faults | None = None,
+        *,
+        now: float = 0.0,
+        leap: bool = False,
+        on_line: Callable[[bytes], None] | None = None,
+    ) -> None:
+        self._options = options
+        self._faults = faults if faults is not None else Faults()
+        self._plain_ok = not (self._faults.changes_oks or options.advanced_ok)
+        self._leap = leap
+        self._on_line = on_line
+        self._ahead = 0.0  # how far the firmware's time has leapt ahead of its caller's
+        self.executed = 0
+        self.resets = 0
+        self.machine = Machine(options, now)
+        self._start()
+
+    def reset(self, now: float) -> None:
+        """Reboot: everything is forgotten but the heat, and `start` is said (SERIAL.md §20)."""
+        old = self.machine
+        old.now = max(old.now, now + self._ahead)
+        old.heaters_off()
+        self.machine = Machine(self._options, old.now, old)
+        self.machine.out = old.out
+        self.resets += 1
+        self._start()
+
+    def _start(self) -> None:
+        self._board = Board(self.machine, self._faults, self._executed)
+        self.machine.out.append(texts.banner(self._options))
+
+    @property
+    def stopped(self) -> bool:
+        """Killed or fallen silent: only a reset helps."""
+        return self._board.stopped
+
+    @property
+    def unplug(self) -> Event | None:
+        """The mishap that pulls the cable, once it has happened; whoever serves the port acts on it, and resets."""
+        return self._board.unplug
+
+    @property
+    def lost_bytes(self) -> int:
+        """Bytes since the reset that found the receive buffer full."""
+        return self._board.intake.lost
+
+    def wake_at(self) -> float:
+        """The instant, in the caller's time, at which `advance` is due; infinity when only bytes matter."""
+        if self.stopped:
+            return math.inf
+        if self.machine.out or (self._leap and self._board.wake < math.inf):
+            return self.machine.now - self._ahead
+        return self._due() - self._ahead
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        """Take bytes from the host at `now`; everything the firmware says up to then."""
+        data = self._faults.received(data)
+        if self._board.task is not None or now + self._ahead >= self.machine.next_report:
+            self._pass_time(now)
+        machine, board = self.machine, self._board
+        machine.now = max(machine.now, now + self._ahead)
+        if board.stopped:
+            return self._spoken()
+        while board.idle and self._fast(line := data[: data.find(b"\n") + 1]):
+            last = len(line) == len(data)
+            if last and self._plain_ok and not machine.out:
+                return b"ok\n"
+            board.acknowledge(line)
+            if last:
+                return self._spoken()
+            data = data[len(line) :]
+        board.receive(data)
+        self._pass_time(now)
+        return self._spoken()
+
+    def advance(self, now: float) -> bytes:
+        """Let the time pass until `now`; everything the firmware says meanwhile."""
+        self._pass_time(now)
+        return self._spoken()
+
+    def _due(self) -> float:
+        """The simulated instant of the next thing that happens by itself."""
+        return min(self._board.wake, self._board.busy_at, self.machine.next_report)
+
+    def _pass_time(self, now: float) -> None:
+        """Everything that is due until `now` happens, in order; with `leap`, until nothing blocks any more."""
+        for _ in range(_BUDGET):
+            if self.machine.restart:
+                self.reset(now)
+            machine, board = self.machine, self._board
+            until = now + self._ahead
+            due = math.inf if board.stopped else self._due()
+            if due > until:
+                if not self._leap or board.wake == math.inf or board.stopped:
+                    machine.now = max(machine.now, until)
+                    return
+                self._ahead += due - until
+            machine.now = max(machine.now, due)
+            if machine.next_report <= due:
+                machine.say(machine.temperatures())
+                machine.next_report += machine.report_every
+            if board.busy_at <= due:
+                machine.say(b"echo:busy: " + machine.busy_with)
+                board.busy_at += machine.keepalive
+            if board.wake <= due:
+                board.go_on()
+                board.work()
+
+    def _executed(self, body: bytes) -> None:
+        self.executed += 1
+        if self._on_line is not None:
+            self._on_line(body)
+
+    def _spoken(self) -> bytes:
+        text = b"".join(self.machine.out)
+        self.machine.out.clear()
+        return text
+
+    def _fast(self, line: bytes) -> bool:
+        """The hot path: execute one whole numbered G0 or G1 line that finds the board idle. False, with nothing
+        executed, for anything else: the long way then does it from the start."""
+        star = line.rfind(b"*")
+        space = line.find(b" ")
+        if line[space + 1 : space + 4] not in _FAST or line[:1] != b"N" or len(line) > _LINE_MAX:
+            return False
+        intake, machine = self._board.intake, self.machine
+        try:
+            number = int(line[1:space])
+            if number != intake.last_line + 1 or number in self._faults.trips:
+                return False
+            if int(line[star + 1 :]) != reduce(xor, line[:star]) or not self._room():
+                return False
+            body = line[space + 1 : star]
+            held = machine.motion.move_words(machine.now, body[3:].split(), cold=machine.cold())
+        except ValueError:
+            return False
+        intake.last_line = number
+        self.executed += 1
+        if self._on_line is not None:
+            self._on_line(body)
+        if held:
+            machine.say(b"echo: cold extrusion prevented")
+        return True
+
+    def _room(self) -> bool:
+        """Is there a free planner block, now or after a leap over which nothing else happens?"""
+        machine = self.machine
+        if machine.motion.free(machine.now) > 0:
+            return True
+        opening = machine.motion.next_free()
+        if not self._leap or opening >= min(machine.next_report, machine.now + machine.keepalive):
+            return False
+        self._ahead += opening - machine.now
+        machine.now = opening
+        return machine.motion.free(opening) > 0

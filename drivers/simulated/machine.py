@@ -1,0 +1,95 @@
+"""The state of the virtual printer that commands act on: heaters, motion, reports, and what it has said."""
+
+from __future__ import annotations
+
+import math
+
+from drivers.simulated import heat
+from drivers.simulated.motion import STEPS_PER_MM, Motion
+from drivers.simulated.options import Options
+
+COLD = 170.0
+"""EXTRUDE_MINTEMP: below it the firmware moves no filament."""
+
+BUSY = b"processing"
+
+
+class Machine:
+    """A printer that has just been switched on at the simulated instant `now`."""
+
+    def __init__(self, options: Options, now: float, last: Machine | None = None) -> None:
+        """`last` is the printer before a reset: its heaters are as warm as they were."""
+        self.options = options
+        self.now = now
+        self.out: list[bytes] = []
+        self.nozzle: heat.Heater = heat.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
+        self.bed: heat.Heater = heat.bed(options.ambient, options.bed_max) if last is None else last.bed
+        self.motion = Motion(options.planner_blocks)
+        self.fan = 0.0
+        self.flow_percent = 100.0
+        self.cold_allowed = False
+        self.keepalive = 2.0 if options.busy_protocol else math.inf  # seconds between two `busy`
+        self.busy_with = BUSY
+        self.report_every = 0.0
+        self.next_report = math.inf
+        self.heating_wait = False  # M108 ends it
+        self.user_wait = False  # M108 and M876 end it
+        self.ok_data = b""  # follows the `ok` of the running command
+        self.new_line_number: int | None = None  # what M110 sets, once it is executed
+        self.halted = False
+        self.restart = False  # whoever runs the machine is to reset it
+
+    def say(self, text: bytes) -> None:
+        """Print a line."""
+        self.out.append(text + b"\n")
+
+    def cold(self) -> bool:
+        """Is the nozzle too cold to extrude?"""
+        return not self.cold_allowed and self.nozzle.at(self.now) < COLD
+
+    def temperatures(self) -> bytes:
+        """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (SERIAL.md §22)."""
+        now, nozzle, bed = self.now, self.nozzle, self.bed
+        return (
+            f" T:{nozzle.at(now):.2f} /{nozzle.target:.2f} B:{bed.at(now):.2f} /{bed.target:.2f}"
+            f" @:{nozzle.power(now)} B@:{bed.power(now)}"
+        ).encode()
+
+    def place(self) -> bytes:
+        """M114's answer: where the planned moves end, and the steppers' count of where the head is."""
+        motion = self.motion
+        x, y, z, _ = motion.actual(self.now)
+        count = [round(v * steps) for v, steps in zip((x, y, z), STEPS_PER_MM, strict=True)]
+        return (
+            f"X:{motion.x:.2f} Y:{motion.y:.2f} Z:{motion.z:.2f} E:{motion.e:.2f}"
+            f" Count X:{count[0]} Y:{count[1]} Z:{count[2]}"
+        ).encode()
+
+    def heaters_off(self) -> None:
+        """Both heaters off."""
+        self.nozzle.set_target(self.now, 0.0)
+        self.bed.set_target(self.now, 0.0)
+
+    def set_report(self, seconds: float) -> None:
+        """Report temperatures every so many seconds, 0 for never (M155)."""
+        self.report_every = min(max(seconds, 0.0), 60.0)
+        self.next_report = self.now + self.report_every if self.report_every else math.inf
+
+    def end_waits(self) -> None:
+        """M108: whatever waits for heat or for a person goes on."""
+        self.heating_wait = False
+        self.user_wait = False
+
+    def quick_stop(self) -> None:
+        """M410: stop moving now and forget the planned moves."""
+        self.motion.quick_stop(self.now)
+
+    def kill(self, reason: bytes = b"") -> None:
+        """Stop for good: only a reset helps (SERIAL.md §23a). `reason` is the text of an `Error:` line before."""
+        if reason:
+            self.say(b"Error:" + reason)
+        self.say(b"Error:Printer halted. kill() called!")
+        self.say(b"//action:poweroff")
+        self.heaters_off()
+        self.quick_stop()
+        self.halted = True

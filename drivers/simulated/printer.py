@@ -1,0 +1,85 @@
+"""The whole virtual printer: a firmware with its mishaps and its clock, on a port."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from drivers.simulated.clock import VirtualClock
+from drivers.simulated.faults import Faults
+from drivers.simulated.firmware import Firmware
+from drivers.simulated.options import Options
+from drivers.simulated.pty_port import PtyPort
+
+
+class VirtualPrinter:
+    """A virtual printer behind a serial port.
+
+        with VirtualPrinter(Options(speed=60.0)) as printer:
+            serial.Serial(printer.path)
+
+    `on_line` is called, on the printer's own thread, with each command that the firmware executes."""
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        on_line: Callable[[bytes], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises DataError for an option or a fault that cannot be."""
+        self.options = (options if options is not None else Options()).checked()
+        clock = VirtualClock(monotonic, self.options.speed)
+        self._firmware = Firmware(
+            self.options,
+            Faults(self.options.faults),
+            now=clock.now(),
+            leap=math.isinf(self.options.speed),
+            on_line=on_line,
+        )
+        self._port = PtyPort(
+            self._firmware,
+            clock,
+            monotonic=monotonic,
+            link=self.options.link,
+            reset_on_open=self.options.reset_on_open,
+        )
+
+    @property
+    def path(self) -> str:
+        """The serial port to open. Ask again after the printer was unplugged, unless it has a link."""
+        return self._port.path
+
+    @property
+    def executed(self) -> int:
+        """Command lines executed so far, over all resets."""
+        return self._firmware.executed
+
+    @property
+    def resets(self) -> int:
+        """How often the board was reset since it was switched on."""
+        return self._firmware.resets
+
+    @property
+    def alive(self) -> bool:
+        """Is the port being served?"""
+        return self._port.alive
+
+    def start(self) -> None:
+        """Switch it on. Raises DataError when the link's name is taken, PortError when there is no pty."""
+        self._port.start()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Switch it off: the port and its link are gone, within `timeout` seconds. Idempotent."""
+        self._port.stop(timeout)
+
+    def __enter__(self) -> VirtualPrinter:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

@@ -1,0 +1,123 @@
+"""Commands that take time, as generators: each yields the simulated instant at which it wants to be looked at next.
+
+They are also resumed when something else happened (M108), so each checks for itself whether it is done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from drivers.simulated.heat import Heater
+from drivers.simulated.machine import BUSY, Machine
+from drivers.simulated.words import Words
+
+Wait = Iterator[float]
+
+RESIDENCY = 10.0  # TEMP_RESIDENCY_TIME: seconds to stay at the target
+WINDOW = 1.0  # TEMP_WINDOW: °C from the target at which that time begins
+COOLING_SLOPE = 1.5  # MIN_COOLING_SLOPE_DEG
+COOLING_TIME = 60.0  # MIN_COOLING_SLOPE_TIME: seconds in which it must have cooled by that much
+HOMING_XY, HOMING_Z, HOMING_BUMPS = 50.0, 4.0, 3.0  # mm/s, mm/s, seconds
+
+
+def finish_moves(machine: Machine) -> Wait:
+    """Until the planner is empty (M400, and before many others)."""
+    while machine.motion.busy(machine.now):
+        yield machine.motion.end()
+
+
+def planner_room(machine: Machine) -> Wait:
+    """Until the planner has a free block."""
+    while machine.motion.free(machine.now) < 1:
+        yield machine.motion.next_free()
+
+
+def heat_up(machine: Machine, heater: Heater, *, cool_too: bool) -> Wait:
+    """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (SERIAL.md §22).
+
+    Without `cool_too` (the S form) a heater that is too warm is not waited for. A target that is not being approached
+    any more ends the wait, so that `R0` does not last for ever."""
+    cooling = heater.at(machine.now) > heater.target
+    if cooling and not cool_too:
+        return
+    machine.heating_wait = True
+    first = machine.now
+    reached: float | None = None
+    checked, warmth = -math.inf, math.inf
+    while machine.heating_wait:
+        now, temperature = machine.now, heater.at(machine.now)
+        if reached is None and abs(heater.target - temperature) < WINDOW:
+            # At the target from the start: a third of the time is enough.
+            reached = now - (RESIDENCY * 2 / 3 if now == first else 0.0)
+        if reached is not None and now >= reached + RESIDENCY:
+            break
+        if cooling and now >= checked + COOLING_TIME:
+            if warmth - temperature < COOLING_SLOPE:
+                break
+            checked, warmth = now, temperature
+        left = b"?" if reached is None else b"%d" % int(RESIDENCY - (now - reached))
+        machine.say(machine.temperatures() + b" W:" + left)
+        tick = now + 1.0
+        while machine.heating_wait and machine.now < tick:
+            yield tick
+    machine.heating_wait = False
+
+
+def dwell(machine: Machine, seconds: float) -> Wait:
+    """G4: finish the moves, then stand still."""
+    yield from finish_moves(machine)
+    until = machine.now + seconds
+    while machine.now < until:
+        yield until
+
+
+def home(machine: Machine, words: Words) -> Wait:
+    """G28: finish the moves, then travel to the end stops of the axes that are named; of all, if none is."""
+    yield from finish_moves(machine)
+    motion = machine.motion
+    named = [axis for axis in "XYZ" if words.has(axis)] or list("XYZ")
+    seconds = HOMING_BUMPS * len(named)
+    seconds += max((abs(motion.x) if "X" in named else 0.0), (abs(motion.y) if "Y" in named else 0.0)) / HOMING_XY
+    seconds += (abs(motion.z) if "Z" in named else 0.0) / HOMING_Z
+    until = machine.now + seconds
+    while machine.now < until:
+        yield until
+    x, y, z = (0.0 if axis in named else None for axis in "XYZ")
+    motion.place(x, y, z, None)
+    machine.say(machine.place())
+
+
+def person(machine: Machine, seconds: float | None) -> Wait:
+    """Until somebody at the printer (or M108) says go on, or `seconds` are over."""
+    machine.user_wait = True
+    machine.busy_with = b"paused for user"
+    until = math.inf if seconds is None else machine.now + seconds
+    while machine.user_wait and machine.now < until:
+        yield until
+    machine.user_wait = False
+    machine.busy_with = BUSY
+
+
+def stop(machine: Machine, words: Words) -> Wait:
+    """M0 and M1: finish the moves, then ask the person with a prompt (SERIAL.md §25a)."""
+    yield from finish_moves(machine)
+    seconds, text = None, words.text
+    if text[:1] in (b"P", b"S") and text[1:2].isdigit():
+        pause = words.number("P")
+        seconds, text = (words.number("S") if pause is None else pause / 1000.0), b""
+    machine.say(b"//action:prompt_end")
+    machine.say(b"//action:prompt_begin " + (text or b"M0/1 Break Called"))
+    machine.say(b"//action:prompt_button Continue")
+    machine.say(b"//action:prompt_show")
+    if not seconds:
+        machine.say(b"echo:busy: paused for user")
+    yield from person(machine, seconds or None)
+    machine.say(b"//action:prompt_end")
+
+
+def change_filament(machine: Machine, _words: Words) -> Wait:
+    """M600: tell the host that the printer has paused by itself, and wait for the person (SERIAL.md §25a)."""
+    yield from finish_moves(machine)
+    machine.say(b"//action:paused")
+    yield from person(machine, None)
+    machine.say(b"//action:resumed")

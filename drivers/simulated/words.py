@@ -1,0 +1,50 @@
+"""One command line as the firmware's parser sees it: a code, and letters with numbers."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_CODE = re.compile(rb"([GMT]) *(\d+)(?:\.\d+)?")
+_WORD = re.compile(rb"([A-Z]) *([-+]?(?:\d+\.?\d*|\.\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A parsed command. `code` is normalised (`G01` is `G1`); `text` is all that follows it; a letter without a
+    number has the value None."""
+
+    code: str
+    text: bytes
+    values: dict[str, float | None]
+
+    def has(self, letter: str) -> bool:
+        """Is the letter there, with a number or without?"""
+        return letter in self.values
+
+    def number(self, letter: str) -> float | None:
+        """The letter's number; None when the letter or its number is missing."""
+        return self.values.get(letter)
+
+
+def body_of(line: bytes) -> bytes:
+    """The command without line number and checksum: from the first letter behind `N<digits>` to the first `*`."""
+    line = line.lstrip(b" ")
+    if line[:1] == b"N" and line[1:2] and line[1:2] in b"-0123456789":
+        line = line[1:].lstrip(b"-0123456789").lstrip(b" ")
+    star = line.find(b"*")
+    return line if star < 0 else line[:star].rstrip(b" ")
+
+
+def parse(body: bytes) -> Words | None:
+    """The command in `body`, or None when it does not begin with a G, M or T code. Lower case is not understood
+    (SERIAL.md §5a), nor are letters without meaning an error: as in the firmware, they are only never asked for."""
+    match = _CODE.match(body)
+    if match is None:
+        return None
+    text = body[match.end() :].lstrip(b" ")
+    values = {
+        letter.decode(): float(number) if number else None
+        for letter, number in (found.groups() for found in _WORD.finditer(text))
+    }
+    return Words(f"{match[1].decode()}{int(match[2])}", text, values)
