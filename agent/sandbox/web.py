@@ -1,0 +1,105 @@
+"""HTTP glue that every part of the local cloud shares: bodies in, JSON answers and errors out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import msgspec
+from bottle import HTTPResponse, request
+
+MAX_JSON_BYTES = 1024 * 1024
+"""Bytes of the largest JSON body taken; reports are 5,000 characters, Faye batches may be larger."""
+
+_HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
+
+
+class ApiError(Exception):
+    """Ends a request with `status` and the JSON body `{"error": {"code", "message"}}`. Never holds a token."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+def answer(status: int, body: object = None) -> HTTPResponse:
+    """A response with `body` as JSON; None gives an empty body, as 204 needs it."""
+    if body is None:
+        return HTTPResponse(status=status)
+    return HTTPResponse(
+        msgspec.json.encode(body), status=status, headers={"Content-Type": "application/json; charset=utf-8"}
+    )
+
+
+def error_answer(status: int, message: str) -> HTTPResponse:
+    """The body of every error, so that a person sees what was wrong."""
+    return answer(status, {"error": {"code": status, "message": message}})
+
+
+def endpoint(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
+    """`handler` with its ApiError, and a full disk, turned into an answer."""
+
+    def call(**parameters: str) -> HTTPResponse:
+        try:
+            return handler(**parameters)
+        except ApiError as error:
+            return error_answer(error.status, error.message)
+        except OSError as error:
+            return error_answer(507, f"the sandbox cannot use its state folder: {error.strerror}")
+
+    return call
+
+
+def content_length() -> int:
+    """Bytes of the request's body; the server has taken chunked bodies apart already. Raises ApiError 400."""
+    text = request.environ.get("CONTENT_LENGTH") or "0"
+    if not text.isdecimal():
+        raise ApiError(400, "Content-Length is not a number")
+    return int(text)
+
+
+def body_bytes(limit: int = MAX_JSON_BYTES) -> bytes:
+    """The whole body. Raises ApiError 413 when it is longer than `limit` bytes."""
+    size = content_length()
+    if size > limit:
+        raise ApiError(413, f"the body has {size} bytes, at most {limit} are taken")
+    data: bytes = request.environ["wsgi.input"].read(size)
+    return data
+
+
+def content_type() -> str:
+    """The media type of the request without parameters, in lower case."""
+    return str(request.environ.get("CONTENT_TYPE") or "").split(";")[0].strip().lower()
+
+
+def parse_json(data: bytes) -> object:
+    """JSON as plain values: no NaN, no broken UTF-8. Raises ApiError 400."""
+    try:
+        value: object = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the body is not JSON: {error}") from None
+    return value
+
+
+def json_object() -> dict[str, object]:
+    """The request's JSON object. Raises ApiError 400 (not JSON), 413 (too long), 422 (JSON, but no object)."""
+    if content_type() != "application/json":
+        raise ApiError(400, "Content-Type must be application/json")
+    value = parse_json(body_bytes())
+    if not isinstance(value, dict):
+        raise ApiError(422, "the body must be a JSON object")
+    return value
+
+
+def header(name: str) -> str:
+    """A request header, empty when it is missing."""
+    return str(request.get_header(name) or "")
+
+
+def root_url() -> str:
+    """`http://host:port` as the client wrote it, so that links work under whatever name it reached us by."""
+    host = header("Host")
+    if not _HOST.fullmatch(host):
+        raise ApiError(400, "the Host header is missing or malformed")
+    return f"http://{host}"
