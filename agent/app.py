@@ -1,0 +1,218 @@
+"""The composition root: the only file that names concrete classes. Threads, signals, shutdown.
+
+main         signals, health, watchdog            subscriber   Faye -> inbox
+runner       tasks -> driver                      catch-up     GET printers/jobs after a gap
+link         the serial port (the driver's own)   reporter     outbox -> REST, heartbeat
+local        the socket, with local-0 … local-3   fetch, logs  short-lived, owned by the runner
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+import structlog
+
+import drivers
+from agent import __version__
+from agent.board import Board
+from agent.clock import SystemClock
+from agent.cloud import Cloud
+from agent.config import Config, need_server
+from agent.core.ports import Driver, PrinterState, Scripts
+from agent.health import Health, Pulse, watchdog_interval
+from agent.inbox import Inbox
+from agent.local import Desk, LocalServer
+from agent.logs import Ring
+from agent.paths import socket_path, state_dir
+from agent.registration import Registrar
+from agent.reporter import Reporter
+from agent.runner import Runner
+from agent.runner.activity import Context
+from agent.runner.ledger import Ledger
+from agent.store import Store
+from agent.subscriber import CatchUp, Subscriber
+from drivers.settings import DriverSettings, SimulatedSettings
+
+log = structlog.get_logger("agent")
+
+EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
+TICK = 5.0  # seconds between two looks of the main thread
+HELLO = 5.0  # seconds that the first registration waits for the printer to say what it is
+LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
+
+Loop = Callable[[threading.Event], None]
+
+
+class App:
+    """The daemon, wired up. Making it opens the state and the socket; `run` starts the threads."""
+
+    def __init__(self, config: Config, environ: Mapping[str, str], ring: Ring) -> None:
+        self._clock = SystemClock()
+        self._health = Health(self._clock)
+        self._stop = threading.Event()
+        self._failed = threading.Event()
+        self._wake_runner = threading.Event()
+        self._wake_reporter = threading.Event()
+        server = need_server(config)
+        self._driver = _driver(config, self._clock)
+        folder = state_dir(config, environ)
+        self._store = Store(folder / "agent.db", self._clock)
+        jobs = folder / "jobs"
+        jobs.mkdir(mode=0o700, exist_ok=True)
+        self._board = Board(self._driver)
+        self._clouds = [Cloud(config, self._clock) for _ in range(3)]  # one a thread
+
+        registrar = Registrar(server, config.printer, self._store, self._firmware(config), self._token_lost)
+        inbox = Inbox(self._store, self._wake_both)
+        desk = Desk(config, jobs, self._store, inbox, self._board, registrar, lambda: self._subscriber.listening)
+        context = Context(
+            config=config,
+            store=self._store,
+            ledger=Ledger(self._store),
+            driver=self._driver,
+            clock=self._clock,
+            jobs=jobs,
+            logs=ring.text,
+            wake=self._wake_runner.set,
+            tell=self._wake_reporter.set,
+        )
+        self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
+        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"))
+        self._reporter = Reporter(
+            self._store,
+            self._clouds[0],
+            registrar,
+            self._board,
+            config.reports.heartbeat_s,
+            self._clock,
+            self._wake_reporter,
+            self._pulse("reporter"),
+        )
+        self._catch_up = CatchUp(self._clouds[1], registrar, inbox, self._pulse("catch-up"))
+        self._subscriber = Subscriber(
+            config,
+            self._clouds[2],
+            registrar,
+            inbox,
+            self._catch_up,
+            self._reporter.announce,
+            self._clock,
+            self._pulse("subscriber"),
+        )
+
+    def run(self) -> int:
+        """Serve until a signal or `stop`. The process's exit code."""
+        loops: dict[str, Loop] = {
+            "runner": self._runner.run,
+            "reporter": self._reporter.run,
+            "catch-up": self._catch_up.run,
+            "subscriber": self._subscriber.run,
+            "local": self._local.run,
+        }
+        ends = {"reporter": threading.Event()}  # the reporter goes last: it has what the others leave to say
+        threads = {
+            name: threading.Thread(
+                target=self._guard, args=(name, loop, ends.get(name, self._stop)), name=name, daemon=True
+            )
+            for name, loop in loops.items()
+        }
+        for thread in threads.values():
+            thread.start()
+        log.info("started", version=__version__)
+        self._health.ready()
+        interval = watchdog_interval(TICK)
+        while not self._stop.wait(interval):
+            self._health.tick(self._line())
+        self._end(threads, ends["reporter"])
+        return EX_SOFTWARE if self._failed.is_set() else 0
+
+    def stop(self) -> None:
+        """End `run`; any thread, also a signal handler."""
+        self._stop.set()
+
+    def handle_signals(self) -> None:
+        """SIGTERM, SIGINT and SIGHUP end the agent: the print is cancelled, heaters go off. Main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._stop.set()
+
+    def _guard(self, name: str, loop: Loop, end: threading.Event) -> None:
+        """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive."""
+        try:
+            loop(end)
+        except Exception:
+            log.exception("defect", thread=name)
+            self._failed.set()
+            self._stop.set()
+
+    def _end(self, threads: dict[str, threading.Thread], reporter_end: threading.Event) -> None:
+        log.info("stopping")
+        self._health.stopping()
+        for cloud in self._clouds:
+            cloud.limit(LAST_WORDS)
+        self._catch_up.ask()
+        self._subscriber.interrupt()
+        self._wake_runner.set()
+        for name in ("runner", "subscriber", "catch-up", "local"):
+            threads[name].join(timeout=10.0)
+        reporter_end.set()
+        self._wake_reporter.set()
+        threads["reporter"].join(timeout=5.0)
+        alive = [name for name, thread in threads.items() if thread.is_alive()]
+        if alive:
+            log.warning("threads did not end in time", threads=", ".join(alive))
+        else:
+            self._store.close()
+        log.info("stopped")
+
+    def _pulse(self, name: str) -> Pulse:
+        return self._health.pulse(name)
+
+    def _wake_both(self) -> None:
+        self._wake_reporter.set()
+        self._wake_runner.set()
+
+    def _token_lost(self) -> None:
+        self._subscriber.interrupt()
+
+    def _line(self) -> str:
+        """The situation in one line, for `systemctl status`."""
+        situation = self._board.read()
+        telemetry, job = situation.telemetry, situation.job
+        if job is not None and not job.state.ended:
+            return (
+                f"{telemetry.state} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
+            )
+        return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
+
+    def _firmware(self, config: Config) -> Callable[[], str]:
+        """What to register as: the configured name, else the printer's own answer, for which a start waits a little."""
+
+        def name() -> str:
+            if config.printer.firmware != "auto":
+                return config.printer.firmware
+            end = self._clock.monotonic() + HELLO
+            while self._driver.telemetry().state is PrinterState.OFFLINE and self._clock.monotonic() < end:
+                if self._stop.wait(0.1):
+                    break
+            return self._driver.telemetry().firmware or f"printer-agent {__version__}"
+
+        return name
+
+
+def _driver(config: Config, clock: SystemClock) -> Driver:
+    scripts = config.scripts
+    settings = DriverSettings(
+        port=config.serial.port,
+        baud=config.serial.baud,
+        dialect=config.serial.dialect,
+        window=config.serial.window,
+        scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
+        simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
+    )
+    return drivers.load(config.printer.driver)(settings, clock=clock)

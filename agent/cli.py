@@ -1,0 +1,160 @@
+"""The command line: arguments in, an exit code out (sysexits.h). What a command needs is imported when it runs, so that
+`--version` and a usage error are quick on a small board.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from agent import __version__
+from agent.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, AgentError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """A usage error is exit code 64, not argparse's 2."""
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Errors meant for people go to stderr as one line; there is no traceback for them."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except AgentError as error:
+        print(f"printer-agent: {error}", file=sys.stderr)  # noqa: T201 this is what stderr is for
+        return error.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as in `… | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EX_OK
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="printer-agent", description="The daemon on a 3D printer's board.", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"printer-agent {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def add(name: str, what: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
+        made.set_defaults(run=lambda arguments: _dispatch(name, arguments))
+        return made
+
+    _configured(add("run", "the daemon")).add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+    dry = add("dry-run", "the daemon with a simulated printer and a local cloud, on this machine")
+    dry.add_argument("file", nargs="?", type=Path, metavar="FILE", help="G-code to print (default: the bundled demo)")
+    _simulation(dry, speed="auto")
+    _json(dry)
+    dry.add_argument("--keep", action="store_true", help="keep the folder with the state of all parts, and say where")
+
+    simulate = add("simulate", "a virtual printer on a pseudo-terminal")
+    simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
+    simulate.add_argument(
+        "--dialect", default="marlin", metavar="NAME", help="the firmware to be (default: %(default)s)"
+    )
+    _simulation(simulate, speed="1")
+    simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+
+    sandbox = add("sandbox", "the local cloud alone")
+    sandbox.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s")
+    sandbox.add_argument("--state", type=Path, metavar="DIR", help="default: a folder beside the agent's state")
+    sandbox.add_argument("--publish-to", default="", metavar="URL", help="publish on this Faye server instead")
+    sandbox.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+
+    _json(_configured(add("status", "what the running agent is doing")))
+    printing = _configured(add("print", "print a file on the running agent's printer"))
+    printing.add_argument("file", type=Path, metavar="FILE")
+    for name, what in (("pause", "pause the print"), ("resume", "go on with it"), ("cancel", "end the print")):
+        _configured(add(name, what))
+    _json(_configured(add("register", "the code that adds this printer to the web portal")))
+    _json(_configured(add("outbox", "reports that wait, and those that the server refused")))
+
+    printers = _configured(add("printers", "the printers that a member has registered (GET printers)"))
+    printers.add_argument(
+        "--limit", type=_limit, default=10, metavar="N", help="a page's size; -1 is all (default: 10)"
+    )
+    printers.add_argument("--offset", type=_natural, default=0, metavar="N", help="where to begin (default: 0)")
+    printers.add_argument("--all", action="store_true", dest="every", help="follow the pages to the end")
+    _json(printers)
+
+    check = _configured(add("check-config", "read and check a configuration"), option=False)
+    check.add_argument("config", nargs="?", type=Path, metavar="FILE")
+    return parser
+
+
+def _configured(parser: argparse.ArgumentParser, *, option: bool = True) -> argparse.ArgumentParser:
+    if option:
+        parser.add_argument(
+            "--config", type=Path, metavar="FILE", help="default: /etc/printer-agent/config.toml if it is there"
+        )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="SECTION.KEY=VALUE",
+        help="over the file and the environment",
+    )
+    return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, and nothing else on stdout")
+
+
+def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
+    parser.add_argument(
+        "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
+    )
+    parser.add_argument(
+        "--fault", action="append", default=[], dest="faults", metavar="SPEC", help="a fault of the printer"
+    )
+
+
+def _speed(text: str) -> float | None:
+    """Times real time; `max` never waits; `auto` (None) lets the dry run choose."""
+    if text in ("max", "auto"):
+        return math.inf if text == "max" else None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not 0 < speed < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0, or max")
+    return speed
+
+
+def _natural(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, 0 or more")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    found = -1 if text == "-1" else _natural(text)
+    if found == 0:
+        raise argparse.ArgumentTypeError("0: expected 1 or more, or -1 for all")
+    return found
+
+
+def _dispatch(name: str, arguments: argparse.Namespace) -> int:
+    if sys.platform == "win32":
+        print("printer-agent: needs a POSIX system", file=sys.stderr)  # noqa: T201 as in main
+        return EX_UNAVAILABLE
+    from agent import commands  # noqa: PLC0415 late: see the module's docstring
+
+    return commands.BY_NAME[name](arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""What each command of the command line does. Each function takes the parsed arguments and returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from agent.errors import EX_OK, UnavailableError
+
+if TYPE_CHECKING:
+    from agent.config import Config
+
+DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The daemon."""
+    from agent.app import App
+    from agent.logs import Ring, configure
+
+    config = _config(arguments)
+    ring = Ring()
+    configure(config.logs.level, config.logs.format, ring)
+    app = App(config, os.environ, ring)
+    app.handle_signals()
+    if arguments.until_eof:
+        _at_eof(app.stop)
+    return app.run()
+
+
+def dry_run(arguments: argparse.Namespace) -> int:
+    """Sandbox, simulator and daemon, and one print through all of them."""
+    _need_extra()
+    from agent.dryrun import Wanted
+    from agent.dryrun import run as run_it
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the parts are ended in order
+    wanted = Wanted(
+        file=arguments.file,
+        speed=arguments.speed,
+        faults=tuple(arguments.faults),
+        json=arguments.json,
+        keep=arguments.keep,
+    )
+    return run_it(wanted)
+
+
+def simulate(arguments: argparse.Namespace) -> int:
+    """A virtual printer alone."""
+    from agent.logs import configure
+    from drivers.simulated.serve import serve
+
+    configure("info", "auto")
+    stop = _stop_event(until_eof=arguments.until_eof)
+    speed = math.inf if arguments.speed is None else arguments.speed
+    return serve(
+        link=arguments.link, dialect=arguments.dialect, speed=speed, faults=arguments.faults, emit=_emit, stop=stop
+    )
+
+
+def sandbox(arguments: argparse.Namespace) -> int:
+    """The local cloud alone."""
+    _need_extra()
+    from agent.config import Config
+    from agent.logs import configure
+    from agent.paths import state_dir
+    from agent.sandbox.serve import serve
+
+    configure("info", "auto")
+    state = arguments.state or state_dir(Config(), {**os.environ, "STATE_DIRECTORY": ""}) / "sandbox"
+    stop = _stop_event(until_eof=arguments.until_eof)
+    return serve(listen=arguments.listen, state=state, emit=_emit, stop=stop, publish_to=arguments.publish_to)
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """What the running agent is doing."""
+    from agent.ask import ask
+    from agent.status import lines
+
+    found = ask(_socket(arguments), {"op": "status"})["status"]
+    if arguments.json:
+        _emit(found)
+    else:
+        print("\n".join(lines(found)))
+    return EX_OK
+
+
+def print_file(arguments: argparse.Namespace) -> int:
+    """Print a file; done when the print has begun."""
+    from agent.ask import send_file
+
+    print(f"printing: {send_file(_socket(arguments), arguments.file)}")
+    return EX_OK
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    """Pause the print."""
+    return _step(arguments, "pause")
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Go on with the print."""
+    return _step(arguments, "resume")
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """End the print."""
+    return _step(arguments, "cancel")
+
+
+def register(arguments: argparse.Namespace) -> int:
+    """The code that a member types into the web portal."""
+    from agent.ask import ask
+    from agent.status import registration_lines
+
+    found = ask(_socket(arguments), {"op": "register"})["registration"]
+    if arguments.json:
+        _emit(found)
+    else:
+        print("\n".join(registration_lines(found)))
+    return EX_OK
+
+
+def outbox(arguments: argparse.Namespace) -> int:
+    """Reports that wait, and those that the server refused."""
+    from agent.ask import ask
+
+    rows = ask(_socket(arguments), {"op": "outbox"})["outbox"]
+    for row in rows:
+        if arguments.json:
+            _emit(row)
+        elif row["waiting"]:
+            print(f"waits    {row['task_id']}  {row['kind']}")
+        else:
+            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}")
+    if not rows and not arguments.json:
+        print("nothing waits")
+    return EX_OK
+
+
+def printers(arguments: argparse.Namespace) -> int:
+    """`GET printers`, as a member."""
+    from agent import member
+
+    config = _config(arguments)
+    bearer = member.token(config, os.environ)
+    pages = member.pages(config, bearer, limit=arguments.limit, offset=arguments.offset, every=arguments.every)
+    if arguments.json:
+        for page in pages:
+            _emit(page)
+    else:
+        print(member.table([printer for page in pages for printer in page["printers"]]))
+    return EX_OK
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """Read and check a configuration, the driver's name and the server included."""
+    import drivers
+    from agent.config import need_server
+
+    config = _config(arguments)
+    need_server(config)
+    drivers.load(config.printer.driver)
+    print(f"{arguments.config or 'configuration'}: good")
+    return EX_OK
+
+
+BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
+    "run": run,
+    "dry-run": dry_run,
+    "simulate": simulate,
+    "sandbox": sandbox,
+    "status": status,
+    "print": print_file,
+    "pause": pause,
+    "resume": resume,
+    "cancel": cancel,
+    "register": register,
+    "outbox": outbox,
+    "printers": printers,
+    "check-config": check_config,
+}
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    from agent.config import load
+
+    path = arguments.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
+    return load(path, os.environ, arguments.overrides)
+
+
+def _socket(arguments: argparse.Namespace) -> Path:
+    from agent.paths import socket_path
+
+    return socket_path(_config(arguments), os.environ)
+
+
+def _step(arguments: argparse.Namespace, name: str) -> int:
+    from agent.ask import command
+
+    command(_socket(arguments), name)
+    print(f"{name}: done")
+    return EX_OK
+
+
+def _emit(event: dict[str, Any]) -> None:
+    """One JSON object a line, at once."""
+    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    sys.stdout.flush()
+
+
+def _need_extra() -> None:
+    """The libraries of the local cloud are not part of the board's installation."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("bottle", "waitress", "rich") if find_spec(name) is None]
+    if missing:
+        raise UnavailableError(f"{', '.join(missing)}: not installed; pip install 'printer-agent[sandbox]'")
+
+
+def _stop_event(*, until_eof: bool) -> threading.Event:
+    """Set by SIGTERM, SIGINT or, when asked for, the end of standard input."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if until_eof:
+        _at_eof(stop.set)
+    return stop
+
+
+def _at_eof(stop: Callable[[], None]) -> None:
+    """Call `stop` when whoever started us closes our standard input, by ending in whatever way."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        stop()
+
+    threading.Thread(target=watch, name="until-eof", daemon=True).start()

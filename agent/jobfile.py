@@ -1,0 +1,89 @@
+"""The files of a print in the state folder: the G-code and, beside it, the index that the scan made of it.
+
+jobs/<task_id>.gcode      as it came
+jobs/<task_id>.index      JSON of agent.gcode.Index
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+
+from agent.config import Config
+from agent.core.command import Command
+from agent.download import download, spool
+from agent.errors import UnavailableError
+from agent.gcode import Index, Limits, Scanner
+
+
+class JobFile:
+    """One print's files. A task_id is safe as a file's name: core.command checks it."""
+
+    def __init__(self, folder: Path, task_id: str) -> None:
+        self.path = folder / f"{task_id}.gcode"
+        self.index_path = folder / f"{task_id}.index"
+
+    def keep(self, index: Index) -> None:
+        """Write the index beside the file."""
+        self.index_path.write_bytes(index.encode())
+
+    def load(self) -> Index:
+        """The index. Raises UnavailableError when it is gone or unreadable."""
+        try:
+            return Index.decode(self.index_path.read_bytes())
+        except OSError as error:
+            raise UnavailableError(f"the file to print is no longer there: {type(error).__name__}") from None
+
+    def remove(self) -> None:
+        """Both files, and what a broken transfer left."""
+        for path in (self.path, self.index_path, self.path.with_name(self.path.name + ".part")):
+            path.unlink(missing_ok=True)
+
+
+def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
+    """Bring the file here, checked while it comes. Raises DataError, UnavailableError, or CancelledError."""
+    if command.spooled:
+        return file.load()
+    scanner = Scanner(_limits(config))
+    with requests.Session() as session:
+        download(
+            command.url,
+            file.path,
+            session=session,
+            max_bytes=config.job.max_file_mb << 20,
+            allow_http=config.cloud.allow_http,
+            cancelled=cancelled,
+            sink=scanner.feed,
+        )
+    return _keep(scanner, file)
+
+
+def take_in(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index:
+    """The same for a file that comes over the local socket. Raises DataError, UnavailableError."""
+    scanner = Scanner(_limits(config))
+    spool(stream, size, file.path, max_bytes=config.job.max_file_mb << 20, sink=scanner.feed)
+    return _keep(scanner, file)
+
+
+def sweep(folder: Path, keep: set[str]) -> None:
+    """Remove the files of tasks that are not in `keep`."""
+    for path in folder.iterdir():
+        if path.name.split(".gcode")[0].removesuffix(".index") not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _limits(config: Config) -> Limits:
+    limit = config.job.max_temperature
+    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber)
+
+
+def _keep(scanner: Scanner, file: JobFile) -> Index:
+    try:
+        index = scanner.finish()
+        file.keep(index)
+    except OSError as error:
+        raise UnavailableError(f"the file to print cannot be kept: {error.strerror}") from error
+    return index

@@ -1,0 +1,91 @@
+"""Structured logs on stderr: JSON in the service, colour on a terminal. Tokens never get through.
+
+The last lines are also kept in memory, for the `logs` command.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections import deque
+from collections.abc import MutableMapping
+from typing import Any
+
+import msgspec
+import structlog
+
+KEPT = 2000  # lines
+
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_SECRET_KEYS = frozenset({"token", "auth_token", "authentication_token", "member_token", "authorization"})
+# 32 bytes as URL-safe base64 are 43 characters; more when something stands right before it, as in `%3D` or `\\n`.
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+
+
+class Ring:
+    """The last KEPT log lines, redacted. Appending and copying are atomic: any thread may do either."""
+
+    def __init__(self) -> None:
+        self._lines: deque[bytes] = deque(maxlen=KEPT)
+
+    def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """A structlog processor that keeps the event and passes it on."""
+        self._lines.append(msgspec.json.encode(event, enc_hook=str))
+        return event
+
+    def text(self) -> bytes:
+        """All lines, oldest first, each a JSON object."""
+        return b"".join(line + b"\n" for line in tuple(self._lines))
+
+
+def redact(text: str) -> str:
+    """The text without anything that looks like a token."""
+    text = text if text.isascii() else text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be written
+    return _BEARER.sub("Bearer [token]", _TOKEN.sub(_hide, text))
+
+
+def _hide(found: re.Match[str]) -> str:
+    return found[0] if _DIGEST.fullmatch(found[0]) else "[token]"
+
+
+def _redact_event(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {redact(key): _redacted(key, value) for key, value in event.items()}
+
+
+def _redacted(key: str, value: object) -> object:
+    if key.lower() in _SECRET_KEYS:
+        return "[token]"
+    return value if isinstance(value, bool | int | float | None) else redact(str(value))
+
+
+def configure(level: str, layout: str, ring: Ring | None = None) -> None:
+    """Set structlog up for this process. `layout` is auto, json or console; auto is console on a terminal."""
+    console = layout == "console" or (layout == "auto" and sys.stderr.isatty())
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    if ring is not None:
+        processors.append(ring)
+    if console:
+        processors.append(
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        )
+    else:
+        processors.append(structlog.processors.JSONRenderer(serializer=_json))
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry; we say it once
+
+
+def _json(event: object, **_: object) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

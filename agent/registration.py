@@ -1,0 +1,126 @@
+"""Who this printer is at the server: registration, the code for the person, a dead token.
+
+The identity belongs to one server; it is kept in the store and read from there, so that a token that changed is seen
+by every thread at its next call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from tenacity import RetryCallState
+
+from agent.backoff import for_ever
+from agent.cloud import Cloud, Registration
+from agent.config import Printer
+from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
+from agent.store import Identity, Store
+
+log = structlog.get_logger("registration")
+
+SLOWLY = 60.0  # seconds between tries when the server refuses rather than fails
+
+
+class Registrar:
+    """Keeps the identity at `server` true. `firmware` gives what the printer calls its firmware; `on_lost` is called,
+    on the thread that found out, when the token turned out to be dead."""
+
+    def __init__(
+        self, server: str, printer: Printer, store: Store, firmware: Callable[[], str], on_lost: Callable[[], None]
+    ) -> None:
+        self._server = server
+        self._printer = printer
+        self._store = store
+        self._firmware = firmware
+        self._on_lost = on_lost
+        self._said = ""  # the code that was shown last
+
+    def identity(self) -> Identity | None:
+        """Who we are; None before the first registration and after the token died."""
+        return self._store.identity(self._server)
+
+    def register(self, cloud: Cloud, stop: threading.Event, alive: Callable[[], None]) -> Identity | None:
+        """Make the call that each start begins with; try until it works or `stop` is set (then None)."""
+        try:
+            return for_ever(stop, alive, _say)(self._attempt, cloud)
+        except UnavailableError:
+            return None  # told to stop
+
+    def refused(self, token: str) -> None:
+        """The server refused `token` on some call: forget it, unless it was replaced in the meantime."""
+        known = self.identity()
+        if known is not None and known.auth_token == token:
+            log.warning("the server no longer knows this printer's token; registering anew")
+            self._store.forget_identity(self._server)
+            self._on_lost()
+
+    def joined(self, event: object) -> bool:
+        """A message of the registration channel. True when a member has registered this printer."""
+        if not isinstance(event, dict) or event.get("registration") != "success":
+            return False
+        known = self.identity()
+        if known is not None and not known.registered:
+            done = Identity(
+                server=known.server, printer_id=known.printer_id, auth_token=known.auth_token, registered=True
+            )
+            self._store.save_identity(done)
+        log.info("a member has registered this printer", type=str(event.get("type"))[:20])
+        return True
+
+    def _attempt(self, cloud: Cloud) -> Identity:
+        known = self.identity()
+        try:
+            answer = cloud.register(self._body(), known.auth_token if known else None)
+        except TokenError:
+            if known is None:
+                raise CloudError("registration was refused (401 or 403)", retry_after=SLOWLY) from None
+            log.warning("the server no longer knows this printer's token; registering anew")
+            self._store.forget_identity(self._server)
+            return self._attempt(cloud)
+        except RejectedError as error:
+            if known is not None:
+                return known  # a server that has no such call for a known printer: go on as who we are
+            raise CloudError(str(error), retry_after=SLOWLY) from None
+        identity = self._identity(answer, known)
+        self._store.save_identity(identity)
+        self._tell(identity)
+        return identity
+
+    def _identity(self, answer: Registration, known: Identity | None) -> Identity:
+        registered = bool(answer.registered)
+        return Identity(
+            server=self._server,
+            printer_id=answer.printer_id,
+            auth_token=answer.auth_token or (known.auth_token if known else ""),
+            registered=registered,
+            registration_code="" if registered else answer.registration_code or "",
+            registration_url="" if registered else answer.registration_url or "",
+        )
+
+    def _body(self) -> dict[str, Any]:
+        body = {"firmware": self._firmware(), "type_id": self._printer.type_id}
+        if self._printer.serial_number:
+            body["serial_number"] = self._printer.serial_number
+        return body
+
+    def _tell(self, identity: Identity) -> None:
+        if identity.registered:
+            log.info("registered", printer_id=identity.printer_id)
+        elif identity.registration_code != self._said:
+            self._said = identity.registration_code
+            log.warning(
+                "add this printer with the code at the web portal",
+                printer_id=identity.printer_id,
+                code=identity.registration_code,
+                url=identity.registration_url,
+            )
+
+
+def _say(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome is not None else None
+    wait = round(state.upcoming_sleep, 1)
+    if state.attempt_number == 1 or wait >= SLOWLY / 2:
+        log.warning("registration did not work yet", reason=str(error), again_in_s=wait)

@@ -1,0 +1,201 @@
+"""The runner's thread: new tasks from the ledger, each activity looked at, the board kept true. It never waits for the
+printer, a file or the network, so a cancel is acted on as soon as it is written down."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from agent.board import Board
+from agent.core.command import Name
+from agent.core.job import JobView
+from agent.core.ports import PrinterState
+from agent.core.task import TaskState
+from agent.errors import NotReadyError, RefusedError, UnavailableError
+from agent.health import Pulse
+from agent.jobfile import sweep
+from agent.runner.activity import Activity, Context
+from agent.runner.printing import PrintActivity, StepActivity
+from agent.runner.procedures import (
+    ResetActivity,
+    ScriptActivity,
+    check_dismiss,
+    keep_settings,
+    request_settings,
+)
+from agent.runner.transfers import upgrade, upload_logs
+from agent.store import Task
+
+log = structlog.get_logger("runner")
+
+TICK = 1.0  # seconds between two looks when nothing wakes the loop
+AT_ONCE = 32  # activities beside each other
+
+
+class Runner:
+    """The loop. `wake` is the event that `context.wake` sets."""
+
+    def __init__(self, context: Context, board: Board, wake: threading.Event, pulse: Pulse) -> None:
+        self._context = context
+        self._board = board
+        self._wake = wake
+        self._pulse = pulse
+        self._activities: list[Activity] = []
+        self._job: JobView | None = None
+        self._told: tuple[object, ...] | None = None
+        self._makers: dict[Name, Callable[[Task], Activity | None]] = {
+            Name.PRINT_DATA: self._begin_print,
+            Name.PAUSE: self._begin_step,
+            Name.RESUME: self._begin_step,
+            Name.CANCEL: self._begin_cancel,
+            Name.HOME: self._begin_script,
+            Name.PARK: self._begin_script,
+            Name.CALIBRATE: self._begin_script,
+            Name.RESET: self._begin_reset,
+            Name.LOG: self._begin_logs,
+            Name.LOGS: self._begin_logs,
+            Name.FIRMWARE_UPGRADE: self._begin_upgrade,
+            Name.SETTINGS: self._settings,
+            Name.REQUEST_SETTINGS: self._request_settings,
+            Name.DISMISS: self._dismiss,
+        }
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set; what runs then gets an honest end."""
+        self._clear_up()
+        self._context.driver.open(self._context.wake)
+        try:
+            while not stop.is_set():
+                self._pulse.beat()
+                self._wake.clear()
+                self._safely()
+                self._wake.wait(TICK)
+        finally:
+            self._stop()
+
+    def step(self) -> None:
+        """One look at everything."""
+        self._context.ledger.flush()
+        for task in self._context.store.tasks(TaskState.RECEIVED):
+            self._begin(task)
+        telemetry = self._context.driver.telemetry()
+        for activity in self._activities:
+            activity.step(telemetry)
+        self._look()
+        self._activities = [activity for activity in self._activities if not activity.ended]
+        self._post()
+
+    def _safely(self) -> None:
+        try:
+            self.step()
+        except UnavailableError as error:  # the disk does not take a write: what was not written is done again
+            log.warning("not written down; trying again", reason=str(error))
+
+    def _clear_up(self) -> None:
+        """Tasks that ran when the last agent ended get an honest end; files nobody will print go."""
+        for task in self._context.store.tasks(TaskState.RUNNING):
+            self._context.fail(task, 500, f"{task.command.said}: the agent ended while it ran")
+        waiting = {task.command.task_id for task in self._context.store.tasks(TaskState.RECEIVED)}
+        sweep(self._context.jobs, waiting)
+
+    def _begin(self, task: Task) -> None:
+        self._context.store.start(task.command.task_id)
+        try:
+            activity = self._make(task)
+        except RefusedError as refusal:
+            self._context.fail(task, refusal.code, str(refusal))
+        except NotReadyError as error:
+            self._context.fail(task, 409, f"{task.command.said}: {error}")
+        else:
+            if activity is not None:
+                self._activities.append(activity)
+
+    def _make(self, task: Task) -> Activity | None:
+        """The activity for a command; None for one that was done at once. Raises RefusedError, NotReadyError."""
+        if len(self._activities) >= AT_ONCE:
+            raise RefusedError(503, f"{task.command.said}: {AT_ONCE} commands are running already")
+        name = task.command.name
+        if name is None:  # the inbox writes such a one down with its end
+            raise RefusedError(404, "unknown command")
+        return self._makers[name](task)
+
+    def _begin_print(self, task: Task) -> Activity:
+        self._need_idle(task)
+        telemetry = self._context.driver.telemetry()
+        if telemetry.state not in (PrinterState.IDLE, PrinterState.OFFLINE):
+            raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+        return PrintActivity(self._context, task)
+
+    def _begin_cancel(self, task: Task) -> Activity | None:
+        running = self._exclusive()
+        if isinstance(running, ScriptActivity) and not task.command.job_id:
+            running.cancel()
+            self._context.complete(task)
+            return None
+        return self._begin_step(task)
+
+    def _begin_step(self, task: Task) -> Activity:
+        return StepActivity(self._context, task, self._print())
+
+    def _begin_script(self, task: Task) -> Activity:
+        self._need_idle(task)
+        return ScriptActivity(self._context, task)
+
+    def _begin_reset(self, task: Task) -> Activity:
+        if isinstance(self._exclusive(), ResetActivity):
+            raise RefusedError(409, "reset: one is going on")
+        return ResetActivity(self._context, task)
+
+    def _begin_logs(self, task: Task) -> Activity:
+        return upload_logs(self._context, task)
+
+    def _begin_upgrade(self, task: Task) -> Activity:
+        self._need_idle(task)
+        return upgrade(self._context, task)
+
+    def _settings(self, task: Task) -> None:
+        keep_settings(self._context, task)
+
+    def _request_settings(self, task: Task) -> None:
+        request_settings(self._context, task)
+
+    def _exclusive(self) -> Activity | None:
+        return next((a for a in self._activities if a.exclusive and not a.ended), None)
+
+    def _print(self) -> PrintActivity | None:
+        return next((a for a in self._activities if isinstance(a, PrintActivity) and not a.ended), None)
+
+    def _need_idle(self, task: Task) -> None:
+        running = self._exclusive()
+        if running is not None:
+            raise RefusedError(409, f"{task.command.said}: the printer is busy with {running.task.command.said}")
+
+    def _dismiss(self, task: Task) -> None:
+        check_dismiss(self._context.driver.telemetry())
+        if self._print() is not None:
+            raise RefusedError(409, "dismiss: a job is running")
+        self._job = None
+        self._context.complete(task)
+
+    def _look(self) -> None:
+        running = next((a for a in self._activities if isinstance(a, PrintActivity)), None)
+        if running is not None:
+            self._job = running.view
+
+    def _post(self) -> None:
+        running = self._exclusive()
+        self._board.post(self._job, running.busy if running is not None else "")
+        key = self._board.read().key()
+        if key != self._told:
+            self._told = key
+            self._context.tell()
+
+    def _stop(self) -> None:
+        for activity in self._activities:
+            if not activity.ended:
+                activity.stop("the agent was stopped")
+        self._context.driver.close()
+        self._look()
+        self._board.post(self._job, "")

@@ -1,0 +1,157 @@
+"""logs: what the agent wrote, gzipped, PUT to the given address. firmware_upgrade: fetched, verified, installed."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import requests
+
+from agent.cloud import plain
+from agent.config import FirmwareUpgrade
+from agent.core.ports import Telemetry
+from agent.download import download
+from agent.errors import AgentError, ConfigError, DataError, RefusedError, UnavailableError
+from agent.runner.activity import Context
+from agent.runner.worker import Worker
+from agent.store import Task
+
+PACKAGE_LIMIT = 512 << 20  # bytes
+SIGNATURE_LIMIT = 4096  # bytes
+OPENSSL = "/usr/bin/openssl"
+
+
+class TransferActivity:
+    """Blocking work with an answer: what it returns joins `data` of the terminal report."""
+
+    def __init__(
+        self,
+        context: Context,
+        task: Task,
+        work: Callable[[Callable[[], bool]], dict[str, str]],
+        *,
+        exclusive: bool,
+    ) -> None:
+        self._context = context
+        self.task = task
+        self.exclusive = exclusive
+        self.busy = task.command.said if exclusive else ""
+        self.ended = False
+        self._worker: Worker[dict[str, str]] = Worker(task.command.said[:15], work, context.wake)
+
+    def step(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
+        """Ended when the work has ended."""
+        if not self._worker.done:
+            return
+        try:
+            extra = self._worker.result()
+        except AgentError as error:
+            self._context.fail(self.task, 500, f"{self.task.command.said}: {error}")
+        else:
+            self._context.complete(self.task, extra=dict(extra or {}))
+        self.ended = True
+
+    def stop(self, reason: str) -> None:
+        """The agent goes down."""
+        self._worker.end(timeout=2.0)
+        self._context.fail(self.task, 500, f"{self.task.command.said}: {reason}")
+        self.ended = True
+
+
+def upload_logs(context: Context, task: Task) -> TransferActivity:
+    """`logs`: the address where they are now is `data.url`."""
+    url = task.command.url
+
+    def work(_cancelled: Callable[[], bool]) -> dict[str, str]:
+        body = gzip.compress(context.logs())
+        limits = (context.config.cloud.connect_timeout_s, context.config.cloud.read_timeout_s)
+        headers = {"Content-Type": "application/gzip"}
+        try:
+            answer = requests.put(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
+        except requests.RequestException as error:
+            raise UnavailableError(f"the server for the logs did not answer: {plain(error)}") from None
+        if not 200 <= answer.status_code < 300:
+            raise UnavailableError(f"the server for the logs answered {answer.status_code}")
+        return {"url": _place(answer) or urlunsplit(urlsplit(url)._replace(query="", fragment=""))}
+
+    return TransferActivity(context, task, work, exclusive=False)
+
+
+def _place(answer: requests.Response) -> str:
+    """Where the server says it has put them, if it says so."""
+    try:
+        said = msgspec.json.decode(answer.content[:65536], type=dict[str, object]).get("url")
+    except (msgspec.MsgspecError, UnicodeError):
+        return ""
+    return said if isinstance(said, str) else ""
+
+
+def upgrade(context: Context, task: Task) -> TransferActivity:
+    """`firmware_upgrade`: only when it is configured; the package's signature is at its URL with `.sig` after the path.
+    Raises RefusedError."""
+    wanted = context.config.firmware_upgrade
+    if not wanted.command:
+        raise RefusedError(501, "firmware_upgrade: not configured ([firmware_upgrade] command)")
+    url = task.command.url
+    package = context.jobs / f"{task.command.task_id}.package"
+    signature = package.with_suffix(".sig")
+
+    def work(cancelled: Callable[[], bool]) -> dict[str, str]:
+        try:
+            with requests.Session() as session:
+                parts = urlsplit(url)
+                sources = ((url, package, PACKAGE_LIMIT), (_signature(parts.path, url), signature, SIGNATURE_LIMIT))
+                for source, target, limit in sources:
+                    download(
+                        source,
+                        target,
+                        session=session,
+                        max_bytes=limit,
+                        allow_http=context.config.cloud.allow_http,
+                        cancelled=cancelled,
+                    )
+            verify(package, signature, wanted)
+            install(package, wanted)
+        finally:
+            package.unlink(missing_ok=True)
+            signature.unlink(missing_ok=True)
+        return {"message": "installed"}
+
+    return TransferActivity(context, task, work, exclusive=True)
+
+
+def _signature(path: str, url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"{path}.sig"))
+
+
+def verify(package: Path, signature: Path, wanted: FirmwareUpgrade) -> None:
+    """Check an Ed25519 signature over the package with OpenSSL. Raises DataError, ConfigError."""
+    argv = [OPENSSL, "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", wanted.public_key]
+    argv += ["-in", str(package), "-sigfile", str(signature)]
+    try:
+        done = subprocess.run(argv, capture_output=True, timeout=wanted.timeout_s, check=False)  # noqa: S603 no shell, our own paths
+    except FileNotFoundError:
+        raise ConfigError(f"{OPENSSL} is not there: the package cannot be verified") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError("verifying the package took too long") from None
+    if done.returncode != 0:
+        raise DataError("the package's signature is not by the configured key")
+
+
+def install(package: Path, wanted: FirmwareUpgrade) -> None:
+    """Run the configured command with the package's path as its last argument; no shell. Raises UnavailableError."""
+    try:
+        done = subprocess.run(  # noqa: S603 the owner's command, our own path
+            [*wanted.command, str(package)], capture_output=True, timeout=wanted.timeout_s, check=False
+        )
+    except OSError as error:
+        raise UnavailableError(f"{wanted.command[0]}: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{wanted.command[0]}: not done in {wanted.timeout_s:.0f} s") from None
+    if done.returncode != 0:
+        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise UnavailableError(f"{wanted.command[0]}: exit code {done.returncode}: {words[-1][:200] if words else ''}")

@@ -1,0 +1,65 @@
+"""Blocking work on a thread of its own, owned by the runner, with a way to cancel it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from agent.errors import AgentError
+
+T = TypeVar("T")
+
+log = structlog.get_logger("worker")
+
+
+class Worker(Generic[T]):
+    """Runs `work(cancelled)` on a thread called `name`, then calls `wake`.
+
+    `work` looks at `cancelled()` often, and raises an AgentError of its own or returns soon after it says True.
+    """
+
+    def __init__(self, name: str, work: Callable[[Callable[[], bool]], T], wake: Callable[[], None]) -> None:
+        self._work = work
+        self._wake = wake
+        self._cancel = threading.Event()
+        self._done = threading.Event()
+        self._result: T | None = None
+        self._error: AgentError | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        """Whether `result` has something to give."""
+        return self._done.is_set()
+
+    def result(self) -> T | None:
+        """What the work returned. Raises the AgentError that it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def cancel(self) -> None:
+        """Ask for the end; returns at once."""
+        self._cancel.set()
+
+    def end(self, timeout: float) -> bool:
+        """Cancel and wait at most `timeout` seconds. Whether it has ended."""
+        self._cancel.set()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work(self._cancel.is_set)
+        except AgentError as error:
+            self._error = error
+        except Exception as error:  # a defect of ours must become the task's end, not a task that never ends
+            log.exception("defect")
+            self._error = AgentError(f"internal error: {type(error).__name__}")
+        finally:
+            self._done.set()
+            self._wake()

@@ -1,0 +1,54 @@
+"""The tables of the store, and the steps from one version of them to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from agent.errors import UnavailableError
+
+_STEPS = (
+    (
+        "CREATE TABLE identity (server TEXT PRIMARY KEY, value BLOB NOT NULL)",
+        """CREATE TABLE tasks (
+            task_id TEXT PRIMARY KEY,
+            command BLOB NOT NULL,           -- core.command.Command as JSON
+            state TEXT NOT NULL,             -- core.task.TaskState
+            local INTEGER NOT NULL,          -- began at the printer: nothing to report to the cloud
+            progress REAL NOT NULL DEFAULT 0,
+            message TEXT NOT NULL DEFAULT '',
+            received_at REAL NOT NULL,       -- seconds since the epoch, for people only
+            updated_at REAL NOT NULL,
+            last_kind TEXT, last_body BLOB, last_key TEXT
+        )""",
+        "CREATE INDEX tasks_by_state ON tasks (state)",
+        """CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order; never used twice
+            task_id TEXT NOT NULL,
+            kind TEXT NOT NULL,              -- core.report.Kind
+            body BLOB NOT NULL,
+            key TEXT NOT NULL                -- the same on each try
+        )""",
+        "CREATE INDEX outbox_by_task ON outbox (task_id, id)",
+        """CREATE TABLE refused (
+            id INTEGER PRIMARY KEY,
+            task_id TEXT NOT NULL, kind TEXT NOT NULL, body BLOB NOT NULL, key TEXT NOT NULL,
+            status INTEGER NOT NULL, answer TEXT NOT NULL, at REAL NOT NULL
+        )""",
+        "CREATE TABLE settings (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
+    ),
+)
+VERSION = len(_STEPS)
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Bring the tables to VERSION, inside the caller's transaction.
+
+    Raises UnavailableError for a file that a newer agent wrote.
+    """
+    (found,) = db.execute("PRAGMA user_version").fetchone()
+    if found > VERSION:
+        raise UnavailableError(f"the state was written by a newer agent (version {found}, this one knows {VERSION})")
+    for step in _STEPS[found:]:
+        for statement in step:
+            db.execute(statement)
+    db.execute(f"PRAGMA user_version = {VERSION}")

@@ -1,0 +1,59 @@
+"""The running agent's answer to `status`, for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def lines(found: Mapping[str, Any]) -> list[str]:
+    """The answer as lines of text."""
+    data = found.get("data", {})
+    shown = [f"printer   {' '.join(_words(found))}"]
+    if found.get("job_id"):
+        shown.append(f"job       {found['job_id']} {found.get('job_status') or 'fetching the file'}".rstrip())
+    if data.get("total_lines"):
+        shown.append(
+            f"progress  {found.get('job_progress', 0):.1%}, layer {data['layer']} of {data['total_layers']},"
+            f" line {data['line']} of {data['total_lines']}{_left(data)}"
+        )
+    for name, heater in data.get("temperatures", {}).items():
+        shown.append(f"{name:<9} {heater['actual']:.1f} °C, target {heater['target']:.0f}")
+    shown += registration_lines(found.get("registration", {}))
+    if not found.get("listening", True):
+        shown.append("cloud     not listening for commands now")
+    if found.get("waiting_reports"):
+        shown.append(f"reports   {found['waiting_reports']} wait for the cloud")
+    return shown
+
+
+def registration_lines(found: Mapping[str, Any]) -> list[str]:
+    """Who the printer is at the cloud, or how to add it there."""
+    if "printer_id" not in found:
+        return ["cloud     not registered yet: the server has not answered"]
+    if found.get("registered"):
+        return [f"cloud     printer {found['printer_id']}, registered"]
+    where = f" at {found['url']}" if found.get("url") else ""
+    return [f"cloud     printer {found['printer_id']}; add it with the code {found.get('code')}{where}"]
+
+
+def seconds(value: int) -> str:
+    """A duration: 59s, 7m 54s, 1h 25m."""
+    minutes, rest = divmod(value, 60)
+    if minutes < 1:
+        return f"{rest}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m {rest:02}s"
+
+
+def _words(found: Mapping[str, Any]) -> list[str]:
+    words = [str(found.get("printer_status"))]
+    if found.get("error_message"):
+        words.append(f"({found['error_message']})")
+    if found.get("port"):
+        words.append(f"at {found['port']}")
+    return words
+
+
+def _left(data: Mapping[str, Any]) -> str:
+    return f", {seconds(data['seconds_left'])} left" if "seconds_left" in data else ""
