@@ -1,0 +1,220 @@
+"""Each command of PROTOCOL.md's table, sent by a member, done by the daemon on the simulated printer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from agent.ask import ask
+from tests.integration.rig import Rig, check_record, rig
+
+LONG = "G28\nG1 Z5 F600\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2000))
+HEATING = "M190 S60\nM109 S210\nG28\nG1 X10 F6000\n"
+
+
+@pytest.fixture(scope="module")
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """One rig for the commands that leave the printer as it was."""
+    with rig(tmp_path_factory.mktemp("rig")) as made:
+        yield made
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Rig]:
+    """A printer that takes its time: 20 times real time."""
+    with rig(tmp_path, speed="20") as made:
+        yield made
+
+
+def gcode(folder: Path, text: str, name: str = "part.gcode") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("command", ["home", "park", "calibrate", "reset", "dismiss"])
+def test_a_printer_command_ends_completed(fast: Rig, command: str) -> None:
+    task_id = fast.command(command)
+    body = fast.ended(task_id)
+    assert body["data"]["state"] == "completed", body
+    check_record([report["body"] for report in fast.member.reports(task_id)])
+    fast.until("ready again", lambda: fast.state() == "ready")
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "cancel"])
+def test_a_job_command_without_a_job_is_refused(fast: Rig, command: str) -> None:
+    body = fast.do(command)
+    assert body["error_code"] == 409
+    assert "no job is running" in body["error_message"]
+    assert body["data"]["state"] == "failed"
+
+
+def test_an_unknown_command_gets_exactly_one_report(fast: Rig) -> None:
+    task_id = fast.command("make_coffee")
+    body = fast.ended(task_id)
+    assert (body["error_code"], body["error_message"]) == (404, "unknown command")
+    assert len(fast.member.reports(task_id)) == 1
+
+
+def test_settings_are_checked_kept_and_read_back(fast: Rig) -> None:
+    done = fast.do("settings", settings={"Settings": {"speed_percent": 120, "colour": "blue"}})
+    assert done["data"]["state"] == "completed"
+    assert "colour" in done["data"]["message"]
+    assert fast.do("request_settings")["data"]["settings"] == {"speed_percent": 120, "colour": "blue"}
+    refused = fast.do("settings", settings={"speed_percent": 9000})
+    assert refused["error_code"] == 422
+    assert "speed_percent" in refused["error_message"]
+    assert fast.do("request_settings")["data"]["settings"]["speed_percent"] == 120
+
+
+def test_logs_are_uploaded_without_the_token(fast: Rig) -> None:
+    body = fast.do("logs")
+    assert body["data"]["state"] == "completed", body
+    found = requests.get(body["data"]["url"], headers=bearer(fast), timeout=10)
+    text = gzip.decompress(found.content).decode()
+    assert any(json.loads(line).get("command") == "logs" for line in text.splitlines())
+    identity = sqlite3.connect(fast.folder / "state" / "agent.db").execute("SELECT value FROM identity").fetchone()
+    token = json.loads(identity[0])["auth_token"]
+    assert len(token) == 43
+    assert token not in text
+    assert token not in fast.log()
+
+
+def bearer(made: Rig) -> dict[str, str]:
+    return {"Authorization": str(made.member._session.headers["Authorization"])}
+
+
+def test_a_firmware_upgrade_is_refused_unless_configured(fast: Rig) -> None:
+    body = fast.do("firmware_upgrade", package_url=f"{fast.url}/files/x/y")
+    assert body["error_code"] == 501
+    assert "not configured" in body["error_message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Dear printer, please print a cube.\n", "G-code"),
+        ("G1 X1 ; fine\nG1 X" + "1" * 120 + "\n", "line 2"),
+        ("", "empty"),
+        ("G28\nM104 S900\n", "900"),
+        ("G28\nM112\n", "M112"),
+    ],
+)
+def test_a_bad_file_is_a_terminal_failed_report_that_says_why(fast: Rig, tmp_path: Path, text: str, says: str) -> None:
+    answer = fast.submit(gcode(tmp_path, text))
+    body = fast.ended(answer["task_id"])
+    assert body["data"]["state"] == "failed"
+    assert body["job_status"] == "failed"
+    assert body["error_code"] == 422
+    assert says in body["error_message"]
+    check_record([report["body"] for report in fast.member.reports(answer["task_id"])])
+
+
+def test_a_file_that_is_not_there_is_a_terminal_failed_report(fast: Rig) -> None:
+    answer = fast.member.submit_job(fast.printer_id, f"{fast.url}/files/nothing/x.gcode", "x")
+    body = fast.ended(answer["task_id"])
+    assert body["job_status"] == "failed"
+    assert "404" in body["error_message"]
+
+
+def test_settings_of_a_job_become_gcode_only_within_their_limits(fast: Rig, tmp_path: Path) -> None:
+    file = gcode(tmp_path, "G28\nG1 X10 F6000\n")
+    assert fast.ended(fast.submit(file, speed_percent=150)["task_id"])["job_status"] == "completed"
+    refused = fast.ended(fast.submit(file, speed_percent="150\nM112")["task_id"])
+    assert refused["error_code"] == 422
+    assert "speed_percent" in refused["error_message"]
+
+
+def test_pause_resume_and_a_busy_printer(slow: Rig, tmp_path: Path) -> None:
+    job = slow.submit(gcode(tmp_path, LONG))
+    slow.job_is(job["job_id"], "printing")
+    busy = slow.ended(slow.submit(gcode(tmp_path, LONG, "second.gcode"))["task_id"])
+    assert busy["error_code"] == 409
+    assert "busy" in busy["error_message"]
+    assert slow.do("home")["error_code"] == 409
+    wrong = slow.do("pause", job_id="another")
+    assert wrong["error_code"] == 409
+    assert "another" in wrong["error_message"]
+
+    paused = slow.do("pause", job_id=job["job_id"])
+    assert paused["data"]["state"] == "completed", paused
+    assert paused["job_status"] == "paused"
+    slow.job_is(job["job_id"], "paused")
+    assert slow.status()["printer_status"] == "paused"
+    line = slow.status()["data"]["line"]
+    again = slow.do("pause", job_id=job["job_id"])
+    assert again["error_code"] == 409
+
+    resumed = slow.do("resume", job_id=job["job_id"])
+    assert resumed["data"]["state"] == "completed", resumed
+    slow.until("it goes on", lambda: slow.status()["data"].get("line", 0) > line)
+    assert slow.do("cancel", job_id=job["job_id"])["data"]["state"] == "completed"
+    body = slow.ended(job["task_id"])
+    assert body["job_status"] == "canceled"
+    assert "error_code" not in body
+    slow.until("ready again", lambda: slow.state() == "ready")
+    check_record([report["body"] for report in slow.member.reports(job["task_id"])])
+
+
+def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow: Rig, tmp_path: Path) -> None:
+    job = slow.submit(gcode(tmp_path, HEATING))
+    slow.until("it heats", lambda: slow.status()["data"].get("ui_sub_state") == "heating")
+    assert slow.do("cancel", job_id=job["job_id"])["data"]["state"] == "completed"
+    assert slow.ended(job["task_id"])["job_status"] == "canceled"
+
+    def targets() -> bool:
+        heaters = slow.status()["data"]["temperatures"]
+        return all(heater["target"] == 0 for heater in heaters.values())
+
+    slow.until("the heaters are off", targets)
+
+
+def test_reset_ends_the_print_and_the_printer_comes_back(slow: Rig, tmp_path: Path) -> None:
+    job = slow.submit(gcode(tmp_path, LONG))
+    slow.job_is(job["job_id"], "printing")
+    assert slow.do("reset")["data"]["state"] == "completed"
+    assert slow.ended(job["task_id"])["job_status"] == "failed"
+    assert slow.do("home")["data"]["state"] == "completed"
+
+
+def cli(made: Rig, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "agent.cli", *words, "--config", str(made.folder / "agent.toml")]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Rig, tmp_path: Path) -> None:
+    printed = cli(slow, "print", str(gcode(tmp_path, LONG)))
+    assert printed.returncode == 0, printed.stderr
+    job_id = printed.stdout.split()[-1]
+    assert job_id.startswith("local_")
+    status = cli(slow, "status", "--json")
+    found: dict[str, Any] = json.loads(status.stdout)
+    assert (found["job_id"], found["job_status"]) == (job_id, "printing")
+    assert "layer" in cli(slow, "status").stdout
+    for word in ("pause", "resume", "cancel"):
+        done = cli(slow, word)
+        assert (done.returncode, done.stdout) == (0, f"{word}: done\n"), done.stderr
+    refused = cli(slow, "pause")
+    assert refused.returncode == 65
+    assert "no job is running" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert ask(slow.socket, {"op": "outbox"})["outbox"] == []  # the cloud has no task for any of this
+    assert slow.member.job(job_id)["local_job"] is True
+
+
+def test_a_bad_file_at_the_printer_is_refused_with_the_reason(fast: Rig, tmp_path: Path) -> None:
+    bad = cli(fast, "print", str(gcode(tmp_path, "hello\n")))
+    assert bad.returncode == 65
+    assert "G-code" in bad.stderr
+    missing = cli(fast, "print", str(tmp_path / "none.gcode"))
+    assert missing.returncode == 65
+    assert "none.gcode" in missing.stderr
