@@ -38,7 +38,7 @@ from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from drivers.settings import DriverSettings, SimulatedSettings
 
-log = structlog.get_logger("agent")
+log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
 TICK = 5.0  # seconds between two looks of the main thread

@@ -12,7 +12,7 @@ import sdnotify
 
 from agent.core.ports import Clock
 
-FRESH = 60.0  # seconds; longer than the longest wait of a healthy thread (connect 10 s + read 20 s, twice)
+FRESH = 75.0  # seconds; longer than the longest wait of a healthy thread (connect 10 s + read 20 s, twice)
 
 
 class Pulse:

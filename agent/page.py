@@ -30,7 +30,7 @@ from agent import page_html
 from agent.errors import AgentError, ConfigError, UnavailableError
 from agent.health import Pulse
 
-log = structlog.get_logger("page")
+log = structlog.get_logger(part="page")
 
 DEADLINE = 5.0  # seconds
 HEAD_LIMIT = 16384  # bytes of a request; there is never a body

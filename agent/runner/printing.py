@@ -20,7 +20,7 @@ from agent.runner.activity import Context, Limit, matches
 from agent.runner.worker import Worker
 from agent.store import Task
 
-log = structlog.get_logger("print")
+log = structlog.get_logger(part="print")
 
 HELLO_MAY_TAKE = 30.0  # seconds from the command until a printer that is offline must be there
 PRINTER_MAY_TAKE = 3600.0  # seconds for a pause, resume or cancel to be done: a heat-up, a long retract script
