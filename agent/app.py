@@ -19,10 +19,12 @@ import structlog
 import drivers
 from agent import __version__
 from agent.board import Board
-from agent.clock import SystemClock
+from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
+from agent.core.conditions import Part
 from agent.core.ports import Driver, PrinterState, Scripts
+from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
@@ -34,8 +36,10 @@ from agent.reporter import Reporter
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.ledger import Ledger
+from agent.servertime import ServerTime
 from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
+from agent.watch import Watch
 from drivers.settings import DriverSettings, SimulatedSettings
 
 log = structlog.get_logger(part="agent")
@@ -62,15 +66,29 @@ class App:
         server = need_server(config)
         self._driver = _driver(config, self._clock)
         folder = state_dir(config, environ)
-        self._store = Store(folder / "agent.db", self._clock)
+        self._watch = Watch()
+        self._server_time = ServerTime(self._clock)
+        self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
         jobs = folder / "jobs"
         jobs.mkdir(mode=0o700, exist_ok=True)
         self._board = Board(self._driver)
-        self._clouds = [Cloud(config, self._clock) for _ in range(3)]  # one a thread
+        self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
 
-        registrar = Registrar(server, config.printer, self._store, self._firmware(config), self._token_lost)
-        inbox = Inbox(self._store, self._wake_both)
-        desk = Desk(config, jobs, self._store, inbox, self._board, registrar, lambda: self._subscriber.listening)
+        registrar = Registrar(
+            server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
+        )
+        inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
+        desk = Desk(
+            config,
+            jobs,
+            self._store,
+            inbox,
+            self._board,
+            registrar,
+            lambda: self._subscriber.listening,
+            self._watch,
+            self._wake_reporter.set,
+        )
         context = Context(
             config=config,
             store=self._store,
@@ -94,6 +112,7 @@ class App:
             self._clock,
             self._wake_reporter,
             self._pulse("reporter"),
+            self._watch,
         )
         self._catch_up = CatchUp(self._clouds[1], registrar, inbox, self._pulse("catch-up"))
         self._subscriber = Subscriber(
@@ -132,6 +151,7 @@ class App:
         self._health.tick(self._line())
         interval = watchdog_interval(TICK)
         while not self._stop.wait(interval):
+            self._look_after()
             self._health.tick(self._line())
         self._end(threads, ends["reporter"])
         return EX_SOFTWARE if self._failed.is_set() else 0
@@ -187,6 +207,18 @@ class App:
             self._pulse("page"),
         )
 
+    def _look_after(self) -> None:
+        """What nobody else does: the clock, the printer's condition, old rows."""
+        self._watch.set(Part.CLOCK, self._server_time.trouble())
+        self._watch.printer(self._board.read().telemetry)
+        try:
+            self._store.tidy()
+        except UnavailableError as error:
+            log.debug("not tidied", reason=str(error))
+
+    def _disk(self, reason: str) -> None:
+        self._watch.set(Part.DISK, f"the state folder does not take a write: {reason}" if reason else "")
+
     def _pulse(self, name: str) -> Pulse:
         return self._health.pulse(name)
 
@@ -205,6 +237,9 @@ class App:
             return (
                 f"{telemetry.state} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
             )
+        trouble = self._watch.read().first()
+        if trouble and not trouble.startswith(Part.PRINTER):
+            return f"{telemetry.state}; {trouble}"
         return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
 
     def _firmware(self, config: Config) -> Callable[[], str]:

@@ -77,7 +77,11 @@ def _parser() -> _Parser:
     for name, what in (("pause", "pause the print"), ("resume", "go on with it"), ("cancel", "end the print")):
         _configured(add(name, what))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
-    _json(_configured(add("outbox", "reports that wait, and those that the server refused")))
+    outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
+    which = outbox.add_mutually_exclusive_group()
+    which.add_argument("--retry", type=_which, metavar="ID|all", help="send a refused report once more")
+    which.add_argument("--drop", type=_which, metavar="ID|all", help="throw a refused report away")
+    _json(outbox)
 
     printers = _configured(add("printers", "the printers that a member has registered (GET printers)"))
     printers.add_argument(
@@ -132,6 +136,10 @@ def _speed(text: str) -> float | None:
     if not 0 < speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0, or max")
     return speed
+
+
+def _which(text: str) -> int | str:
+    return "all" if text == "all" else _natural(text)
 
 
 def _natural(text: str) -> int:

@@ -131,9 +131,18 @@ def register(arguments: argparse.Namespace) -> int:
 
 
 def outbox(arguments: argparse.Namespace) -> int:
-    """Reports that wait, and those that the server refused."""
+    """Reports that wait, and those that the server refused; send these once more, or throw them away."""
     from agent.ask import ask
 
+    for word, said in (("retry", "queued once more"), ("drop", "thrown away")):
+        which = getattr(arguments, word)
+        if which is not None:
+            done = ask(_socket(arguments), {"op": "outbox", word: which})["done"]
+            if arguments.json:
+                _emit({word: which, "done": done})
+            else:
+                print(f"{done} {said}")
+            return EX_OK
     rows = ask(_socket(arguments), {"op": "outbox"})["outbox"]
     for row in rows:
         if arguments.json:
@@ -141,7 +150,7 @@ def outbox(arguments: argparse.Namespace) -> int:
         elif row["waiting"]:
             print(f"waits    {row['task_id']}  {row['kind']}")
         else:
-            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}")
+            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})")
     if not rows and not arguments.json:
         print("nothing waits")
     return EX_OK

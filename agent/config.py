@@ -1,5 +1,4 @@
 """The configuration: TOML -> frozen structs. Precedence: command line > PRINTER_AGENT_* > file > default.
-
 Unknown keys are errors, wrong types are errors; each error names the file, the key and what was expected.
 `PRINTER_AGENT_CLOUD_SERVER` is `server` in `[cloud]`; lists and tables are written as in TOML.
 """
@@ -35,7 +34,7 @@ class Cloud(_Section, frozen=True):
     faye_ext: Literal["subscribe", "all"] = "subscribe"
     ca_file: str = ""
     allow_http: bool = False
-    # Together less than the 60 s after which a silent thread counts as hung.
+    # Together they are the limit of a whole call, and less than the time after which a silent thread counts as hung.
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 10.0
     read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 20.0
 
@@ -70,6 +69,7 @@ class MaxTemperature(_Section, frozen=True):
 class Job(_Section, frozen=True):
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
+    max_age_s: Positive = 86400.0
 
 
 class Scripts(_Section, frozen=True):

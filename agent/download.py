@@ -27,6 +27,7 @@ from agent.address import checked, shown
 from agent.backoff import delay
 from agent.cloud import plain
 from agent.core.answer import retry_after
+from agent.digests import given
 from agent.errors import CancelledError, ChangedError, CloudError, DataError
 from agent.incoming import BLOCK, Downloaded, Incoming, Progress, ignore, never, spool
 
@@ -68,12 +69,15 @@ def download(
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
     retry: Retry = Retry(),  # noqa: B008  (immutable)
+    digest: str = "",
 ) -> Downloaded:
-    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name.
+    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name. What is here
+    must have the checksum `digest` (see agent.digests) and the one that the server gives, where there is one.
 
-    Raises DataError (the address, a final status, too large, changed meanwhile), UnavailableError (no answer, or none
-    that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
+    Raises DataError (the address, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer,
+    or none that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
     with Incoming(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink) as incoming:
+        incoming.expect(digest)
         _Fetch(url, incoming, session, retry, allow_http=allow_http).run()
         return incoming.finish()
 
@@ -196,6 +200,7 @@ class _Fetch:
                 raise CloudError(f"{shown(self._url)}: the server sent another range than the one asked for")
             if match[2] != "*":
                 incoming.announce(int(match[2]))
+            incoming.expect(given(headers, whole=False))
             return
         if status == 416 and "Range" in response.request.headers:
             self._validator = ""
@@ -205,6 +210,7 @@ class _Fetch:
         incoming.begin_again()
         self._validator = ""
         if encoding == "identity":
+            incoming.expect(given(headers, whole=True))
             etag = headers.get("ETag", "")
             self._validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
             length = headers.get("Content-Length", "").strip()

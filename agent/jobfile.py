@@ -11,12 +11,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import requests
+import structlog
 
+from agent import durable
 from agent.config import Config
 from agent.core.command import Command
 from agent.download import download, spool
 from agent.errors import UnavailableError
 from agent.gcode import Index, Limits, Scanner
+
+log = structlog.get_logger(part="jobfile")
 
 
 class JobFile:
@@ -28,7 +32,7 @@ class JobFile:
 
     def keep(self, index: Index) -> None:
         """Write the index beside the file."""
-        self.index_path.write_bytes(index.encode())
+        durable.write(self.index_path, index.encode())
 
     def load(self) -> Index:
         """The index. Raises UnavailableError when it is gone or unreadable."""
@@ -62,6 +66,7 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
             allow_http=config.cloud.allow_http,
             cancelled=cancelled,
             sink=scanner.feed,
+            digest=command.digest,
         )
     return _keep(scanner, file)
 
@@ -78,7 +83,10 @@ def sweep(folder: Path, keep: set[str]) -> None:
     kept = {path for task_id in keep for path in JobFile(folder, task_id).paths}
     for path in folder.iterdir():
         if path not in kept:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # somebody put a folder there: no reason not to print
+                log.warning("cannot be removed", file=path.name, reason=error.strerror)
 
 
 def _limits(config: Config) -> Limits:

@@ -10,6 +10,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """The answer as lines of text."""
     data = found.get("data", {})
     shown = [f"printer   {' '.join(_words(found))}"]
+    shown += [f"trouble   {part}: {why}" for part, why in found.get("conditions", {}).items() if part != "printer"]
     if found.get("job_id"):
         shown.append(f"job       {found['job_id']} {found.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("total_lines"):

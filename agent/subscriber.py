@@ -93,11 +93,7 @@ class Subscriber:
         return {"authentication_token": identity.auth_token} if identity is not None else {}
 
     def _on_command(self, message: faye.Message) -> None:
-        try:
-            self._inbox.take(message.data)
-        except UnavailableError as error:
-            log.error("a command could not be written down", reason=str(error))
-            self._catch_up.ask()
+        self._inbox.offer(message.data)
 
     def _on_member(self, message: faye.Message) -> None:
         data = message.data
@@ -152,6 +148,7 @@ class CatchUp:
         """Until `stop` is set."""
         while not stop.is_set():
             self._pulse.beat()
+            self._inbox.flush()
             if self._asked.wait(1.0) and not stop.is_set():
                 self._asked.clear()
                 self._look(stop)

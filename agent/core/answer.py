@@ -32,7 +32,8 @@ def classify(status: int) -> Answer:
 
 def retry_after(value: str | None, wall: float) -> float | None:
     """Seconds to wait from a `Retry-After` header: seconds or a date (RFC 9110 §10.2.3). `wall` is now, in seconds
-    since the epoch. None when absent or unreadable; never negative, never above MAX_RETRY_AFTER."""
+    since the epoch, best by the server's own clock. None when absent or unreadable; never negative, never above
+    MAX_RETRY_AFTER."""
     if not value:
         return None
     value = value.strip()

@@ -96,8 +96,9 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
     return {"progress": 1.0, "error_code": code, "error_message": message, **_whose(command, job), "data": data}
 
 
-def status(job: JobView | None, telemetry: Telemetry, busy: str = "") -> dict[str, Any]:
-    """The heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing."""
+def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> dict[str, Any]:
+    """The heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing. `trouble`
+    is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from working."""
     printer_status = printer_state(job, telemetry, busy)
     body: dict[str, Any] = {"printer_status": printer_status}
     if printer_status == "error":
@@ -110,6 +111,7 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "") -> dict[st
         **_situation(job, telemetry),
         "state": printer_status,
         "is_error": printer_status == "error",
+        **({"message": trouble[:ERROR_TEXT]} if trouble else {}),
     }
     if "error_message" in body:
         body["data"].update(

@@ -112,3 +112,57 @@ def test_a_command_that_cannot_be_written_down_wakes_nobody(desk: Desk) -> None:
     with pytest.raises(UnavailableError):
         desk.inbox.take({"task_id": "t", "command": "home"})
     assert desk.woken == []
+
+
+def test_a_command_that_the_disk_does_not_take_is_kept_and_written_down_in_its_turn(desk: Desk) -> None:
+    desk.store._db.execute("PRAGMA query_only = 1")
+    desk.inbox.offer({"task_id": "a", "command": "pause"})
+    desk.inbox.offer({"task_id": "b", "command": "resume"})
+    assert desk.woken == []
+    desk.store._one("PRAGMA query_only = 0")
+    desk.inbox.offer({"task_id": "c", "command": "cancel"})
+    assert [task.command.task_id for task in desk.store.tasks(TaskState.RECEIVED)] == ["a", "b", "c"]
+    desk.inbox.flush()
+    assert desk.woken == [1, 2, 3]
+
+
+NOW = 1_456_833_600.0
+
+
+@pytest.mark.parametrize(
+    ("sent", "old"),
+    [
+        (NOW - 3601, True),
+        (NOW - 3599, False),
+        ((NOW - 3601) * 1000, True),
+        ("2016-03-01T10:59:59Z", True),
+        ("2016-03-01T12:59:58+02:00", True),
+        ("2016-03-01 11:59:59", False),
+        (NOW + 1e6, False),
+        ("yesterday", False),
+        (True, False),
+        (-5, False),
+        (1e300, False),
+    ],
+)
+@pytest.mark.parametrize("key", ["sent_at", "timestamp"])
+def test_a_command_that_the_server_sent_too_long_ago_is_refused(
+    tmp_path: Path, key: str, sent: object, old: bool
+) -> None:
+    """By the server's own clock; what is no time does not cost a command."""
+    desk = Desk(tmp_path / "agent.db")
+    desk.inbox = Inbox(desk.store, desk._wake, 3600.0, lambda: NOW)
+    assert desk.inbox.take({"task_id": "t", "command": "home", key: sent})
+    assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
+    assert bool(desk.store.tasks(TaskState.FAILED)) == old
+    assert not desk.inbox.take({"task_id": "t", "command": "home", key: sent}), "a second delivery is not new"
+    ((_, body),) = desk.reports()
+    assert (body.get("error_code"), "too old" in body.get("error_message", "")) == (
+        (410, True) if old else (None, False)
+    )
+    desk.store.close()
+
+
+def test_without_the_servers_time_no_command_is_too_old(desk: Desk) -> None:
+    assert desk.inbox.take({"task_id": "t", "command": "home", "sent_at": 1})
+    assert len(desk.store.tasks(TaskState.RECEIVED)) == 1

@@ -77,6 +77,26 @@ def test_register_and_outbox(rig: Rig) -> None:
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
+def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None:
+    for name in ("a", "b", "c"):
+        rig.store.accept(Command(name, Name.HOME, "home"), b"{}")
+        rig.store.set_aside(rig.store.heads()[0], 422, "no")
+    ids = [row["id"] for row in ask(rig.path, {"op": "outbox"})["outbox"]]
+    assert ask(rig.path, {"op": "outbox", "retry": ids[0]})["done"] == 1
+    assert ask(rig.path, {"op": "outbox", "drop": ids[1]})["done"] == 1
+    shown = ask(rig.path, {"op": "outbox"})["outbox"]
+    assert [(row["task_id"], row["waiting"]) for row in shown] == [("a", True), ("c", False)]
+    assert ask(rig.path, {"op": "outbox", "retry": "all"})["done"] == 1
+    assert ask(rig.path, {"op": "outbox", "drop": "all"})["done"] == 0
+
+
+@pytest.mark.parametrize("which", [99, 0, -1, True, None, "1", 1 << 70])
+def test_a_refused_report_that_is_not_there_is_an_error(rig: Rig, which: object) -> None:
+    with pytest.raises(AnsweredError) as caught:
+        ask(rig.path, {"op": "outbox", "retry": which})
+    assert caught.value.exit_code == 65
+
+
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "home", "park", "reset", "dismiss"])
 def test_a_command_is_done_and_has_nothing_to_report(rig: Rig, name: str) -> None:
     command(rig.path, name)

@@ -15,8 +15,10 @@ from agent import backoff
 from agent.cloud import TOKEN_HEADER, Cloud
 from agent.config import Cloud as CloudConfig
 from agent.config import Config, Printer
-from agent.registration import Registrar
+from agent.errors import CloudError, UnavailableError
+from agent.registration import NOT_ADDED, Registrar
 from agent.store import Identity, Store
+from agent.watch import Watch
 from tests.support.clock import FakeClock
 from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
 
@@ -157,16 +159,84 @@ def test_a_stop_ends_the_tries(rig: Rig) -> None:
     assert found == [None]
 
 
-def test_a_disk_that_does_not_take_the_identity_is_tried_again(rig: Rig) -> None:
-    rig.server.script(CODE, answer(FIRST))
-    rig.store._db.execute("PRAGMA query_only = 1")
+def in_background(rig: Rig) -> tuple[threading.Thread, list[Identity | None]]:
     found: list[Identity | None] = []
     thread = threading.Thread(target=lambda: found.append(rig.register()), name="registration")
     thread.start()
-    rig.server.until(2, CODE)
+    return thread, found
+
+
+def test_a_disk_that_takes_no_write_is_waited_for_before_a_printer_is_made(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is not asked for a printer that could not be kept."""
+    rig.server.script(CODE, answer(FIRST))
+    rig.store._db.execute("PRAGMA query_only = 1")
+    tried = threading.Semaphore(0)
+    monkeypatch.setattr(rig.registrar, "_say", lambda state: tried.release())
+    thread, found = in_background(rig)
+    assert all(tried.acquire(timeout=PATIENCE) for _ in range(3))
+    assert rig.tokens() == []
     rig.store._one("PRAGMA query_only = 0")
     thread.join(PATIENCE)
     assert found == [rig.registrar.identity()] != [None]
+    assert rig.tokens() == [None]
+
+
+class Refusing(Store):
+    """A disk that fails between the look and the leap."""
+
+    failing = True
+
+    def save_identity(self, identity: Identity) -> None:
+        """Not at first."""
+        if self.failing:
+            raise UnavailableError("the state folder does not take a write")
+        super().save_identity(identity)
+
+
+def test_a_disk_that_refuses_the_first_identity_makes_no_other_printer(rig: Rig, tmp_path: Path) -> None:
+    """The printer that the server made is remembered: each further try carries its token."""
+    rig.store.close()
+    rig.store = store = Refusing(tmp_path / "agent.db", FakeClock())
+    rig.registrar = rig.make()
+    rig.server.script(CODE, answer(FIRST), answer({**FIRST, "auth_token": None}))
+    thread, found = in_background(rig)
+    rig.server.until(3, CODE)
+    assert rig.registrar.identity() == Identity(rig.server.url, 7, TOKEN, False, "AB12", "https://portal")
+    store.failing = False
+    thread.join(PATIENCE)
+    assert found == [store.identity(rig.server.url)] != [None]
+    assert rig.tokens()[0] is None
+    assert set(rig.tokens()[1:]) == {TOKEN}
+
+
+def test_a_server_that_refuses_each_token_it_gave_gets_no_printer_a_second(rig: Rig) -> None:
+    clock = FakeClock()
+    rig.registrar = Registrar(rig.server.url, rig.printer, rig.store, str, lambda: rig.lost.append(True), clock)
+    rig.server.script(CODE, answer(FIRST))
+    waits = []
+    for _ in range(9):
+        assert rig.registrar._attempt(rig.cloud).auth_token == TOKEN
+        rig.registrar.refused(TOKEN)
+        with pytest.raises(CloudError, match="refuses the token that it has just given") as caught:
+            rig.registrar._attempt(rig.cloud)
+        waits.append(caught.value.retry_after or 0.0)
+        clock.advance(waits[-1])
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert len(rig.tokens()) == 9
+
+
+def test_what_is_wrong_is_said_until_the_printer_is_added(rig: Rig) -> None:
+    watch = Watch()
+    rig.registrar = Registrar(rig.server.url, rig.printer, rig.store, str, lambda: None, FakeClock(), watch)
+    rig.server.script(CODE, Reply(hang_up=True), Reply(503), answer(FIRST))
+    with capture_logs() as logs:
+        rig.register()
+    assert [line["what"] for line in logs if line["event"] == "something is wrong"] == ["network", "cloud", "token"]
+    assert watch.read().first() == f"token: {NOT_ADDED}"
+    rig.registrar.joined({"registration": "success"})
+    assert watch.read().first() == ""
 
 
 def test_the_code_is_shown_again_only_when_it_changes(rig: Rig) -> None:

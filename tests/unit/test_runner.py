@@ -333,3 +333,65 @@ def state(desk: Desk, task_id: str) -> TaskState:
     task = desk.store.task(task_id)
     assert task is not None
     return task.state
+
+
+def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, store: Store) -> None:
+    store.close()
+    first = Store(tmp_path / "agent.db", FakeClock(), boot="one")
+    Desk(tmp_path, first).task(Name.HOME)
+    first.close()
+    clock = FakeClock()
+    clock.epoch += 86401
+    again = Desk(tmp_path, Store(tmp_path / "agent.db", clock, boot="two"))
+    again.runner.step()
+    assert again.printer.asked == []
+    assert (again.end("t-home")["error_code"], again.runner._activities) == (410, [])
+    again.store.close()
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: Path, store: Store, years: int) -> None:
+    store.close()
+    clock = FakeClock()
+    first = Store(tmp_path / "agent.db", clock, boot="one")
+    Desk(tmp_path, first).task(Name.HOME)
+    first.close()
+    clock.epoch += years * 365 * 86400
+    again = Desk(tmp_path, Store(tmp_path / "agent.db", clock, boot="one"))
+    again.runner.step()
+    assert again.printer.asked == ["script"]
+    clock.now += 86401
+    late = again.task(Name.PARK)
+    clock.now += 86401
+    again.runner.step()
+    assert again.end(late)["error_code"] == 410
+    again.store.close()
+
+
+def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: Desk) -> None:
+    task_id = desk.printing()
+    waiting = desk.task(Name.HOME)
+    desk.store._db.execute("PRAGMA query_only = 1")
+    desk.printer.ends(Outcome.COMPLETED)
+    desk.runner.step()
+    assert desk.runner._activities == []
+    desk.store._db.execute("PRAGMA query_only = 0")
+    desk.runner.step()
+    assert desk.end(task_id)["job_status"] == "completed"
+    desk.runner.step()
+    assert desk.printer.asked[-1] == "script"
+    assert desk.store.task(waiting) is not None
+
+
+def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: Desk) -> None:
+    """`settings` is begun in the ledger, and then cannot be kept."""
+    task_id = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
+    real = desk.store.keep_settings
+
+    def full(settings: dict[str, Any]) -> None:
+        raise UnavailableError("the state folder does not take a write")
+
+    desk.store.keep_settings = full  # type: ignore[method-assign]
+    desk.runner.step()
+    desk.store.keep_settings = real  # type: ignore[method-assign]
+    assert desk.end(task_id)["error_code"] == 503

@@ -124,14 +124,16 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def kill(self) -> None:
-        """As `kill -9`: what is in the files now, the write-ahead log included, is all there is."""
+        """As `kill -9`: what is in the files now, the write-ahead log included, is all there is. Only progress that was
+        sent, and of which the disk does not know yet, is sent once more."""
         copy = Path(self.folder.name) / "copy"
         copy.mkdir(exist_ok=True)
         for part in self.path.parent.glob("agent.db*"):
             (copy / part.name).write_bytes(part.read_bytes())
         other = Store(copy / "agent.db", FakeClock())
-        assert other.outbox() == self.store.outbox()
-        assert other.heads() == self.store.heads()
+        ours, theirs = self.store.outbox(), other.outbox()
+        assert [row for row in theirs if row["kind"] != "progress"] == [r for r in ours if r["kind"] != "progress"]
+        assert all(row in theirs for row in ours)
         other.close()
         for part in copy.iterdir():
             part.unlink()
