@@ -74,7 +74,7 @@ class App:
         self._board = Board(self._driver)
         self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
 
-        registrar = Registrar(
+        self._registrar = registrar = Registrar(
             server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
         )
         inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
