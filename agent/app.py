@@ -70,7 +70,10 @@ class App:
         self._server_time = ServerTime(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
         jobs = folder / "jobs"
-        jobs.mkdir(mode=0o700, exist_ok=True)
+        try:
+            jobs.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"{jobs}: cannot be made: {error.strerror}") from None
         self._board = Board(self._driver)
         self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
 

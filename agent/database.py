@@ -34,6 +34,7 @@ log = structlog.get_logger(part="store")
 BUSY_TIMEOUT = 5.0  # seconds that another process (a backup, a look with sqlite3) may hold the file
 RESERVE = 1 << 20  # bytes of free pages in the file, and about the log's size
 CHECKPOINT = 200  # pages in the log when they are moved into the file; the reserve made it longer than that
+CACHE = 512  # KiB of the file that are kept in memory
 SPARE = 256 << 10  # bytes of the file that is given up for a start on a full disk
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -100,6 +101,7 @@ class Database:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
             db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
+            db.execute(f"PRAGMA cache_size=-{CACHE}")
             (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
                 error = sqlite3.DatabaseError(found)

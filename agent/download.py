@@ -26,7 +26,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from agent.address import checked, shown
 from agent.backoff import delay
 from agent.cloud import plain
-from agent.core.answer import retry_after
+from agent.core.answer import http_date, retry_after
 from agent.digests import given
 from agent.errors import CancelledError, ChangedError, CloudError, DataError
 from agent.incoming import BLOCK, Downloaded, Incoming, Progress, ignore, never, spool
@@ -191,7 +191,8 @@ class _Fetch:
         """Settle from the status and the headers what the body is. Raises DataError, CloudError."""
         incoming, status, headers = self._incoming, response.status_code, response.headers
         if status in _LATER:
-            asked = retry_after(headers.get("Retry-After"), time.time())
+            now = http_date(headers.get("Date"))  # the server's own clock, where it says so: ours may be years off
+            asked = retry_after(headers.get("Retry-After"), time.time() if now is None else now)
             raise CloudError(f"{shown(self._url)}: the server answered {_status(response)}", retry_after=asked)
         if status == 206 and "Range" in response.request.headers and encoding == "identity":
             match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())

@@ -104,6 +104,7 @@ class Desk:
                 "registration": self._who(),
                 "listening": self._listening(),
                 "waiting_reports": self._store.waiting(),
+                "state_set_aside": str(self._store.damaged or ""),
             }
         }
 

@@ -40,9 +40,16 @@ class _Snapshot(Collector):
         yield from self._heaters()
         yield from self._link()
         yield _gauge("reports_waiting", "Reports that the cloud has not taken yet.", self._status["waiting_reports"])
+        yield self._trouble()
         registered = bool(self._status["registration"].get("registered"))
         yield _gauge("registered", "1 when a member has added this printer at the cloud.", registered)
         yield _gauge("listening", "1 while commands from the cloud would arrive.", self._status["listening"])
+
+    def _trouble(self) -> Metric:
+        family = GaugeMetricFamily("printer_agent_trouble", "1 for each part that is not well.", labels=["part"])
+        for part in self._status.get("conditions", {}):
+            family.add_metric([part], 1)
+        return family
 
     def _build(self) -> Metric:
         labels = {"version": __version__, "firmware": self._status.get("firmware", "")}

@@ -7,6 +7,7 @@ kept after all is remembered here: no retry makes another one.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ from agent.watch import Watch
 log = structlog.get_logger(part="registration")
 
 SLOWLY = 60.0  # seconds between tries when the server refuses rather than fails
+LOOK_AGAIN = 3600.0  # seconds for which a disk that took a write is trusted
 SLOWEST = 3600.0  # seconds between two new printers at a server that refuses each token it gave
 NOT_ADDED = "nobody has added this printer at the web portal yet; `printer-agent register` shows the code"
 
@@ -56,6 +58,7 @@ class Registrar:
         self._unsaved: Identity | None = None  # the server gave it, the disk did not take it yet
         self._born = 0  # new printers in a row of which none was ever confirmed
         self._not_before = 0.0  # when the next one may be asked for
+        self._look_again = -math.inf  # when the disk is to be looked at again
 
     def identity(self) -> Identity | None:
         """Who we are; None before the first registration and after the token died."""
@@ -118,10 +121,13 @@ class Registrar:
     def _may_be_born(self) -> None:
         """Raises UnavailableError while no new printer may be asked for: the disk could not keep it, or the server
         refuses each token that it gave and would get a new printer a second."""
-        wait = self._not_before - self._clock.monotonic()
+        now = self._clock.monotonic()
+        wait = self._not_before - now
         if self._born and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
-        self._store.can_keep()
+        if now >= self._look_again:  # not at each try: flash wears out
+            self._store.can_keep()
+            self._look_again = now + LOOK_AGAIN
 
     def _keep(self, identity: Identity) -> None:
         self._unsaved = identity

@@ -6,9 +6,7 @@ being refused for it.
 
 from __future__ import annotations
 
-from datetime import UTC
-from email.utils import parsedate_to_datetime
-
+from agent.core.answer import http_date
 from agent.core.ports import Clock
 
 FAR = 300.0  # seconds; more apart, and certificates and log times cannot be trusted
@@ -23,11 +21,9 @@ class ServerTime:
 
     def heard(self, date: str | None) -> None:
         """An answer's `Date` header; one that cannot be read says nothing."""
-        try:
-            found = parsedate_to_datetime(date or "")
-            self._heard = ((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp(), self._clock.monotonic())
-        except (ValueError, OverflowError, TypeError):
-            return
+        found = http_date(date)
+        if found is not None:
+            self._heard = (found, self._clock.monotonic())
 
     def now(self) -> float | None:
         """Seconds since the Unix epoch at the server, to about a second; None before its first answer."""

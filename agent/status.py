@@ -25,6 +25,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         shown.append("cloud     not listening for commands now")
     if found.get("waiting_reports"):
         shown.append(f"reports   {found['waiting_reports']} wait for the cloud")
+    if found.get("state_set_aside"):
+        shown.append(f"state     was damaged at the last start; the old one is kept as {found['state_set_aside']}")
     return shown
 
 

@@ -40,9 +40,18 @@ def retry_after(value: str | None, wall: float) -> float | None:
     if value.isascii() and value.isdigit():
         seconds = float(value[:10])
     else:
-        try:
-            date = parsedate_to_datetime(value)  # an HTTP date is always GMT, also where it does not say so
-            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall
-        except (ValueError, OverflowError, TypeError):
+        date = http_date(value)
+        if date is None:
             return None
+        seconds = date - wall
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def http_date(value: str | None) -> float | None:
+    """An HTTP date (RFC 9110 §5.6.7) in seconds since the epoch, GMT also where it does not say so; None for what is
+    none."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None

@@ -29,6 +29,7 @@ class FlakyProxy:
     def __init__(self, target: str, rate: float, seed: int) -> None:
         self.rate = rate
         self.faults: Counter[str] = Counter()
+        self.dead: set[str] = set()  # tokens that the server no longer knows
         self._target = urlsplit(target).netloc
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -75,7 +76,7 @@ def _handler(proxy: FlakyProxy) -> type[BaseHTTPRequestHandler]:
 
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            fault = proxy.pick(self.path)
+            fault = "401" if self.headers.get("X-Printer-Auth-Token") in proxy.dead else proxy.pick(self.path)
             self.close_connection = bool(fault)
             if fault.isdigit():
                 self._say(int(fault), {"Retry-After": "1"} if fault == "429" else {}, b"not now")

@@ -27,16 +27,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class StormyServer:
-    """While `stormy`, `rate` of the requests meet a fault. `taken`: by task, (kind, progress), repeats left out by
-    their Idempotency-Key."""
+    """While `stormy`, `rate` of the requests meet a fault. `taken`: by task and Idempotency-Key, (kind, progress) in the
+    order in which they came first."""
 
     def __init__(self, seed: int) -> None:
         self.stormy = False
         self.rate = 0.9
         self.requests = 0
         self.faults: Counter[str] = Counter()
-        self.taken: dict[str, list[tuple[str, float]]] = {}
-        self._keys: set[str] = set()
+        self.taken: dict[str, dict[str, tuple[str, float]]] = {}
         self._lock = threading.Lock()
         self._random = random.Random(seed)
         self._port = 0
@@ -84,9 +83,7 @@ class StormyServer:
             return
         found = json.loads(body)
         with self._lock:
-            if key not in self._keys:
-                self._keys.add(key)
-                self.taken.setdefault(path.removeprefix(COMMAND), []).append((found["n"], found["progress"]))
+            self.taken.setdefault(path.removeprefix(COMMAND), {}).setdefault(key, (found["n"], found["progress"]))
 
     def hold(self, seconds: float) -> bool:
         """Wait; True when the server ends."""

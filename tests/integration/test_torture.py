@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.ask import ask
 from tests.bench.fulldisk import full_disk, why_not
-from tests.bench.kills import torture
+from tests.bench.kills import torture, world
 from tests.bench.points import points
 from tests.bench.storms import storm, week
 from tests.bench.writes import writes
@@ -31,6 +34,30 @@ def test_a_stormy_api_gets_all_reports_in_order_with_a_bounded_queue(tmp_path: P
 
 def test_all_is_there_within_a_minute_after_a_long_absence(tmp_path: Path) -> None:
     assert week(tmp_path, days=0.3)["reports"] == 9
+
+
+def test_a_token_that_dies_in_the_middle_of_a_print_costs_neither_the_print_nor_its_report(tmp_path: Path) -> None:
+    """A new registration with a new code; the print goes on. The report goes out with the new token; here the server
+    does not know the task under it, so it is kept aside with that answer."""
+    with world(tmp_path, 3) as made:
+        made.start()
+        made.until("listening", lambda: ask(tmp_path / "agent.sock", {"op": "status"})["status"]["listening"])
+        made.send_print(moves=150)
+        assert made.printing.wait(20)
+        identity = json.loads((tmp_path / "state" / "identity.json").read_text())[0]
+        made.proxy.dead.add(identity["auth_token"])
+
+        def status() -> dict[str, Any]:
+            return dict(ask(tmp_path / "agent.sock", {"op": "status"})["status"])
+
+        made.until("a new code", lambda: status()["registration"].get("code"))
+        assert status()["printer_status"] == "printing", "the print goes on"
+        assert "nobody has added" in status()["conditions"]["token"]
+        made.until("the print's end", lambda: status()["printer_status"] == "ready")
+        made.until("all is told", lambda: status()["waiting_reports"] == 0)
+        rows = ask(tmp_path / "agent.sock", {"op": "outbox"})["outbox"]
+        assert [row["status"] for row in rows if row["kind"] == "terminal"] == [404]
+        assert made.seen["task 0"] == 1
 
 
 @pytest.mark.skipif(bool(why_not()), reason=why_not() or "possible")

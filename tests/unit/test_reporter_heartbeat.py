@@ -153,3 +153,19 @@ def test_the_loop_runs_until_it_is_stopped_and_then_says_what_is_left(rig: Rig) 
     assert not thread.is_alive()
     assert rig.told("b") == [("b", 0), ("b", 0)]
     assert rig.store.outbox() == []
+
+
+@pytest.mark.parametrize("years", [-10, 10])
+def test_a_wall_clock_that_jumps_changes_no_wait(rig: Rig, years: int) -> None:
+    rig.server.script(COMMAND + "a", Reply(429, headers={"Retry-After": "300"}), Reply())
+    rig.task("a")
+    rig.reporter.step()
+    rig.clock.epoch += years * 365 * 86400
+    rig.reporter.step()
+    assert (len(rig.statuses()), rig.told()) == (1, [("a", 0)]), "nothing is due early"
+    for _ in range(20):
+        rig.later(14.9)
+        rig.later(0.1)
+    assert len(rig.statuses()) == 21, "each heartbeat in its time"
+    rig.later(1.0)
+    assert rig.told() == [("a", 0), ("a", 0), ("a", 1)]
