@@ -9,6 +9,7 @@ otherwise, or if it sends the whole file all the same, the beginning is compared
 from __future__ import annotations
 
 import http.client
+import math
 import re
 import time
 import zlib
@@ -30,11 +31,15 @@ from agent.core.answer import http_date, retry_after
 from agent.digests import given
 from agent.errors import CancelledError, ChangedError, CloudError, DataError
 from agent.incoming import BLOCK, Downloaded, Incoming, Progress, ignore, never, spool
+from agent.limited import LimitedAdapter
 
 __all__ = ["CancelledError", "ChangedError", "Downloaded", "Retry", "download", "spool"]
 
 TIMEOUTS = (10.0, 20.0)
 """Seconds to connect, and between two bytes."""
+
+HEAD_MAY_TAKE = 60.0
+"""Seconds until the answer's headers must all be here: nobody can cancel while they drip in."""
 
 MAX_REDIRECTS = 5
 LONGEST_NAP = 0.5
@@ -178,7 +183,10 @@ class _Fetch:
         request = self._session.prepare_request(requests.Request("GET", address, headers=headers, auth=auth))
         settings = self._session.merge_environment_settings(address, {}, True, None, None)
         verify = settings["verify"]
-        return self._session.get_adapter(address).send(
+        adapter = self._session.get_adapter(address)
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(HEAD_MAY_TAKE)
+        response = adapter.send(
             request,
             stream=True,
             timeout=TIMEOUTS,
@@ -186,6 +194,9 @@ class _Fetch:
             cert=settings["cert"],
             proxies=settings["proxies"],
         )
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(math.inf)
+        return response
 
     def _accept(self, response: requests.Response, encoding: str) -> None:
         """Settle from the status and the headers what the body is. Raises DataError, CloudError."""

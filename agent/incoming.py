@@ -136,9 +136,16 @@ class Incoming:
         except OSError as error:
             raise self._disk(error) from error
         self._hash.update(block)
+        if self.total is None and (self.size + len(block)) >> 20 != self.size >> 20:
+            self._leave_space()
         self.size += len(block)
         self._sink(block)
         self._progress(self.size, self.total)
+
+    def _leave_space(self) -> None:
+        """A file that does not say how long it is must leave the spare too; looked at each MiB."""
+        if shutil.disk_usage(self._target.parent).free < SPARE:
+            raise UnavailableError(f"no space for the file: after {self.size} bytes, {SPARE} are to stay free")
 
     def check_cancelled(self) -> None:
         """Raises CancelledError if somebody wants it."""

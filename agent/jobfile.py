@@ -6,11 +6,11 @@ jobs/<task_id>.index      JSON of agent.gcode.Index
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import requests
 import structlog
 
 from agent import durable
@@ -19,6 +19,7 @@ from agent.core.command import Command
 from agent.download import download, spool
 from agent.errors import UnavailableError
 from agent.gcode import Index, Limits, Scanner
+from agent.limited import limited_session
 
 log = structlog.get_logger(part="jobfile")
 
@@ -57,7 +58,8 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
     if command.spooled:
         return file.load()
     scanner = Scanner(_limits(config))
-    with requests.Session() as session:
+    session, _ = limited_session(time.monotonic)
+    with session:
         download(
             command.url,
             file.path,

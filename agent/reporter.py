@@ -26,6 +26,7 @@ from agent.watch import Watch
 log = structlog.get_logger(part="reporter")
 
 EVERYTHING = ""  # the key of the wait that holds back all: the server gave no answer at all
+REPORTS = "//"  # the key of the wait that holds back all reports: «too many requests» is said to the printer
 STATUS = "/"  # the key of the status's own wait; no task_id has a slash
 MANY = 30  # failures in a row after which the wait no longer grows
 CLOUD_KNOWS = (Part.NETWORK, Part.CLOUD, Part.TOKEN)  # what need not be told to the one who has it
@@ -68,7 +69,10 @@ class Schedule:
 
     def soonest(self) -> float:
         """Seconds until the first retry of a report or the status is due; infinite when all is well."""
-        return min((self.wait(key) for key in self._due if key != EVERYTHING), default=math.inf)
+        all_reports = self.wait(REPORTS)
+        waits = {key: max(self.wait(key), 0.0 if key == STATUS else all_reports) for key in self._due}
+        waits.pop(EVERYTHING, None)
+        return min(waits.values(), default=math.inf)
 
 
 class Reporter:
@@ -157,7 +161,7 @@ class Reporter:
 
     def _send(self, identity: Identity, queued: Queued) -> bool:
         """Whether the report left the queue. Raises TokenError, and CloudError when the server gave no answer."""
-        if not self._schedule.is_due(queued.task_id):
+        if not self._schedule.is_due(REPORTS) or not self._schedule.is_due(queued.task_id):
             return False
         self._pulse.beat()
         refused = None
@@ -169,7 +173,7 @@ class Reporter:
         except CloudError as error:
             if error.status is None:
                 raise
-            self._trouble(queued.task_id, error, error.retry_after)
+            self._trouble(REPORTS if error.status == 429 else queued.task_id, error, error.retry_after)
             return False
         return self._settle(queued, refused)
 
@@ -187,6 +191,7 @@ class Reporter:
             self._trouble(queued.task_id, error, None)
             return False
         self._schedule.worked(queued.task_id)
+        self._schedule.worked(REPORTS)
         return True
 
     def _send_status(self, identity: Identity) -> None:

@@ -113,7 +113,8 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
 
     def work(cancelled: Callable[[], bool]) -> dict[str, str]:
         try:
-            with requests.Session() as session:
+            session, _ = limited_session(context.clock.monotonic)
+            with session:
                 parts = urlsplit(url)
                 sources = (
                     (url, package, PACKAGE_LIMIT, task.command.digest),

@@ -27,8 +27,8 @@ class _Server(ThreadingHTTPServer):
 
 
 class StormyServer:
-    """While `stormy`, `rate` of the requests meet a fault. `taken`: by task and Idempotency-Key, (kind, progress) in the
-    order in which they came first."""
+    """While `stormy`, `rate` of the requests meet a fault. `taken`: by task and Idempotency-Key, (kind, progress), in
+    the order in which they came first."""
 
     def __init__(self, seed: int) -> None:
         self.stormy = False

@@ -13,6 +13,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,9 @@ import requests
 from agent.download import Downloaded, Retry, download, spool
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
 from agent.gcode import Scanner
+from agent.incoming import SPARE
+from agent.limited import limited_session
+from tests.unit.test_limited import trickling
 
 BODY = random.Random(7).randbytes(700_001)
 STRONG = {"ETag": '"v1"'}
@@ -354,6 +358,24 @@ def test_a_disk_that_fills_up_meanwhile_is_unavailable(fetch: Fetcher, monkeypat
         fetch(reply(body=BODY))
     monkeypatch.undo()
     fetch.assert_nothing_left()
+
+
+def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    body = bytes(3 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * fetch.progress[-1][0]))
+    with pytest.raises(UnavailableError, match="no space for the file"):
+        fetch(reply(body=body, length=None))
+    fetch.assert_nothing_left()
+
+
+def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.download.HEAD_MAY_TAKE", 0.3)
+    session, _ = limited_session(time.monotonic)
+    with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
+        download(
+            f"{url}/x", tmp_path / "x", session=session, max_bytes=99, retry=Retry(attempts=2, sleep=lambda _: None)
+        )
 
 
 def test_a_cancel_is_heard_while_a_slow_server_sends(fetch: Fetcher) -> None:

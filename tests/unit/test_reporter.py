@@ -171,3 +171,20 @@ def test_a_disk_that_does_not_take_a_write_stops_neither_the_others_nor_the_hear
     rig.later()
     assert rig.store.outbox() == []
     assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)}) == 2
+
+
+def test_too_many_requests_holds_back_all_reports_but_not_the_heartbeat(rig: Rig) -> None:
+    """Six tasks do not try six times; but the cloud must not take the printer for gone."""
+    rig.server.script(COMMAND + "a", Reply(500), Reply())
+    rig.server.script(COMMAND + "b", Reply(429, headers={"Retry-After": "100"}), Reply())
+    for name in "abcdef":
+        rig.task(name)
+    rig.reporter.step()
+    assert rig.told() == [("a", 0), ("b", 0)]
+    for count in range(6):
+        assert rig.reporter._pause() >= 14.9, "no busy waiting for the one that would be due"
+        rig.later(15)
+        assert len(rig.statuses()) == 2 + count
+    assert len(rig.told()) == 2
+    rig.later(10)
+    assert rig.store.outbox() == []
