@@ -122,9 +122,18 @@ class World:
     def send(self) -> None:
         """A command of a random kind; a print has a line that no other print has."""
         if self.random.random() < 0.3:
-            self.tasks[self.member.command(self.printer_id, "home")] = "home"
+            self.send_home()
         else:
             self.send_print()
+
+    def send_home(self) -> None:
+        """The only command here without a marker: homings are counted."""
+        self.tasks[self.member.command(self.printer_id, "home")] = "home"
+
+    def ready(self) -> bool:
+        """Whether the agent listens, and has a printer that does nothing."""
+        status = ask(self.folder / "agent.sock", {"op": "status"})["status"]
+        return bool(status["listening"]) and status["printer_status"] == "ready"
 
     def send_print(self, moves: int = MOVES) -> str:
         """A print with a marker of its own as its first line."""
@@ -197,6 +206,10 @@ def torture(folder: Path, kills: int, printing: int, seed: int, say: Callable[[s
                 if made.printing.wait(10.0):
                     time.sleep(made.random.uniform(0.0, 0.4))
                     while_printing += 1
+            elif number % 4 == 1:  # a homing that has a chance to begin
+                made.until("ready", made.ready)
+                made.send_home()
+                time.sleep(made.random.uniform(0.0, 0.5))
             else:
                 if made.random.random() < 0.5:
                     made.send()
@@ -218,6 +231,7 @@ def torture(folder: Path, kills: int, printing: int, seed: int, say: Callable[[s
             "kills": kills,
             "while_printing": while_printing,
             "tasks": len(made.tasks),
+            "homes": sum(what == "home" for what in made.tasks.values()),
             "prints_begun": sum(count for what, count in made.seen.items() if what != "G28"),
             "homings": made.seen["G28"],
             "api_faults": sum(made.proxy.faults.values()),

@@ -27,7 +27,6 @@ PARTS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "week": lambda folder, quick: week(folder, 1 if quick else 7),
     "fulldisk": lambda folder, _quick: full_disk(folder),
     "writes": lambda folder, quick: writes(folder, 10.0 if quick else 60.0, 10.0 if quick else 180.0),
-    "kills": lambda folder, quick: torture(folder, 20 if quick else 1000, 5 if quick else 200, SEED, _say),
 }
 
 
@@ -40,15 +39,21 @@ def main() -> int:
     """Run the parts; 1 when a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a slice of each")
-    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--kills", type=int, default=0, help="how many (default: 1000, or 20); a fifth while printing")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, kills (default: all)")
     arguments = parser.parse_args()
+    count = arguments.kills or (20 if arguments.quick else 1000)
+    parts = PARTS | {"kills": lambda folder, _quick: torture(folder, count, count // 5, SEED, _say)}
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     failed = False
-    for name in arguments.parts or PARTS:
+    unknown = set(arguments.parts) - set(parts)
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    for name in arguments.parts or parts:
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="torture-") as folder:
             try:
-                found = PARTS[name](Path(folder), arguments.quick)
+                found = parts[name](Path(folder), arguments.quick)
             except AssertionError as error:
                 failed = True
                 _say(f"{name}: BROKEN: {error}")
