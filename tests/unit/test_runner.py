@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -333,3 +334,19 @@ def state(desk: Desk, task_id: str) -> TaskState:
     task = desk.store.task(task_id)
     assert task is not None
     return task.state
+
+
+def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/part.gcode"
+        task_id = desk.task(Name.PRINT_DATA, url=url)
+        desk.runner.step()
+        connection, _ = silent.accept()
+        with connection:
+            cancel = desk.task(Name.CANCEL)
+            desk.runner.step()
+            desk.runner.step()
+            assert desk.end(task_id)["job_status"] == "canceled"
+            assert desk.end(cancel)["data"]["state"] == "completed"
+    assert desk.woken.wait(5)  # the thread ends when the server does
+    assert not list(desk.jobs.iterdir())
