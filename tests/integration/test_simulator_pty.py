@@ -315,7 +315,7 @@ def test_serve_announces_the_port_and_ends_when_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dialect", "speed", "faults", "text"),
     [
-        ("klingon", 1.0, [], "known are: marlin, marlin2"),
+        ("klingon", 1.0, [], "known are: klipper, marlin, marlin1"),
         ("marlin", 0.0, [], "above 0"),
         ("marlin", math.nan, [], "above 0"),
         ("marlin", 1.0, ["what"], "unknown fault 'what'"),
