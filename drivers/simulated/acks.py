@@ -40,7 +40,8 @@ class Acks:
     def _glue(self, text: bytes) -> None:
         """To the end of what was said just before, else of a report that comes in between (SERIAL.md §4)."""
         out = self._machine.out
-        if out and out[-1][-1:] == b"\n" and not out[-1].startswith((b"ok", b"Resend", b"rs ")):
+        another = out and out[-1][-1:] == b"\n" and not out[-1].startswith((b"ok", b"Resend", b"rs "))
+        if another and not out[-1].endswith(b"ok\n"):
             out[-1] = out[-1][:-1] + text + b"\n"
         else:
             self._machine.say(self._machine.temperatures() + text)

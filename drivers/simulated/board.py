@@ -139,7 +139,7 @@ class Board:
         """Say `ok` for a consumed line, with what belongs to it (SERIAL.md §3, 6)."""
         machine = self.machine
         text = b"ok" + machine.ok_data
-        if self._family.ok_number:
+        if self._family.ok_number and not body_of(line).startswith(b"M110"):
             text += b" %d" % self.intake.last_line
         elif machine.options.advanced_ok and not machine.ok_data:
             free = self._family.queue_size - len(self.queue) - 1

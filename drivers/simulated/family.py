@@ -56,7 +56,7 @@ class Dialect:
     # What is said (§1, 3, 8, 22)
     line_end: bytes = b"\n"
     ok_on_receipt: bool = False  # and not when the command is done
-    ok_number: bool = False  # `ok 12`
+    ok_number: bool = False  # `ok 12`, but for M110
     resend: bytes | None = b"Resend: %(next)d"  # None: what cannot be used is dropped without a word
     resend_ok: bool = True
     nag: float | None = None  # the request is repeated, and a line without an end given up, after so long a silence

@@ -103,6 +103,8 @@ class Machine:
 
     def kill(self, fault: str = "") -> None:
         """Stop for good: only a reset helps (SERIAL.md §23a, 25). `fault` is that of a heater, none is M112."""
+        if self.halted:
+            return
         family = self.family
         self.heaters_off()
         self.quick_stop()
