@@ -89,6 +89,8 @@ class Firmware:
         board = self._board
         if board.stopped or board.deaf:
             return board.link_due
+        if self._link_rests and board.task is None and not self.machine.out:
+            return self.machine.next_report - self._ahead
         if self.machine.out or (self._leap and board.wake < math.inf):
             return self.machine.now - self._ahead
         return min(self._due() - self._ahead, board.link_due)

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from agent.errors import DataError
+from agent.errors import ConfigError, DataError
+from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated import DIALECTS, Options
+from drivers.simulated.driver import SimulatedDriver
+from tests.contract.driver_contract import Clock
 from tests.unit.simulated.support import Host, checked, numbered
 
 
@@ -60,6 +63,12 @@ def test_every_dialect_has_its_facts() -> None:
 def test_an_unknown_dialect_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(DataError, match=r"'klingon'; known are: klipper, marlin, .*smoothie"):
         Options(dialect="klingon").checked()
+
+
+def test_an_unknown_dialect_is_an_error_of_the_configuration() -> None:
+    settings = DriverSettings(simulated=SimulatedSettings(dialect="klingon"))
+    with pytest.raises(ConfigError, match=r"\[simulated\].*'klingon'; known are: klipper"):
+        SimulatedDriver(settings, clock=Clock())
 
 
 @every
