@@ -10,8 +10,8 @@ from agent.core.ports import Scripts
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`speed` is simulated seconds per real second, infinity never waits; `dialect` as in its dialects.py, `faults` as in
-    its faults.py."""
+    """`speed` is simulated seconds per real second, infinity never waits; `dialect` as in its dialects.py, `faults` as
+    in its faults.py."""
 
     speed: float = 1.0
     dialect: str = "marlin"
