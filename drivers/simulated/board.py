@@ -84,6 +84,7 @@ class Board:
             quiet.silent_until = -math.inf
             quiet.begin()
             self.machine.next_report = max(self.machine.next_report, self.machine.now)
+            self.work()
         elif self.link_due <= quiet.now:
             quiet.begin()
             if self._family.nag is not None and self._waits_for_more():

@@ -287,6 +287,17 @@ def test_an_unplugged_printer_without_a_link_comes_back_under_another_name() -> 
         assert printer.resets == 2
 
 
+def test_another_name_even_when_the_last_one_is_free_again() -> None:
+    """SERIAL.md §29."""
+    with VirtualPrinter(Options(faults=("unplug@1:0.2",))) as printer:
+        before = printer.path
+        with _open(before) as port:
+            port.write(_numbered(1, "G90"))
+            with pytest.raises((serial.SerialException, OSError)):
+                port.read(1)
+        assert _until(lambda: printer.resets == 1 and printer.path != before)
+
+
 def test_a_link_points_to_the_other_name(tmp_path: Path) -> None:
     """SERIAL.md §29: looked for by id, not by number."""
     link = tmp_path / "printer"

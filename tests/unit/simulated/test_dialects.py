@@ -221,9 +221,10 @@ def test_some_refuse_everything_until_they_are_told_to_restart(
 ) -> None:
     host = Host(dialect=dialect, faults=("kill@2",))
     host.line(1, "M155 S1")
-    host.line(2, "G90")
+    first = host.line(2, "G90")
     said = host.raw(checked("G91"))
     if refusal is None:
+        assert first[-2:] == ["!! Heater extruder not heating at expected rate", "ok"]
         assert said[0].startswith("// Heater extruder")
         assert said[-2:] == ["!! Heater extruder not heating at expected rate", "ok"]
         assert host.send("M115")[0].startswith("ok FIRMWARE_NAME:Klipper")
@@ -330,7 +331,11 @@ def test_klipper_reads_m112_ahead_of_everything() -> None:
     for number in range(1, 9):
         host.line(number, "G4 S10")
     assert host.send("M112")[0] == "// Klipper state: Shutdown"
-    assert host.send("M112")[-2:] == ["!! Shutdown due to M112 command", "ok"]
+    again = host.send("M112")
+    assert again[0] == "// Shutdown due to M112 command"
+    assert again[-2:] == ["!! Shutdown due to M112 command", "ok"]
+    host.wait(100.0)
+    assert host.executed == ["G4 S10"], "what was waiting is forgotten"
 
 
 def test_prusa_stops_at_a_numbered_m112_too() -> None:
