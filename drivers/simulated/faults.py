@@ -2,8 +2,9 @@
 traffic give the same mishaps.
 
 A RATE is a probability from 0 to 1, a LINE the number of a numbered line; what is at a line happens once. SECONDS and
-MS go by the host's time, at whatever speed the printer is simulated. To add a fault: an entry in `_KINDS`, and either a
-method of `Faults` or a member of `Trip`."""
+MS go by the host's time, at whatever speed the printer is simulated. The spec `help` is an error that lists them.
+
+To add a fault: an entry in `_KINDS`, and either a method of `Faults` or a member of `Trip`."""
 
 from __future__ import annotations
 
@@ -126,7 +127,10 @@ class Faults:
         cut = min((spec.find(mark) for mark in "=@" if mark in spec), default=len(spec))
         kind = _KINDS.get(spec[: cut + 1])
         if kind is None:
-            raise DataError(f"unknown fault {spec!r}; known are:\n{listing()}")
+            known = f"known are: {', '.join(known.form for known in _KINDS.values())}"
+            if spec == "help":
+                raise DataError(f"the faults\n{listing()}\n{known}")
+            raise DataError(f"unknown fault {spec!r}; {known}; help tells what they do")
         try:
             kind.apply(self, spec[:cut], spec[cut + 1 :])
         except ValueError as error:

@@ -54,7 +54,6 @@ def test_without_a_spec_nothing_happens() -> None:
         "silence=5",
         "heating-failed@5:2",
         "pause@",
-        "help",
     ],
 )
 def test_a_bad_spec_is_named_with_what_is_accepted(spec: str) -> None:
@@ -64,10 +63,15 @@ def test_a_bad_spec_is_named_with_what_is_accepted(spec: str) -> None:
     assert "=" in str(caught.value) or "@" in str(caught.value)
 
 
-def test_what_is_unknown_lists_every_fault_with_what_it_does() -> None:
+def test_what_is_unknown_is_told_the_forms_in_one_line() -> None:
+    with pytest.raises(DataError, match=r"^unknown fault 'gremlins'; known are: corrupt=RATE, .*, seed=N; help.*$"):
+        Faults(["gremlins"])
+
+
+def test_help_lists_every_fault_with_what_it_does() -> None:
     with pytest.raises(DataError) as caught:
         Faults(["help"])
-    lines = str(caught.value).splitlines()[1:]
+    lines = str(caught.value).splitlines()[1:-1]
     assert len(lines) == 21
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines)
     for line in lines:
