@@ -230,6 +230,8 @@ def _driver(config: Config, clock: SystemClock) -> Driver:
         dialect=config.serial.dialect,
         window=config.serial.window,
         scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
-        simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
+        simulated=SimulatedSettings(
+            speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
+        ),
     )
     return drivers.load(config.printer.driver)(settings, clock=clock)

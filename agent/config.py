@@ -108,6 +108,7 @@ class Logs(_Section, frozen=True):
 
 class Simulated(_Section, frozen=True):
     speed: Positive = 1.0
+    dialect: str = "marlin"
     faults: tuple[str, ...] = ()
 
 

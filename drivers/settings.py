@@ -10,9 +10,11 @@ from agent.core.ports import Scripts
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`speed` is simulated seconds per real second, infinity never waits; `faults` as in its faults.py."""
+    """`speed` is simulated seconds per real second, infinity never waits; `dialect` as in its dialects.py, `faults` as
+    in its faults.py."""
 
     speed: float = 1.0
+    dialect: str = "marlin"
     faults: tuple[str, ...] = ()
 
 
