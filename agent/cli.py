@@ -117,7 +117,12 @@ def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
         "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], dest="faults", metavar="SPEC", help="a fault of the printer"
+        "--fault",
+        action="append",
+        default=[],
+        dest="faults",
+        metavar="SPEC",
+        help="a fault (see: help)",
     )
 
 
