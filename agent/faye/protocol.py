@@ -149,6 +149,8 @@ class Protocol:
         elif channels == {SUBSCRIBE} and number is not None:  # alone; the connect that is held may be well
             session.book.want_again(pending.subscription for pending in lost)
             session.subscribe_at = now + max(session.send_backoff.next(), retry_after)
+        elif number is None:
+            session.closed(reason, now, least=retry_after)
         else:
             session.back_off(reason, now, least=retry_after, fault=True)
         self.tick(now)

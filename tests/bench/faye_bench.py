@@ -22,9 +22,9 @@ Row = tuple[str, str, str, bool | None]  # what, figure, goal, met (None: no goa
 
 AFTER_RESTART = {"ours long-polling": 2.0, "ours websocket": 2.0}
 """Seconds, median."""
-AFTER_FORGOTTEN = {"ours long-polling": 1.0, "ours websocket": 3.0}
-"""Seconds, median. A server that forgets a websocket's client closes the socket and says nothing: that is a fault like
-any other, with its back-off, and only the next connect learns the reason."""
+AFTER_FORGOTTEN = {"ours long-polling": 1.0, "ours websocket": 1.0}
+"""Seconds, median. A server that forgets a websocket's client closes the socket and says nothing: only the next connect
+learns the reason."""
 
 
 def delivery(found: dict[str, dict[str, float]]) -> list[Row]:
