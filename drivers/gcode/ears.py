@@ -43,6 +43,8 @@ class Ears:
         if handler is not None:
             handler(event, now)
         else:
+            if event.kind is Kind.ERROR and "missing checksum" in event.text.lower():
+                self._session.want_checksums()
             self._session.protocol.other(now)
             self._session.pump.note(event.text)
 

@@ -183,6 +183,7 @@ class LinkThread:
                 session.cancel()
             else:
                 session.lost("the printer was reset")
+                port.write(session.firmware.dialect.reboot)
                 port.pulse(self._rest)
         self._slot.confirm(session.state, lambda: not self._mail)
 

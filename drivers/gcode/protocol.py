@@ -82,6 +82,10 @@ class Protocol:
         self.deadline = inf  # when `tick` has something to do
         self.failure = ""  # why nothing can be sent any more; for a person
 
+    def write_with(self, write: Callable[[bytes], object]) -> None:
+        """From now on bytes go to `write`."""
+        self._write = write
+
     def free(self) -> bool:
         """Whether a new line may be sent."""
         return self._phase is Phase.OPEN and len(self.in_flight) < self._window and not self._again

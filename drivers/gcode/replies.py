@@ -148,6 +148,7 @@ _PREFIXES: Final = (
     ("rs ", _resend),
     ("error:", _error),
     ("!!", _error),
+    (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(Kind.FATAL, text[6:].strip()),)),
     ("busy:", _busy),
     ("echo:busy:", _busy),

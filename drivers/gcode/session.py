@@ -22,7 +22,7 @@ import structlog
 from agent.core.ports import Outcome, PrinterState
 from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
-from drivers.gcode.dialects import Firmware, by_name, identify
+from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
@@ -94,6 +94,8 @@ class Session:
         self.pump = Pump(self.protocol, self._timing)
         self._parked = None
         self.capabilities.clear()
+        if self._dialect is not None and self._dialect.checksums:
+            self.want_checksums()
         self.state = _S.OFFLINE
         self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer")
         self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
@@ -276,7 +278,13 @@ class Session:
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
+        if self.firmware.dialect.checksums:
+            self.want_checksums()
         return self.firmware
+
+    def want_checksums(self) -> None:
+        """From now on every line has a checksum (SERIAL.md, Dialects)."""
+        self.protocol.write_with(with_checksums(self._write))
 
     def fatal(self, text: str) -> None:
         self.pump.drop()

@@ -1,0 +1,90 @@
+"""What a session does differently for each dialect."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.ports import PrinterState
+from drivers.gcode.framing import checksum
+from drivers.settings import DriverSettings
+from tests.unit.gcode.bench import Bench
+
+S = PrinterState
+
+
+def checked(code: bytes) -> bytes:
+    return b"%b*%d" % (code, checksum(code))
+
+
+def test_repetier_gets_a_checksum_on_polls_and_scripts_too() -> None:
+    """SERIAL.md, Dialects: Repetier wants checksums always."""
+    desk = Bench(firmware="Repetier_1.0.3").idle()
+    desk.later(2.0)
+    assert desk.take() == [checked(b"M105")]
+
+
+def test_a_configured_repetier_gets_them_from_the_first_question_on() -> None:
+    desk = Bench(firmware="x", settings=DriverSettings(dialect="repetier"))
+    desk.session.open(desk.now, desk.now)
+    desk.take()
+    desk.hear("ok")
+    desk.later(0.06)
+    assert desk.take() == [checked(b"M115")]
+
+
+def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
+    desk = Bench()
+    desk.session.open(desk.now, desk.now)
+    desk.take()
+    desk.hear("ok")
+    desk.later(0.06)
+    assert desk.take() == [b"M115"]
+    desk.hear("Error:Missing checksum", "Resend:1", "ok")
+    desk.later(0.03)
+    assert desk.take() == [checked(b"M115")]
+
+
+@pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "RepRapFirmware for Duet 3", "Smoothieware", "Klipper"])
+def test_without_auto_report_temperatures_are_polled(firmware: str) -> None:
+    """SERIAL.md §17: without AUTOREPORT_TEMP M105 is polled, whatever the firmware claims to be able to."""
+    desk = Bench(firmware=firmware, caps=("AUTOREPORT_TEMP",))
+    desk.session.open(desk.now, desk.now)
+    assert b"M155 S2" not in desk.acknowledge()
+    desk.later(2.0)
+    assert desk.take()[0].startswith(b"M105")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (("Error:0", ": Extruder switched off. MINTEMP triggered !"), "Extruder switched off. MINTEMP triggered !"),
+        (
+            ("Error:MAXTEMP triggered, system stopped! Heater_ID: bed", "Error:Printer halted. kill() called!"),
+            "MAXTEMP triggered, system stopped! Heater_ID: bed",
+        ),
+        (("Error:Heating failed, system stopped! Heater_ID: 0",), "Heating failed, system stopped! Heater_ID: 0"),
+        (("Error:Printer halted. kill() called!", "//action:poweroff"), "Printer halted. kill() called!"),
+    ],
+)
+def test_fatal_errors_of_one_or_two_lines_fail_the_job_and_hold_the_printer_until_reset(
+    lines: tuple[str, ...], reason: str
+) -> None:
+    """SERIAL.md §25: kill, MINTEMP and MAXTEMP, heating failed are fatal, two lines each at times."""
+    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk.take()
+    desk.hear(*lines)
+    assert desk.seen.state is S.ERROR
+    assert desk.seen.reason == reason
+    assert desk.seen.last is not None
+    assert desk.seen.last.error == reason
+    desk.hear("ok")
+    desk.later(100)
+    assert desk.take() == []
+
+
+@pytest.mark.parametrize("line", ['echo:Unknown command: "G99"', "Error:No SD card", "Error:volume.init failed"])
+def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
+    """SERIAL.md §25: unknown-command echoes and SD errors are not fatal."""
+    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk.hear(line)
+    assert desk.session.state is S.PRINTING
