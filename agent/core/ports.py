@@ -64,6 +64,15 @@ class Link(msgspec.Struct, frozen=True):
 
     lines: int = 0  # lines sent, resends included
     resends: int = 0  # lines sent again because the firmware asked
+    latency_p50_ms: float | None = None  # from a line to its acknowledgement, over the last ones; None: not known
+    latency_p99_ms: float | None = None
+    starved: int | None = None  # times that the planner ran dry during a print; None: the firmware does not tell
+    latency_timer_ms: int | None = None  # what an FTDI chip adds; None for ports without one
+
+    @property
+    def resend_rate(self) -> float:
+        """Lines sent again, as a share of all, 0 to 1."""
+        return self.resends / self.lines if self.lines else 0.0
 
 
 class Telemetry(msgspec.Struct, frozen=True):

@@ -81,6 +81,7 @@ class Ears:
         session = self._session
         if event.text:
             session.pump.note(event.text)
+            session.counters.quality.planner(event.text, printing=session.state is PrinterState.PRINTING)
         command = session.protocol.ok(event.text, now)
         if command is not None:
             session.pump.acknowledged(command, now)

@@ -15,8 +15,9 @@ import structlog
 
 from agent.core.ports import Clock, PrinterState
 from agent.errors import NotReadyError, PortError
+from drivers.gcode.discovery import lower_latency
 from drivers.gcode.framing import LineSplitter
-from drivers.gcode.port import Port, candidates
+from drivers.gcode.port import Port, Search
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import Plain, Request, RunScript, StartPrint
 from drivers.gcode.session import RUNNING, Session
@@ -26,14 +27,16 @@ from drivers.settings import DriverSettings
 
 MAILBOX = 16
 _OKS = (b"ok\n", b"ok\r\n")
-_NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*"
+_NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*, /dev/ttyAMA*"
 _log = structlog.get_logger("gcode")
 
 
 class LinkThread:
     """`start` once, `post` from any thread, `stop` once."""
 
-    def __init__(self, settings: DriverSettings, slot: Slot, timing: Timing, clock: Clock) -> None:
+    def __init__(
+        self, settings: DriverSettings, slot: Slot, timing: Timing, clock: Clock, search: Search | None = None
+    ) -> None:
         self._settings = settings
         self._slot = slot
         self._timing = timing
@@ -42,7 +45,7 @@ class LinkThread:
         self._stop_at = inf  # when a stop was asked for: the latest moment to leave
         self._stopping = False
         self._unsafe = False
-        self._last_good: tuple[str, int] | None = None
+        self._search = search or Search(settings)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -89,11 +92,11 @@ class LinkThread:
     def _try_all(self) -> bool:
         """Try every port and rate once; whether one of them answered (and is lost again now)."""
         reason = _NO_PORT
-        for device, baud in candidates(self._settings, self._last_good):
+        for found, baud in self._search.candidates():
             if self._stopping:
                 return True
             try:
-                port = Port(device, baud)
+                port = Port(found.path, baud)
             except PortError as error:
                 reason = str(error)
                 continue
@@ -102,14 +105,14 @@ class LinkThread:
             finally:
                 port.close()
             if answered:
-                self._last_good = (device, baud)
+                self._search.answered(found, baud)
                 return True
         self._slot.change(state=PrinterState.OFFLINE, reason=reason)
         return False
 
     def _connected(self, port: Port) -> tuple[bool, str]:
         """Talk until the connection is of no use any more; whether it ever answered, and why it ended."""
-        self._slot.change(port=port.device)
+        self._slot.opened(port.device, lower_latency(port.device))
         session = Session(port.write, self._slot, self._settings, self._timing, unsafe=self._unsafe)
         try:
             self._talk(port, session)

@@ -7,10 +7,16 @@ from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
+import structlog
 
 from agent.core.ports import Link, Operation, Outcome, PrinterState, Telemetry
 from agent.errors import NotReadyError
 from drivers.gcode.protocol import Counters
+
+SLOW_MS = 2
+"""A latency timer above this is worth a warning."""
+
+_log = structlog.get_logger("gcode")
 
 _WAKING = ("state", "reason", "waiting", "last")
 
@@ -25,12 +31,24 @@ class Slot:
         self._lock = threading.Lock()
         self._now = Telemetry(state=PrinterState.OFFLINE, reason="not opened yet")
         self._counters = Counters()
+        self._latency_timer: int | None = None
+        self._warned: set[str] = set()
         self.wake: Callable[[], None] = _nobody
 
     def read(self) -> Telemetry:
         """The latest snapshot, with the line and the link's counts of this moment."""
         counters, now = self._counters, self._now
-        return msgspec.structs.replace(now, line=counters.line, link=Link(counters.sent, counters.resent))
+        quality = counters.quality
+        link = Link(counters.sent, counters.resent, *quality.percentiles(), quality.starved, self._latency_timer)
+        return msgspec.structs.replace(now, line=counters.line, link=link)
+
+    def opened(self, port: str, latency_timer: int | None) -> None:
+        """A port was opened; `latency_timer` is what its chip adds, in ms, None when it has no such thing."""
+        self._latency_timer = latency_timer
+        if latency_timer is not None and latency_timer > SLOW_MS and port not in self._warned:
+            self._warned.add(port)
+            _log.warning("the port's chip delays each answer; a udev rule can change that", port=port, ms=latency_timer)
+        self.change(port=port)
 
     def new_counters(self) -> Counters:
         """Counters of a new connection; the line stays, since it tells where a print that failed was."""
