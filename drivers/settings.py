@@ -17,11 +17,15 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class DriverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight."""
+    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight; `build_volume` is
+    x, y, z in mm, empty when it is not known. `deadman_s`: seconds without a move after which the firmware itself turns
+    the heaters off during a print (M85), 0 for never."""
 
     port: str = "auto"
     baud: Literal["auto"] | int = "auto"
     dialect: str = "auto"
     window: Literal["auto"] | int = "auto"
     scripts: Scripts = Scripts()
+    build_volume: tuple[float, ...] = ()
+    deadman_s: int = 0
     simulated: SimulatedSettings = SimulatedSettings()

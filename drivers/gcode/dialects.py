@@ -31,6 +31,7 @@ class Dialect(msgspec.Struct, frozen=True):
     checksums: bool = False  # wants a checksum on every line, also on those without a number
     numbering: bool = True  # checks line numbers and asks for lines again
     locates: bool = True  # tells its place when a number is too high (SERIAL.md §9a)
+    g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
     deadman: bool = False  # knows M85: heaters off after a time without a move (SERIAL.md §31)
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (SERIAL.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
@@ -44,11 +45,11 @@ DIALECTS: Final = (
             deadman=True, reboot=b"\nM112\n"),
     Dialect("reprapfirmware", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
-    Dialect("smoothieware", r"Smoothie", autoreport=False, keepalive=False, emergency=False, halt=b"\x18\n",
-            reboot=b"\nM999\n"),
+    Dialect("smoothieware", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
+            halt=b"\x18\n", reboot=b"\nM999\n"),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=True),
-    Dialect("marlin", r"Marlin", deadman=True),
-    Dialect("generic"),
+    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=True),
+    Dialect("generic", g90_extruder=True),
 )  # fmt: skip
 """The first one whose mark fits is it: the special ones before the general ones."""
 

@@ -63,7 +63,7 @@ class Session:
         self._timing = timing
         self._dialect = by_name(settings.dialect)
         self._window = settings.window if isinstance(settings.window, int) else 1
-        self.routines = Routines(settings.scripts, timing)
+        self.routines = Routines(settings, timing)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
@@ -277,6 +277,7 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
+        self.routines.firmware = self.firmware
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
         if self.firmware.dialect.checksums:
             self.want_checksums()

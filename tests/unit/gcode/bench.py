@@ -95,6 +95,8 @@ class Bench(Desk):
     def pause(self) -> list[bytes]:
         """Pause, and answer everything until it has paused; what was sent after the line that was in flight."""
         self.session.pause("")
+        if self.session.protocol.in_flight and not self.written:
+            self.hear("ok")
         self.session.step(self.now)
         came = self.acknowledge()
         assert self.seen.state is PrinterState.PAUSED
