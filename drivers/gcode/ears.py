@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.core.ports import PrinterState
+from drivers.gcode.actions import act
 from drivers.gcode.replies import Event, Kind
 
 if TYPE_CHECKING:
@@ -98,19 +99,9 @@ class Ears:
             _log.warning("more than one line in ten is sent again: check the cable", **session.link())
 
     def _action(self, event: Event, now: float) -> None:
-        """What somebody did at the printer (SERIAL.md §30): `pause` asks for one, `paused` tells of one."""
-        session, name = self._session, event.text
-        session.protocol.other(now)
-        if name == "pause":
-            session.pause("paused at the printer")
-        elif name == "paused":
-            session.paused_by_itself()
-        elif name == "resume":
-            session.resume()
-        elif name == "resumed" and session.state is PrinterState.PAUSED:
-            session.go_on()
-        elif name == "cancel":
-            session.cancel()
+        """What somebody did at the printer (SERIAL.md §30): see `actions`."""
+        self._session.protocol.other(now)
+        act(self._session, event.text)
 
     def _wait_for_person(self, waits: bool) -> None:
         if waits != self.person:

@@ -158,7 +158,7 @@ class LinkThread:
             if mail:
                 self._deliver(port, session, now)
             session.step(now)
-            if self._stopping and self._may_leave(port, session, now):
+            if self._stopping and self._may_leave(session, now):
                 return
 
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
@@ -190,14 +190,14 @@ class LinkThread:
                 port.pulse(self._rest)
         self._slot.confirm(session.state, lambda: not self._mail)
 
-    def _may_leave(self, port: Port, session: Session, now: float) -> bool:
+    def _may_leave(self, session: Session, now: float) -> bool:
         """On the way out: first a safe end of what runs; heaters off in any case."""
         if session.state in RUNNING and now < self._stop_at:
             session.cancel()
             session.step(now)
             return session.state not in RUNNING
-        if session.unsafe:
-            port.write(b"\nM104 S0\nM140 S0\nM107\n")
+        if session.unsafe or session.routines.heat.targets():
+            session.switch_off()
             session.lost("the agent has stopped")
         return True
 

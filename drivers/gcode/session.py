@@ -24,6 +24,7 @@ from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
 from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
+from drivers.gcode.procedures import off
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
 from drivers.gcode.replies import Event, Kind
@@ -181,12 +182,12 @@ class Session:
 
     # --- inside
 
-    def paused_by_itself(self) -> None:
+    def paused_by_itself(self, reason: str) -> None:
         """The printer has parked by itself, and knows the way back."""
         if self.state is _S.PRINTING:
             self._parked = self.pump.park()
             self.routines.forget_pause()
-            self._enter(_S.PAUSED, "the printer paused by itself")
+            self._enter(_S.PAUSED, reason)
 
     def _changed(self, now: float) -> None:
         pump = self.pump
@@ -282,6 +283,11 @@ class Session:
         if self.firmware.dialect.checksums:
             self.want_checksums()
         return self.firmware
+
+    def switch_off(self) -> None:
+        """Heaters and fan off, without waiting for an answer: the last thing that is said."""
+        write = with_checksums(self._write) if self.firmware.dialect.checksums else self._write
+        write(b"\n" + b"\n".join(off(self.routines.heat.heaters)) + b"\n")
 
     def want_checksums(self) -> None:
         """From now on every line has a checksum (SERIAL.md, Dialects)."""
