@@ -69,9 +69,13 @@ def receipt(command: Command) -> dict[str, Any]:
     return body
 
 
-def progress(command: Command, value: float, job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
-    """A report on the way. `value` comes from `advance`."""
+def progress(
+    command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
+) -> dict[str, Any]:
+    """A report on the way. `value` comes from `advance`; `message` is for a person."""
     data: dict[str, Any] = {"command": command.said, **_situation(job, telemetry), "is_error": False}
+    if message:
+        data["message"] = message[:ERROR_TEXT]
     return {"progress": value, **_job(job, value), "data": data}
 
 
