@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -25,7 +26,7 @@ from agent.core.ports import Driver, PrinterState, Scripts
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
-from agent.logs import Ring
+from agent.logs import Ring, with_boxes
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
 from agent.reporter import Reporter
@@ -57,8 +58,9 @@ class App:
         self._wake_runner = threading.Event()
         self._wake_reporter = threading.Event()
         server = need_server(config)
-        self._driver = _driver(config, self._clock)
         folder = state_dir(config, environ)
+        boxes = folder / "blackbox"
+        self._driver = _driver(config, self._clock, boxes)
         self._store = Store(folder / "agent.db", self._clock)
         jobs = folder / "jobs"
         jobs.mkdir(mode=0o700, exist_ok=True)
@@ -75,7 +77,7 @@ class App:
             driver=self._driver,
             clock=self._clock,
             jobs=jobs,
-            logs=ring.text,
+            logs=lambda: with_boxes(ring.text(), boxes),
             wake=self._wake_runner.set,
             tell=self._wake_reporter.set,
         )
@@ -205,7 +207,7 @@ class App:
         return name
 
 
-def _driver(config: Config, clock: SystemClock) -> Driver:
+def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
     scripts = config.scripts
     settings = DriverSettings(
         port=config.serial.port,
@@ -213,6 +215,9 @@ def _driver(config: Config, clock: SystemClock) -> Driver:
         dialect=config.serial.dialect,
         window=config.serial.window,
         scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
+        build_volume=config.printer.build_volume,
+        deadman_s=config.job.deadman_s,
+        black_box_dir=str(boxes),
         simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
     )
     return drivers.load(config.printer.driver)(settings, clock=clock)

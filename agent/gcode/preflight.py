@@ -37,8 +37,8 @@ _HEADS = (
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`), and the build volume, x,
-    y, z in mm (`[printer] build_volume`), empty when it is not known."""
+    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`), and the build volume,
+    x, y, z in mm (`[printer] build_volume`), empty when it is not known."""
 
     tool: float = 300
     bed: float = 120

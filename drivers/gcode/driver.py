@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from agent.core.ports import Clock, LineSource, PrinterState, Telemetry
 from agent.errors import ConfigError
+from drivers.gcode.blackbox import BlackBox, Recorder
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import by_name
 from drivers.gcode.link import LinkThread
@@ -45,7 +47,10 @@ class GcodeDriver:
         if self._link is None:
             self._slot.wake = wake
             self._slot.change(reason="looking for the printer")
-            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock, self._search)
+            box = BlackBox(self._clock.monotonic)
+            if self._settings.black_box_dir:
+                self._slot.failed = Recorder(box, Path(self._settings.black_box_dir), self._clock).write
+            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock, self._search, box)
             self._link.start()
 
     def close(self, timeout: float = 5.0) -> None:

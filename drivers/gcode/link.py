@@ -15,6 +15,7 @@ import structlog
 
 from agent.core.ports import Clock, PrinterState
 from agent.errors import NotReadyError, PortError
+from drivers.gcode.blackbox import BlackBox
 from drivers.gcode.discovery import lower_latency
 from drivers.gcode.framing import LineSplitter
 from drivers.gcode.port import Port, Search
@@ -35,8 +36,15 @@ class LinkThread:
     """`start` once, `post` from any thread, `stop` once."""
 
     def __init__(
-        self, settings: DriverSettings, slot: Slot, timing: Timing, clock: Clock, search: Search | None = None
+        self,
+        settings: DriverSettings,
+        slot: Slot,
+        timing: Timing,
+        clock: Clock,
+        search: Search | None = None,
+        box: BlackBox | None = None,
     ) -> None:
+        self._box = box
         self._settings = settings
         self._slot = slot
         self._timing = timing
@@ -96,7 +104,7 @@ class LinkThread:
             if self._stopping:
                 return True
             try:
-                port = Port(found.path, baud)
+                port = Port(found.path, baud, self._box)
             except PortError as error:
                 reason = str(error)
                 continue

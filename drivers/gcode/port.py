@@ -12,6 +12,7 @@ from pathlib import Path
 import serial
 
 from agent.errors import PortError
+from drivers.gcode.blackbox import BlackBox
 from drivers.gcode.discovery import DEV, SYS, Found, again, ports
 from drivers.settings import DriverSettings
 
@@ -23,8 +24,11 @@ _BACKLOG = 64 * 1024
 class Port:
     """An open port. Reads and writes never block. Raises PortError for everything that goes wrong with it."""
 
-    def __init__(self, device: str, baud: int) -> None:
-        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18)."""
+    def __init__(self, device: str, baud: int, box: BlackBox | None = None) -> None:
+        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18). `box` keeps
+        what goes by."""
+        self._sent = box.sent if box is not None else _unseen
+        self._heard = box.heard if box is not None else _unseen
         self.device = device
         self.baud = baud
         self._unsent = b""
@@ -60,10 +64,15 @@ class Port:
             raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
         if not data:
             raise PortError(f"{self.device} was unplugged")
+        self._heard(data)
         return data
 
     def write(self, data: bytes) -> None:
         """Send `data`; what the port does not take now is kept for `flush`."""
+        self._sent(data)
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         if self._unsent:
             self._unsent += data
             if len(self._unsent) > _BACKLOG:
@@ -82,7 +91,7 @@ class Port:
         """Send what was kept, as far as the port takes it."""
         data, self._unsent = self._unsent, b""
         if data:
-            self.write(data)
+            self._put(data)
 
     def pulse(self, pause: Callable[[float], None]) -> None:
         """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
@@ -139,6 +148,10 @@ class Search:
 
 def _is(port: Found, known: Found) -> bool:
     return port.same(known) or port.path == known.path
+
+
+def _unseen(_data: bytes) -> None:
+    """Nobody keeps it."""
 
 
 def _plainly(error: Exception) -> str:

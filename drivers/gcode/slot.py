@@ -34,6 +34,7 @@ class Slot:
         self._latency_timer: int | None = None
         self._warned: set[str] = set()
         self.wake: Callable[[], None] = _nobody
+        self.failed: Callable[[str, dict[str, str]], None] = _unrecorded  # why, and on what; called before `wake`
 
     def read(self) -> Telemetry:
         """The latest snapshot, with the line and the link's counts of this moment."""
@@ -60,8 +61,12 @@ class Slot:
         with self._lock:
             before = self._now
             self._now = msgspec.structs.replace(before, **fields)
-            woken = any(getattr(before, name) != getattr(self._now, name) for name in _WAKING)
+            after = self._now
+            woken = any(getattr(before, name) != getattr(after, name) for name in _WAKING)
         if woken:
+            if _failure(before, after):
+                failed = after.last.error if after.last is not None and after.last is not before.last else after.reason
+                self.failed(failed, {"port": before.port, "firmware": after.firmware, "machine": after.machine})
             self.wake()
 
     def end(self, key: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
@@ -100,6 +105,17 @@ class Slot:
             if from_line_one:
                 self._counters.line = 0
             self._now = msgspec.structs.replace(now, **fields)
+
+
+def _failure(before: Telemetry, after: Telemetry) -> bool:
+    """Whether an operation has just failed, or the printer has just halted."""
+    if after.last is not None and after.last is not before.last:
+        return after.last.outcome is Outcome.FAILED
+    return after.state is PrinterState.ERROR and before.state is not PrinterState.ERROR
+
+
+def _unrecorded(_reason: str, _about: dict[str, str]) -> None:
+    """Nobody writes failures down before `open`."""
 
 
 def _nobody() -> None:
