@@ -43,9 +43,9 @@ DIALECTS: Final = (
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=True),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, waits=True, checksums=True,
             deadman=True, reboot=b"\nM112\n"),
-    Dialect("reprapfirmware", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
+    Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
-    Dialect("smoothieware", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
+    Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
             halt=b"\x18\n", reboot=b"\nM999\n"),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=True),
     Dialect("marlin", r"Marlin", g90_extruder=True, deadman=True),
@@ -53,7 +53,7 @@ DIALECTS: Final = (
 )  # fmt: skip
 """The first one whose mark fits is it: the special ones before the general ones."""
 
-_ALIASES: Final = {"marlin2": "marlin", "reprap": "reprapfirmware", "smoothie": "smoothieware"}
+_ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware": "reprap", "smoothieware": "smoothie"}
 
 
 class Firmware(msgspec.Struct, frozen=True):

@@ -17,9 +17,9 @@ ANSWERS = {
     "PROTOCOL_VERSION:1.0 MACHINE_TYPE:Prusa i3 MK3S EXTRUDER_COUNT:1",
     "repetier": "FIRMWARE_NAME:Repetier_1.0.3 COMPILED:Jan 1 2020 FIRMWARE_URL:https://github.com/repetier "
     "PROTOCOL_VERSION:1.0 MACHINE_TYPE:Mendel EXTRUDER_COUNT:1 REPETIER_PROTOCOL:3",
-    "reprapfirmware": "FIRMWARE_NAME: RepRapFirmware for Duet 2 WiFi/Ethernet FIRMWARE_VERSION: 3.4.5 ELECTRONICS: "
+    "reprap": "FIRMWARE_NAME: RepRapFirmware for Duet 2 WiFi/Ethernet FIRMWARE_VERSION: 3.4.5 ELECTRONICS: "
     "Duet WiFi 1.02 or later FIRMWARE_DATE: 2022-11-30",
-    "smoothieware": "FIRMWARE_NAME:Smoothieware, FIRMWARE_URL:http%3A//smoothieware.org, X-SOURCE_CODE_URL:https, "
+    "smoothie": "FIRMWARE_NAME:Smoothieware, FIRMWARE_URL:http%3A//smoothieware.org, X-SOURCE_CODE_URL:https, "
     "FIRMWARE_VERSION:edge-94de12c, PROTOCOL_VERSION:1.0",
     "klipper": "FIRMWARE_VERSION:v0.12.0-85 FIRMWARE_NAME:Klipper",
     "generic": "FIRMWARE_NAME:Teacup FIRMWARE_URL:http://github.com/traumflug/Teacup_Firmware/",
@@ -49,7 +49,7 @@ def test_versions_are_told_apart(name: str, dialect: str) -> None:
 
 
 def test_the_name_and_the_machine_are_what_the_printer_said() -> None:
-    found = identify([ANSWERS["smoothieware"]], frozenset(), None)
+    found = identify([ANSWERS["smoothie"]], frozenset(), None)
     assert (found.name, found.machine) == ("Smoothieware", "")
     assert identify([ANSWERS["prusa"]], frozenset(), None).machine == "Prusa i3 MK3S"
 
@@ -75,8 +75,8 @@ def test_there_is_a_dialect_for_every_name_and_a_clear_error_for_others() -> Non
         ("marlin1", True, True, True),
         ("prusa", True, True, True),
         ("repetier", False, False, False),
-        ("reprapfirmware", False, False, False),
-        ("smoothieware", False, False, False),
+        ("reprap", False, False, False),
+        ("smoothie", False, False, False),
         ("klipper", False, False, False),
     ],
 )
@@ -95,7 +95,7 @@ def test_capability_lines_are_believed_where_the_family_has_them(
 def test_the_emergency_stop_is_ctrl_x_for_smoothieware_and_m112_after_a_newline_for_the_others() -> None:
     """SERIAL.md §23: M112 unnumbered, preceded by a newline in case a line was half sent."""
     for dialect in DIALECTS:
-        assert dialect.halt == (b"\x18\n" if dialect.name == "smoothieware" else b"\nM112\n")
+        assert dialect.halt == (b"\x18\n" if dialect.name == "smoothie" else b"\nM112\n")
 
 
 def test_lines_without_a_checksum_get_one_and_others_stay() -> None:
