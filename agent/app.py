@@ -210,14 +210,14 @@ class App:
 def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
     scripts = config.scripts
     settings = DriverSettings(
+        build_volume=config.printer.build_volume,
+        deadman_s=config.job.deadman_s,
+        black_box_dir=str(boxes),
         port=config.serial.port,
         baud=config.serial.baud,
         dialect=config.serial.dialect,
         window=config.serial.window,
         scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
-        build_volume=config.printer.build_volume,
-        deadman_s=config.job.deadman_s,
-        black_box_dir=str(boxes),
         simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
     )
     return drivers.load(config.printer.driver)(settings, clock=clock)
