@@ -88,3 +88,48 @@ def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
     desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
     assert desk.session.state is S.PRINTING
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "RepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6 dated 2023-07-21",
+        "Smoothie",
+        "// Klipper state: Ready",
+        "start",
+        "\ufffd\ufffdstart",
+    ],
+)
+def test_a_restart_during_a_print_fails_it_however_the_firmware_says_so(line: str) -> None:
+    """SERIAL.md §20, §21: a start line while printing means the board was reset."""
+    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk.hear(line)
+    assert desk.seen.last is not None
+    assert "restarted" in desk.seen.last.error
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("Emergency Stop! Reset the controller to continue.", "Emergency Stop! Reset the controller to continue."),
+        ("Error: Heating fault on heater 1, sensor reading invalid", "Heating fault on heater 1, sensor reading invalid"),
+        ("HALTED, M999 or $X to exit HALT state", "HALTED, M999 or $X to exit HALT state"),
+        ("ERROR: Temperature runaway on T, HALT asserted, TURN POWER OFF", "Temperature runaway on T, HALT asserted, TURN POWER OFF"),
+        ("!!", "halted"),
+        ("// Klipper state: Shutdown", "Klipper state: Shutdown"),
+        ("// Printer is shutdown", "Printer is shutdown"),
+        ("fatal:Heater/sensor error Printer stopped", "Heater/sensor error Printer stopped"),
+    ],
+)  # fmt: skip
+def test_a_halt_is_fatal_however_the_firmware_says_so(line: str, reason: str) -> None:
+    """SERIAL.md §25, in the words of each family."""
+    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk.hear(line)
+    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, reason)
+
+
+@pytest.mark.parametrize("line", ["!! Extrude below minimum temp", "// Klipper state: Startup", "echo:Smoothie"])
+def test_what_only_resembles_a_halt_or_restart_is_none(line: str) -> None:
+    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk.hear(line)
+    assert desk.session.state is S.PRINTING
