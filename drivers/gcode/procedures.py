@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from drivers.gcode.codes import HeatWait, wants_person
 from drivers.gcode.dialects import Firmware
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes, Position, position_in
 from drivers.gcode.parking import Parking
-from drivers.gcode.steps import Ask, Command, End, Procedure, ask, renumber
+from drivers.gcode.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
@@ -38,7 +38,11 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
     if unsafe:
         for code in off(heat.heaters):
             yield _may_fail(code, timing)
-    firmware = learn((yield _may_fail(b"M115", timing)) or [])
+    texts = (yield _may_fail(b"M115", timing)) or []
+    if not any("FIRMWARE_NAME" in text for text in texts):  # some say `ok` first, and then who they are
+        later = (yield _may_fail(b"M105", timing)) or []
+        texts = [*texts, *later]
+    firmware = learn(texts)
     if unsafe and firmware.dialect.deadman:
         yield _may_fail(DISARM, timing)
     if firmware.autoreport:
@@ -59,7 +63,7 @@ def script(lines: Sequence[bytes], heat: Heat) -> Procedure:
 def pause(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
     """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park."""
     yield ask(b"M400")
-    saved.position = position_in((yield ask(b"M114")) or [])
+    saved.position = yield from place()
     saved.targets = heat.targets()
     saved.away = bool(lines) or (modes.homed and saved.position is not None)
     if not lines:
@@ -100,11 +104,21 @@ def cancel(
     yield from each(off(heat.heaters))
     if not lines:
         if parking is not None and modes.homed:
-            position = position_in((yield ask(b"M114")) or [])
+            position = yield from place()
             yield from each(parking.away(position, modes, parking.retraction(heat, modes)))
         yield ask(MOTORS_OFF)
         modes.homed = False
     return End.DONE
+
+
+def place() -> Generator[Step, Answer, Position | None]:
+    """Where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
+    texts = (yield ask(b"M114")) or []
+    position = position_in(texts)
+    if position is None:
+        later = (yield ask(b"M400")) or []
+        position = position_in([*texts, *later])
+    return position
 
 
 def each(lines: Iterable[bytes]) -> Procedure:

@@ -65,9 +65,7 @@ _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before it (SERIAL.md §21), a word that merely ends so (`restart`) may not.
 _START = re.compile(r"(?:^|\ufffd[^ ]*)start$")
 _RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
-_HALTED = re.compile(
-    r"Emergency Stop!|HALTED,|// ?Klipper state: (?:Shutdown|Disconnect|Error)|// ?Printer is shutdown"
-)
+_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
 _FATAL = (
     "kill() called",
     "printer halted",
@@ -110,7 +108,7 @@ def _of_other_families(text: str) -> tuple[Event, ...]:
     """How those say it that have no `start` and no `Error:` for it (SERIAL.md, Dialects)."""
     if _RESTARTED.match(text):
         return (Event(Kind.START, text),)
-    return (Event(Kind.FATAL, text.strip("/ ") or "halted"),) if _HALTED.match(text) or text == "!!" else ()
+    return (Event(Kind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
 
 
 def _ok(rest: bytes) -> tuple[Event, ...]:

@@ -108,7 +108,7 @@ class Bench(Desk):
         self.session.step(self.now)
         came: list[bytes] = []
         while self.written:
-            came += (line for line in self.take())
+            came += (line if line[:1] == b"N" else line.partition(b"*")[0] for line in self.take())
             if came[-1].startswith(b"N"):
                 break
             self.answer(came[-1])
