@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +28,7 @@ from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
 from agent.logs import Ring, with_boxes
+from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
 from agent.reporter import Reporter
@@ -37,11 +39,12 @@ from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from drivers.settings import DriverSettings, SimulatedSettings
 
-log = structlog.get_logger("agent")
+log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
 TICK = 5.0  # seconds between two looks of the main thread
 HELLO = 5.0  # seconds that the first registration waits for the printer to say what it is
+THREAD_END = 8.0  # seconds that a thread has to end; all of them together stay below the unit's TimeoutStopSec
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
 
 Loop = Callable[[threading.Event], None]
@@ -81,6 +84,7 @@ class App:
             wake=self._wake_runner.set,
             tell=self._wake_reporter.set,
         )
+        self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"))
         self._reporter = Reporter(
@@ -114,6 +118,8 @@ class App:
             "subscriber": self._subscriber.run,
             "local": self._local.run,
         }
+        if self._page is not None:
+            loops["page"] = self._page.run
         ends = {"reporter": threading.Event()}  # the reporter goes last: it has what the others leave to say
         threads = {
             name: threading.Thread(
@@ -125,6 +131,7 @@ class App:
             thread.start()
         log.info("started", version=__version__)
         self._health.ready()
+        self._health.tick(self._line())
         interval = watchdog_interval(TICK)
         while not self._stop.wait(interval):
             self._health.tick(self._line())
@@ -160,17 +167,27 @@ class App:
         self._catch_up.ask()
         self._subscriber.interrupt()
         self._wake_runner.set()
-        for name in ("runner", "subscriber", "catch-up", "local"):
-            threads[name].join(timeout=10.0)
+        for name, thread in threads.items():
+            if name != "reporter":
+                thread.join(timeout=THREAD_END)
         reporter_end.set()
         self._wake_reporter.set()
-        threads["reporter"].join(timeout=5.0)
+        threads["reporter"].join(timeout=THREAD_END)
         alive = [name for name, thread in threads.items() if thread.is_alive()]
         if alive:
             log.warning("threads did not end in time", threads=", ".join(alive))
         else:
             self._store.close()
         log.info("stopped")
+
+    def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
+        if not config.local.status_page:
+            return None
+        return StatusPage(
+            config.local.status_page,
+            lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),
+            self._pulse("page"),
+        )
 
     def _pulse(self, name: str) -> Pulse:
         return self._health.pulse(name)

@@ -157,9 +157,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str]
 def need_server(config: Config) -> str:
     """`[cloud] server`, without a trailing slash. Raises ConfigError when it is not set."""
     if not config.cloud.server:
-        raise ConfigError(
-            "[cloud] server: not set; expected scheme://host[:port], for example https://print.example.com"
-        )
+        raise ConfigError("[cloud] server: not set; expected scheme://host[:port], e.g. https://print.example.com")
     return config.cloud.server.rstrip("/")
 
 

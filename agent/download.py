@@ -45,7 +45,7 @@ _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 # None takes a header out, whatever the session would send.
 _NOTHING_OF_OURS = {"X-Printer-Auth-Token": None, "Authorization": None, "Cookie": None}
 
-log = structlog.get_logger("download")
+log = structlog.get_logger(part="download")
 
 
 class Retry(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from agent.core import report
 from agent.core.command import Command, Rejection, parse
 from agent.store import Store
 
-log = structlog.get_logger("inbox")
+log = structlog.get_logger(part="inbox")
 
 
 class Inbox:

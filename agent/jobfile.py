@@ -37,9 +37,14 @@ class JobFile:
         except OSError as error:
             raise UnavailableError(f"the file to print is no longer there: {type(error).__name__}") from None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Both files, and what a broken transfer leaves."""
+        return self.path, self.index_path, self.path.with_name(self.path.name + ".part")
+
     def remove(self) -> None:
-        """Both files, and what a broken transfer left."""
-        for path in (self.path, self.index_path, self.path.with_name(self.path.name + ".part")):
+        """All of it."""
+        for path in self.paths:
             path.unlink(missing_ok=True)
 
 
@@ -69,9 +74,10 @@ def take_in(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index
 
 
 def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove the files of tasks that are not in `keep`."""
+    """Remove all files but those of the tasks in `keep`."""
+    kept = {path for task_id in keep for path in JobFile(folder, task_id).paths}
     for path in folder.iterdir():
-        if path.name.split(".gcode")[0].removesuffix(".index") not in keep:
+        if path not in kept:
             path.unlink(missing_ok=True)
 
 

@@ -37,7 +37,7 @@ from agent.jobfile import JobFile, take_in
 from agent.registration import Registrar
 from agent.store import Store
 
-log = structlog.get_logger("local")
+log = structlog.get_logger(part="local")
 
 LINE_LIMIT = 65536  # bytes of a request
 IDLE_LIMIT = 30.0  # seconds that a client may be silent

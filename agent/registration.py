@@ -19,7 +19,7 @@ from agent.config import Printer
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.store import Identity, Store
 
-log = structlog.get_logger("registration")
+log = structlog.get_logger(part="registration")
 
 SLOWLY = 60.0  # seconds between tries when the server refuses rather than fails
 

@@ -21,7 +21,7 @@ from agent.health import Pulse
 from agent.registration import Registrar
 from agent.store import Identity, Queued, Store
 
-log = structlog.get_logger("reporter")
+log = structlog.get_logger(part="reporter")
 
 EVERYTHING = ""  # the key of the wait that holds back all: the server gave no answer at all
 STATUS = "/"  # the key of the status's own wait; no task_id has a slash

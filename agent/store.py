@@ -72,8 +72,9 @@ class Store:
         self._clock = clock
         self._lock = threading.RLock()
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.chmod(0o700)
+            if not path.parent.is_dir():  # one that is there belongs to somebody: its mode is not ours to change
+                path.parent.mkdir(parents=True)
+                path.parent.chmod(0o700)
             path.touch(mode=0o600)
             path.chmod(0o600)
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)

@@ -21,7 +21,7 @@ from agent.inbox import Inbox
 from agent.registration import Registrar
 from agent.store import Identity
 
-log = structlog.get_logger("subscriber")
+log = structlog.get_logger(part="subscriber")
 
 
 class Subscriber:
@@ -106,8 +106,11 @@ class Subscriber:
                 data = msgspec.json.decode(data)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 data = None
-        if self._registrar.joined(data):
-            self._announce()
+        try:
+            if self._registrar.joined(data):
+                self._announce()
+        except UnavailableError as error:  # the next registration call says it again
+            log.error("not written down that a member has registered this printer", reason=str(error))
 
     def _on_event(self, event: faye.Event) -> None:
         match event:

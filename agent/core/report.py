@@ -82,23 +82,22 @@ def progress(
 def completed(command: Command, job: JobView | None, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """The terminal report of a task that did what it was asked. `extra` joins `data`."""
     data = {"state": "completed", "command": command.said, "is_error": False, **_place(job), **(extra or {})}
-    return {"progress": 1.0, **_job(job, None), "data": data}
+    return {"progress": 1.0, **_whose(command, job), "data": data}
 
 
-def failed(task: Command | str, code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
-    """The terminal report of a task that was refused or failed. `task` may be the name alone."""
-    said = task if isinstance(task, str) else task.said
+def failed(command: Command, code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
+    """The terminal report of a task that was refused or failed."""
     message = message[:ERROR_TEXT]
     data = {
         "state": "failed",
-        "command": said,
+        "command": command.said,
         "is_error": True,
         "error_code": code,
         "error": code,
         "error_message": message,
         **_place(job),
     }
-    return {"progress": 1.0, "error_code": code, "error_message": message, **_job(job, None), "data": data}
+    return {"progress": 1.0, "error_code": code, "error_message": message, **_whose(command, job), "data": data}
 
 
 def status(job: JobView | None, telemetry: Telemetry, busy: str = "") -> dict[str, Any]:
@@ -188,6 +187,13 @@ def _cut(data: dict[str, Any], key: str, limit: int) -> None:
         kept = kept[: len(kept) * 3 // 4]
     if len(kept) >= 8:
         data[key] = kept + "…"
+
+
+def _whose(command: Command, job: JobView | None) -> dict[str, Any]:
+    """The job that a terminal report is about: the running one, else the one that the command named."""
+    if job is None:
+        return {"job_id": command.job_id} if command.job_id else {}
+    return _job(job, None)
 
 
 def _job(job: JobView | None, value: float | None) -> dict[str, Any]:

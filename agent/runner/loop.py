@@ -28,7 +28,7 @@ from agent.runner.procedures import (
 from agent.runner.transfers import upgrade, upload_logs
 from agent.store import Task
 
-log = structlog.get_logger("runner")
+log = structlog.get_logger(part="runner")
 
 TICK = 1.0  # seconds between two looks when nothing wakes the loop
 AT_ONCE = 32  # activities beside each other

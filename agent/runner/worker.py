@@ -12,7 +12,7 @@ from agent.errors import AgentError
 
 T = TypeVar("T")
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger(part="worker")
 
 
 class Worker(Generic[T]):

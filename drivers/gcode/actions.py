@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TEXT_MAX = 80
 """Characters of a printer's text that are passed on."""
 
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 def act(session: Session, text: str) -> None:

@@ -28,7 +28,7 @@ FILES = 10
 FILE_BYTES = 1 << 20
 SENT, HEARD = ">", "<"
 _TITLE = "# printer-agent black box 1"
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class Entry(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from drivers.gcode.replies import Event, Kind
 if TYPE_CHECKING:
     from drivers.gcode.session import Session
 
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class Ears:

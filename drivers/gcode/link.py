@@ -29,7 +29,7 @@ from drivers.settings import DriverSettings
 MAILBOX = 16
 _OKS = (b"ok\n", b"ok\r\n")
 _NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*, /dev/ttyAMA*"
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class LinkThread:

@@ -37,7 +37,7 @@ from drivers.settings import DriverSettings
 
 _S = PrinterState
 RUNNING = (_S.BUSY, _S.PRINTING, _S.PAUSING, _S.PAUSED, _S.RESUMING, _S.CANCELLING)
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class Session:

@@ -16,7 +16,7 @@ from drivers.gcode.protocol import Counters
 SLOW_MS = 2
 """A latency timer above this is worth a warning."""
 
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 _WAKING = ("state", "reason", "waiting", "last")
 

@@ -31,7 +31,7 @@ _READ = 4096
 _PENDING = 65536  # bytes kept for a client that does not read; more is lost, as in a real host's buffer
 _IDLE_S = 1.0
 
-_log = structlog.get_logger("simulator")
+_log = structlog.get_logger(part="simulator")
 
 
 class PtyPort:
