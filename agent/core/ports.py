@@ -155,6 +155,15 @@ class Driver(Protocol):
         A running operation ends FAILED. Raises NotReadyError when there is no port."""
 
 
+@runtime_checkable
+class Halts(Protocol):
+    """What a driver may be able to do beside what every `Driver` can."""
+
+    def halt(self) -> None:
+        """Emergency stop: motors and heaters off at once, whatever runs → ERROR until `reset`; a running operation ends
+        FAILED. Returns at once. Raises NotReadyError when there is no port."""
+
+
 class Clock(Protocol):
     """Time, injected. Only `monotonic` decides anything; `wall` is for what people read."""
 

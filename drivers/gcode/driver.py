@@ -91,6 +91,11 @@ class GcodeDriver:
         allowed = list(_S) if self._slot.read().port else []
         self._claim(allowed, "reset", Plain.RESET, state=_S.OFFLINE, reason="the printer is being reset")
 
+    def halt(self) -> None:
+        """See `agent.core.ports.Halts`."""
+        allowed = list(_S) if self._slot.read().port else []
+        self._claim(allowed, "halt", Plain.HALT)
+
     def _claim(
         self,
         allowed: Sequence[PrinterState],

@@ -192,6 +192,8 @@ class LinkThread:
                 session.resume()
             elif request is Plain.CANCEL:
                 session.cancel()
+            elif request is Plain.HALT:
+                session.halt()
             else:
                 session.lost("the printer was reset")
                 port.write(session.firmware.dialect.reboot)

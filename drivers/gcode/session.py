@@ -24,6 +24,7 @@ from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
 from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
+from drivers.gcode.framing import frame
 from drivers.gcode.procedures import off
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
@@ -172,6 +173,12 @@ class Session:
             if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
                 self._write(b"M108\n")  # acts at once and gives no credit (SERIAL.md §23)
             self._make_safe()
+
+    def halt(self) -> None:
+        """Emergency stop: unnumbered, after what may be half a line, then again with a number (SERIAL.md §23)."""
+        self._write(self.firmware.dialect.halt)
+        self._write(frame(self.protocol.last + 1, b"M112"))
+        self.fatal("emergency stop")
 
     def lost(self, why: str) -> None:
         """The connection cannot go on; what ran has failed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from structlog.testing import capture_logs
+
 from drivers.gcode.quality import SAMPLES, Quality
 from drivers.gcode.slot import Slot
 from tests.unit.gcode.bench import Bench
@@ -64,3 +66,17 @@ def test_a_slow_chip_is_part_of_the_links_quality() -> None:
     slot.opened("/dev/ttyUSB0", 16)
     assert slot.read().link.latency_timer_ms == 16
     assert slot.read().port == "/dev/ttyUSB0"
+
+
+def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
+    """SERIAL.md §10: log the resend rate; warn above 10 %."""
+    desk = Bench().idle().print([b"G1 X%d" % n for n in range(1, 60)])
+    with capture_logs() as logs:
+        for number in range(1, 40):
+            desk.take()
+            desk.hear(f"Resend: {number}", "ok")
+            desk.later(0.03)
+            desk.hear("ok")
+    warned = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert len(warned) == 1
+    assert "check the cable" in warned[0]["event"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.ports import PrinterState
-from drivers.gcode.framing import checksum
+from drivers.gcode.framing import checksum, frame
 from drivers.gcode.replies import parse
 from drivers.settings import DriverSettings
 from tests.unit.gcode.bench import Bench
@@ -168,3 +168,17 @@ def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
     desk.session.step(desk.now)
     desk.acknowledge()
     assert b"G1 X10.000 Y20.000 F6000" in desk.resume()
+
+
+@pytest.mark.parametrize(
+    ("firmware", "written"),
+    [("Marlin 2.1", b"\nM112\n"), ("Smoothieware", b"\x18\n"), ("Klipper", b"\nM112\n")],
+)
+def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number(firmware: str, written: bytes) -> None:
+    """SERIAL.md §23: M112 unnumbered, preceded by a newline in case a line was half sent; then again numbered."""
+    desk = Bench(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
+    raw: list[bytes] = []
+    desk.session._write = raw.append
+    desk.session.halt()
+    assert raw == [written, frame(2, b"M112")]
+    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, "emergency stop")
