@@ -32,7 +32,7 @@ class Dialect(msgspec.Struct, frozen=True):
     numbering: bool = True  # checks line numbers and asks for lines again
     locates: bool = True  # tells its place when a number is too high (SERIAL.md §9a)
     g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
-    deadman: bool = False  # knows M85: heaters off after a time without a move (SERIAL.md §31)
+    deadman: str = ""  # a pattern of the FIRMWARE_NAMEs whose M85 is safe to use (SERIAL.md §31); empty: none
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (SERIAL.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
 
@@ -40,18 +40,21 @@ class Dialect(msgspec.Struct, frozen=True):
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, numbering=False, locates=False,
             reboot=b"\nFIRMWARE_RESTART\n"),
-    Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=True),
+    Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, waits=True, checksums=True,
-            deadman=True, reboot=b"\nM112\n"),
+            deadman=r"Repetier", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
             halt=b"\x18\n", reboot=b"\nM999\n"),
-    Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=True),
-    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=True),
+    Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
+    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),
 )  # fmt: skip
-"""The first one whose mark fits is it: the special ones before the general ones."""
+"""The first one whose mark fits is it: the special ones before the general ones.
+
+M85 counts from the last move in Marlin 1.1 and early 2.0, and a new limit does not start the count anew: a printer
+that has stood still for longer would be killed at once. Others count from the last command, or anew (SERIAL.md §31)."""
 
 _ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware": "reprap", "smoothieware": "smoothie"}
 
@@ -81,6 +84,11 @@ class Firmware(msgspec.Struct, frozen=True):
     def emergency(self) -> bool:
         """Whether `M108` is heard at once, whatever is in the queue."""
         return self._can("EMERGENCY_PARSER", self.dialect.emergency)
+
+    @property
+    def deadman(self) -> bool:
+        """Whether `M85` can be used."""
+        return bool(self.dialect.deadman) and re.match(self.dialect.deadman, self.name) is not None
 
 
 def by_name(name: str) -> Dialect | None:

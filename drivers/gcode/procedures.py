@@ -43,7 +43,7 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
         later = (yield _may_fail(b"M105", timing)) or []
         texts = [*texts, *later]
     firmware = learn(texts)
-    if unsafe and firmware.dialect.deadman:
+    if unsafe and firmware.deadman:
         yield _may_fail(DISARM, timing)
     if firmware.autoreport:
         yield _may_fail(b"M155 S2", timing)

@@ -80,7 +80,7 @@ class Routines:
     def _arm(self) -> list[bytes]:
         """During a print the firmware itself turns the heaters off when nothing moves for long (SERIAL.md §31). Not
         during a pause, which may last as long as a person likes."""
-        armed = self._deadman and self.firmware.dialect.deadman
+        armed = self._deadman and self.firmware.deadman
         return [b"M85 S%d" % self._deadman] if armed else []
 
     def _disarm(self) -> list[bytes]:
