@@ -52,6 +52,7 @@ class Printer(_Section, frozen=True):
     name: str = ""
     serial_number: str = ""
     firmware: str = "auto"
+    build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 
 class Serial(_Section, frozen=True):
@@ -70,6 +71,7 @@ class MaxTemperature(_Section, frozen=True):
 class Job(_Section, frozen=True):
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
+    deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
 
 
 class Scripts(_Section, frozen=True):
@@ -261,6 +263,8 @@ def _check(config: Config, where: str) -> None:
     for key, value in {**paths, "[member] api_base": config.member.api_base}.items():
         if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value.rstrip("/")) and value != "/":
             raise ConfigError(f"{where}: {key}: expected a path like /v1, got {value!r}")
+    if len(config.printer.build_volume) not in (0, 3):
+        raise ConfigError(f"{where}: [printer] build_volume: expected [x, y, z] in mm, or [] when it is not known")
     if cloud.ca_file and not Path(cloud.ca_file).is_file():
         raise ConfigError(f"{where}: [cloud] ca_file: no such file: {cloud.ca_file}")
     if config.firmware_upgrade.command and not config.firmware_upgrade.public_key:

@@ -19,11 +19,17 @@ class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
 
 class DriverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight."""
+    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight; `build_volume` is
+    x, y, z in mm, empty when it is not known. `deadman_s`: seconds without a move after which the firmware itself turns
+    the heaters off during a print (M85), 0 for never. `black_box_dir`: the folder for black boxes of failures, empty
+    for none."""
 
     port: str = "auto"
     baud: Literal["auto"] | int = "auto"
     dialect: str = "auto"
     window: Literal["auto"] | int = "auto"
     scripts: Scripts = Scripts()
+    build_volume: tuple[float, ...] = ()
+    deadman_s: int = 0
+    black_box_dir: str = ""
     simulated: SimulatedSettings = SimulatedSettings()

@@ -100,7 +100,8 @@ class PrintActivity:
         else:
             self._move(JobEvent.FILE_HERE)
             self._place(0)
-            self._report(self._context.driver.telemetry(), 0.0, milestone=True)
+            assert self._index is not None  # noqa: S101 as in _start
+            self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=self._index.caution())
 
     def _start(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just saying hello gets some time."""
@@ -166,10 +167,10 @@ class PrintActivity:
         self.view = msgspec.structs.replace(self.view, state=advance(self.view.state, event))
         self._context.tell()
 
-    def _report(self, telemetry: Telemetry, value: float, *, milestone: bool = False) -> None:
+    def _report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
         self._last_report = self._context.clock.monotonic()
         self._progress = report.advance(self._progress, value)
-        body = report.progress(self.task.command, self._progress, self.view, telemetry)
+        body = report.progress(self.task.command, self._progress, self.view, telemetry, message)
         self._context.ledger.progress(self.task, self._progress, body, milestone=milestone)
         self._context.tell()
 

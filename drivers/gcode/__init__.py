@@ -2,10 +2,12 @@
 
 framing, replies, codes   pure: bytes of a line, what a printer says, what a command is
 protocol                  pure: credits, resends, silence; time is passed in
+discovery                 which ports there are, and whose they are
 dialects                  what a firmware can do, from its answer to M115
-steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, routines: their needs)
+steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, parking, routines help)
 pump, session, ears       one open connection: runs a procedure over the protocol, keeps the printer's state
 slot, requests            what other threads see of it, and ask of it
+blackbox                  the last lines both ways, written down when something fails
 port, link                the descriptor, and the one thread that owns it
 driver                    `agent.core.ports.Driver`
 """

@@ -22,8 +22,10 @@ import structlog
 from agent.core.ports import Outcome, PrinterState
 from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
-from drivers.gcode.dialects import Firmware, by_name, identify
+from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
+from drivers.gcode.framing import frame
+from drivers.gcode.procedures import off
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
 from drivers.gcode.replies import Event, Kind
@@ -63,7 +65,7 @@ class Session:
         self._timing = timing
         self._dialect = by_name(settings.dialect)
         self._window = settings.window if isinstance(settings.window, int) else 1
-        self.routines = Routines(settings.scripts, timing)
+        self.routines = Routines(settings, timing)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
@@ -94,6 +96,8 @@ class Session:
         self.pump = Pump(self.protocol, self._timing)
         self._parked = None
         self.capabilities.clear()
+        if self._dialect is not None and self._dialect.checksums:
+            self.want_checksums()
         self.state = _S.OFFLINE
         self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer")
         self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
@@ -170,6 +174,12 @@ class Session:
                 self._write(b"M108\n")  # acts at once and gives no credit (SERIAL.md §23)
             self._make_safe()
 
+    def halt(self) -> None:
+        """Emergency stop: unnumbered, after what may be half a line, then again with a number (SERIAL.md §23)."""
+        self._write(self.firmware.dialect.halt)
+        self._write(frame(self.protocol.last + 1, b"M112"))
+        self.fatal("emergency stop")
+
     def lost(self, why: str) -> None:
         """The connection cannot go on; what ran has failed."""
         self.over = why
@@ -179,12 +189,12 @@ class Session:
 
     # --- inside
 
-    def paused_by_itself(self) -> None:
+    def paused_by_itself(self, reason: str) -> None:
         """The printer has parked by itself, and knows the way back."""
         if self.state is _S.PRINTING:
             self._parked = self.pump.park()
             self.routines.forget_pause()
-            self._enter(_S.PAUSED, "the printer paused by itself")
+            self._enter(_S.PAUSED, reason)
 
     def _changed(self, now: float) -> None:
         pump = self.pump
@@ -275,8 +285,20 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
+        self.routines.firmware = self.firmware
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
+        if self.firmware.dialect.checksums:
+            self.want_checksums()
         return self.firmware
+
+    def switch_off(self) -> None:
+        """Heaters and fan off, without waiting for an answer: the last thing that is said."""
+        write = with_checksums(self._write) if self.firmware.dialect.checksums else self._write
+        write(b"\n" + b"\n".join(off(self.routines.heat.heaters)) + b"\n")
+
+    def want_checksums(self) -> None:
+        """From now on every line has a checksum (SERIAL.md, Dialects)."""
+        self.protocol.write_with(with_checksums(self._write))
 
     def fatal(self, text: str) -> None:
         self.pump.drop()

@@ -82,3 +82,7 @@ class SimulatedDriver:
     def reset(self) -> None:
         """See `Driver.reset`."""
         self._driver.reset()
+
+    def halt(self) -> None:
+        """See `agent.core.ports.Halts`."""
+        self._driver.halt()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Driver, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.ports import Driver, Halts, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
 
 S = PrinterState
@@ -344,6 +344,24 @@ class DriverContract(ABC):
                 rig.driver.start_print("q", Lines(moves(1)))
             rig.driver.reset()
             rig.until(lambda t: t.state is S.IDLE)
+
+    def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
+        """SERIAL.md §23."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, Halts):
+                pytest.skip("this driver has no emergency stop")
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.halt()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert (now.last.outcome, now.last.error) == (Outcome.FAILED, "emergency stop")
+            assert now.state is S.ERROR
+            executed = len(rig.executed)
+            rig.driver.reset()
+            rig.until(lambda t: t.state is S.IDLE)
+            assert not [line for line in rig.executed[executed:] if line.startswith(b"G1 X1")]
 
     def test_a_pulled_cable_fails_the_print_and_the_printer_comes_back(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(faults=("unplug@50:0.3",))) as rig:
