@@ -193,10 +193,11 @@ class LinkThread:
             elif request is Plain.CANCEL:
                 session.cancel()
             elif request is Plain.HALT:
-                session.halt()
+                session.urgent.halt(session.protocol.last)
+                session.fatal("emergency stop")
             else:
                 session.lost("the printer was reset")
-                port.write(session.firmware.dialect.reboot)
+                session.urgent.reboot()
                 port.pulse(self._rest)
         self._slot.confirm(session.state, lambda: not self._mail)
 
@@ -207,7 +208,7 @@ class LinkThread:
             session.step(now)
             return session.state not in RUNNING
         if session.unsafe or session.routines.heat.targets():
-            session.switch_off()
+            session.urgent.heaters_off(session.routines.heat.heaters)
             session.lost("the agent has stopped")
         return True
 

@@ -24,8 +24,6 @@ from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
 from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
-from drivers.gcode.framing import frame
-from drivers.gcode.procedures import off
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
 from drivers.gcode.replies import Event, Kind
@@ -34,6 +32,7 @@ from drivers.gcode.routines import Routines
 from drivers.gcode.slot import Slot
 from drivers.gcode.steps import End
 from drivers.gcode.timing import Timing
+from drivers.gcode.urgent import Urgent
 from drivers.settings import DriverSettings
 
 _S = PrinterState
@@ -59,11 +58,12 @@ class Session:
         self.state = _S.OFFLINE
         self.key = ""
         self.firmware = Firmware()
-        self._write = write
+        self.urgent = Urgent(write)
         self.slot = slot
         self.counters = slot.new_counters()
         self._timing = timing
         self._dialect = by_name(settings.dialect)
+        self._write = with_checksums(write) if self._dialect and self._dialect.checksums else write
         self._window = settings.window if isinstance(settings.window, int) else 1
         self.routines = Routines(settings, timing)
         self.capabilities: set[str] = set()
@@ -96,8 +96,6 @@ class Session:
         self.pump = Pump(self.protocol, self._timing)
         self._parked = None
         self.capabilities.clear()
-        if self._dialect is not None and self._dialect.checksums:
-            self.want_checksums()
         self.state = _S.OFFLINE
         self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer")
         self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
@@ -173,12 +171,6 @@ class Session:
             if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
                 self._write(b"M108\n")  # acts at once and gives no credit (SERIAL.md §23)
             self._make_safe()
-
-    def halt(self) -> None:
-        """Emergency stop: unnumbered, after what may be half a line, then again with a number (SERIAL.md §23)."""
-        self._write(self.firmware.dialect.halt)
-        self._write(frame(self.protocol.last + 1, b"M112"))
-        self.fatal("emergency stop")
 
     def lost(self, why: str) -> None:
         """The connection cannot go on; what ran has failed."""
@@ -285,16 +277,11 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
-        self.routines.firmware = self.firmware
+        self.routines.firmware = self.urgent.firmware = self.firmware
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
         if self.firmware.dialect.checksums:
             self.want_checksums()
         return self.firmware
-
-    def switch_off(self) -> None:
-        """Heaters and fan off, without waiting for an answer: the last thing that is said."""
-        write = with_checksums(self._write) if self.firmware.dialect.checksums else self._write
-        write(b"\n" + b"\n".join(off(self.routines.heat.heaters)) + b"\n")
 
     def want_checksums(self) -> None:
         """From now on every line has a checksum (SERIAL.md, Dialects)."""

@@ -178,7 +178,32 @@ def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number
     """SERIAL.md §23: M112 unnumbered, preceded by a newline in case a line was half sent; then again numbered."""
     desk = Bench(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
     raw: list[bytes] = []
-    desk.session._write = raw.append
-    desk.session.halt()
+    desk.session.urgent.write = raw.append
+    desk.session.urgent.halt(desk.session.protocol.last)
     assert raw == [written, frame(2, b"M112")]
-    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, "emergency stop")
+
+
+@pytest.mark.parametrize(
+    ("firmware", "written"),
+    [
+        ("Marlin 2.1", b""),
+        ("Klipper", b"\nFIRMWARE_RESTART\n"),
+        ("RepRapFirmware for Duet", b"\nM999\n"),
+        ("Smoothieware", b"\nM999\n"),
+        ("Repetier_1.0.3", checked(b"M112") + b"\n"),
+    ],
+)
+def test_a_reset_also_uses_the_firmwares_own_word_for_it(firmware: str, written: bytes) -> None:
+    desk = Bench(firmware=firmware).idle()
+    raw: list[bytes] = []
+    desk.session.urgent.write = raw.append
+    desk.session.urgent.reboot()
+    assert raw == [written]
+
+
+def test_heaters_are_switched_off_with_checksums_where_they_are_wanted() -> None:
+    """SERIAL.md §31, Dialects."""
+    desk = Bench(firmware="Repetier_1.0.3").idle()
+    desk.take()
+    desk.session.urgent.heaters_off(desk.session.routines.heat.heaters)
+    assert desk.take() == [checked(b"M104 S0"), checked(b"M140 S0"), checked(b"M107")]
