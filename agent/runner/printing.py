@@ -90,7 +90,7 @@ class PrintActivity:
         if not self._fetch.done:
             return
         try:
-            self._index = self._fetch.result()
+            index = self._fetch.result()
         except DataError as error:
             self._fail(422, str(error))
         except UnavailableError as error:
@@ -98,10 +98,10 @@ class PrintActivity:
         except AgentError as error:
             self._fail(500, str(error))
         else:
+            self._index = index
             self._move(JobEvent.FILE_HERE)
             self._place(0)
-            assert self._index is not None  # noqa: S101 as in _start
-            self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=self._index.caution())
+            self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
 
     def _start(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just saying hello gets some time."""

@@ -17,8 +17,9 @@ from drivers.gcode.blackbox import HEARD, SENT, Entry, read
 from drivers.gcode.dialects import identify
 from drivers.gcode.framing import LineSplitter, frame
 from drivers.gcode.replies import Kind, parse
+from drivers.simulated.dialects import DIALECTS
 from drivers.simulated.firmware import Firmware
-from drivers.simulated.options import DIALECTS, Options
+from drivers.simulated.options import Options
 
 DIVERGES = 1
 """The exit code when the two printers differ."""
