@@ -125,12 +125,13 @@ class PrintActivity:
 
     def _follow(self, telemetry: Telemetry) -> None:
         last = telemetry.last
-        if last is not None and last.key == self.view.task_id:
-            self._finish(last)
-            return
-        if telemetry.key != self.view.task_id:
+        ended = last is not None and last.key == self.view.task_id
+        if not ended and telemetry.key != self.view.task_id:
             return
         self._place(telemetry.line)
+        if last is not None and ended:
+            self._finish(last)
+            return
         event = follow(self.view.state, telemetry.state)
         if event is not None:
             self._move(event)

@@ -221,8 +221,7 @@ def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: Desk) -> None
 
 def test_a_failed_print_says_what_the_driver_says_and_where(desk: Desk) -> None:
     task_id = desk.printing()
-    desk.printer.now(line=3)
-    desk.runner.step()
+    desk.printer.now(line=3)  # since the last look
     desk.printer.ends(Outcome.FAILED, "the printer was reset")
     desk.runner.step()
     end = desk.end(task_id)
