@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Mapping
 from io import BytesIO
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -28,7 +29,7 @@ from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
-from agent.logs import Ring
+from agent.logs import Ring, with_boxes
 from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
@@ -64,8 +65,9 @@ class App:
         self._wake_runner = threading.Event()
         self._wake_reporter = threading.Event()
         server = need_server(config)
-        self._driver = _driver(config, self._clock)
         folder = state_dir(config, environ)
+        boxes = folder / "blackbox"
+        self._driver = _driver(config, self._clock, boxes)
         self._watch = Watch()
         self._server_time = ServerTime(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
@@ -99,7 +101,7 @@ class App:
             driver=self._driver,
             clock=self._clock,
             jobs=jobs,
-            logs=ring.text,
+            logs=lambda: with_boxes(ring.text(), boxes),
             wake=self._wake_runner.set,
             tell=self._wake_reporter.set,
         )
@@ -260,14 +262,19 @@ class App:
         return name
 
 
-def _driver(config: Config, clock: SystemClock) -> Driver:
+def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
     scripts = config.scripts
     settings = DriverSettings(
+        build_volume=config.printer.build_volume,
+        deadman_s=config.job.deadman_s,
+        black_box_dir=str(boxes),
         port=config.serial.port,
         baud=config.serial.baud,
         dialect=config.serial.dialect,
         window=config.serial.window,
         scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
-        simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
+        simulated=SimulatedSettings(
+            speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
+        ),
     )
     return drivers.load(config.printer.driver)(settings, clock=clock)

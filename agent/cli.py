@@ -65,6 +65,10 @@ def _parser() -> _Parser:
     _simulation(simulate, speed="1")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
+    replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    _json(replay)
+
     sandbox = add("sandbox", "the local cloud alone")
     sandbox.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s")
     sandbox.add_argument("--state", type=Path, metavar="DIR", help="default: a folder beside the agent's state")
@@ -121,7 +125,12 @@ def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
         "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], dest="faults", metavar="SPEC", help="a fault of the printer"
+        "--fault",
+        action="append",
+        default=[],
+        dest="faults",
+        metavar="SPEC",
+        help="a fault (see: help)",
     )
 
 

@@ -67,6 +67,16 @@ def simulate(arguments: argparse.Namespace) -> int:
     )
 
 
+def replay(arguments: argparse.Namespace) -> int:
+    """A black box against the virtual printer."""
+    from drivers.simulated.replay import lines, replay
+
+    def show(event: dict[str, Any]) -> None:
+        print("\n".join(lines(event)))
+
+    return replay(arguments.file, _emit if arguments.json else show)
+
+
 def sandbox(arguments: argparse.Namespace) -> int:
     """The local cloud alone."""
     _need_extra()
@@ -187,6 +197,7 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "dry-run": dry_run,
     "simulate": simulate,
+    "replay": replay,
     "sandbox": sandbox,
     "status": status,
     "print": print_file,

@@ -93,7 +93,7 @@ def sweep(folder: Path, keep: set[str]) -> None:
 
 def _limits(config: Config) -> Limits:
     limit = config.job.max_temperature
-    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber)
+    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber, volume=config.printer.build_volume)
 
 
 def _keep(scanner: Scanner, file: JobFile) -> Index:

@@ -19,7 +19,7 @@ import msgspec
 
 from agent.core.command import Command
 from agent.core.job import JobView
-from agent.core.ports import Heater, PrinterState, Telemetry
+from agent.core.ports import Heater, Link, PrinterState, Telemetry
 
 MAX_DATA = 5000
 """Characters of `data` as JSON. Counted as UTF-16 units of the compact text, which is what a JavaScript server sees."""
@@ -30,6 +30,7 @@ ERROR_TEXT = 500  # characters of a message for a person
 # What goes first when `data` is too long; what is not here (state, numbers, short texts) goes last, and only then.
 SHRINK_ORDER = (
     "settings",
+    "link",
     "temperatures",
     "job_name",
     "url",
@@ -69,9 +70,13 @@ def receipt(command: Command) -> dict[str, Any]:
     return body
 
 
-def progress(command: Command, value: float, job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
-    """A report on the way. `value` comes from `advance`."""
+def progress(
+    command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
+) -> dict[str, Any]:
+    """A report on the way. `value` comes from `advance`; `message` is for a person."""
     data: dict[str, Any] = {"command": command.said, **_situation(job, telemetry), "is_error": False}
+    if message:
+        data["message"] = message[:ERROR_TEXT]
     return {"progress": value, **_job(job, value), "data": data}
 
 
@@ -112,6 +117,7 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: s
         "state": printer_status,
         "is_error": printer_status == "error",
         **({"message": trouble[:ERROR_TEXT]} if trouble else {}),
+        **link(telemetry.link),
     }
     if "error_message" in body:
         body["data"].update(
@@ -226,6 +232,19 @@ def _situation(job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
         **_place(job),
         **temperatures(telemetry.heaters),
     }
+
+
+def link(quality: Link) -> dict[str, Any]:
+    """How well the serial link does, as `link`; nothing before the first line, and only what is known."""
+    if not quality.lines:
+        return {}
+    known = {
+        "resend_rate": round(quality.resend_rate, 4),
+        "latency_p50_ms": quality.latency_p50_ms,
+        "latency_p99_ms": quality.latency_p99_ms,
+        "starved": quality.starved,
+    }
+    return {"link": {name: value for name, value in known.items() if value is not None}}
 
 
 def temperatures(heaters: Iterable[Heater]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class TransferActivity:
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.said}: {error}")
         else:
-            self._context.complete(self.task, extra=dict(extra or {}))
+            self._context.complete(self.task, extra=dict(extra))
         self.ended = True
 
     def stop(self, reason: str) -> None:

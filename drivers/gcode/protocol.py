@@ -33,6 +33,7 @@ from math import inf
 
 from drivers.gcode.codes import heats, word
 from drivers.gcode.framing import frame
+from drivers.gcode.quality import SAMPLES, Quality
 from drivers.gcode.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing
 
@@ -58,6 +59,7 @@ class Counters:
         self.line = line  # number of the last acknowledged line of the file
         self.sent = 0
         self.resent = 0
+        self.quality = Quality()
 
 
 class Protocol:
@@ -81,6 +83,10 @@ class Protocol:
         self.last = 0  # highest number sent since the last M110
         self.deadline = inf  # when `tick` has something to do
         self.failure = ""  # why nothing can be sent any more; for a person
+
+    def write_with(self, write: Callable[[bytes], object]) -> None:
+        """From now on bytes go to `write`."""
+        self._write = write
 
     def free(self) -> bool:
         """Whether a new line may be sent."""
@@ -114,6 +120,7 @@ class Protocol:
         in_flight.append(command)
         counters = self._counters
         counters.line = max(counters.line, done)
+        counters.quality.latencies[counters.sent % SAMPLES] = now - self._sent_at
         counters.sent += 1
         self._strikes = 0
         self._sent_at = now
@@ -136,6 +143,8 @@ class Protocol:
             if not self.in_flight:
                 return None
             self._strikes = 0
+            if len(self.in_flight) == 1:  # with more of them it would be the time of the last one sent
+                self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
             return self._acknowledge(now)
         if self._phase is Phase.SETTLING:
             if self._swallowed and self.in_flight:

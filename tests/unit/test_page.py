@@ -117,7 +117,7 @@ def test_the_json_is_the_local_sockets_status(printing: Running) -> None:
     assert (code, headers["Content-Type"]) == (200, "application/json")
     found = json.loads(text)
     assert found["data"]["job_name"] == NASTY
-    assert found["link"] == {"lines": 1234, "resends": 5}
+    assert (found["link"]["lines"], found["link"]["resends"]) == (1234, 5)
     assert found["registration"] == {"printer_id": 77, "registered": False}
     assert found["waiting_reports"] == 1
 

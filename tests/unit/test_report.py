@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.job import JobState, JobView
-from agent.core.ports import Heater, PrinterState, Telemetry
+from agent.core.ports import Heater, Link, PrinterState, Telemetry
 
 PRINT = Command(task_id="t", name=Name.PRINT_DATA, said="print_data", job_id="j")
 JOB = JobView(
@@ -235,3 +235,19 @@ def test_the_temperature_is_the_tools_else_the_first_that_is_known() -> None:
     assert report.temperatures([bed])["temperature"] == 60
     assert report.temperatures([Heater("tool0", math.nan), bed])["temperature"] == 60
     assert report.temperatures([]) == {}
+
+
+def test_the_heartbeat_tells_how_well_the_link_does_once_a_line_was_sent() -> None:
+    assert "link" not in report.status(JOB, HOT)["data"]
+    link = Link(lines=1000, resends=25, latency_p50_ms=1.5, latency_p99_ms=9.25, starved=3)
+    data = report.status(JOB, msgspec.structs.replace(HOT, link=link))["data"]
+    assert data["link"] == {"resend_rate": 0.025, "latency_p50_ms": 1.5, "latency_p99_ms": 9.25, "starved": 3}
+    plain = report.link(Link(lines=1))
+    assert plain == {"link": {"resend_rate": 0.0}}, "what is not known is left out"
+
+
+def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
+    body = report.progress(PRINT, 0.0, JOB, HOT, "M600 waits for a person (line 3); " * 1000)
+    assert body["data"]["message"].startswith("M600 waits")
+    assert len(body["data"]["message"]) <= 500
+    assert "message" not in report.progress(PRINT, 0.0, JOB, HOT)["data"]

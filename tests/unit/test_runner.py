@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -220,8 +221,7 @@ def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: Desk) -> None
 
 def test_a_failed_print_says_what_the_driver_says_and_where(desk: Desk) -> None:
     task_id = desk.printing()
-    desk.printer.now(line=3)
-    desk.runner.step()
+    desk.printer.now(line=3)  # since the last look
     desk.printer.ends(Outcome.FAILED, "the printer was reset")
     desk.runner.step()
     end = desk.end(task_id)
@@ -395,3 +395,19 @@ def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: Desk) -> None:
     desk.runner.step()
     desk.store.keep_settings = real  # type: ignore[method-assign]
     assert desk.end(task_id)["error_code"] == 503
+
+
+def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/part.gcode"
+        task_id = desk.task(Name.PRINT_DATA, url=url)
+        desk.runner.step()
+        connection, _ = silent.accept()
+        with connection:
+            cancel = desk.task(Name.CANCEL)
+            desk.runner.step()
+            desk.runner.step()
+            assert desk.end(task_id)["job_status"] == "canceled"
+            assert desk.end(cancel)["data"]["state"] == "completed"
+    assert desk.woken.wait(5)  # the thread ends when the server does
+    assert not list(desk.jobs.iterdir())
