@@ -48,6 +48,40 @@ def tries(seconds: float, rng: Callable[[], float], how: str) -> int:
     return count
 
 
+def away(seconds: float, rng: Callable[[], float]) -> tuple[float, list[int]]:
+    """A subscribed client whose server goes away for so long: seconds from its return until it is subscribed again, and
+    the protocol object's size (bytes) after every hundredth try in between."""
+    now, refused, sizes = 0.0, 0, []
+    protocol = _protocol(rng, "long-polling")
+    protocol.start(now)
+    gone, subscribed = False, False
+    while not (gone and subscribed and now > seconds):
+        sends = _sends(protocol)
+        for send in sends:
+            if gone and now <= seconds:
+                subscribed = False
+                protocol.failed(send.number, "connection refused", now)
+                refused += 1
+                if refused % 100 == 0:
+                    sizes.append(deep_size(protocol))
+                continue
+            replies = [_success(message, {"timeout": 25000}) for message in send.messages]
+            forgotten = gone and send.messages[0].get("clientId") == "first"
+            for reply in replies:
+                reply["clientId"] = "second" if gone else "first"
+                if forgotten:
+                    reply |= {"successful": False, "error": "401:first:Unknown client"}
+                subscribed = subscribed or (reply["channel"] == "/meta/subscribe" and not forgotten)
+            protocol.receive(json.dumps(replies).encode(), now, send.number)
+        gone = gone or subscribed
+        if not sends:
+            due = protocol.due()
+            assert due is not None
+            now = max(now, due)
+            protocol.tick(now)
+    return now - seconds, sizes
+
+
 def idle(seconds: float, timeout: float, transport: str = "long-polling") -> tuple[int, list[int]]:
     """A connected client to which nothing is published for so long: the requests that it sent from then on, and the
     protocol object's size (bytes) after each connect. `timeout` is how long the server holds a connect, seconds."""

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.unit.faye.patience import ADVISE, REFUSE, RESET, deep_size, idle, tries
+from tests.unit.faye.patience import ADVISE, REFUSE, RESET, away, deep_size, idle, tries
 
 
 @pytest.mark.parametrize("how", [REFUSE, RESET, ADVISE])
@@ -25,6 +25,15 @@ def test_an_idle_hour_takes_one_connect_for_each_timeout_and_no_memory(transport
     requests, sizes = idle(3600.0, 25.0, transport)
     assert 140 <= requests <= 2 * 144
     assert max(sizes[-10:]) - max(sizes[5:15]) <= 64  # the last id and number have more digits
+
+
+def test_after_a_week_without_the_server_it_is_subscribed_within_a_minute_of_its_return() -> None:
+    """And has not grown meanwhile."""
+    for seed in range(5):
+        after, sizes = away(7 * 86400.0, random.Random(seed).random)
+        assert 0 < after <= 62  # the longest back-off, and the handshake of a forgotten client
+        assert len(sizes) > 7 * 86400 / 60 / 100
+        assert max(sizes[-10:]) - max(sizes[:10]) <= 64
 
 
 def test_the_size_of_an_object_counts_what_it_holds() -> None:
