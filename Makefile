@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help dry-run test lint fuzz bench-faye clean
+.PHONY: help dry-run test lint fuzz bench-faye torture clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make lint                                ruff and mypy'
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
+	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
 
 dry-run: $(VENV)/.sandbox
@@ -31,6 +32,9 @@ fuzz: $(VENV)/.test
 
 bench-faye: $(VENV)/.test
 	$(BIN)/python -m tests.bench.faye_bench $(ARGS)
+
+torture: $(VENV)/.test
+	$(BIN)/python -m tests.bench.torture $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -19,6 +19,8 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from agent.ask import ask
 from agent.dryrun.parts import Parts
 from agent.errors import AgentError
@@ -56,10 +58,11 @@ class World:
         stack.enter_context(VirtualPrinter(Options(speed=10.0, link=folder / "printer"), on_line=self._on_line))
         self.member = stack.enter_context(SandboxMember(str(ready["url"]), str(ready["member_token"])))
         self.printer_id = 0
+        self._page = f"127.0.0.1:{free_port()}"
         (folder / "agent.toml").write_text(
             f'[cloud]\nserver = "http://127.0.0.1:{port}"\n[serial]\nport = "{folder / "printer"}"\nbaud = 115200\n'
             f'[reports]\nprogress_s = 0.1\nheartbeat_s = 1\n[state]\ndir = "{folder / "state"}"\n'
-            f'[local]\nsocket = "{folder / "agent.sock"}"\n[logs]\nlevel = "debug"\n'
+            f'[local]\nsocket = "{folder / "agent.sock"}"\nstatus_page = "{self._page}"\n[logs]\nlevel = "debug"\n'
         )
         stack.callback(self.kill)
 
@@ -163,6 +166,9 @@ class World:
         assert tokens
         shown = [self.folder.joinpath("agent.log").read_text(errors="replace")]
         shown += [str(ask(self.folder / "agent.sock", {"op": op})) for op in ("status", "register", "outbox")]
+        pages = [requests.get(f"http://{self._page}{path}", timeout=10) for path in ("/", "/status.json", "/metrics")]
+        assert [page.status_code for page in pages] == [200] * 3
+        shown += [page.text for page in pages]
         if self._process is not None:
             shown += [Path(f"/proc/{self._process.pid}/{name}").read_text() for name in ("cmdline", "environ")]
         assert not [token for token in tokens for text in shown if token in text], "a token is shown"
