@@ -32,6 +32,7 @@ from drivers.gcode.routines import Routines
 from drivers.gcode.slot import Slot
 from drivers.gcode.steps import End
 from drivers.gcode.timing import Timing
+from drivers.gcode.window import Window
 from drivers.settings import DriverSettings
 
 _S = PrinterState
@@ -62,13 +63,13 @@ class Session:
         self.counters = slot.new_counters()
         self._timing = timing
         self._dialect = by_name(settings.dialect)
-        self._window = settings.window if isinstance(settings.window, int) else 1
+        self._window = settings.window
         self.routines = Routines(settings.scripts, timing)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
         self._begin_at = inf
-        self.protocol = Protocol(write, self.counters, timing, self._window)
+        self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
 
@@ -90,7 +91,7 @@ class Session:
         """Say hello, with a clean slate."""
         self._begin_at = inf
         self.pump.drop()
-        self.protocol = Protocol(self._write, self.counters, self._timing, self._window)
+        self.protocol = Protocol(self._write, self.counters, self._timing, Window(self._window))
         self.pump = Pump(self.protocol, self._timing)
         self._parked = None
         self.capabilities.clear()
@@ -167,7 +168,7 @@ class Session:
         if self.state in RUNNING and self.state is not _S.CANCELLING:
             self._verdict = (Outcome.CANCELLED, "")
             if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
-                self._write(b"M108\n")  # acts at once and gives no credit (SERIAL.md §23)
+                self.protocol.urgent(b"M108")
             self._make_safe()
 
     def lost(self, why: str) -> None:
@@ -275,6 +276,7 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
+        self.protocol.window.emergency = self.firmware.emergency
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
         return self.firmware
 

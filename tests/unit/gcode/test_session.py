@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.ports import Operation, Outcome, PrinterState, Scripts, Telemetry
 from drivers.gcode import framing
+from drivers.gcode.numbering import HOST
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session import Session
@@ -43,10 +44,14 @@ class Lines:
 
 
 class Desk:
-    """A session whose printer is the test. `written` are the lines since the last look."""
+    """A session whose printer is the test. `written` are the lines since the last look: lines of the file as they are,
+    the host's own without number and checksum. What only serves the numbers (an M110 between the spaces, a number too
+    high) is answered here and not shown."""
 
     def __init__(self, scripts: Scripts | None = None, caps: Sequence[str] = (), unsafe: bool = False) -> None:
         self.written: list[bytes] = []
+        self.serve: list[str] = []
+        self.place = 0
         self.slot = Slot()
         self.now = 50.0
         settings = DriverSettings(scripts=scripts or Scripts())
@@ -54,7 +59,38 @@ class Desk:
         self.caps = caps
 
     def write(self, data: bytes) -> None:
-        self.written += [line for line in data.split(b"\n") if line]
+        for line in filter(None, data.split(b"\n")):
+            asked_for = line == RENUMBER and data.startswith(b"\n")  # by a procedure, not by the numbers
+            if asked_for or line[:1] != b"N":
+                self.place = 0 if asked_for else self.place
+                self.written.append(line)
+                continue
+            number, code = framing.verify(line)
+            if number == HOST - 1:
+                self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.place}"]
+                self.serve += [f"Resend: {self.place + 1}", "ok"]
+                continue
+            self.place = number
+            if code == b"M110 N%d" % number:
+                self.serve.append("ok")
+            else:
+                self.written.append(line if number < HOST else code)
+
+    def attend(self) -> None:
+        """Answer what only serves the numbers, with the moments of silence that belong to it."""
+        for _ in range(100):
+            if self.serve:
+                self.hear_one(self.serve.pop(0))
+            elif self.session.due(self.now) - self.now <= 0.03:
+                self.now = max(self.now, self.session.due(self.now))
+                self.session.step(self.now)
+            else:
+                return
+
+    def hear_one(self, line: str) -> None:
+        for event in parse(line.encode()):
+            self.session.heard(event, self.now)
+        self.session.step(self.now)
 
     @property
     def seen(self) -> Telemetry:
@@ -65,15 +101,18 @@ class Desk:
             for event in parse(line.encode()):
                 self.session.heard(event, self.now)
         self.session.step(self.now)
+        self.attend()
 
     def take(self) -> list[bytes]:
         """What was written since the last look."""
+        self.attend()
         written, self.written = self.written, []
         return written
 
     def later(self, seconds: float) -> None:
         self.now += seconds
         self.session.step(self.now)
+        self.attend()
 
     def acknowledge(self, rounds: int = 50) -> list[bytes]:
         """Be a printer that takes every line, until nothing comes any more; all that came."""
