@@ -110,6 +110,10 @@ class Session:
             self._unreadable(error)
             return True
 
+    def flowing(self, now: float) -> bool:
+        """Whether short lines of the file go out one after the other: a request can wait for the next answer."""
+        return self.state is _S.PRINTING and self.protocol.deadline - now < LONG_S * self._timing.patience / 2
+
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
         if self.state is not _S.ERROR or event.kind is Kind.START:
