@@ -172,7 +172,14 @@ class LinkThread:
         while True:
             data = listen()
             now = now_is()
-            if data not in _OKS or mail or self._stopping or not quick(now):
+            if mail or self._stopping:
+                return now, data
+            if data in _OKS:
+                if not quick(now):
+                    return now, data
+            elif rest := session.quickly(data, now):
+                return now, rest
+            elif not data:
                 return now, data
 
     def _attend(self, port: Port, session: Session, now: float) -> bool:
@@ -184,8 +191,10 @@ class LinkThread:
 
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
         """Deal with what was read; whether all there was to do about it is done already."""
-        if data in _OKS and not splitter.pending and not self._mail and session.quick(now):
-            return True
+        if not splitter.pending and not self._mail:
+            data = session.quickly(data, now)
+            if not data:
+                return True
         for line in splitter.feed(data):
             for event in parse(line):
                 session.heard(event, now)

@@ -117,6 +117,10 @@ class Sender:
         numbers.keep(command)
         return True
 
+    def means_oldest(self, line: bytes) -> bool:
+        """Whether `line`, an `ok N7 P15 B3`, is for the oldest line in flight and says nothing new."""
+        return bool(self.in_flight) and self.window.known and line.startswith(b"ok N%d P" % self.in_flight[0].number)
+
     def send_again(self, now: float) -> None:
         """Send what was asked for again, as far as credits go. Call it in every round; it is cheap."""
         numbers = self._numbers

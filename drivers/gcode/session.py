@@ -114,6 +114,17 @@ class Session:
         """Whether short lines of the file go out one after the other: a request can wait for the next answer."""
         return self.state is _S.PRINTING and self.protocol.deadline - now < LONG_S * self._timing.patience / 2
 
+    def quickly(self, data: bytes, now: float) -> bytes:
+        """`quick` for each `ok`, plain or with the number of the oldest line in flight, that `data` begins with; the
+        rest of it."""
+        while data[:2] == b"ok":
+            line, end, rest = data.partition(b"\n")
+            plain = line in (b"ok", b"ok\r")
+            if not end or not (plain or self.protocol.means_oldest(line)) or not self.quick(now):
+                break
+            data = rest
+        return data
+
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
         if self.state is not _S.ERROR or event.kind is Kind.START:
@@ -280,7 +291,7 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
-        self.protocol.window.emergency = self.firmware.emergency
+        self.protocol.window.parses_emergencies(self.firmware.emergency)
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
         return self.firmware
 

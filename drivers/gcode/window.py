@@ -29,7 +29,7 @@ class Window:
     def __init__(self, wanted: Literal["auto"] | int = 1) -> None:
         self.lines = 1
         self.bytes = BYTES
-        self.emergency = False  # the firmware reads M112 and M108 ahead of its queue
+        self._emergency = False
         self._wanted = wanted
         self._places = 0  # in the command queue, as far as it has shown
         self._spoilt = 0
@@ -41,13 +41,18 @@ class Window:
         """The widest window that is safe now; after a resend not before a clean run."""
         if self._resent:
             return
-        spacious = self.emergency and self._places > _QUEUE and self._spoilt < SPOILT
+        spacious = self._emergency and self._places > _QUEUE and self._spoilt < SPOILT
         most = min(MOST, self._places - 1) if spacious else SAFE
         if self._wanted == "auto":
             self.lines = max(1, min(most, self._places - 1))
         else:
             self.lines = max(1, min(most, self._wanted))
         self.bytes = BYTES + _LINE * (self._places - _QUEUE) if spacious else BYTES
+
+    def parses_emergencies(self, emergency: bool) -> None:
+        """Whether the firmware reads M112 and M108 ahead of its queue."""
+        self._emergency = emergency
+        self.grow()
 
     def shown(self, free: int) -> None:
         """An `ok` said `B<free>`: so many places of the command queue were free beside the line's own."""
@@ -67,6 +72,11 @@ class Window:
         if self._clean >= CLEAN:
             self._resent = False
             self.grow()
+
+    @property
+    def known(self) -> bool:
+        """Whether the firmware has shown its command queue."""
+        return self._places > 0
 
     @property
     def recovering(self) -> bool:

@@ -168,8 +168,8 @@ def test_a_resend_brings_it_back_to_one_line_until_a_clean_run() -> None:
 def test_more_than_three_lines_need_an_emergency_parser_and_room(emergency: bool, free: int, lines: int) -> None:
     """SERIAL.md §6a."""
     window = Window("auto")
-    window.emergency = emergency
     window.shown(free)
+    window.parses_emergencies(emergency)
     assert window.lines == lines
     assert Window(8).lines == 3
 
