@@ -198,6 +198,8 @@ class LinkThread:
         for line in splitter.feed(data):
             for event in parse(line):
                 session.heard(event, now)
+        if splitter.pending:
+            session.half_heard(now)
         return False
 
     def _deliver(self, port: Port, session: Session, now: float) -> None:

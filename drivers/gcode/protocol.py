@@ -13,6 +13,8 @@
     SETTLING  ok                           SETTLING  the first is the request's own: swallowed; a moment for stragglers
     SETTLING  resend, the same n           SETTLING  stale, ignored
     SETTLING  another line, or 0.5 s       OPEN      (a moment after the line)
+              0.5 s, where the ok has come LOCATING  it may be late, and must not be taken for another's
+              after other requests
     LOCATING  ok                           LOCATING  late, not lost: acknowledged
     LOCATING  ok with temperatures         OPEN      a firmware that does not check numbers: all is acknowledged
     LOCATING  resend n, believed           SETTLING  n and all after it will be sent again. When nothing is missing and
@@ -93,11 +95,12 @@ class Protocol(Sender):
 
     def other(self, now: float) -> None:
         """A line came that is neither `ok` nor a resend."""
-        if self._phase is Phase.SETTLING:
+        if self._phase is Phase.SETTLING and (self._swallowed or not self._follows):
             self.deadline = min(self.deadline, now + self._timing.straggle)
 
     def damaged(self, now: float) -> None:
         """A line came that may have been an answer before it was garbled: ask soon."""
+        self._swallowed = self._swallowed or self._phase is Phase.SETTLING
         self.other(now)
         if self._phase is Phase.OPEN and self.in_flight:
             self.deadline = min(self.deadline, now + self._timing.garbled)
@@ -165,7 +168,8 @@ class Protocol(Sender):
     def _ok_settling(self, now: float) -> Command | None:
         self.deadline = now + self._timing.straggle
         if not self._swallowed:
-            self._swallowed = True
+            self._swallowed = self._follows = True
+            self._late = 0
             return None
         if self.in_flight:
             return self._acknowledge(now, self.deadline)
@@ -269,6 +273,10 @@ class Protocol(Sender):
         return None
 
     def _settled(self, now: float) -> Command | None:
+        if not self._swallowed and self._follows and self._locates and self._late < STRIKES:
+            self._late += 1  # the request's own ok may still come, and must not be taken for that of an M110
+            self._locate(now)
+            return None
         self._phase = Phase.OPEN
         self.deadline = now + self._patience() if self.in_flight else inf
         self.send_again(now)

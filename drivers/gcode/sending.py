@@ -47,6 +47,8 @@ class Sender:
         self._strikes = 0
         self._settling_for = -1
         self._swallowed = False
+        self._follows = False  # an `ok` has followed a request
+        self._late = 0  # requests in a row without it
         self._asked_for = (-1, 0)
         self._place = -1  # what an `Error:` said last: the number it wants next
         self._told = -1  # a place that was told once and is not believed yet

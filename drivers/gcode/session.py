@@ -69,6 +69,7 @@ class Session:
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
         self._begin_at = inf
+        self._half_until = inf
         self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
@@ -85,7 +86,7 @@ class Session:
         """When `step` has something to do, if nothing is heard before; `inf`: never."""
         if self.state is _S.ERROR:
             return inf
-        return min(self._begin_at, self.pump.due(now))
+        return min(self._begin_at, self._half_until, self.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a clean slate."""
@@ -127,8 +128,13 @@ class Session:
 
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
+        self._half_until = inf
         if self.state is not _S.ERROR or event.kind is Kind.START:
             self._ears.heard(event, now)
+
+    def half_heard(self, now: float) -> None:
+        """A line has begun and not ended. Should its end not come, it was garbled."""
+        self._half_until = now + self._timing.garbled
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
@@ -136,6 +142,9 @@ class Session:
             return
         if now >= self._begin_at:
             self.begin(now)
+        if now >= self._half_until:
+            self._half_until = inf
+            self.protocol.damaged(now)
         if now >= self.protocol.deadline:
             command = self.protocol.tick(now)
             if command is not None:

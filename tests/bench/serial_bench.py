@@ -1,10 +1,10 @@
 """How fast the G-code driver sends, beside a bare loop in the same run.
 
-    python -m tests.bench.serial_bench [--quick | --full] [--peers]     a table in Markdown on stdout
+    python -m tests.bench.serial_bench [--quick | --full]     a table in Markdown on stdout
 
 Each figure is the median of alternating rounds: the machine is shared, so only ratios of one run mean anything. The
 firmware is `null_firmware.c`, compiled here; each host is a process of its own. Goals are those of the project's
-performance page. `--peers` also installs PrusaLink and OctoPrint into environments of their own in the user's cache.
+performance page.
 """
 
 from __future__ import annotations
@@ -16,12 +16,18 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from agent.core.ports import Outcome, PrinterState, Telemetry
 from drivers.gcode.framing import frame
+
+if TYPE_CHECKING:
+    from drivers.gcode.driver import GcodeDriver
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -59,7 +65,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Result:
-    """`rate` in lines per second by the firmware's clock; `cpu` in seconds per 100,000 lines."""
+    """`rate` in lines per second by the firmware's clock; `cpu` in seconds per 100,000 lines, or another figure."""
 
     rate: float
     cpu: float
@@ -89,8 +95,10 @@ def run(program: Path, host: str, count: int, link: Link, window: str = "1") -> 
         finally:
             firmware.kill()
     executed, seconds = int(seen["executed"]), float(seen["seconds"])
-    cpu = float(json.loads(said.stdout.splitlines()[-1])["cpu"])
-    return Result(executed / seconds, cpu * 100_000 / count, executed, int(seen["resends"]), int(seen["overflows"]))
+    figure = float(json.loads(said.stdout.splitlines()[-1])["figure"])
+    if host != "pause":
+        figure *= 100_000 / count
+    return Result(executed / seconds, figure, executed, int(seen["resends"]), int(seen["overflows"]))
 
 
 # --- hosts, each in a process of its own
@@ -111,50 +119,65 @@ def bare_host(port: str, count: int, _window: str) -> float:
     return time.process_time() - began
 
 
+class Lines:
+    """`codes` as a file."""
+
+    def __init__(self, count: int) -> None:
+        self.codes = codes(count)
+
+    @property
+    def total_lines(self) -> int:
+        return len(self.codes)
+
+    def lines(self, start: int = 1) -> Iterator[bytes]:
+        return iter(self.codes[start - 1 :])
+
+
+class Clock:
+    """The computer's."""
+
+    monotonic = staticmethod(time.monotonic)
+    wall = staticmethod(time.time)
+
+
+def until(driver: GcodeDriver, woken: threading.Event, true: Callable[[Telemetry], object]) -> Telemetry:
+    """The first telemetry for which `true` is."""
+    end = time.monotonic() + LIMIT_S
+    while not true(now := driver.telemetry()):
+        assert woken.wait(end - time.monotonic()), now
+        woken.clear()
+    return now
+
+
 def driver_host(port: str, count: int, window: str) -> float:
     """The G-code driver; CPU seconds of the print, all its threads together."""
-    import threading
-
-    from agent.core.ports import Outcome, PrinterState
     from drivers.gcode.driver import GcodeDriver
     from drivers.settings import DriverSettings
-
-    class Lines:
-        def __init__(self) -> None:
-            self.codes = codes(count)
-
-        @property
-        def total_lines(self) -> int:
-            return count
-
-        def lines(self, start: int = 1) -> Iterator[bytes]:
-            return iter(self.codes[start - 1 :])
-
-    class Clock:
-        monotonic = staticmethod(time.monotonic)
-        wall = staticmethod(time.time)
 
     woken = threading.Event()
     settings = DriverSettings(port=port, baud=115200, window="auto" if window == "auto" else int(window))
     driver = GcodeDriver(settings, clock=Clock())
     driver.open(woken.set)
-    source = Lines()
-    end = time.monotonic() + LIMIT_S
-    while driver.telemetry().state is not PrinterState.IDLE:
-        assert woken.wait(end - time.monotonic()), driver.telemetry()
-        woken.clear()
+    source = Lines(count)
+    until(driver, woken, lambda t: t.state is PrinterState.IDLE)
     began = time.process_time()
     driver.start_print("p", source)
-    while (last := driver.telemetry().last) is None:
-        assert woken.wait(end - time.monotonic()), driver.telemetry()
-        woken.clear()
+    last = until(driver, woken, lambda t: t.last is not None).last
     taken = time.process_time() - began
     driver.close()
+    assert last is not None
     assert last.outcome is Outcome.COMPLETED, last.error
     return taken
 
 
-HOSTS = {"bare": bare_host, "driver": driver_host}
+def pause_host(port: str, count: int, window: str) -> float:
+    """The most lines of the file that were written after a pause was heard."""
+    from tests.bench.serial_noise import lines_after_pause
+
+    return max(lines_after_pause(port, count, window))
+
+
+HOSTS = {"bare": bare_host, "driver": driver_host, "pause": pause_host}
 
 
 # --- the table
@@ -208,12 +231,12 @@ def windows(table: Table, program: Path, count: int, rounds: int) -> None:
             for window in ("1", "3"):
                 result = run(program, "driver", count if link.baud > 250_000 else count // 2, link, window)
                 rates.setdefault(f"{link.baud}/{window}", []).append(result)
-        auto = run(program, "driver", count, Link(250_000, 1.0, advanced=True), "auto")
+        auto = run(program, "driver", count // 2, Link(250_000, 1.0, advanced=True), "auto")
         rates.setdefault("auto", []).append(auto)
         rates.setdefault("shown", []).append(run(program, "driver", count, shown, "auto"))
     found = {name: median(results) for name, results in rates.items()}
-    slow, fast = (link.limit(count) for link in usual)
-    quiet = f"; {sum(r.resends + r.overflows for r in found.values())} resends and overflows in all rounds"
+    slow, fast = usual[0].limit(count // 2), usual[1].limit(count)
+    quiet = f"; {sum(r.overflows for r in found.values())} bytes lost in all rounds"
     table.row("250,000 baud, 1 ms, one at a time", f"{found['250000/1'].rate:,.0f} lines/s of {slow:,.0f}")
     for name, what in (("250000/3", "window = 3"), ("auto", "window = auto, ADVANCED_OK")):
         share = found[name].rate / slow
@@ -225,19 +248,26 @@ def windows(table: Table, program: Path, count: int, rounds: int) -> None:
     table.row("the same, emergency parser and 16 commands", f"{share:.1%} of the wire{quiet}", "≥ 95 %", share >= 0.95)
 
 
+def pauses(table: Table, program: Path) -> None:
+    """From a pause that was heard to the last line of the file."""
+    links = {"1": ("one at a time, at once", Link()), "3": ("window = 3, 1,000,000 baud", Link(1_000_000, 1.0))}
+    for window, (what, link) in links.items():
+        most = int(run(program, "pause", 1_000_000, link, window).cpu)
+        table.row(f"file lines after a pause was heard, {what}", f"at most {most} (20 pauses)", "≤ 1", most <= 1)
+
+
 def main() -> int:
     """See the module."""
     if sys.argv[1:2] == ["--host"]:
-        host, port, count, window = sys.argv[2:6]
+        host, port, size, window = sys.argv[2:6]
         import structlog
 
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-        print(json.dumps({"cpu": HOSTS[host](port, int(count), window)}))  # noqa: T201
+        print(json.dumps({"figure": HOSTS[host](port, int(size), window)}))  # noqa: T201
         return 0
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer lines and rounds: about a minute")
     parser.add_argument("--full", action="store_true", help="100,000 lines also where noise is added")
-    parser.add_argument("--peers", action="store_true", help="PrusaLink's and OctoPrint's serial layers too")
     options = parser.parse_args()
     count, rounds = (20_000, 3) if options.quick else (100_000, 5)
     with tempfile.TemporaryDirectory(prefix="serial-bench-") as folder:
@@ -245,13 +275,10 @@ def main() -> int:
         table = Table()
         against_bare(table, program, count, rounds)
         windows(table, program, count // 10, min(rounds, 3))
+        pauses(table, program)
     from tests.bench import serial_noise
 
     serial_noise.measure(table, 100_000 if options.full else 3_000 if options.quick else 10_000)
-    if options.peers:
-        from tests.bench import serial_peers
-
-        serial_peers.measure(table, count)
     return 1 if table.missed else 0
 
 

@@ -51,7 +51,7 @@ class Model:
     def __init__(self, *, advanced: bool = False, caps: Sequence[bytes] = ()) -> None:
         self.out: deque[bytes] = deque()  # lines said and not yet heard
         self.queue: deque[bytes] = deque()
-        self.file: list[tuple[int, bytes]] = []  # numbered moves, in the order of their execution
+        self.file: list[tuple[int, bytes]] = []  # lines with numbers of the file, in the order of their execution
         self.rogue: list[bytes] = []  # lines that came to it as others than were sent, without a number to tell
         self.most = 0
         self._advanced = advanced
@@ -74,7 +74,7 @@ class Model:
             self._last = int(line.rpartition(b"*")[0].rpartition(b"N")[2])
         elif number is None:
             self.rogue.append(line)
-        elif number < HOST and body.startswith(b"G1"):
+        elif number < HOST - 1:
             self.file.append((number, body))
         if body == b"M115":
             self.out.append(b"FIRMWARE_NAME:Marlin model")
@@ -213,12 +213,14 @@ class World:
             self._listen(bytes(line))
 
     def _listen(self, data: bytes) -> None:
-        if data == b"ok\n" and self.session.quick(self.now):
+        if data == b"ok\n" and not self._heard.pending and self.session.quick(self.now):
             return
         for line in self._heard.feed(data):
             for event in parse(line):
                 if event.kind.name not in ("START", "FATAL", "ACTION"):  # noise: not what is looked for here
                     self.session.heard(event, self.now)
+        if self._heard.pending:
+            self.session.half_heard(self.now)
         self.session.step(self.now)
 
     def wait(self, seconds: float | None = None) -> None:

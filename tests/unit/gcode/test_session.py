@@ -155,6 +155,7 @@ CODES = [b"G1 X%d" % n for n in range(1, 21)]
 
 
 def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
+    """SERIAL.md §17, §19."""
     for caps, wanted in (((), set()), (("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"})):
         desk = Desk(caps=caps)
         desk.session.open(desk.now, desk.now)
@@ -181,6 +182,7 @@ def test_heaters_go_off_in_the_hello_after_a_print_that_ended_without_its_end() 
 
 
 def test_temperatures_are_polled_without_auto_report_also_between_the_lines_of_a_print() -> None:
+    """SERIAL.md §17."""
     desk = Desk().idle()
     desk.later(2.0)
     assert desk.take() == [b"M105"]
@@ -204,6 +206,7 @@ def test_with_auto_report_nothing_is_polled_during_a_print() -> None:
 
 
 def test_after_a_pause_or_cancel_no_further_line_of_the_file_is_written() -> None:
+    """SERIAL.md §27, §28: only what is in flight is waited for."""
     for what in ("pause", "cancel"):
         desk = Desk().idle().print(CODES)
         assert desk.take() == [wire(1, CODES[0])]
@@ -279,6 +282,7 @@ def test_others_that_wait_for_a_person_are_kept_back_too(code: bytes) -> None:
 
 
 def test_m110_inside_a_message_does_not_reach_the_printer() -> None:
+    """SERIAL.md §13."""
     desk = Desk().idle().print([b"M117 about M110", b"G1 X2"])
     assert not [line for line in desk.acknowledge() if b"M110" in line]
 
@@ -308,6 +312,7 @@ def test_the_waiting_line_itself_is_sent_when_the_target_is_near() -> None:
 
 
 def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
+    """SERIAL.md §23: M108 overtakes everything."""
     desk = Desk(caps=("EMERGENCY_PARSER",)).idle().print([b"G28", b"G1 X2"])
     desk.take()
     desk.session.cancel()
@@ -343,6 +348,7 @@ def test_a_file_that_cannot_be_read_any_more_fails_with_the_heaters_off() -> Non
 
 
 def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
+    """SERIAL.md §11."""
     desk = Desk().idle().print([b"G1 X1", b"M117 " + b"x" * 100])
     desk.acknowledge()
     assert desk.seen.last is not None
@@ -350,6 +356,7 @@ def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
 
 
 def test_a_storm_of_requests_ends_the_connection_and_names_the_line() -> None:
+    """SERIAL.md §10."""
     desk = Desk().idle().print(CODES)
     for _ in range(10):
         desk.hear("Resend: 1", "ok")
@@ -396,3 +403,41 @@ def test_a_print_accepted_just_before_the_printer_was_lost_fails() -> None:
     desk.session.start_print(StartPrint("p", Lines(CODES), ()), desk.now)
     assert desk.seen.last is not None
     assert desk.seen.last.outcome is Outcome.FAILED
+
+
+def test_a_restart_in_the_middle_of_a_print_fails_it() -> None:
+    """SERIAL.md §20, §21: `start`, also after boot garbage, means that the position is lost; then the hello again."""
+    desk = Desk().idle().print(CODES)
+    desk.take()
+    desk.hear("ok")
+    desk.hear("\ufffd\ufffdstart")
+    now = desk.seen
+    assert now.last == Operation("p", Outcome.FAILED, "the printer restarted after line 1: its position is lost")
+    assert desk.acknowledge()[-1:] == [b"M105"]
+    assert desk.seen.state is S.IDLE
+
+
+def test_a_line_whose_end_was_garbled_is_asked_after_soon() -> None:
+    """SERIAL.md §4: an `ok` without its newline is no line, and must not cost the whole patience."""
+    desk = Desk().idle().print(CODES)
+    desk.take()
+    desk.session.half_heard(desk.now)
+    assert desk.session.due(desk.now) - desk.now < 0.5
+    desk.now = desk.session.due(desk.now)
+    desk.session.step(desk.now)
+    desk.now = desk.session.due(desk.now)
+    desk.session.step(desk.now)
+    assert desk.serve, "its place was asked for"
+
+
+def test_during_a_poll_inside_a_print_the_file_keeps_its_numbers() -> None:
+    """SERIAL.md §7: the host's lines have numbers of their own, and an M110 leads back."""
+    desk = Desk().idle().print(CODES)
+    desk.now += 2.1
+    desk.take()
+    desk.hear("ok")
+    assert desk.take() == [b"M105"]
+    assert desk.place > HOST
+    desk.hear("ok T:20.0 /0.0")
+    assert desk.take() == [wire(2, CODES[1])]
+    assert desk.place == 2
