@@ -254,6 +254,22 @@ def test_another_line_after_a_resend_ends_the_wait_for_its_ok() -> None:
     assert wire.protocol.deadline - wire.now <= 0.05
 
 
+def test_the_ok_of_a_request_that_is_late_is_not_taken_for_anothers() -> None:
+    """SERIAL.md §8, §9: where an ok follows each request, one that does not come in time is asked after; the answer
+    comes after it."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.asks(1)
+    wire.silence()
+    wire.protocol.resend(1, wire.now)
+    wire.take()
+    wire.silence()
+    assert wire.take() == [TOO_HIGH]
+    assert wire.ok() is None, "the late one"
+    wire.asks(1, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [frame(1, b"G1 X1")]
+
+
 def test_an_error_whose_request_was_garbled_is_one_nevertheless() -> None:
     """SERIAL.md §8: the ok after it belongs to the request and is no acknowledgement."""
     wire = Wire()
