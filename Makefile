@@ -6,12 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help dry-run test lint fuzz clean
+.PHONY: help dry-run test lint fuzz bench-faye clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make lint                                ruff and mypy'
+	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
 
 dry-run: $(VENV)/.sandbox
@@ -27,6 +28,9 @@ lint: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.bench.fuzz_faye 1000000
+
+bench-faye: $(VENV)/.test
+	$(BIN)/python -m tests.bench.faye_bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

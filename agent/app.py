@@ -11,6 +11,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from io import BytesIO
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -18,29 +20,35 @@ import structlog
 import drivers
 from agent import __version__
 from agent.board import Board
-from agent.clock import SystemClock
+from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
+from agent.core.conditions import Part
 from agent.core.ports import Driver, PrinterState, Scripts
+from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
-from agent.logs import Ring
+from agent.logs import Ring, with_boxes
+from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
 from agent.reporter import Reporter
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.ledger import Ledger
+from agent.servertime import ServerTime
 from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
+from agent.watch import Watch
 from drivers.settings import DriverSettings, SimulatedSettings
 
-log = structlog.get_logger("agent")
+log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
 TICK = 5.0  # seconds between two looks of the main thread
 HELLO = 5.0  # seconds that the first registration waits for the printer to say what it is
+THREAD_END = 8.0  # seconds that a thread has to end; all of them together stay below the unit's TimeoutStopSec
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
 
 Loop = Callable[[threading.Event], None]
@@ -57,17 +65,35 @@ class App:
         self._wake_runner = threading.Event()
         self._wake_reporter = threading.Event()
         server = need_server(config)
-        self._driver = _driver(config, self._clock)
         folder = state_dir(config, environ)
-        self._store = Store(folder / "agent.db", self._clock)
+        boxes = folder / "blackbox"
+        self._driver = _driver(config, self._clock, boxes)
+        self._watch = Watch()
+        self._server_time = ServerTime(self._clock)
+        self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
         jobs = folder / "jobs"
-        jobs.mkdir(mode=0o700, exist_ok=True)
+        try:
+            jobs.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise UnavailableError(f"{jobs}: cannot be made: {error.strerror}") from None
         self._board = Board(self._driver)
-        self._clouds = [Cloud(config, self._clock) for _ in range(3)]  # one a thread
+        self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
 
-        registrar = Registrar(server, config.printer, self._store, self._firmware(config), self._token_lost)
-        inbox = Inbox(self._store, self._wake_both)
-        desk = Desk(config, jobs, self._store, inbox, self._board, registrar, lambda: self._subscriber.listening)
+        self._registrar = registrar = Registrar(
+            server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
+        )
+        inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
+        desk = Desk(
+            config,
+            jobs,
+            self._store,
+            inbox,
+            self._board,
+            registrar,
+            lambda: self._subscriber.listening,
+            self._watch,
+            self._wake_reporter.set,
+        )
         context = Context(
             config=config,
             store=self._store,
@@ -75,10 +101,11 @@ class App:
             driver=self._driver,
             clock=self._clock,
             jobs=jobs,
-            logs=ring.text,
+            logs=lambda: with_boxes(ring.text(), boxes),
             wake=self._wake_runner.set,
             tell=self._wake_reporter.set,
         )
+        self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"))
         self._reporter = Reporter(
@@ -90,6 +117,7 @@ class App:
             self._clock,
             self._wake_reporter,
             self._pulse("reporter"),
+            self._watch,
         )
         self._catch_up = CatchUp(self._clouds[1], registrar, inbox, self._pulse("catch-up"))
         self._subscriber = Subscriber(
@@ -112,6 +140,8 @@ class App:
             "subscriber": self._subscriber.run,
             "local": self._local.run,
         }
+        if self._page is not None:
+            loops["page"] = self._page.run
         ends = {"reporter": threading.Event()}  # the reporter goes last: it has what the others leave to say
         threads = {
             name: threading.Thread(
@@ -123,8 +153,10 @@ class App:
             thread.start()
         log.info("started", version=__version__)
         self._health.ready()
+        self._health.tick(self._line())
         interval = watchdog_interval(TICK)
         while not self._stop.wait(interval):
+            self._look_after()
             self._health.tick(self._line())
         self._end(threads, ends["reporter"])
         return EX_SOFTWARE if self._failed.is_set() else 0
@@ -158,17 +190,39 @@ class App:
         self._catch_up.ask()
         self._subscriber.interrupt()
         self._wake_runner.set()
-        for name in ("runner", "subscriber", "catch-up", "local"):
-            threads[name].join(timeout=10.0)
+        for name, thread in threads.items():
+            if name != "reporter":
+                thread.join(timeout=THREAD_END)
         reporter_end.set()
         self._wake_reporter.set()
-        threads["reporter"].join(timeout=5.0)
+        threads["reporter"].join(timeout=THREAD_END)
         alive = [name for name, thread in threads.items() if thread.is_alive()]
         if alive:
             log.warning("threads did not end in time", threads=", ".join(alive))
         else:
             self._store.close()
         log.info("stopped")
+
+    def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
+        if not config.local.status_page:
+            return None
+        return StatusPage(
+            config.local.status_page,
+            lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),
+            self._pulse("page"),
+        )
+
+    def _look_after(self) -> None:
+        """What nobody else does: the clock, the printer's condition, old rows."""
+        self._watch.set(Part.CLOCK, self._server_time.trouble())
+        self._watch.printer(self._board.read().telemetry)
+        try:
+            self._store.tidy()
+        except UnavailableError as error:
+            log.debug("not tidied", reason=str(error))
+
+    def _disk(self, reason: str) -> None:
+        self._watch.set(Part.DISK, f"the state folder does not take a write: {reason}" if reason else "")
 
     def _pulse(self, name: str) -> Pulse:
         return self._health.pulse(name)
@@ -188,6 +242,9 @@ class App:
             return (
                 f"{telemetry.state} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
             )
+        trouble = self._watch.read().first()
+        if trouble and not trouble.startswith(Part.PRINTER):
+            return f"{telemetry.state}; {trouble}"
         return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
 
     def _firmware(self, config: Config) -> Callable[[], str]:
@@ -205,14 +262,19 @@ class App:
         return name
 
 
-def _driver(config: Config, clock: SystemClock) -> Driver:
+def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
     scripts = config.scripts
     settings = DriverSettings(
+        build_volume=config.printer.build_volume,
+        deadman_s=config.job.deadman_s,
+        black_box_dir=str(boxes),
         port=config.serial.port,
         baud=config.serial.baud,
         dialect=config.serial.dialect,
         window=config.serial.window,
         scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
-        simulated=SimulatedSettings(speed=config.simulated.speed, faults=config.simulated.faults),
+        simulated=SimulatedSettings(
+            speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
+        ),
     )
     return drivers.load(config.printer.driver)(settings, clock=clock)

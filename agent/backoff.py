@@ -10,14 +10,14 @@ from tenacity.wait import wait_base
 
 from agent.errors import CloudError, UnavailableError
 
-CAP = 60.0  # seconds
+CAP = 45.0  # seconds; with a full queue to send, all is there within a minute of the server's return
 SLICE = 5.0  # seconds between two signs of life during a wait
 
 _FULL_JITTER = wait_random_exponential(multiplier=1, max=CAP)
 
 
 class ServerWait(wait_base):
-    """Exponential with full jitter, capped at 60 s; never less than what the server asked for."""
+    """Exponential with full jitter, capped at CAP; never less than what the server asked for."""
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Seconds to wait after the try in `retry_state`."""

@@ -31,9 +31,9 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self) -> dict[str, Any]:
-        """The heartbeat's body."""
-        return report.status(self.job, self.telemetry, self.busy)
+    def body(self, trouble: str = "") -> dict[str, Any]:
+        """The heartbeat's body. `trouble` is the one thing that is wrong, for a person."""
+        return report.status(self.job, self.telemetry, self.busy, trouble)
 
 
 class Board:

@@ -65,6 +65,10 @@ def _parser() -> _Parser:
     _simulation(simulate, speed="1")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
+    replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")
+    replay.add_argument("file", type=Path, metavar="FILE")
+    _json(replay)
+
     sandbox = add("sandbox", "the local cloud alone")
     sandbox.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s")
     sandbox.add_argument("--state", type=Path, metavar="DIR", help="default: a folder beside the agent's state")
@@ -77,7 +81,11 @@ def _parser() -> _Parser:
     for name, what in (("pause", "pause the print"), ("resume", "go on with it"), ("cancel", "end the print")):
         _configured(add(name, what))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
-    _json(_configured(add("outbox", "reports that wait, and those that the server refused")))
+    outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
+    which = outbox.add_mutually_exclusive_group()
+    which.add_argument("--retry", type=_which, metavar="ID|all", help="send a refused report once more")
+    which.add_argument("--drop", type=_which, metavar="ID|all", help="throw a refused report away")
+    _json(outbox)
 
     printers = _configured(add("printers", "the printers that a member has registered (GET printers)"))
     printers.add_argument(
@@ -117,7 +125,12 @@ def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
         "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
     )
     parser.add_argument(
-        "--fault", action="append", default=[], dest="faults", metavar="SPEC", help="a fault of the printer"
+        "--fault",
+        action="append",
+        default=[],
+        dest="faults",
+        metavar="SPEC",
+        help="a fault (see: help)",
     )
 
 
@@ -132,6 +145,10 @@ def _speed(text: str) -> float | None:
     if not 0 < speed < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0, or max")
     return speed
+
+
+def _which(text: str) -> int | str:
+    return "all" if text == "all" else _natural(text)
 
 
 def _natural(text: str) -> int:

@@ -1,7 +1,8 @@
 """The printer's side of the REST API (PROTOCOL.md), on requests.
 
 One `Cloud` belongs to one thread: it holds a keep-alive session. No redirect is followed, because the token would go
-with it. Every call has a connect and a read limit. What the server said becomes one of three errors:
+with it. Every call has a connect limit, a read limit and one in all, the sum of the two. What the server said becomes
+one of three errors:
 CloudError (again later), RejectedError (never), TokenError (register anew).
 """
 
@@ -20,6 +21,8 @@ from agent.config import Config, need_server
 from agent.core.answer import Answer, classify, retry_after
 from agent.core.ports import Clock
 from agent.errors import CloudError, RejectedError, TokenError
+from agent.limited import limited_session
+from agent.servertime import ServerTime
 
 TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
@@ -43,11 +46,12 @@ class Registration(msgspec.Struct, frozen=True):
 class Cloud:
     """Calls to one server as one printer. Tokens are arguments: they may change between two calls."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, clock: Clock, server_time: ServerTime | None = None) -> None:
         self._base = f"{need_server(config)}{config.cloud.api_base.rstrip('/')}/print"
         self._timeout = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
         self._clock = clock
-        self._session = requests.Session()
+        self._server_time = server_time or ServerTime(clock)
+        self._session, self._limited = limited_session(clock.monotonic)
         self._session.headers["User-Agent"] = f"printer-agent/{__version__}"
         self._verify = config.cloud.ca_file or None  # with each call: on the session, $REQUESTS_CA_BUNDLE would win
 
@@ -110,6 +114,7 @@ class Cloud:
         if token:
             headers[TOKEN_HEADER] = token
         what = f"{method} {path}"
+        self._limited.within(sum(self._timeout))
         try:
             with self._session.request(
                 method,
@@ -124,6 +129,7 @@ class Cloud:
                 answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise CloudError(f"{what}: no answer: {plain(error)}") from None
+        self._server_time.heard(response.headers.get("Date"))
         self._judge(what, response, answer)
         return answer
 
@@ -138,7 +144,8 @@ class Cloud:
             case Answer.TOKEN_DEAD:
                 raise TokenError(f"{what}: {status}, the server does not know the token")
             case Answer.LATER:
-                wait = retry_after(response.headers.get("Retry-After"), self._clock.wall())
+                now = self._server_time.now()  # of this very answer, where it says so
+                wait = retry_after(response.headers.get("Retry-After"), self._clock.wall() if now is None else now)
                 raise CloudError(f"{what}: {status} {excerpt}".rstrip(), status=status, retry_after=wait)
 
 

@@ -67,6 +67,16 @@ def simulate(arguments: argparse.Namespace) -> int:
     )
 
 
+def replay(arguments: argparse.Namespace) -> int:
+    """A black box against the virtual printer."""
+    from drivers.simulated.replay import lines, replay
+
+    def show(event: dict[str, Any]) -> None:
+        print("\n".join(lines(event)))
+
+    return replay(arguments.file, _emit if arguments.json else show)
+
+
 def sandbox(arguments: argparse.Namespace) -> int:
     """The local cloud alone."""
     _need_extra()
@@ -131,9 +141,18 @@ def register(arguments: argparse.Namespace) -> int:
 
 
 def outbox(arguments: argparse.Namespace) -> int:
-    """Reports that wait, and those that the server refused."""
+    """Reports that wait, and those that the server refused; send these once more, or throw them away."""
     from agent.ask import ask
 
+    for word, said in (("retry", "queued once more"), ("drop", "thrown away")):
+        which = getattr(arguments, word)
+        if which is not None:
+            done = ask(_socket(arguments), {"op": "outbox", word: which})["done"]
+            if arguments.json:
+                _emit({word: which, "done": done})
+            else:
+                print(f"{done} {said}")
+            return EX_OK
     rows = ask(_socket(arguments), {"op": "outbox"})["outbox"]
     for row in rows:
         if arguments.json:
@@ -141,7 +160,7 @@ def outbox(arguments: argparse.Namespace) -> int:
         elif row["waiting"]:
             print(f"waits    {row['task_id']}  {row['kind']}")
         else:
-            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}")
+            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})")
     if not rows and not arguments.json:
         print("nothing waits")
     return EX_OK
@@ -178,6 +197,7 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "dry-run": dry_run,
     "simulate": simulate,
+    "replay": replay,
     "sandbox": sandbox,
     "status": status,
     "print": print_file,

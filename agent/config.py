@@ -1,5 +1,4 @@
 """The configuration: TOML -> frozen structs. Precedence: command line > PRINTER_AGENT_* > file > default.
-
 Unknown keys are errors, wrong types are errors; each error names the file, the key and what was expected.
 `PRINTER_AGENT_CLOUD_SERVER` is `server` in `[cloud]`; lists and tables are written as in TOML.
 """
@@ -35,7 +34,7 @@ class Cloud(_Section, frozen=True):
     faye_ext: Literal["subscribe", "all"] = "subscribe"
     ca_file: str = ""
     allow_http: bool = False
-    # Together less than the 60 s after which a silent thread counts as hung.
+    # Together they are the limit of a whole call, and less than the time after which a silent thread counts as hung.
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 10.0
     read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 20.0
 
@@ -52,6 +51,7 @@ class Printer(_Section, frozen=True):
     name: str = ""
     serial_number: str = ""
     firmware: str = "auto"
+    build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 
 class Serial(_Section, frozen=True):
@@ -70,6 +70,8 @@ class MaxTemperature(_Section, frozen=True):
 class Job(_Section, frozen=True):
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
+    max_age_s: Positive = 86400.0
+    deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
 
 
 class Scripts(_Section, frozen=True):
@@ -108,6 +110,7 @@ class Logs(_Section, frozen=True):
 
 class Simulated(_Section, frozen=True):
     speed: Positive = 1.0
+    dialect: str = "marlin"
     faults: tuple[str, ...] = ()
 
 
@@ -155,9 +158,7 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str]
 def need_server(config: Config) -> str:
     """`[cloud] server`, without a trailing slash. Raises ConfigError when it is not set."""
     if not config.cloud.server:
-        raise ConfigError(
-            "[cloud] server: not set; expected scheme://host[:port], for example https://print.example.com"
-        )
+        raise ConfigError("[cloud] server: not set; expected scheme://host[:port], e.g. https://print.example.com")
     return config.cloud.server.rstrip("/")
 
 
@@ -262,6 +263,8 @@ def _check(config: Config, where: str) -> None:
     for key, value in {**paths, "[member] api_base": config.member.api_base}.items():
         if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value.rstrip("/")) and value != "/":
             raise ConfigError(f"{where}: {key}: expected a path like /v1, got {value!r}")
+    if len(config.printer.build_volume) not in (0, 3):
+        raise ConfigError(f"{where}: [printer] build_volume: expected [x, y, z] in mm, or [] when it is not known")
     if cloud.ca_file and not Path(cloud.ca_file).is_file():
         raise ConfigError(f"{where}: [cloud] ca_file: no such file: {cloud.ca_file}")
     if config.firmware_upgrade.command and not config.firmware_upgrade.public_key:

@@ -9,6 +9,7 @@ otherwise, or if it sends the whole file all the same, the beginning is compared
 from __future__ import annotations
 
 import http.client
+import math
 import re
 import time
 import zlib
@@ -26,14 +27,19 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from agent.address import checked, shown
 from agent.backoff import delay
 from agent.cloud import plain
-from agent.core.answer import retry_after
+from agent.core.answer import http_date, retry_after
+from agent.digests import given
 from agent.errors import CancelledError, ChangedError, CloudError, DataError
 from agent.incoming import BLOCK, Downloaded, Incoming, Progress, ignore, never, spool
+from agent.limited import LimitedAdapter
 
 __all__ = ["CancelledError", "ChangedError", "Downloaded", "Retry", "download", "spool"]
 
 TIMEOUTS = (10.0, 20.0)
 """Seconds to connect, and between two bytes."""
+
+HEAD_MAY_TAKE = 60.0
+"""Seconds until the answer's headers must all be here: nobody can cancel while they drip in."""
 
 MAX_REDIRECTS = 5
 LONGEST_NAP = 0.5
@@ -45,7 +51,7 @@ _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 # None takes a header out, whatever the session would send.
 _NOTHING_OF_OURS = {"X-Printer-Auth-Token": None, "Authorization": None, "Cookie": None}
 
-log = structlog.get_logger("download")
+log = structlog.get_logger(part="download")
 
 
 class Retry(msgspec.Struct, frozen=True):
@@ -68,12 +74,15 @@ def download(
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
     retry: Retry = Retry(),  # noqa: B008  (immutable)
+    digest: str = "",
 ) -> Downloaded:
-    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name.
+    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name. What is here
+    must have the checksum `digest` (see agent.digests) and the one that the server gives, where there is one.
 
-    Raises DataError (the address, a final status, too large, changed meanwhile), UnavailableError (no answer, or none
-    that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
+    Raises DataError (the address, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer,
+    or none that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
     with Incoming(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink) as incoming:
+        incoming.expect(digest)
         _Fetch(url, incoming, session, retry, allow_http=allow_http).run()
         return incoming.finish()
 
@@ -174,7 +183,10 @@ class _Fetch:
         request = self._session.prepare_request(requests.Request("GET", address, headers=headers, auth=auth))
         settings = self._session.merge_environment_settings(address, {}, True, None, None)
         verify = settings["verify"]
-        return self._session.get_adapter(address).send(
+        adapter = self._session.get_adapter(address)
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(HEAD_MAY_TAKE)
+        response = adapter.send(
             request,
             stream=True,
             timeout=TIMEOUTS,
@@ -182,12 +194,16 @@ class _Fetch:
             cert=settings["cert"],
             proxies=settings["proxies"],
         )
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(math.inf)
+        return response
 
     def _accept(self, response: requests.Response, encoding: str) -> None:
         """Settle from the status and the headers what the body is. Raises DataError, CloudError."""
         incoming, status, headers = self._incoming, response.status_code, response.headers
         if status in _LATER:
-            asked = retry_after(headers.get("Retry-After"), time.time())
+            now = http_date(headers.get("Date"))  # the server's own clock, where it says so: ours may be years off
+            asked = retry_after(headers.get("Retry-After"), time.time() if now is None else now)
             raise CloudError(f"{shown(self._url)}: the server answered {_status(response)}", retry_after=asked)
         if status == 206 and "Range" in response.request.headers and encoding == "identity":
             match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
@@ -196,6 +212,7 @@ class _Fetch:
                 raise CloudError(f"{shown(self._url)}: the server sent another range than the one asked for")
             if match[2] != "*":
                 incoming.announce(int(match[2]))
+            incoming.expect(given(headers, whole=False))
             return
         if status == 416 and "Range" in response.request.headers:
             self._validator = ""
@@ -205,6 +222,7 @@ class _Fetch:
         incoming.begin_again()
         self._validator = ""
         if encoding == "identity":
+            incoming.expect(given(headers, whole=True))
             etag = headers.get("ETag", "")
             self._validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
             length = headers.get("Content-Length", "").strip()

@@ -12,7 +12,7 @@ import sdnotify
 
 from agent.core.ports import Clock
 
-FRESH = 60.0  # seconds; longer than the longest wait of a healthy thread (connect 10 s + read 20 s, twice)
+FRESH = 75.0  # seconds; longer than the longest wait of a healthy thread (connect 10 s + read 20 s, twice)
 
 
 class Pulse:
@@ -38,7 +38,7 @@ class Health:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pulses: list[Pulse] = []
-        self._notifier = sdnotify.SystemdNotifier()
+        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._status = ""
 
     def pulse(self, name: str) -> Pulse:
@@ -53,20 +53,24 @@ class Health:
 
     def ready(self) -> None:
         """The service is up."""
-        self._notifier.notify("READY=1")
+        self._notify("READY=1")
 
     def tick(self, status: str) -> None:
         """Tell systemd the state in words when it changed, and that we live, if all do."""
         status = "".join(c if c.isprintable() else " " for c in status)  # a newline would begin another assignment
         if status != self._status:
             self._status = status
-            self._notifier.notify(f"STATUS={status}")
+            self._notify(f"STATUS={status}")
         if not self.stale():
-            self._notifier.notify("WATCHDOG=1")
+            self._notify("WATCHDOG=1")
 
     def stopping(self) -> None:
         """The service goes down."""
-        self._notifier.notify("STOPPING=1")
+        self._notify("STOPPING=1")
+
+    def _notify(self, line: str) -> None:
+        if self._notifier is not None:
+            self._notifier.notify(line)
 
 
 def watchdog_interval(default: float) -> float:

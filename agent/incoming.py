@@ -11,9 +11,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -70,6 +71,7 @@ class Incoming:
         self.size = 0
         self.total: int | None = None
         self.behind = 0  # bytes that come a second time and are only compared
+        self._expected: dict[str, str] = {}  # algorithm -> hexadecimal digits
         self._target = target
         self._part = target.with_name(target.name + ".part")
         self._max_bytes = max_bytes
@@ -103,6 +105,12 @@ class Incoming:
             raise UnavailableError(f"no space for the file: {total} bytes, free are {max(free - SPARE, 0)}")
         self.total = total
 
+    def expect(self, digest: str) -> None:
+        """The whole file must have this checksum: `sha-256=`, `sha-512=` or `md5=` and hexadecimal digits."""
+        algorithm, _, digits = digest.partition("=")
+        if digits and self._expected.setdefault(algorithm, digits) != digits:
+            raise ChangedError("the file changed while it was fetched: its checksum is another one now")
+
     def begin_again(self) -> None:
         """The file comes from its first byte once more; what is here already is compared, not taken again."""
         self.behind = self.size
@@ -128,9 +136,16 @@ class Incoming:
         except OSError as error:
             raise self._disk(error) from error
         self._hash.update(block)
+        if self.total is None and (self.size + len(block)) >> 20 != self.size >> 20:
+            self._leave_space()
         self.size += len(block)
         self._sink(block)
         self._progress(self.size, self.total)
+
+    def _leave_space(self) -> None:
+        """A file that does not say how long it is must leave the spare too; looked at each MiB."""
+        if shutil.disk_usage(self._target.parent).free < SPARE:
+            raise UnavailableError(f"no space for the file: after {self.size} bytes, {SPARE} are to stay free")
 
     def check_cancelled(self) -> None:
         """Raises CancelledError if somebody wants it."""
@@ -138,9 +153,12 @@ class Incoming:
             raise CancelledError("the transfer of the file was cancelled")
 
     def finish(self) -> Downloaded:
-        """All is here: on the disk, and under its own name, even if the power goes now. Raises CancelledError."""
+        """All is here: checked, on the disk, and under its own name, even if the power goes now.
+
+        Raises CancelledError, DataError when a checksum is not the expected one."""
         self.check_cancelled()
         try:
+            self._check()
             os.fsync(self._fd)
             os.close(self._fd)
             self._fd = -1
@@ -155,9 +173,25 @@ class Incoming:
             raise self._disk(error) from error
         return Downloaded(self._target, self.size, self._hash.hexdigest())
 
+    def _check(self) -> None:
+        for algorithm, digits in self._expected.items():
+            if algorithm == "sha-256":
+                found = self._hash.hexdigest()
+            else:  # rare enough to read the file once more for it
+                with self._part.open("rb") as file:
+                    found = hashlib.file_digest(file, _known(algorithm)).hexdigest()
+            if found != digits:
+                raise DataError(f"the file arrived damaged: its {algorithm} is {found}, expected was {digits}")
+
     def _disk(self, error: OSError) -> UnavailableError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return UnavailableError(f"{self._part}: {'no space left' if full else error.strerror or 'cannot be written'}")
+
+
+def _known(algorithm: str) -> Callable[[], Any]:
+    if algorithm == "md5":
+        return partial(hashlib.md5, usedforsecurity=False)  # against accidents only, also on a hardened system
+    return hashlib.sha512
 
 
 def spool(

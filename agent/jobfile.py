@@ -6,17 +6,22 @@ jobs/<task_id>.index      JSON of agent.gcode.Index
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-import requests
+import structlog
 
+from agent import durable
 from agent.config import Config
 from agent.core.command import Command
 from agent.download import download, spool
 from agent.errors import UnavailableError
 from agent.gcode import Index, Limits, Scanner
+from agent.limited import limited_session
+
+log = structlog.get_logger(part="jobfile")
 
 
 class JobFile:
@@ -28,7 +33,7 @@ class JobFile:
 
     def keep(self, index: Index) -> None:
         """Write the index beside the file."""
-        self.index_path.write_bytes(index.encode())
+        durable.write(self.index_path, index.encode())
 
     def load(self) -> Index:
         """The index. Raises UnavailableError when it is gone or unreadable."""
@@ -37,9 +42,14 @@ class JobFile:
         except OSError as error:
             raise UnavailableError(f"the file to print is no longer there: {type(error).__name__}") from None
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Both files, and what a broken transfer leaves."""
+        return self.path, self.index_path, self.path.with_name(self.path.name + ".part")
+
     def remove(self) -> None:
-        """Both files, and what a broken transfer left."""
-        for path in (self.path, self.index_path, self.path.with_name(self.path.name + ".part")):
+        """All of it."""
+        for path in self.paths:
             path.unlink(missing_ok=True)
 
 
@@ -48,7 +58,8 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
     if command.spooled:
         return file.load()
     scanner = Scanner(_limits(config))
-    with requests.Session() as session:
+    session, _ = limited_session(time.monotonic)
+    with session:
         download(
             command.url,
             file.path,
@@ -57,6 +68,7 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
             allow_http=config.cloud.allow_http,
             cancelled=cancelled,
             sink=scanner.feed,
+            digest=command.digest,
         )
     return _keep(scanner, file)
 
@@ -69,15 +81,19 @@ def take_in(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index
 
 
 def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove the files of tasks that are not in `keep`."""
+    """Remove all files but those of the tasks in `keep`."""
+    kept = {path for task_id in keep for path in JobFile(folder, task_id).paths}
     for path in folder.iterdir():
-        if path.name.split(".gcode")[0].removesuffix(".index") not in keep:
-            path.unlink(missing_ok=True)
+        if path not in kept:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # somebody put a folder there: no reason not to print
+                log.warning("cannot be removed", file=path.name, reason=error.strerror)
 
 
 def _limits(config: Config) -> Limits:
     limit = config.job.max_temperature
-    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber)
+    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber, volume=config.printer.build_volume)
 
 
 def _keep(scanner: Scanner, file: JobFile) -> Index:

@@ -8,6 +8,7 @@ service's user may connect (the socket is 0600 in a folder of its own).
     {"op": "print", "name": "a.gcode", "size": 9} → {"ok": true, "task_id": "local-…"}
     {"op": "task", "task_id": "local-…"}          → {"ok": true, "state": "running", "message": ""}
     {"op": "register"} {"op": "outbox"}           → {"ok": true, …}
+    {"op": "outbox", "retry": 3}                  → {"ok": true, "done": 1}    also "drop", and "all" for the number
     anything that cannot be done                  → {"ok": false, "error": "…", "exit_code": 65}
 """
 
@@ -36,8 +37,9 @@ from agent.inbox import Inbox
 from agent.jobfile import JobFile, take_in
 from agent.registration import Registrar
 from agent.store import Store
+from agent.watch import Watch
 
-log = structlog.get_logger("local")
+log = structlog.get_logger(part="local")
 
 LINE_LIMIT = 65536  # bytes of a request
 IDLE_LIMIT = 30.0  # seconds that a client may be silent
@@ -57,7 +59,11 @@ class Desk:
         board: Board,
         registrar: Registrar,
         listening: Callable[[], bool],
+        watch: Watch | None = None,
+        tell: Callable[[], None] = lambda: None,
     ) -> None:
+        self._watch = watch or Watch()
+        self._tell = tell
         self._config = config
         self._jobs = jobs
         self._store = store
@@ -84,9 +90,12 @@ class Desk:
     def _status(self, _request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
         situation = self._board.read()
         telemetry = situation.telemetry
+        self._watch.printer(telemetry)
+        conditions = self._watch.read()
         return {
             "status": {
-                **situation.body(),
+                **situation.body(conditions.first()),
+                "conditions": {str(part): reason for part, reason in conditions.shown().items()},
                 "printer": self._config.printer.name,
                 "port": telemetry.port,
                 "firmware": telemetry.firmware,
@@ -94,7 +103,8 @@ class Desk:
                 "link": msgspec.to_builtins(telemetry.link),
                 "registration": self._who(),
                 "listening": self._listening(),
-                "waiting_reports": sum(1 for row in self._store.outbox() if row["waiting"]),
+                "waiting_reports": self._store.waiting(),
+                "state_set_aside": str(self._store.damaged or ""),
             }
         }
 
@@ -110,7 +120,18 @@ class Desk:
             shown.update(code=identity.registration_code, url=identity.registration_url)
         return shown
 
-    def _outbox(self, _request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
+    def _outbox(self, request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
+        for word, do in (("retry", self._store.retry), ("drop", self._store.drop)):
+            if word not in request:
+                continue
+            which = request[word]
+            if which != "all" and (not isinstance(which, int) or isinstance(which, bool) or not 0 < which < 1 << 63):
+                raise DataError(f"expected {word} to be the id of a refused report, or all")
+            done = do(None if which == "all" else which)
+            if not done and which != "all":
+                raise DataError(f"no refused report has the id {which}")
+            self._tell()
+            return {"done": done}
         return {"outbox": self._store.outbox()}
 
     def _command(self, request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:

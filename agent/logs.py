@@ -10,12 +10,14 @@ import re
 import sys
 from collections import deque
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
 KEPT = 2000  # lines
+BOXES = 3  # black boxes that go with the log
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECRET_KEYS = frozenset({"token", "auth_token", "authentication_token", "member_token", "authorization"})
@@ -39,6 +41,18 @@ class Ring:
     def text(self) -> bytes:
         """All lines, oldest first, each a JSON object."""
         return b"".join(line + b"\n" for line in tuple(self._lines))
+
+
+def with_boxes(log: bytes, folder: Path) -> bytes:
+    """The log, then the newest black boxes of the serial link, each under a line with its name: one text, oldest
+    first. A box that cannot be read is left out."""
+    parts = [log]
+    for path in sorted(folder.glob("box-*.txt"))[-BOXES:]:
+        try:
+            parts += [f"==== {path.name} ====\n".encode(), path.read_bytes()]
+        except OSError:
+            continue
+    return b"".join(parts)
 
 
 def redact(text: str) -> str:

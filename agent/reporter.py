@@ -15,16 +15,21 @@ from agent.backoff import delay
 from agent.board import Board
 from agent.cloud import Cloud
 from agent.core import report
+from agent.core.conditions import Part
 from agent.core.ports import Clock
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.health import Pulse
 from agent.registration import Registrar
 from agent.store import Identity, Queued, Store
+from agent.watch import Watch
 
-log = structlog.get_logger("reporter")
+log = structlog.get_logger(part="reporter")
 
 EVERYTHING = ""  # the key of the wait that holds back all: the server gave no answer at all
+REPORTS = "//"  # the key of the wait that holds back all reports: «too many requests» is said to the printer
 STATUS = "/"  # the key of the status's own wait; no task_id has a slash
+MANY = 30  # failures in a row after which the wait no longer grows
+CLOUD_KNOWS = (Part.NETWORK, Part.CLOUD, Part.TOKEN)  # what need not be told to the one who has it
 NO_LONGER = 15.0  # seconds the loop waits at most, so that its pulse is seen
 
 
@@ -41,7 +46,7 @@ class Schedule:
 
     def failed(self, key: str, asked: float | None) -> float:
         """Note a failure; the seconds until the next try, at least what the server asked for."""
-        attempt = self._due.get(key, (0, 0.0))[0] + 1
+        attempt = min(self._due.get(key, (0, 0.0))[0] + 1, MANY)
         wait = max(delay(attempt), asked or 0.0)
         self._due[key] = (attempt, self._clock.monotonic() + wait)
         return wait
@@ -58,9 +63,16 @@ class Schedule:
         """Whether the last try failed."""
         return key in self._due
 
+    def anything_fails(self) -> bool:
+        """Whether the last try of anything failed."""
+        return bool(self._due)
+
     def soonest(self) -> float:
         """Seconds until the first retry of a report or the status is due; infinite when all is well."""
-        return min((self.wait(key) for key in self._due if key != EVERYTHING), default=math.inf)
+        all_reports = self.wait(REPORTS)
+        waits = {key: max(self.wait(key), 0.0 if key == STATUS else all_reports) for key in self._due}
+        waits.pop(EVERYTHING, None)
+        return min(waits.values(), default=math.inf)
 
 
 class Reporter:
@@ -76,8 +88,10 @@ class Reporter:
         clock: Clock,
         wake: threading.Event,
         pulse: Pulse,
+        watch: Watch | None = None,
     ) -> None:
         self._store = store
+        self._watch = watch or Watch()
         self._cloud = cloud
         self._registrar = registrar
         self._board = board
@@ -90,7 +104,8 @@ class Reporter:
         self._next_status = 0.0  # when the heartbeat is due
         self._asked = threading.Event()  # somebody wants the status said at once
         self._registered = False
-        self._problem = ""
+        self._problem: CloudError | RejectedError | None = None  # what still fails met this
+        self._status_refused = False
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; then one last try for what waits."""
@@ -115,6 +130,10 @@ class Reporter:
             self._trouble(EVERYTHING, error, None)
         else:
             self._schedule.worked(EVERYTHING)
+        if not self._schedule.anything_fails() and not self._status_refused:
+            self._problem = None
+        if self._registered:  # before, the registration has the say
+            self._watch.server(self._problem)
 
     def announce(self) -> None:
         """Say the status at once, changed or not (a member has just registered the printer)."""
@@ -142,7 +161,7 @@ class Reporter:
 
     def _send(self, identity: Identity, queued: Queued) -> bool:
         """Whether the report left the queue. Raises TokenError, and CloudError when the server gave no answer."""
-        if not self._schedule.is_due(queued.task_id):
+        if not self._schedule.is_due(REPORTS) or not self._schedule.is_due(queued.task_id):
             return False
         self._pulse.beat()
         refused = None
@@ -154,7 +173,7 @@ class Reporter:
         except CloudError as error:
             if error.status is None:
                 raise
-            self._trouble(queued.task_id, error, error.retry_after)
+            self._trouble(REPORTS if error.status == 429 else queued.task_id, error, error.retry_after)
             return False
         return self._settle(queued, refused)
 
@@ -172,11 +191,14 @@ class Reporter:
             self._trouble(queued.task_id, error, None)
             return False
         self._schedule.worked(queued.task_id)
+        self._schedule.worked(REPORTS)
         return True
 
     def _send_status(self, identity: Identity) -> None:
         situation = self._board.read()
-        key = (identity.printer_id, *situation.key())
+        self._watch.printer(situation.telemetry)
+        trouble = self._watch.read().first(*CLOUD_KNOWS)
+        key = (identity.printer_id, *situation.key(), trouble)
         now = self._clock.monotonic()
         wanted = key != self._told or now >= self._next_status or self._asked.is_set()
         if not wanted or not self._schedule.is_due(STATUS):
@@ -185,9 +207,10 @@ class Reporter:
         self._told = None  # until it is
         self._pulse.beat()
         try:
-            self._cloud.post_status(identity.auth_token, report.encode(situation.body()))
+            self._cloud.post_status(identity.auth_token, report.encode(situation.body(trouble)))
         except RejectedError as error:  # this one can never be taken; the next heartbeat is another
             self._problem_is(error, self._heartbeat)
+            self._status_refused = True
         except CloudError as error:
             if error.status is None:
                 raise
@@ -195,6 +218,7 @@ class Reporter:
             return
         else:
             self._well()
+            self._status_refused = False
         self._schedule.worked(STATUS)
         self._told, self._next_status = key, now + self._heartbeat
 
@@ -202,15 +226,12 @@ class Reporter:
         self._problem_is(error, self._schedule.failed(key, asked))
 
     def _problem_is(self, error: Exception, wait: float) -> None:
-        if str(error) != self._problem:
-            self._problem = str(error)
-            log.warning("the cloud does not take reports", reason=self._problem, again_in_s=round(wait, 1))
+        log.debug("not taken", reason=str(error), again_in_s=round(wait, 1))
+        if isinstance(error, CloudError | RejectedError):
+            self._problem = error
 
     def _well(self) -> None:
         self._schedule.worked(EVERYTHING)
-        if self._problem:
-            self._problem = ""
-            log.info("the cloud takes reports again")
 
     def _pause(self) -> float:
         """Seconds until there is something to do unless somebody wakes the loop."""

@@ -36,6 +36,13 @@ _STEPS = (
         )""",
         "CREATE TABLE settings (key TEXT PRIMARY KEY, value BLOB NOT NULL)",
     ),
+    (
+        "CREATE TABLE meta (key TEXT PRIMARY KEY, value REAL NOT NULL)",
+        "ALTER TABLE tasks ADD COLUMN boot TEXT NOT NULL DEFAULT ''",  # when it was received: which boot, and the
+        "ALTER TABLE tasks ADD COLUMN mono REAL NOT NULL DEFAULT 0",  # monotonic clock then
+        "ALTER TABLE tasks ADD COLUMN lived REAL NOT NULL DEFAULT 0",  # when it changed last: see Database
+        "ALTER TABLE refused ADD COLUMN lived REAL NOT NULL DEFAULT 0",
+    ),
 )
 VERSION = len(_STEPS)
 

@@ -10,6 +10,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     """The answer as lines of text."""
     data = found.get("data", {})
     shown = [f"printer   {' '.join(_words(found))}"]
+    shown += [f"trouble   {part}: {why}" for part, why in found.get("conditions", {}).items() if part != "printer"]
     if found.get("job_id"):
         shown.append(f"job       {found['job_id']} {found.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("total_lines"):
@@ -24,6 +25,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         shown.append("cloud     not listening for commands now")
     if found.get("waiting_reports"):
         shown.append(f"reports   {found['waiting_reports']} wait for the cloud")
+    if found.get("state_set_aside"):
+        shown.append(f"state     was damaged at the last start; the old one is kept as {found['state_set_aside']}")
     return shown
 
 

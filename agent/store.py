@@ -1,19 +1,13 @@
 """What must survive: one SQLite file with the identity, the ledger of tasks, the outbox and the printer's settings.
 
-WAL with `synchronous=FULL`: what was committed is on the disk. A task and its receipt, a task's end and its terminal
-report, are each one transaction (DESIGN: promises 1 and 2). One connection, guarded by a lock, used by all threads:
-transactions are a few rows each.
-
-The folder is 0700, the file 0600: it holds the printer's token.
+A task and its receipt, a task's end and its terminal report, are each one transaction (promises 1 and 2 of the
+design). The folder is 0700, the files 0600: they hold the printer's token.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +17,14 @@ from agent.core.command import Command
 from agent.core.ports import Clock
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState, advance
-from agent.errors import UnavailableError
-from agent.schema import migrate
+from agent.identity import Identity, IdentityFile, decode
+from agent.outbox import Outbox, Queued
 
-BUSY_TIMEOUT = 5.0  # seconds that another process (a backup, a look with sqlite3) may hold the file
+__all__ = ["Identity", "Queued", "Store", "Task"]
 
-
-class Identity(msgspec.Struct, frozen=True):
-    """Who this printer is at one server. `auth_token` is a secret; `registration_code` is for the person who adds the
-    printer to the web portal and has no use once `registered`."""
-
-    server: str
-    printer_id: int
-    auth_token: str
-    registered: bool = False
-    registration_code: str = ""
-    registration_url: str = ""
-
-    def __repr__(self) -> str:
-        return f"Identity(server={self.server!r}, printer_id={self.printer_id}, registered={self.registered})"
+KEEP = 30 * 86400.0  # seconds of running for which ended tasks and refused reports are kept
+TIDY_EVERY = 3600.0  # seconds
+AT_A_TIME = 200  # rows that one transaction of the tidying removes
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -52,60 +35,67 @@ class Task(msgspec.Struct, frozen=True):
     progress: float
     local: bool
     message: str = ""  # why it failed
+    age: float = 0.0  # seconds since it was written down
 
 
-class Queued(msgspec.Struct, frozen=True):
-    """A row of the outbox. `key` names the report for good: the same on each try."""
+class Store(Outbox):
+    """The file's contents; see Database for what is raised when."""
 
-    id: int
-    task_id: str
-    kind: Kind
-    body: bytes
-    key: str
-
-
-class Store:
-    """The file. Methods raise UnavailableError when the disk does not take a write or give a row; so does making one
-    when the file cannot be opened, is no database, or was written by a newer agent."""
-
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.RLock()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.parent.chmod(0o700)
-            path.touch(mode=0o600)
-            path.chmod(0o600)
-            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            with self._transaction():
-                migrate(self._db)
-        except (OSError, sqlite3.Error) as error:
-            raise UnavailableError(f"the state in {path} cannot be used: {error}") from error
-
-    def close(self) -> None:
-        """Fold the log into the file and let go of it."""
-        with self._lock:
-            self._db.close()
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock,
+        *,
+        boot: str = "",
+        on_trouble: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(path, clock, boot=boot, on_trouble=on_trouble)
+        self._copy = IdentityFile(path.with_name("identity.json"))
+        self._next_tidy = clock.monotonic()
+        self._restore_identity()
 
     # --- identity
 
     def identity(self, server: str) -> Identity | None:
         """This printer's identity at `server`; a token is never shown to another server."""
         row = self._one("SELECT value FROM identity WHERE server = ?", server)
-        return msgspec.json.decode(row[0], type=Identity) if row else None
+        return decode(row[0]) if row else None
+
+    def can_keep(self) -> None:
+        """Raises UnavailableError unless the disk takes a write now: a new printer is only asked for when it can be
+        kept, or each try would make another one."""
+        self._note_lived()
 
     def save_identity(self, identity: Identity) -> None:
         """Keep it, in place of what was known for its server."""
         with self._transaction():
-            value = msgspec.json.encode(identity)
-            self._db.execute("INSERT OR REPLACE INTO identity (server, value) VALUES (?, ?)", (identity.server, value))
+            self._put_identity(identity)
+        self._save_copy()
 
     def forget_identity(self, server: str) -> None:
         """The server no longer knows the token."""
         with self._transaction():
             self._db.execute("DELETE FROM identity WHERE server = ?", (server,))
+        self._save_copy()
+
+    def _restore_identity(self) -> None:
+        """Take from the copy what the database does not have, or has in no readable form: it may be a new one."""
+        rows = self._all("SELECT server, value FROM identity")
+        broken = [server for server, value in rows if decode(value) is None]
+        missing = [one for one in self._copy.load() if one.server in broken or one.server not in dict(rows)]
+        if broken or missing:
+            with self._transaction():
+                self._db.executemany("DELETE FROM identity WHERE server = ?", [(server,) for server in broken])
+                for identity in missing:
+                    self._put_identity(identity)
+
+    def _put_identity(self, identity: Identity) -> None:
+        row = (identity.server, msgspec.json.encode(identity))
+        self._db.execute("INSERT OR REPLACE INTO identity (server, value) VALUES (?, ?)", row)
+
+    def _save_copy(self) -> None:
+        found = [decode(row[0]) for row in self._all("SELECT value FROM identity ORDER BY server")]
+        self._copy.save([identity for identity in found if identity is not None])
 
     # --- ledger
 
@@ -115,10 +105,12 @@ class Store:
         now = self._clock.wall()
         with self._transaction():
             values = (command.task_id, msgspec.json.encode(command), TaskState.RECEIVED, local, now, now)
+            when = (self._boot, self._clock.monotonic(), self._now_lived())
             made = self._db.execute(
-                "INSERT OR IGNORE INTO tasks (task_id, command, state, local, received_at, updated_at)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                values,
+                "INSERT OR IGNORE INTO tasks"
+                " (task_id, command, state, local, received_at, updated_at, boot, mono, lived)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                values + when,
             ).rowcount
             if not made:
                 self._repeat(command.task_id)
@@ -137,12 +129,12 @@ class Store:
     def task(self, task_id: str) -> Task | None:
         """One task of the ledger."""
         row = self._one(f"SELECT {_TASK} FROM tasks WHERE task_id = ?", task_id)  # noqa: S608 a constant
-        return _task(row) if row else None
+        return self._task(row) if row else None
 
     def tasks(self, state: TaskState) -> list[Task]:
         """The tasks in a state, in the order in which they came."""
         rows = self._all(f"SELECT {_TASK} FROM tasks WHERE state = ? ORDER BY rowid", state)  # noqa: S608 a constant
-        return [_task(row) for row in rows]
+        return [self._task(row) for row in rows]
 
     def start(self, task_id: str) -> None:
         """The task runs now. Raises ValueError unless it was only received."""
@@ -169,40 +161,6 @@ class Store:
             self._drop_progress(task_id)
             self._queue(task_id, Kind.TERMINAL, terminal)
 
-    # --- outbox
-
-    def heads(self, after: int = 0) -> list[Queued]:
-        """The oldest unsent report of each task: they are sent in order within a task, tasks beside each other. At
-        most 100, those with an id above `after`: the last one's id leads to the next page."""
-        rows = self._all(
-            "SELECT id, task_id, kind, body, key FROM outbox WHERE id IN"
-            " (SELECT min(id) FROM outbox GROUP BY task_id) AND id > ? ORDER BY id LIMIT 100",
-            after,
-        )
-        return [Queued(id=i, task_id=t, kind=Kind(k), body=b, key=key) for i, t, k, b, key in rows]
-
-    def sent(self, report: Queued) -> None:
-        """The server took it. A row that was replaced in the meantime stays."""
-        with self._transaction():
-            self._db.execute("DELETE FROM outbox WHERE id = ?", (report.id,))
-
-    def set_aside(self, report: Queued, status: int, answer: str) -> None:
-        """The server will never take it: keep it with the answer, out of the queue."""
-        with self._transaction():
-            self._db.execute(
-                "INSERT INTO refused (task_id, kind, body, key, status, answer, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (report.task_id, report.kind, report.body, report.key, status, answer[:2000], self._clock.wall()),
-            )
-            self._db.execute("DELETE FROM outbox WHERE id = ?", (report.id,))
-
-    def outbox(self) -> list[dict[str, Any]]:
-        """What waits and what was refused, for a person: no bodies, no secrets."""
-        waiting = self._all("SELECT task_id, kind FROM outbox ORDER BY id")
-        refused = self._all("SELECT task_id, kind, status, answer FROM refused ORDER BY id")
-        return [{"task_id": t, "kind": k, "waiting": True} for t, k in waiting] + [
-            {"task_id": t, "kind": k, "waiting": False, "status": s, "answer": a} for t, k, s, a in refused
-        ]
-
     # --- settings of the printer
 
     def settings(self) -> dict[str, Any]:
@@ -215,6 +173,23 @@ class Store:
             for key, value in settings.items():
                 row = (key, msgspec.json.encode(value))
                 self._db.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", row)
+
+    # --- housekeeping
+
+    def tidy(self) -> None:
+        """Once an hour: note how long agents have run, and remove what has ended or was refused KEEP seconds of running
+        ago. What still waits to be sent stays, with its task."""
+        now = self._clock.monotonic()
+        if now < self._next_tidy:
+            return
+        self._next_tidy = now + TIDY_EVERY
+        self._note_lived()
+        before = self._now_lived() - KEEP
+        for sql in (_OLD_TASKS, _OLD_REFUSED):
+            removed = AT_A_TIME
+            while removed == AT_A_TIME:
+                with self._transaction():
+                    removed = self._db.execute(sql, (before, AT_A_TIME)).rowcount
 
     # --- inside
 
@@ -232,7 +207,7 @@ class Store:
 
     def _repeat(self, task_id: str) -> None:
         """Queue the task's last report again, unless it is still waiting there."""
-        if self._one("SELECT 1 FROM outbox WHERE task_id = ?", task_id):
+        if self._one(f"SELECT 1 FROM outbox WHERE task_id = ? AND {self._untaken()}", task_id):  # noqa: S608
             return
         row = self._one("SELECT last_kind, last_body, last_key FROM tasks WHERE task_id = ?", task_id)
         if row and row[0]:
@@ -247,46 +222,24 @@ class Store:
             raise ValueError(f"no task {task_id} in the ledger")
         state = advance(TaskState(row[0]), event)
         self._db.execute(
-            "UPDATE tasks SET state = ?, updated_at = ? WHERE task_id = ?", (state, self._clock.wall(), task_id)
+            "UPDATE tasks SET state = ?, updated_at = ?, lived = ? WHERE task_id = ?",
+            (state, self._clock.wall(), self._now_lived(), task_id),
         )
 
-    def _one(self, sql: str, *values: object) -> Any:
-        return next(iter(self._all(sql, *values)), None)
-
-    def _all(self, sql: str, *values: object) -> list[Any]:
-        try:
-            with self._lock:
-                return self._db.execute(sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise UnavailableError(f"the state folder does not give a row: {error}") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing; one inside another joins it."""
-        with self._lock:
-            if self._db.in_transaction:
-                yield
-                return
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._db.rollback()
-                if isinstance(error, sqlite3.OperationalError):
-                    raise UnavailableError(f"the state folder does not take a write: {error}") from error
-                raise
+    def _task(self, row: Any) -> Task:
+        command, state, progress, local, message, boot, mono, received_at = row
+        return Task(
+            command=msgspec.json.decode(command, type=Command),
+            state=TaskState(state),
+            progress=progress,
+            local=bool(local),
+            message=message,
+            age=self._age(boot, mono, received_at),
+        )
 
 
-_TASK = "command, state, progress, local, message"
-
-
-def _task(row: Any) -> Task:
-    command, state, progress, local, message = row
-    return Task(
-        command=msgspec.json.decode(command, type=Command),
-        state=TaskState(state),
-        progress=progress,
-        local=bool(local),
-        message=message,
-    )
+_TASK = "command, state, progress, local, message, boot, mono, received_at"
+_OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
+    SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
+    AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""
+_OLD_REFUSED = "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE lived < ? LIMIT ?)"

@@ -21,7 +21,7 @@ from agent.inbox import Inbox
 from agent.registration import Registrar
 from agent.store import Identity
 
-log = structlog.get_logger("subscriber")
+log = structlog.get_logger(part="subscriber")
 
 
 class Subscriber:
@@ -93,11 +93,7 @@ class Subscriber:
         return {"authentication_token": identity.auth_token} if identity is not None else {}
 
     def _on_command(self, message: faye.Message) -> None:
-        try:
-            self._inbox.take(message.data)
-        except UnavailableError as error:
-            log.error("a command could not be written down", reason=str(error))
-            self._catch_up.ask()
+        self._inbox.offer(message.data)
 
     def _on_member(self, message: faye.Message) -> None:
         data = message.data
@@ -106,8 +102,11 @@ class Subscriber:
                 data = msgspec.json.decode(data)
             except (msgspec.MsgspecError, UnicodeError, RecursionError):
                 data = None
-        if self._registrar.joined(data):
-            self._announce()
+        try:
+            if self._registrar.joined(data):
+                self._announce()
+        except UnavailableError as error:  # the next registration call says it again
+            log.error("not written down that a member has registered this printer", reason=str(error))
 
     def _on_event(self, event: faye.Event) -> None:
         match event:
@@ -149,6 +148,7 @@ class CatchUp:
         """Until `stop` is set."""
         while not stop.is_set():
             self._pulse.beat()
+            self._inbox.flush()
             if self._asked.wait(1.0) and not stop.is_set():
                 self._asked.clear()
                 self._look(stop)

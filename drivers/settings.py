@@ -10,18 +10,26 @@ from agent.core.ports import Scripts
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`speed` is simulated seconds per real second, infinity never waits; `faults` as in its faults.py."""
+    """`speed` is simulated seconds per real second, infinity never waits; `dialect` as in its dialects.py, `faults` as
+    in its faults.py."""
 
     speed: float = 1.0
+    dialect: str = "marlin"
     faults: tuple[str, ...] = ()
 
 
 class DriverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight."""
+    """`port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in flight; `build_volume` is
+    x, y, z in mm, empty when it is not known. `deadman_s`: seconds without a move after which the firmware itself turns
+    the heaters off during a print (M85), 0 for never. `black_box_dir`: the folder for black boxes of failures, empty
+    for none."""
 
     port: str = "auto"
     baud: Literal["auto"] | int = "auto"
     dialect: str = "auto"
     window: Literal["auto"] | int = "auto"
     scripts: Scripts = Scripts()
+    build_volume: tuple[float, ...] = ()
+    deadman_s: int = 0
+    black_box_dir: str = ""
     simulated: SimulatedSettings = SimulatedSettings()

@@ -32,16 +32,26 @@ def classify(status: int) -> Answer:
 
 def retry_after(value: str | None, wall: float) -> float | None:
     """Seconds to wait from a `Retry-After` header: seconds or a date (RFC 9110 §10.2.3). `wall` is now, in seconds
-    since the epoch. None when absent or unreadable; never negative, never above MAX_RETRY_AFTER."""
+    since the epoch, best by the server's own clock. None when absent or unreadable; never negative, never above
+    MAX_RETRY_AFTER."""
     if not value:
         return None
     value = value.strip()
     if value.isascii() and value.isdigit():
         seconds = float(value[:10])
     else:
-        try:
-            date = parsedate_to_datetime(value)  # an HTTP date is always GMT, also where it does not say so
-            seconds = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - wall
-        except (ValueError, OverflowError, TypeError):
+        date = http_date(value)
+        if date is None:
             return None
+        seconds = date - wall
     return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def http_date(value: str | None) -> float | None:
+    """An HTTP date (RFC 9110 §5.6.7) in seconds since the epoch, GMT also where it does not say so; None for what is
+    none."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None

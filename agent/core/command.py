@@ -7,6 +7,7 @@ task_id that is safe as one segment of a URL path, URLs that are http(s), settin
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,7 +55,8 @@ class Command(msgspec.Struct, frozen=True):
 
     `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
     given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
-    comes from the network sets it.
+    comes from the network sets it. `sent_at` is when the server says that it sent it, in seconds since the epoch.
+    `digest` is what the file must have, as `sha-256=` or `md5=` and hexadecimal digits; empty where none was given.
     """
 
     task_id: str
@@ -65,6 +67,8 @@ class Command(msgspec.Struct, frozen=True):
     url: str = ""
     settings: dict[str, Any] = msgspec.field(default_factory=dict)
     spooled: str = ""
+    sent_at: float | None = None
+    digest: str = ""
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -129,6 +133,8 @@ def _build(task_id: str, said: str, fields: dict[str, Any]) -> Command:
         job_name=_text(fields.get("job_name")),
         url=url,
         settings=_settings(_first(fields, "settings", "Settings")),
+        sent_at=_time(_first(fields, "sent_at", "timestamp")),
+        digest=_digest(fields, _URL_KEY.get(name, "").removesuffix("_url")) if name is not None else "",
     )
 
 
@@ -161,6 +167,33 @@ def _job_id(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_JOB_ID or not value.isprintable():
         raise ValueError(f"job_id: expected a string of at most {MAX_JOB_ID} characters")
     return value
+
+
+def _time(value: object) -> float | None:
+    """Seconds or milliseconds since the epoch, or ISO 8601 (UTC where it does not say). What is no time is none: it
+    must not cost a command."""
+    if isinstance(value, str):
+        try:
+            found = datetime.fromisoformat(value)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e14:
+        return None
+    return value / 1000.0 if value > 1e11 else float(value)
+
+
+def _digest(fields: dict[str, Any], what: str) -> str:
+    """`file_sha256` or `file_md5` (`package_…` for an upgrade), in hexadecimal. One that cannot be is an error: a file
+    that was to be checked must not be printed unchecked."""
+    for key, name, digits in ((f"{what}_sha256", "sha-256", 64), (f"{what}_md5", "md5", 32)):
+        value = fields.get(key)
+        if value is None or not what:
+            continue
+        if not isinstance(value, str) or not re.fullmatch(rf"[0-9A-Fa-f]{{{digits}}}", value):
+            raise ValueError(f"{key}: expected {digits} hexadecimal digits")
+        return f"{name}={value.lower()}"
+    return ""
 
 
 def _text(value: object) -> str:

@@ -64,6 +64,15 @@ class Link(msgspec.Struct, frozen=True):
 
     lines: int = 0  # lines sent, resends included
     resends: int = 0  # lines sent again because the firmware asked
+    latency_p50_ms: float | None = None  # from a line to its acknowledgement, over the last ones; None: not known
+    latency_p99_ms: float | None = None
+    starved: int | None = None  # times that the planner ran dry during a print; None: the firmware does not tell
+    latency_timer_ms: int | None = None  # what an FTDI chip adds; None for ports without one
+
+    @property
+    def resend_rate(self) -> float:
+        """Lines sent again, as a share of all, 0 to 1."""
+        return self.resends / self.lines if self.lines else 0.0
 
 
 class Telemetry(msgspec.Struct, frozen=True):
@@ -76,7 +85,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     machine: str = ""  # MACHINE_TYPE of M115
     heaters: tuple[Heater, ...] = ()
     key: str = ""  # of the running operation; empty when idle
-    line: int = 0  # running print: ordinal of the last file line the firmware acknowledged, 0 before the first
+    line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
@@ -144,6 +153,15 @@ class Driver(Protocol):
     def reset(self) -> None:
         """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE with a reason.
         A running operation ends FAILED. Raises NotReadyError when there is no port."""
+
+
+@runtime_checkable
+class Halts(Protocol):
+    """What a driver may be able to do beside what every `Driver` can."""
+
+    def halt(self) -> None:
+        """Emergency stop: motors and heaters off at once, whatever runs → ERROR until `reset`; a running operation ends
+        FAILED. Returns at once. Raises NotReadyError when there is no port."""
 
 
 class Clock(Protocol):

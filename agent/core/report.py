@@ -19,7 +19,7 @@ import msgspec
 
 from agent.core.command import Command
 from agent.core.job import JobView
-from agent.core.ports import Heater, PrinterState, Telemetry
+from agent.core.ports import Heater, Link, PrinterState, Telemetry
 
 MAX_DATA = 5000
 """Characters of `data` as JSON. Counted as UTF-16 units of the compact text, which is what a JavaScript server sees."""
@@ -30,6 +30,7 @@ ERROR_TEXT = 500  # characters of a message for a person
 # What goes first when `data` is too long; what is not here (state, numbers, short texts) goes last, and only then.
 SHRINK_ORDER = (
     "settings",
+    "link",
     "temperatures",
     "job_name",
     "url",
@@ -69,36 +70,40 @@ def receipt(command: Command) -> dict[str, Any]:
     return body
 
 
-def progress(command: Command, value: float, job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
-    """A report on the way. `value` comes from `advance`."""
+def progress(
+    command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
+) -> dict[str, Any]:
+    """A report on the way. `value` comes from `advance`; `message` is for a person."""
     data: dict[str, Any] = {"command": command.said, **_situation(job, telemetry), "is_error": False}
+    if message:
+        data["message"] = message[:ERROR_TEXT]
     return {"progress": value, **_job(job, value), "data": data}
 
 
 def completed(command: Command, job: JobView | None, extra: dict[str, Any] | None = None) -> dict[str, Any]:
     """The terminal report of a task that did what it was asked. `extra` joins `data`."""
     data = {"state": "completed", "command": command.said, "is_error": False, **_place(job), **(extra or {})}
-    return {"progress": 1.0, **_job(job, None), "data": data}
+    return {"progress": 1.0, **_whose(command, job), "data": data}
 
 
-def failed(task: Command | str, code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
-    """The terminal report of a task that was refused or failed. `task` may be the name alone."""
-    said = task if isinstance(task, str) else task.said
+def failed(command: Command, code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
+    """The terminal report of a task that was refused or failed."""
     message = message[:ERROR_TEXT]
     data = {
         "state": "failed",
-        "command": said,
+        "command": command.said,
         "is_error": True,
         "error_code": code,
         "error": code,
         "error_message": message,
         **_place(job),
     }
-    return {"progress": 1.0, "error_code": code, "error_message": message, **_job(job, None), "data": data}
+    return {"progress": 1.0, "error_code": code, "error_message": message, **_whose(command, job), "data": data}
 
 
-def status(job: JobView | None, telemetry: Telemetry, busy: str = "") -> dict[str, Any]:
-    """The heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing."""
+def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> dict[str, Any]:
+    """The heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing. `trouble`
+    is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from working."""
     printer_status = printer_state(job, telemetry, busy)
     body: dict[str, Any] = {"printer_status": printer_status}
     if printer_status == "error":
@@ -111,6 +116,8 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "") -> dict[st
         **_situation(job, telemetry),
         "state": printer_status,
         "is_error": printer_status == "error",
+        **({"message": trouble[:ERROR_TEXT]} if trouble else {}),
+        **link(telemetry.link),
     }
     if "error_message" in body:
         body["data"].update(
@@ -186,6 +193,13 @@ def _cut(data: dict[str, Any], key: str, limit: int) -> None:
         data[key] = kept + "…"
 
 
+def _whose(command: Command, job: JobView | None) -> dict[str, Any]:
+    """The job that a terminal report is about: the running one, else the one that the command named."""
+    if job is None:
+        return {"job_id": command.job_id} if command.job_id else {}
+    return _job(job, None)
+
+
 def _job(job: JobView | None, value: float | None) -> dict[str, Any]:
     if job is None:
         return {}
@@ -218,6 +232,19 @@ def _situation(job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
         **_place(job),
         **temperatures(telemetry.heaters),
     }
+
+
+def link(quality: Link) -> dict[str, Any]:
+    """How well the serial link does, as `link`; nothing before the first line, and only what is known."""
+    if not quality.lines:
+        return {}
+    known = {
+        "resend_rate": round(quality.resend_rate, 4),
+        "latency_p50_ms": quality.latency_p50_ms,
+        "latency_p99_ms": quality.latency_p99_ms,
+        "starved": quality.starved,
+    }
+    return {"link": {name: value for name, value in known.items() if value is not None}}
 
 
 def temperatures(heaters: Iterable[Heater]) -> dict[str, Any]:

@@ -32,7 +32,7 @@ CLOSE_WAIT = 1.5
 THREAD_WAIT = 0.3
 """Seconds for the transport's threads, and the same for the dispatcher's, to end."""
 BACKLOG = 16
-"""Replies that may wait for the protocol; then the transport's thread waits."""
+"""Replies that may wait for the protocol, about; then the transport's thread waits."""
 
 _Input = Callable[[Protocol, float], None]
 
@@ -41,7 +41,8 @@ class _Inbox:
     """What the transports report, on its way to the thread of `run`. A transport waits while it is full."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[_Input] = queue.Queue(BACKLOG)
+        self._queue: queue.SimpleQueue[_Input] = queue.SimpleQueue()  # quicker than a Queue from thread to thread
+        self._room = threading.Event()
         self._closed = False
 
     def reply(self, body: bytes, number: int | None) -> None:
@@ -59,21 +60,24 @@ class _Inbox:
     def get(self, timeout: float) -> _Input | None:
         """The next report, or None after `timeout` seconds."""
         try:
-            return self._queue.get(timeout=max(timeout, 0.001))
+            item = self._queue.get(timeout=max(timeout, 0.001))
         except queue.Empty:
             return None
+        if not self._room.is_set() and self._queue.qsize() <= BACKLOG // 2:
+            self._room.set()
+        return item
 
     def close(self) -> None:
         """Nobody reads any more: let the transports go on."""
         self._closed = True
+        self._room.set()
 
     def _put(self, item: _Input) -> None:
-        while not self._closed:
-            try:
-                self._queue.put(item, timeout=STOP_POLL)
-            except queue.Full:
-                continue
-            return
+        while self._queue.qsize() >= BACKLOG and not self._closed:
+            self._room.clear()
+            if self._queue.qsize() >= BACKLOG:
+                self._room.wait(STOP_POLL)
+        self._queue.put(item)
 
 
 class FayeClient:

@@ -78,15 +78,30 @@ class TrackedAdapter(HTTPAdapter):
         return manager
 
 
+class OneWrite(HTTPConnection):
+    """Writes a request's head together with its body. urllib3 writes them one by one, which wakes the server twice and
+    doubles the system calls of a small message."""
+
+    _head = b""
+
+    def send(self, data: Any) -> None:
+        """See http.client. A POST of ours always has a body."""
+        if isinstance(data, bytes) and data.startswith(b"POST ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            return
+        head, self._head = self._head, b""
+        super().send(head + data if head else data)
+
+
 def _track(manager: PoolManager, links: Links) -> None:
     """Make the manager's pools report each connection that they open."""
 
-    class Plain(HTTPConnection):
+    class Plain(OneWrite, HTTPConnection):
         def connect(self) -> None:
             super().connect()
             links.opened(self.sock)
 
-    class Secure(HTTPSConnection):
+    class Secure(OneWrite, HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             links.opened(self.sock)

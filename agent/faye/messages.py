@@ -123,15 +123,18 @@ def _elements(text: str) -> Iterator[str]:
 
 
 def _loads(text: str) -> object:
-    """json.loads with one kind of error: ValueError."""
+    """JSON to a value, with one kind of error: ValueError."""
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)  # json.loads would make a new one for each message
 
 
 def _too_deep(value: object) -> bool:

@@ -10,9 +10,10 @@ It has no clock, no thread and no socket. Whoever drives it calls `receive`, `fa
     CONNECTING         connect: successful                     CONNECTED            back-off reset; Connected, Gap
     CONNECTED          connect: successful                     CONNECTED            next connect after `interval`
     CONNECTING, -ED    connect: refused, «retry»               BACKING_OFF          next: connect, same client id
-    CONNECTING, -ED    refused: 401, 402, 403 or «handshake»   BACKING_OFF          next: handshake
+    CONNECTING, -ED    refused: 401, 402, 403 or «handshake»   BACKING_OFF          next: handshake; soon if it worked
     CONNECTING, -ED    connect failed, or nothing heard        BACKING_OFF          drop connections; next: connect
-    CONNECTING, -ED    subscribe: 401, or no reply in time     BACKING_OFF          next: handshake
+    CONNECTING, -ED    subscribe: 401                          BACKING_OFF          the same
+    CONNECTING, -ED    subscribe: no reply in time             BACKING_OFF          next: handshake
     CONNECTING, -ED    subscribe: refused                      the same             Refused; again after 60 s or more
     BACKING_OFF        its time comes                          HANDSHAKING or CONNECTING
     all of the above   a reply of ours advises «none»          STOPPED_BY_ADVICE    drop everything; silence, minutes
@@ -148,6 +149,8 @@ class Protocol:
         elif channels == {SUBSCRIBE} and number is not None:  # alone; the connect that is held may be well
             session.book.want_again(pending.subscription for pending in lost)
             session.subscribe_at = now + max(session.send_backoff.next(), retry_after)
+        elif number is None:
+            session.closed(reason, now, least=retry_after)
         else:
             session.back_off(reason, now, least=retry_after, fault=True)
         self.tick(now)
@@ -237,10 +240,13 @@ class Protocol:
             session.connected(at)
             return
         self._refused_connects += 1
-        unknown = advised is Reconnect.UNSAID and _says_unknown(error, "401", "402", "403")
-        if advised is Reconnect.HANDSHAKE or unknown or self._refused_connects > MAX_RETRIES:
-            session.client_id = ""
         reason = "the server advised a new handshake" if successful else f"connect refused: {error}"
+        unknown = advised is Reconnect.UNSAID and _says_unknown(error, "401", "402", "403")
+        if not successful and (advised is Reconnect.HANDSHAKE or unknown):
+            session.forgotten(reason, now)
+            return
+        if advised is Reconnect.HANDSHAKE or self._refused_connects > MAX_RETRIES:
+            session.client_id = ""
         session.back_off(reason, now)
 
     def _on_subscribe(self, successful: bool, error: str, pending: Pending, now: float) -> None:
@@ -255,8 +261,7 @@ class Protocol:
             return
         advised = session.advice.reconnect is Reconnect.HANDSHAKE
         if (advised or _says_unknown(error, "401", "402")) and session.book.unknown(entry):
-            session.client_id = ""
-            session.back_off(f"subscribe refused: {error}", now)
+            session.forgotten(f"subscribe refused: {error}", now)
         else:
             session.refuse(entry, error, now)
 

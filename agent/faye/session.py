@@ -22,6 +22,12 @@ STOP_WAIT = 300.0
 """Seconds of silence after «none», at least; half as much again at most."""
 STOP_LEAST = 60.0
 """Seconds of silence after «none» even if a new token is announced."""
+FORGOTTEN_WAIT = 0.25
+"""Seconds between «unknown client» and the handshake, at least; three times as much at most."""
+CLOSED_WAIT = 0.1
+"""Seconds between a working websocket's end and the next connect, at least; three times as much at most."""
+SOON_EVERY = 5.0
+"""Seconds within which only one such try is that quick: a server that does so all the time meets the back-off."""
 MAX_SOCKET_FAILURES = 3
 """Failures of the websocket in a row before long-polling takes over."""
 
@@ -71,6 +77,7 @@ class Session:
         self._new = True  # the client id has not been announced yet
         self._gap = ""  # why messages may have been lost since the last successful connect
         self._stopped_at = 0.0
+        self._soon_at: dict[str, float] = {}
         self._socket_failures = 0
         self._actions: list[Action] = []
 
@@ -163,10 +170,13 @@ class Session:
                 self.emit(Gap(self._gap))
             self._new = False
 
-    def back_off(self, reason: str, now: float, *, least: float = 0.0, fault: bool = False) -> None:
+    def back_off(
+        self, reason: str, now: float, *, least: float = 0.0, wait: float | None = None, fault: bool = False
+    ) -> None:
         """→ BACKING_OFF: wait, then connect with the client id there is, or shake hands when there is none.
 
-        `least` (seconds) is the server's wish. `fault`: the connection is to blame, not an answer on it."""
+        `least` (seconds) is the server's wish, `wait` (seconds) stands in for the back-off's own. `fault`: the
+        connection is to blame, not an answer on it."""
         if fault or len(self.ledger):
             self._abort(reason)
         if fault and self._transport == WEBSOCKET:
@@ -175,10 +185,31 @@ class Session:
                 self._switch(reason)
         self._gap = reason
         self.book.unsettle()
-        wait = max(self.backoff.next(), self.advice.interval, least)
+        wait = max(self.backoff.next() if wait is None else wait, self.advice.interval, least)
         self.at = now + wait
         self._move(State.BACKING_OFF)
         self.emit(Disconnected(reason, wait))
+
+    def closed(self, reason: str, now: float, *, least: float) -> None:
+        """→ BACKING_OFF: the websocket is gone. One that worked is made again soon: npm faye closes it without a word
+        when it forgets a client."""
+        soon = self.state is State.CONNECTED
+        self.back_off(
+            reason, now, least=least, wait=self._soon("closed", CLOSED_WAIT, now) if soon else None, fault=True
+        )
+
+    def forgotten(self, reason: str, now: float) -> None:
+        """→ BACKING_OFF: the server answers, but knows the client id no more, as after a restart of it. A handshake
+        follows soon, whatever the back-off has grown to, when that id had worked and this was not so a moment ago."""
+        self.client_id = ""
+        self.back_off(reason, now, wait=None if self._new else self._soon("forgotten", FORGOTTEN_WAIT, now))
+
+    def _soon(self, cause: str, least: float, now: float) -> float | None:
+        """A short wait, once every SOON_EVERY seconds for a cause; else None."""
+        if now - self._soon_at.get(cause, float("-inf")) < SOON_EVERY:
+            return None
+        self._soon_at[cause] = now
+        return least * (1.0 + 2.0 * self._rng())
 
     def resume(self, now: float) -> None:
         """BACKING_OFF, … → CONNECTING or HANDSHAKING: the wait is over."""

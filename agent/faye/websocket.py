@@ -21,6 +21,8 @@ from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, shu
 
 PING_EVERY = 15.0
 """Seconds of silence after which we ping."""
+READ = 16 * 1024
+"""Bytes asked of the socket at once."""
 DEAD_AFTER = 35.0
 """Seconds of silence, pings notwithstanding, after which the socket is dead."""
 
@@ -78,6 +80,7 @@ class _Socket(websocket.WebSocket):
     """Counts the bytes of the message that is being received, whose declared size it does not trust."""
 
     received = 0
+    ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
     limit = REPLY_LIMIT
     progress: Callable[[], None] | None = None
 
@@ -85,10 +88,12 @@ class _Socket(websocket.WebSocket):
         declared = self.frame_buffer.length or 0
         if max(declared, self.received) > self.limit:
             raise websocket.WebSocketPayloadException(f"a message is larger than {self.limit} bytes")
-        data = bytes(super()._recv(bufsize))  # type: ignore[no-untyped-call]
+        if not self.ahead:
+            self.ahead = bytes(super()._recv(READ))  # type: ignore[no-untyped-call]
+            if self.progress is not None:
+                self.progress()
+        data, self.ahead = self.ahead[:bufsize], self.ahead[bufsize:]
         self.received += len(data)
-        if self.progress is not None:
-            self.progress()
         return data
 
 
@@ -217,7 +222,7 @@ class _Link:
             if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                 link.received = 0
                 self._sink.reply(data.data if hasattr(data, "data") else data, None)
-            if not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
+            if not link.ahead and not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
                 return True
         return True
 

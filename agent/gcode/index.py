@@ -101,6 +101,13 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         kept = bisect_right(self.seek_lines, line)
         return (self.seek_lines[kept - 1], self.seek_offsets[kept - 1]) if kept else (1, 0)
 
+    def caution(self) -> str:
+        """The warnings in one text for a person; empty when there are none."""
+        return "; ".join(
+            f"{found.text} (line {found.line}" + (f", {found.count} times)" if found.count > 1 else ")")
+            for found in self.warnings
+        )
+
     def encode(self) -> bytes:
         """As JSON, to keep beside the file."""
         return msgspec.json.encode(self)

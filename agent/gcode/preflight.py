@@ -26,7 +26,7 @@ _HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, accel
 _SENT_RENUMBER = re.compile(rb"M110.*N")
 _HEATERS = {104: "tool", 109: "tool", 140: "bed", 190: "bed", 141: "chamber", 191: "chamber"}
 _TEXTS = frozenset((117, 118))  # the rest of the line is for people
-_WAITS = frozenset((0, 1, 600))
+_WAITS = frozenset((0, 1, 226, 600))
 _HEADS = (
     (b"GCDE", "a binary G-code file; export it as plain G-code"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -37,11 +37,13 @@ _HEADS = (
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`)."""
+    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`), and the build volume,
+    x, y, z in mm (`[printer] build_volume`), empty when it is not known."""
 
     tool: float = 300
     bed: float = 120
     chamber: float = 80
+    volume: tuple[float, ...] = ()
 
 
 def framed_length(ordinal: int, code: bytes) -> int:
@@ -76,7 +78,7 @@ def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
     """(why `code` is refused, what to warn of); both empty for a harmless line."""
     if _HARMLESS.fullmatch(code):
         return "", ""
-    warning = ""
+    warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
     upper = code.upper()
     if _SENT_RENUMBER.search(upper):  # Marlin looks for it anywhere in a numbered line, even in a text (SERIAL.md §13)
         return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""

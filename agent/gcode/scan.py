@@ -13,6 +13,7 @@ from agent.gcode import preflight
 from agent.gcode.index import Caution, Index, Thinned
 from agent.gcode.layers import LayersFromMoves
 from agent.gcode.preflight import Limits
+from agent.gcode.program import Program
 from agent.gcode.text import LineBlocks, sendable
 
 MAX_LAYERS = 16_384
@@ -50,6 +51,7 @@ class Scanner:
         self._head = b""
         self._has_command = False
         self._relative = False
+        self._program = Program(self._limits.volume)
         self._warnings: dict[str, tuple[int, int]] = {}
         self._layer_comment = b""  # the kind of comment that starts a layer here; the first kind seen
         self._layers_due = 0  # layers whose first line has not come yet
@@ -113,7 +115,23 @@ class Scanner:
             self._mark(mark[1], mark[2])
             at = mark.end()
         self._segment(text, at, len(text))
+        self._whole(text)
         self._physical += text.count(b"\n") - 1
+
+    def _whole(self, text: bytes) -> None:
+        """What only whole blocks tell."""
+        if found := self._program.outside(text):
+            at, why = found
+            raise preflight.refusal(self._line_at(text, at), text[at:].partition(b"\n")[0].strip(), why)
+        for at, warning in self._program.cautions(text):
+            self._warn(warning, self._line_at(text, at))
+
+    def _line_at(self, text: bytes, at: int) -> int:
+        return self._physical + text.count(b"\n", 0, at)
+
+    def _warn(self, warning: str, line: int) -> None:
+        first, count = self._warnings.get(warning, (line, 0))
+        self._warnings[warning] = (first, count + 1)
 
     def _segment(self, text: bytes, start: int, end: int) -> None:
         lines = sendable(text[start:end])
@@ -149,8 +167,8 @@ class Scanner:
         if why:
             raise preflight.refusal(self._physical_line(*place), code, why)
         if warning:
-            line, count = self._warnings.get(warning, (0, 0))
-            self._warnings[warning] = (line or self._physical_line(*place), count + 1)
+            known = self._warnings.get(warning)
+            self._warn(warning, known[0] if known else self._physical_line(*place))
 
     def _m73(self, words: bytes, ordinal: int) -> None:
         """`M73 P<percent> R<minutes left>`, of the normal mode; `Q` and `S` speak of the silent one."""

@@ -25,7 +25,7 @@ from agent.errors import RefusedError
 from agent.runner.ledger import Ledger
 from agent.store import Store, Task
 
-log = structlog.get_logger("runner")
+log = structlog.get_logger(part="runner")
 
 
 class Activity(Protocol):

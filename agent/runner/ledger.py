@@ -15,7 +15,7 @@ from agent.core.task import TaskEvent
 from agent.errors import UnavailableError
 from agent.store import Store, Task
 
-log = structlog.get_logger("runner")
+log = structlog.get_logger(part="runner")
 
 
 class Ledger:

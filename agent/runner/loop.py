@@ -15,6 +15,7 @@ from agent.core.ports import PrinterState
 from agent.core.task import TaskState
 from agent.errors import NotReadyError, RefusedError, UnavailableError
 from agent.health import Pulse
+from agent.inbox import too_old
 from agent.jobfile import sweep
 from agent.runner.activity import Activity, Context
 from agent.runner.printing import PrintActivity, StepActivity
@@ -28,7 +29,7 @@ from agent.runner.procedures import (
 from agent.runner.transfers import upgrade, upload_logs
 from agent.store import Task
 
-log = structlog.get_logger("runner")
+log = structlog.get_logger(part="runner")
 
 TICK = 1.0  # seconds between two looks when nothing wakes the loop
 AT_ONCE = 32  # activities beside each other
@@ -45,6 +46,7 @@ class Runner:
         self._activities: list[Activity] = []
         self._job: JobView | None = None
         self._told: tuple[object, ...] | None = None
+        self._cleared = False
         self._makers: dict[Name, Callable[[Task], Activity | None]] = {
             Name.PRINT_DATA: self._begin_print,
             Name.PAUSE: self._begin_step,
@@ -64,7 +66,6 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; what runs then gets an honest end."""
-        self._clear_up()
         self._context.driver.open(self._context.wake)
         try:
             while not stop.is_set():
@@ -78,8 +79,8 @@ class Runner:
     def step(self) -> None:
         """One look at everything."""
         self._context.ledger.flush()
-        for task in self._context.store.tasks(TaskState.RECEIVED):
-            self._begin(task)
+        self._clear_up()
+        self._begin_new()
         telemetry = self._context.driver.telemetry()
         for activity in self._activities:
             activity.step(telemetry)
@@ -94,20 +95,35 @@ class Runner:
             log.warning("not written down; trying again", reason=str(error))
 
     def _clear_up(self) -> None:
-        """Tasks that ran when the last agent ended get an honest end; files nobody will print go."""
+        """Once: tasks that ran when the last agent ended get an honest end; files nobody will print go."""
+        if self._cleared:
+            return
         for task in self._context.store.tasks(TaskState.RUNNING):
             self._context.fail(task, 500, f"{task.command.said}: the agent ended while it ran")
         waiting = {task.command.task_id for task in self._context.store.tasks(TaskState.RECEIVED)}
         sweep(self._context.jobs, waiting)
+        self._cleared = True
+
+    def _begin_new(self) -> None:
+        """Begin what has come. A disk that does not take that must not keep a print from being looked at."""
+        try:
+            for task in self._context.store.tasks(TaskState.RECEIVED):
+                self._begin(task)
+        except UnavailableError as error:
+            log.warning("new commands wait for the disk", reason=str(error))
 
     def _begin(self, task: Task) -> None:
         self._context.store.start(task.command.task_id)
         try:
+            if task.age > self._context.config.job.max_age_s:
+                raise RefusedError(410, too_old(task.command, task.age))
             activity = self._make(task)
         except RefusedError as refusal:
             self._context.fail(task, refusal.code, str(refusal))
         except NotReadyError as error:
             self._context.fail(task, 409, f"{task.command.said}: {error}")
+        except UnavailableError as error:  # begun in the ledger, so it needs an end
+            self._context.fail(task, 503, f"{task.command.said}: {error}")
         else:
             if activity is not None:
                 self._activities.append(activity)

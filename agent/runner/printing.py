@@ -13,14 +13,14 @@ from agent.core import report, settings
 from agent.core.command import Name
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.ports import Operation, Outcome, PrinterState, Telemetry
-from agent.errors import AgentError, CancelledError, DataError, NotReadyError, RefusedError, UnavailableError
+from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
 from agent.gcode import FileSource, Index
 from agent.jobfile import JobFile, fetch
 from agent.runner.activity import Context, Limit, matches
 from agent.runner.worker import Worker
 from agent.store import Task
 
-log = structlog.get_logger("print")
+log = structlog.get_logger(part="print")
 
 HELLO_MAY_TAKE = 30.0  # seconds from the command until a printer that is offline must be there
 PRINTER_MAY_TAKE = 3600.0  # seconds for a pause, resume or cancel to be done: a heat-up, a long retract script
@@ -68,7 +68,9 @@ class PrintActivity:
 
     def step(self, telemetry: Telemetry) -> None:
         """Go on with the job."""
-        if self.view.state is JobState.ACCEPTED:
+        if self._cancelling and self.view.state in (JobState.ACCEPTED, JobState.RECEIVED):
+            self._end(JobEvent.CANCEL)  # at once: a fetch that hangs on a silent server ends by itself, with its file
+        elif self.view.state is JobState.ACCEPTED:
             self._look_at_fetch()
         if self.view.state is JobState.RECEIVED:
             self._start(telemetry)
@@ -88,9 +90,7 @@ class PrintActivity:
         if not self._fetch.done:
             return
         try:
-            self._index = self._fetch.result()
-        except CancelledError:
-            self._end(JobEvent.CANCEL)
+            index = self._fetch.result()
         except DataError as error:
             self._fail(422, str(error))
         except UnavailableError as error:
@@ -98,19 +98,14 @@ class PrintActivity:
         except AgentError as error:
             self._fail(500, str(error))
         else:
-            if self._cancelling:
-                self._end(JobEvent.CANCEL)
-                return
+            self._index = index
             self._move(JobEvent.FILE_HERE)
             self._place(0)
-            self._report(self._context.driver.telemetry(), 0.0, milestone=True)
+            self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
 
     def _start(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just saying hello gets some time."""
         assert self._index is not None  # noqa: S101 RECEIVED means that the scan has ended
-        if self._cancelling:
-            self._end(JobEvent.CANCEL)
-            return
         if telemetry.state is not PrinterState.IDLE:
             if telemetry.state is not PrinterState.OFFLINE or self._patience.over():
                 self._fail(503, f"the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
@@ -130,12 +125,13 @@ class PrintActivity:
 
     def _follow(self, telemetry: Telemetry) -> None:
         last = telemetry.last
-        if last is not None and last.key == self.view.task_id:
-            self._finish(last)
-            return
-        if telemetry.key != self.view.task_id:
+        ended = last is not None and last.key == self.view.task_id
+        if not ended and telemetry.key != self.view.task_id:
             return
         self._place(telemetry.line)
+        if last is not None and ended:
+            self._finish(last)
+            return
         event = follow(self.view.state, telemetry.state)
         if event is not None:
             self._move(event)
@@ -172,10 +168,10 @@ class PrintActivity:
         self.view = msgspec.structs.replace(self.view, state=advance(self.view.state, event))
         self._context.tell()
 
-    def _report(self, telemetry: Telemetry, value: float, *, milestone: bool = False) -> None:
+    def _report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
         self._last_report = self._context.clock.monotonic()
         self._progress = report.advance(self._progress, value)
-        body = report.progress(self.task.command, self._progress, self.view, telemetry)
+        body = report.progress(self.task.command, self._progress, self.view, telemetry, message)
         self._context.ledger.progress(self.task, self._progress, body, milestone=milestone)
         self._context.tell()
 

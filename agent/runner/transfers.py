@@ -10,16 +10,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import requests
+import urllib3
 
 from agent.cloud import plain
 from agent.config import FirmwareUpgrade
 from agent.core.ports import Telemetry
 from agent.download import download
 from agent.errors import AgentError, ConfigError, DataError, RefusedError, UnavailableError
+from agent.limited import limited_session
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
 from agent.store import Task
 
+UPLOAD_MAY_TAKE = 300.0  # seconds
 PACKAGE_LIMIT = 512 << 20  # bytes
 SIGNATURE_LIMIT = 4096  # bytes
 OPENSSL = "/usr/bin/openssl"
@@ -52,7 +55,7 @@ class TransferActivity:
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.said}: {error}")
         else:
-            self._context.complete(self.task, extra=dict(extra or {}))
+            self._context.complete(self.task, extra=dict(extra))
         self.ended = True
 
     def stop(self, reason: str) -> None:
@@ -70,21 +73,29 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
         body = gzip.compress(context.logs())
         limits = (context.config.cloud.connect_timeout_s, context.config.cloud.read_timeout_s)
         headers = {"Content-Type": "application/gzip"}
+        session, limited = limited_session(context.clock.monotonic)
+        limited.within(UPLOAD_MAY_TAKE)
         try:
-            answer = requests.put(url, data=body, headers=headers, timeout=limits, allow_redirects=False)
-        except requests.RequestException as error:
+            with (
+                session,
+                session.put(
+                    url, data=body, headers=headers, timeout=limits, allow_redirects=False, stream=True
+                ) as answer,
+            ):
+                said = answer.raw.read(65536, decode_content=True) or b""
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(f"the server for the logs did not answer: {plain(error)}") from None
         if not 200 <= answer.status_code < 300:
             raise UnavailableError(f"the server for the logs answered {answer.status_code}")
-        return {"url": _place(answer) or urlunsplit(urlsplit(url)._replace(query="", fragment=""))}
+        return {"url": _place(said) or urlunsplit(urlsplit(url)._replace(query="", fragment=""))}
 
     return TransferActivity(context, task, work, exclusive=False)
 
 
-def _place(answer: requests.Response) -> str:
+def _place(answer: bytes) -> str:
     """Where the server says it has put them, if it says so."""
     try:
-        said = msgspec.json.decode(answer.content[:65536], type=dict[str, object]).get("url")
+        said = msgspec.json.decode(answer, type=dict[str, object]).get("url")
     except (msgspec.MsgspecError, UnicodeError):
         return ""
     return said if isinstance(said, str) else ""
@@ -102,10 +113,14 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
 
     def work(cancelled: Callable[[], bool]) -> dict[str, str]:
         try:
-            with requests.Session() as session:
+            session, _ = limited_session(context.clock.monotonic)
+            with session:
                 parts = urlsplit(url)
-                sources = ((url, package, PACKAGE_LIMIT), (_signature(parts.path, url), signature, SIGNATURE_LIMIT))
-                for source, target, limit in sources:
+                sources = (
+                    (url, package, PACKAGE_LIMIT, task.command.digest),
+                    (_signature(parts.path, url), signature, SIGNATURE_LIMIT, ""),
+                )
+                for source, target, limit, digest in sources:
                     download(
                         source,
                         target,
@@ -113,6 +128,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
                         max_bytes=limit,
                         allow_http=context.config.cloud.allow_http,
                         cancelled=cancelled,
+                        digest=digest,
                     )
             verify(package, signature, wanted)
             install(package, wanted)

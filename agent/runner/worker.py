@@ -12,7 +12,7 @@ from agent.errors import AgentError
 
 T = TypeVar("T")
 
-log = structlog.get_logger("worker")
+log = structlog.get_logger(part="worker")
 
 
 class Worker(Generic[T]):
@@ -26,8 +26,7 @@ class Worker(Generic[T]):
         self._wake = wake
         self._cancel = threading.Event()
         self._done = threading.Event()
-        self._result: T | None = None
-        self._error: AgentError | None = None
+        self._outcome: tuple[T] | AgentError = AgentError("the work has not ended")
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -36,11 +35,11 @@ class Worker(Generic[T]):
         """Whether `result` has something to give."""
         return self._done.is_set()
 
-    def result(self) -> T | None:
+    def result(self) -> T:
         """What the work returned. Raises the AgentError that it raised."""
-        if self._error is not None:
-            raise self._error
-        return self._result
+        if isinstance(self._outcome, AgentError):
+            raise self._outcome
+        return self._outcome[0]
 
     def cancel(self) -> None:
         """Ask for the end; returns at once."""
@@ -54,12 +53,12 @@ class Worker(Generic[T]):
 
     def _run(self) -> None:
         try:
-            self._result = self._work(self._cancel.is_set)
+            self._outcome = (self._work(self._cancel.is_set),)
         except AgentError as error:
-            self._error = error
+            self._outcome = error
         except Exception as error:  # a defect of ours must become the task's end, not a task that never ends
             log.exception("defect")
-            self._error = AgentError(f"internal error: {type(error).__name__}")
+            self._outcome = AgentError(f"internal error: {type(error).__name__}")
         finally:
             self._done.set()
             self._wake()

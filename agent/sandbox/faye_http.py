@@ -21,7 +21,7 @@ _MAX_BATCH = 500
 _LOOK_S = 0.5
 """Seconds between two looks whether the client of a held poll has gone."""
 
-_log = structlog.get_logger("sandbox.faye")
+_log = structlog.get_logger(part="sandbox.faye")
 
 
 class FayeEndpoint:

@@ -25,7 +25,7 @@ _COMMAND = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _ID = "<printer_id:re:[1-9][0-9]{0,17}>"  # what fits SQLite's integers
 
-_log = structlog.get_logger("sandbox.member")
+_log = structlog.get_logger(part="sandbox.member")
 
 
 class MemberApi:

@@ -42,7 +42,7 @@ _LOOK_S = 0.1
 _DRAIN_S = 0.5
 """Seconds that requests under way have to end after `stop`."""
 
-_log = structlog.get_logger("sandbox")
+_log = structlog.get_logger(part="sandbox")
 
 
 def serve(

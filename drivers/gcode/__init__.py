@@ -3,10 +3,14 @@
 framing, replies, codes   pure: bytes of a line, what a printer says, what a command is
 protocol, sending         pure: credits, resends, silence, what is in flight; time is passed in
 numbering, window         pure: the numbers of the file's and the host's lines; how much may be in flight
+discovery                 which ports there are, and whose they are
 dialects                  what a firmware can do, from its answer to M115
-steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, routines: their needs)
+steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, parking, routines help)
 pump, session, ears       one open connection: runs a procedure over the protocol, keeps the printer's state
+actions, quality          what is done at the printer; how well the link does
 slot, requests            what other threads see of it, and ask of it
+urgent                    what is written past the protocol: emergency stop, reboot, heaters off
+blackbox                  the last lines both ways, written down when something fails
 port, link                the descriptor, and the one thread that owns it
 driver                    `agent.core.ports.Driver`
 """

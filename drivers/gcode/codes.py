@@ -23,6 +23,7 @@ _WORD = re.compile(rb"\s*([A-Za-z@])\s*(\d+)?")
 _VALUE = re.compile(rb"([A-Z])\s*([-+]?\d*\.?\d+)")
 _HEAT_WAITS: Final = {b"M109": (b"M104", "tool"), b"M190": (b"M140", "bed"), b"M191": (b"M141", "chamber")}
 _PERSON = {b"M0": "M0", b"M1": "M1", b"M226": "M226", b"M600": "M600"}
+_PARAMETER = re.compile(rb"[A-Za-z]?[-+]?[0-9.]+(?:\s|$)")
 _AT_PAUSE = re.compile(rb"@pause\b", re.IGNORECASE)
 
 
@@ -92,6 +93,12 @@ def wants_person(code: bytes) -> str:
     if code[:1] == b"@":
         return "@pause" if _AT_PAUSE.match(code) else ""
     return _PERSON.get(word(code), "")
+
+
+def message(code: bytes) -> str:
+    """What a line that waits for a person says to them, at most 80 characters; empty for parameters or nothing."""
+    text = code.partition(b" ")[2].strip()
+    return "" if _PARAMETER.match(text) else text.decode("utf-8", "replace")[:80]
 
 
 def clean(line: str) -> bytes:

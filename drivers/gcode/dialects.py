@@ -1,32 +1,62 @@
-"""What kinds of firmware there are and what this one can do, from its answer to M115 (SERIAL.md §17, §19)."""
+"""What kinds of firmware there are and what this one can do, from its answer to M115 (SERIAL.md §17, §19, Dialects).
+
+Two things need no switch, because they are taken as they come: the form of a resend request, and whether an `ok`
+follows it (SERIAL.md §8).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from agent.errors import ConfigError
+from drivers.gcode.framing import checksum
 
 _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """A family of firmwares. `marks` are what its FIRMWARE_NAME starts with; `None` for a switch means: believe the
-    capability lines."""
+    """A family of firmwares. `mark` is a pattern that its FIRMWARE_NAME begins with. `None` for a switch means: believe
+    the capability lines."""
 
     name: str
-    marks: tuple[str, ...] = ()
+    mark: str = ""
     autoreport: bool | None = None  # M155
     keepalive: bool | None = None  # M113 and `busy:`
-    emergency: bool | None = None  # M108, M112 read ahead of the queue
+    emergency: bool | None = None  # M108 acts at once, whatever is in the queue
+    waits: bool = False  # says `wait` when it has nothing to do
+    checksums: bool = False  # wants a checksum on every line, also on those without a number
+    numbering: bool = True  # checks line numbers and asks for lines again
+    locates: bool = True  # tells its place when a number is too high (SERIAL.md §9a)
+    g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
+    deadman: str = ""  # a pattern of the FIRMWARE_NAMEs whose M85 is safe to use (SERIAL.md §31); empty: none
+    halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (SERIAL.md §23)
+    reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
 
 
 DIALECTS: Final = (
-    Dialect("marlin", marks=("Marlin",)),
-    Dialect("generic"),
-)
+    Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, numbering=False, locates=False,
+            reboot=b"\nFIRMWARE_RESTART\n"),
+    Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
+    Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, waits=True, checksums=True,
+            deadman=r"Repetier", reboot=b"\nM112\n"),
+    Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
+            reboot=b"\nM999\n"),
+    Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
+            halt=b"\x18\n", reboot=b"\nM999\n"),
+    Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
+    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
+    Dialect("generic", g90_extruder=True),
+)  # fmt: skip
+"""The first one whose mark fits is it: the special ones before the general ones.
+
+M85 counts from the last move in Marlin 1.1 and early 2.0, and a new limit does not start the count anew: a printer
+that has stood still for longer would be killed at once. Others count from the last command, or anew (SERIAL.md §31)."""
+
+_ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware": "reprap", "smoothieware": "smoothie"}
 
 
 class Firmware(msgspec.Struct, frozen=True):
@@ -55,13 +85,19 @@ class Firmware(msgspec.Struct, frozen=True):
         """Whether `M108` is heard at once, whatever is in the queue."""
         return self._can("EMERGENCY_PARSER", self.dialect.emergency)
 
+    @property
+    def deadman(self) -> bool:
+        """Whether `M85` can be used."""
+        return bool(self.dialect.deadman) and re.match(self.dialect.deadman, self.name) is not None
+
 
 def by_name(name: str) -> Dialect | None:
     """The dialect called `name`; None for `auto`. Raises ConfigError for one that does not exist."""
     if name == "auto":
         return None
+    wanted = _ALIASES.get(name, name)
     for dialect in DIALECTS:
-        if dialect.name == name:
+        if dialect.name == wanted:
             return dialect
     known = ", ".join(dialect.name for dialect in DIALECTS)
     raise ConfigError(f"serial.dialect: {name!r} is not known; expected auto or one of {known}")
@@ -73,7 +109,19 @@ def identify(texts: list[str], capabilities: frozenset[str], wanted: Dialect | N
     for text in texts:
         parts = _KEY.split(text)
         for key, value in zip(parts[1::2], parts[2::2], strict=True):
-            fields.setdefault(key, value.strip())
+            fields.setdefault(key, value.strip(" ,"))
     name = fields.get("FIRMWARE_NAME", "")
-    found = next((d for d in DIALECTS if name.startswith(d.marks) and d.marks), DIALECTS[-1])
+    found = next((d for d in DIALECTS if d.mark and re.match(d.mark, name)), DIALECTS[-1])
     return Firmware(name, fields.get("MACHINE_TYPE", ""), wanted or found, capabilities)
+
+
+def with_checksums(write: Callable[[bytes], object]) -> Callable[[bytes], object]:
+    """`write` for a dialect that wants a checksum on every line: lines that have none get one."""
+
+    def checked(data: bytes) -> None:
+        if b"*" in data:
+            write(data)
+        else:
+            write(b"".join(b"%b*%d\n" % (line, checksum(line)) for line in data.split(b"\n") if line))
+
+    return checked

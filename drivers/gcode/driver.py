@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from agent.core.ports import Clock, LineSource, PrinterState, Telemetry
 from agent.errors import ConfigError
+from drivers.gcode.blackbox import BlackBox, Recorder
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import by_name
 from drivers.gcode.link import LinkThread
+from drivers.gcode.port import Search
 from drivers.gcode.requests import Plain, RunScript, StartPrint
 from drivers.gcode.session import RUNNING
 from drivers.gcode.slot import Slot
@@ -22,9 +25,11 @@ _S = PrinterState
 class GcodeDriver:
     """Each call checks the state, claims the next one and leaves a request for the link's thread."""
 
-    def __init__(self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None) -> None:
-        """Raises ConfigError for a dialect or window that does not exist, DataError for a script line that cannot be
-        sent."""
+    def __init__(
+        self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None, search: Search | None = None
+    ) -> None:
+        """`search` says where to look for the printer, by default at the computer's own ports. Raises ConfigError
+        for a dialect or window that does not exist, DataError for a script line that cannot be sent."""
         by_name(settings.dialect)
         if settings.window != "auto" and not 1 <= settings.window <= MOST:
             raise ConfigError(f"[serial] window: {settings.window}; expected auto, or 1 to {MOST} lines in flight")
@@ -34,6 +39,7 @@ class GcodeDriver:
         self._settings = settings
         self._clock = clock
         self._timing = timing or Timing()
+        self._search = search or Search(settings)
         self._slot = Slot()
         self._link: LinkThread | None = None
 
@@ -42,7 +48,10 @@ class GcodeDriver:
         if self._link is None:
             self._slot.wake = wake
             self._slot.change(reason="looking for the printer")
-            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock)
+            box = BlackBox(self._clock.monotonic)
+            if self._settings.black_box_dir:
+                self._slot.failed = Recorder(box, Path(self._settings.black_box_dir), self._clock).write
+            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock, self._search, box)
             self._link.start()
 
     def close(self, timeout: float = 5.0) -> None:
@@ -82,6 +91,11 @@ class GcodeDriver:
         """See `Driver.reset`."""
         allowed = list(_S) if self._slot.read().port else []
         self._claim(allowed, "reset", Plain.RESET, state=_S.OFFLINE, reason="the printer is being reset")
+
+    def halt(self) -> None:
+        """See `agent.core.ports.Halts`."""
+        allowed = list(_S) if self._slot.read().port else []
+        self._claim(allowed, "halt", Plain.HALT)
 
     def _claim(
         self,

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agent.core.ports import PrinterState
+from drivers.gcode.actions import act
 from drivers.gcode.replies import Event, Kind
 
 if TYPE_CHECKING:
     from drivers.gcode.session import Session
 
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class Ears:
@@ -49,6 +50,8 @@ class Ears:
             self._session.pump.note(event.text)
 
     def _error(self, event: Event, now: float) -> None:
+        if "missing checksum" in event.text.lower():
+            self._session.want_checksums()
         self._session.protocol.error(event.text, now)
         self._session.pump.note(event.text)
 
@@ -89,6 +92,7 @@ class Ears:
         session = self._session
         if event.text:
             session.pump.note(event.text)
+            session.counters.quality.planner(event.text, printing=session.state is PrinterState.PRINTING)
         command = session.protocol.ok(event.text, now)
         if command is not None:
             session.pump.acknowledged(command, now)
@@ -105,19 +109,9 @@ class Ears:
             _log.warning("more than one line in ten is sent again: check the cable", **session.link())
 
     def _action(self, event: Event, now: float) -> None:
-        """What somebody did at the printer (SERIAL.md §30): `pause` asks for one, `paused` tells of one."""
-        session, name = self._session, event.text
-        session.protocol.other(now)
-        if name == "pause":
-            session.pause("paused at the printer")
-        elif name == "paused":
-            session.paused_by_itself()
-        elif name == "resume":
-            session.resume()
-        elif name == "resumed" and session.state is PrinterState.PAUSED:
-            session.go_on()
-        elif name == "cancel":
-            session.cancel()
+        """What somebody did at the printer (SERIAL.md §30): see `actions`."""
+        self._session.protocol.other(now)
+        act(self._session, event.text)
 
     def _wait_for_person(self, waits: bool) -> None:
         if waits != self.person:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from agent.core.ports import COMMAND_SIZE, LineSource
 from agent.errors import DataError
-from drivers.gcode.codes import LONG_S, ORDINARY_S, wants_person
+from drivers.gcode.codes import LONG_S, ORDINARY_S, message, wants_person
 from drivers.gcode.framing import frame
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes
@@ -48,7 +48,8 @@ def _special(number: int, code: bytes, modes: Modes, heat: Heat) -> Procedure:
     modes.follow(code)
     person = wants_person(code)
     if person:
-        yield Stop(f"the file asks for a pause ({person}, line {number})")
+        text = message(code)
+        yield Stop(f"the file asks for a pause ({person}, line {number})" + (f": {text}" if text else ""))
     yield from heat.before(code, modes.tool)
     return End.DONE
 

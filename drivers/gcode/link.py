@@ -17,8 +17,10 @@ import structlog
 
 from agent.core.ports import Clock, PrinterState
 from agent.errors import NotReadyError, PortError
+from drivers.gcode.blackbox import BlackBox
+from drivers.gcode.discovery import lower_latency
 from drivers.gcode.framing import LineSplitter
-from drivers.gcode.port import LISTEN_S, Port, candidates
+from drivers.gcode.port import LISTEN_S, Port, Search
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import Plain, Request, RunScript, StartPrint
 from drivers.gcode.session import RUNNING, Session
@@ -28,14 +30,23 @@ from drivers.settings import DriverSettings
 
 MAILBOX = 16
 _OKS = (b"ok\n", b"ok\r\n")
-_NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*"
-_log = structlog.get_logger("gcode")
+_NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*, /dev/ttyAMA*"
+_log = structlog.get_logger(part="gcode")
 
 
 class LinkThread:
     """`start` once, `post` from any thread, `stop` once."""
 
-    def __init__(self, settings: DriverSettings, slot: Slot, timing: Timing, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: DriverSettings,
+        slot: Slot,
+        timing: Timing,
+        clock: Clock,
+        search: Search | None = None,
+        box: BlackBox | None = None,
+    ) -> None:
+        self._box = box
         self._settings = settings
         self._slot = slot
         self._timing = timing
@@ -44,7 +55,7 @@ class LinkThread:
         self._stop_at = inf  # when a stop was asked for: the latest moment to leave
         self._stopping = False
         self._unsafe = False
-        self._last_good: tuple[str, int] | None = None
+        self._search = search or Search(settings)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -91,11 +102,11 @@ class LinkThread:
     def _try_all(self) -> bool:
         """Try every port and rate once; whether one of them answered (and is lost again now)."""
         reason = _NO_PORT
-        for device, baud in candidates(self._settings, self._last_good):
+        for found, baud in self._search.candidates():
             if self._stopping:
                 return True
             try:
-                port = Port(device, baud)
+                port = Port(found.path, baud, self._box)
             except PortError as error:
                 reason = str(error)
                 continue
@@ -104,14 +115,14 @@ class LinkThread:
             finally:
                 port.close()
             if answered:
-                self._last_good = (device, baud)
+                self._search.answered(found, baud)
                 return True
         self._slot.change(state=PrinterState.OFFLINE, reason=reason)
         return False
 
     def _connected(self, port: Port) -> tuple[bool, str]:
         """Talk until the connection is of no use any more; whether it ever answered, and why it ended."""
-        self._slot.change(port=port.device)
+        self._slot.opened(port.device, lower_latency(port.device))
         session = Session(port.write, self._slot, self._settings, self._timing, unsafe=self._unsafe)
         try:
             self._talk(port, session)
@@ -187,7 +198,7 @@ class LinkThread:
         if self._mail:
             self._deliver(port, session, now)
         session.step(now)
-        return self._stopping and self._may_leave(port, session, now)
+        return self._stopping and self._may_leave(session, now)
 
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
         """Deal with what was read; whether all there was to do about it is done already."""
@@ -216,19 +227,23 @@ class LinkThread:
                 session.resume()
             elif request is Plain.CANCEL:
                 session.cancel()
+            elif request is Plain.HALT:
+                session.urgent.halt(session.protocol.last)
+                session.fatal("emergency stop")
             else:
                 session.lost("the printer was reset")
+                session.urgent.reboot()
                 port.pulse(self._rest)
         self._slot.confirm(session.state, lambda: not self._mail)
 
-    def _may_leave(self, port: Port, session: Session, now: float) -> bool:
+    def _may_leave(self, session: Session, now: float) -> bool:
         """On the way out: first a safe end of what runs; heaters off in any case."""
         if session.state in RUNNING and now < self._stop_at:
             session.cancel()
             session.step(now)
             return session.state not in RUNNING
-        if session.unsafe:
-            port.write(b"\nM104 S0\nM140 S0\nM107\n")
+        if session.unsafe or session.routines.heat.targets():
+            session.urgent.heaters_off(session.routines.heat.heaters)
             session.lost("the agent has stopped")
         return True
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from drivers.gcode.quality import Quality
+
 STRIKES = 3
 PROBE = b"M105"
 DRAIN = b"M400"
@@ -32,3 +34,4 @@ class Counters:
         self.line = line  # number of the last acknowledged line of the file
         self.sent = 0
         self.resent = 0
+        self.quality = Quality()

@@ -6,12 +6,14 @@ import errno
 import fcntl
 import os
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import serial
 
 from agent.errors import PortError
+from drivers.gcode.blackbox import BlackBox
+from drivers.gcode.discovery import DEV, SYS, Found, again, ports
 from drivers.settings import DriverSettings
 
 BAUDS = (115200, 250000, 230400, 500000, 1000000, 57600)
@@ -29,8 +31,11 @@ class Port:
     It is opened twice: the second descriptor waits for bytes inside the read, which saves a `poll` for each line, and
     the first never waits, so that a port that takes no bytes cannot hold up the thread."""
 
-    def __init__(self, device: str, baud: int) -> None:
-        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18)."""
+    def __init__(self, device: str, baud: int, box: BlackBox | None = None) -> None:
+        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18). `box` keeps
+        what goes by."""
+        self._sent = box.sent if box is not None else _unseen
+        self._heard = box.heard if box is not None else _unseen
         self.device = device
         self.baud = baud
         self._unsent = b""
@@ -69,17 +74,24 @@ class Port:
             raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
         if not data:
             raise PortError(f"{self.device} was unplugged")
+        self._heard(data)
         return data
 
     def listen(self) -> bytes:
         """What comes within LISTEN_S seconds; nothing also means that the port may be gone, which `read` tells."""
         try:
-            return os.read(self._ear, 4096)
+            data = os.read(self._ear, 4096)
         except OSError as error:
             raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        self._heard(data)
+        return data
 
     def write(self, data: bytes) -> None:
         """Send `data`; what the port does not take now is kept for `flush`."""
+        self._sent(data)
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
         if self._unsent:
             self._unsent += data
             if len(self._unsent) > _BACKLOG:
@@ -98,7 +110,7 @@ class Port:
         """Send what was kept, as far as the port takes it."""
         data, self._unsent = self._unsent, b""
         if data:
-            self.write(data)
+            self._put(data)
 
     def pulse(self, pause: Callable[[float], None]) -> None:
         """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
@@ -142,23 +154,39 @@ def _wait_in_read(fd: int) -> None:
             raise
 
 
-def candidates(settings: DriverSettings, last_good: tuple[str, int] | None) -> Iterator[tuple[str, int]]:
-    """Ports and rates to try, in this order; what answered last comes first. By id before by number, because a board
-    that comes back may have another number (SERIAL.md §29)."""
-    devices = _found() if settings.port == "auto" else [settings.port]
-    bauds = BAUDS if settings.baud == "auto" else (settings.baud,)
-    pairs = [(device, baud) for device in devices for baud in bauds]
-    if last_good in pairs:
-        pairs.remove(last_good)
-        pairs.insert(0, last_good)
-    return iter(pairs)
+class Search:
+    """Which ports and rates to try, and in which order. It remembers what answered last, for as long as it lives."""
+
+    def __init__(self, settings: DriverSettings, dev: Path = DEV, sys: Path = SYS) -> None:
+        self._port = settings.port
+        self._bauds = BAUDS if settings.baud == "auto" else (settings.baud,)
+        self._dev = dev
+        self._sys = sys
+        self._known: Found | None = None
+        self._baud = 0
+
+    def candidates(self) -> list[tuple[Found, int]]:
+        """Ports and rates, best first: what answered last, under any name (SERIAL.md §29); then all ports at the most
+        usual rate, all at the next one …"""
+        known = self._known
+        named = self._port != "auto"
+        found = again(self._port, known, self._dev, self._sys) if named else ports(self._dev, self._sys)
+        pairs = [(port, baud) for baud in self._bauds for port in found]
+        if known is None:
+            return pairs
+        return sorted(pairs, key=lambda pair: (not _is(pair[0], known), _is(pair[0], known) and pair[1] != self._baud))
+
+    def answered(self, port: Found, baud: int) -> None:
+        """A printer is there."""
+        self._known, self._baud = port, baud
 
 
-def _found(root: Path = Path("/dev")) -> list[str]:
-    by_id = sorted((root / "serial/by-id").glob("*"))
-    known = {path.resolve() for path in by_id}
-    by_number = [path for pattern in ("ttyUSB*", "ttyACM*") for path in sorted(root.glob(pattern))]
-    return [str(path) for path in (*by_id, *(p for p in by_number if p.resolve() not in known))]
+def _is(port: Found, known: Found) -> bool:
+    return port.same(known) or port.path == known.path
+
+
+def _unseen(_data: bytes) -> None:
+    """Nobody keeps it."""
 
 
 def _plainly(error: Exception) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from drivers.gcode.codes import HeatWait, wants_person
 from drivers.gcode.dialects import Firmware
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes, Position, position_in
-from drivers.gcode.steps import Ask, Command, End, Procedure, ask, renumber
+from drivers.gcode.parking import Parking
+from drivers.gcode.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
 MOTORS_OFF = b"M84"
+DISARM = b"M85 S0"
 
 
 class Saved:
@@ -21,11 +23,13 @@ class Saved:
     def __init__(self) -> None:
         self.position: Position | None = None
         self.targets: dict[str, float] = {}
+        self.away = False  # whether the head may have gone somewhere else since
+        self.retracted = 0.0  # mm, by the built-in pause
 
 
 def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heat: Heat) -> Procedure:
     """Say hello until it is answered, learn who it is, ask for reports (SERIAL.md §17–19). `unsafe`: a print ended
-    without its end, so heaters go off first of all."""
+    without its end, so heaters go off first of all, and the firmware's own watch over them after."""
     for _ in range(timing.hello_tries):
         if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
             break
@@ -34,7 +38,13 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
     if unsafe:
         for code in off(heat.heaters):
             yield _may_fail(code, timing)
-    firmware = learn((yield _may_fail(b"M115", timing)) or [])
+    texts = (yield _may_fail(b"M115", timing)) or []
+    if not any("FIRMWARE_NAME" in text for text in texts):  # some say `ok` first, and then who they are
+        later = (yield _may_fail(b"M105", timing)) or []
+        texts = [*texts, *later]
+    firmware = learn(texts)
+    if unsafe and firmware.deadman:
+        yield _may_fail(DISARM, timing)
     if firmware.autoreport:
         yield _may_fail(b"M155 S2", timing)
     if firmware.keepalive:
@@ -50,19 +60,24 @@ def script(lines: Sequence[bytes], heat: Heat) -> Procedure:
     return End.DONE
 
 
-def pause(lines: Sequence[bytes], heat: Heat, saved: Saved) -> Procedure:
-    """Let the moves end, remember, run the script."""
+def pause(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+    """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park."""
     yield ask(b"M400")
-    saved.position = position_in((yield ask(b"M114")) or [])
+    saved.position = yield from place()
     saved.targets = heat.targets()
+    saved.away = bool(lines) or (modes.homed and saved.position is not None)
+    if not lines:
+        saved.retracted = parking.retraction(heat, modes)
+        lines = parking.away(saved.position, modes, saved.retracted)
     yield from _lines(lines, heat)
     if lines:
         yield ask(b"M400")
     return End.DONE
 
 
-def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, *, moved: bool) -> Procedure:
-    """Heat again what has cooled, run the script, go back. `moved`: a script has run since the pause began."""
+def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+    """Heat again what has cooled, run the script, go back sideways and then down, prime, set everything again. Nothing
+    of it is needed when nothing was moved."""
     waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
     for wait in waits:
         if heat.heaters[wait.heater].target != wait.target:
@@ -70,20 +85,46 @@ def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, *, mo
     for wait in waits:
         yield heat.hold(wait)
     yield from _lines(lines, heat)
-    if moved:
-        for code in (saved.position.restore() if saved.position else []) + modes.restore():
-            yield ask(code)
+    away, position = saved.away or bool(lines), saved.position
+    if away or saved.retracted:
+        back = position.go_back() if position and away else []
+        count = position.count() if position else []
+        yield from each((*modes.millimetres(), *back, *parking.prime(saved.retracted), *count, *modes.restore()))
     return End.DONE
 
 
-def cancel(lines: Sequence[bytes], heat: Heat) -> Procedure:
-    """The cancel script, or motors off; heaters and fan go off in any case, and first where there is no script."""
+def cancel(
+    lines: Sequence[bytes], heat: Heat, modes: Modes, parking: Parking | None, *, disarm: Sequence[bytes] = ()
+) -> Procedure:
+    """The cancel script (SERIAL.md §28). Without one heaters and fan go off, the head gets out of the way, motors off;
+    with one, heaters and fan go off after it in any case. `parking` is None when the head is out of the way already."""
+    yield from each(disarm)
     if lines:
         yield from _lines(lines, heat)
-    for code in off(heat.heaters):
-        yield ask(code)
+    yield from each(off(heat.heaters))
     if not lines:
+        if parking is not None and modes.homed:
+            position = yield from place()
+            yield from each(parking.away(position, modes, parking.retraction(heat, modes)))
         yield ask(MOTORS_OFF)
+        modes.homed = False
+    return End.DONE
+
+
+def place() -> Generator[Step, Answer, Position | None]:
+    """Where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
+    texts = (yield ask(b"M114")) or []
+    position = position_in(texts)
+    if position is None:
+        later = (yield ask(b"M400")) or []
+        position = position_in([*texts, *later])
+    return position
+
+
+def each(lines: Iterable[bytes]) -> Procedure:
+    """One after the other, each acknowledged before the next."""
+    for code in lines:
+        yield ask(code)
     return End.DONE
 
 

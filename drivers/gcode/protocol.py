@@ -40,6 +40,7 @@ from math import inf
 from drivers.gcode.codes import LONG_S, heats, word
 from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO, file_line
 from drivers.gcode.phases import PROBE, STRIKES, Counters, Phase, Service
+from drivers.gcode.quality import SAMPLES
 from drivers.gcode.sending import Sender
 from drivers.gcode.steps import Command
 
@@ -48,6 +49,7 @@ __all__ = ["PROBE", "REQUESTS", "STRIKES", "Counters", "Phase", "Protocol"]
 REQUESTS = 10
 
 _PLACE = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
+_EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
 _NUMBERED_OK = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
 
 
@@ -74,6 +76,8 @@ class Protocol(Sender):
             self._too_many(now)  # an M105's, once more; or another's, before the M105's own
             return None
         self._strikes = 0
+        if len(self.in_flight) == 1:
+            self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
         if text.startswith("N") and (found := _NUMBERED_OK.match(text)):
             return self._numbered_ok(found, now)
         return self._acknowledge(now)
@@ -89,8 +93,11 @@ class Protocol(Sender):
 
     def error(self, text: str, now: float) -> None:
         """An `Error:` line came; it may say which line was accepted last."""
-        found = _PLACE.search(text)
-        self._place = int(found[1]) + 1 if found else -1
+        if found := _PLACE.search(text):
+            self._place = int(found[1]) + 1
+        else:
+            found = _EXPECTED.search(text)
+            self._place = int(found[1]) if found else -1
         self.other(now)
 
     def other(self, now: float) -> None:

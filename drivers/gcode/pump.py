@@ -45,6 +45,7 @@ class Pump:
         self._dwell = plain(b"G4 P%d" % timing.heat_dwell_ms)
         self._running: Running | None = None
         self._owner: Running | None = None  # whose question is in flight
+        self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
         self._poll_every = inf
         self._poll_at = inf
@@ -82,9 +83,9 @@ class Pump:
 
     def note(self, text: str) -> None:
         """The printer said `text`: part of the answer to the question in flight, if there is one."""
-        owner = self._owner
-        if owner and len(owner.answer) < ANSWER_LINES:
-            owner.answer.append(text)
+        answer = self._owner.answer if self._owner else self._answered
+        if len(answer) < ANSWER_LINES:
+            answer.append(text)
 
     def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
@@ -94,6 +95,7 @@ class Pump:
         self._owner = None
         self._not_before = now if gave_up else now + owner.asked.settle
         owner.asked = None
+        self._answered = owner.answer
         owner.advance(None if gave_up else owner.answer)
         if owner is self._running:
             self._look(owner)

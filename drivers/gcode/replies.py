@@ -48,6 +48,8 @@ class Event(msgspec.Struct, frozen=True):
 
 
 PLAIN_OK: Final = (Event(Kind.OK),)
+_BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
+"""What those of other families begin with."""
 
 _RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
@@ -67,6 +69,8 @@ _DAMAGED = re.compile(
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before it (SERIAL.md §21), a word that merely ends so (`restart`) may not.
 _START = re.compile(r"(?:^|\ufffd[^ ]*)start$")
+_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
+_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
 _FATAL = (
     "kill() called",
     "printer halted",
@@ -76,6 +80,9 @@ _FATAL = (
     "thermal runaway",
     "heating failed",
     "thermal malfunction",
+    "heating fault",
+    "halt asserted",
+    "decoupled",
 )
 
 
@@ -89,6 +96,8 @@ def parse(line: bytes) -> tuple[Event, ...]:
         return _glued(text)
     if text.startswith("ok"):  # after spaces or NULs of a board that has just been switched on
         return _ok(text[2:].encode())
+    if head in _BANNERS and (found := _of_other_families(text)):
+        return found
     if text.startswith("//"):
         return _action(text)
     lower = text.lower()
@@ -98,6 +107,13 @@ def parse(line: bytes) -> tuple[Event, ...]:
     if _START.search(text):
         return (Event(Kind.START, text),)
     return _glued(text)
+
+
+def _of_other_families(text: str) -> tuple[Event, ...]:
+    """How those say it that have no `start` and no `Error:` for it (SERIAL.md, Dialects)."""
+    if _RESTARTED.match(text):
+        return (Event(Kind.START, text),)
+    return (Event(Kind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
 
 
 def _ok(rest: bytes) -> tuple[Event, ...]:
@@ -153,6 +169,7 @@ _PREFIXES: Final = (
     ("rs ", _resend),
     ("error:", _error),
     ("!!", _error),
+    (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(Kind.FATAL, text[6:].strip()),)),
     ("busy:", _busy),
     ("echo:busy:", _busy),

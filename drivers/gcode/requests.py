@@ -31,6 +31,7 @@ class Plain(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     RESET = "reset"
+    HALT = "halt"
 
 
 Request = StartPrint | RunScript | Plain

@@ -2,61 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from agent.core.ports import Scripts
 from drivers.gcode import procedures
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import Firmware
 from drivers.gcode.feed import feed
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes
+from drivers.gcode.parking import Parking
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.steps import Procedure
 from drivers.gcode.timing import Timing
+from drivers.settings import DriverSettings
 
 
 class Routines:
-    """Each method gives a new procedure."""
+    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has."""
 
-    def __init__(self, scripts: Scripts, timing: Timing) -> None:
+    def __init__(self, settings: DriverSettings, timing: Timing) -> None:
         self.heat = Heat(timing)
+        self.firmware = Firmware()
         self._timing = timing
+        scripts = settings.scripts
         self._pause, self._resume, self._cancel = (
             [code for line in lines if (code := clean(line))]
             for lines in (scripts.pause, scripts.resume, scripts.cancel)
         )
+        self._parking = Parking(settings.build_volume)
+        self._deadman = settings.deadman_s
         self._modes = Modes()
         self._saved = procedures.Saved()
-        self._moved = False  # whether a script of ours has run since the pause began
+        self._paused = False  # whether a pause of ours began and has not ended
 
     def hello(self, learn: Callable[[list[str]], Firmware], *, unsafe: bool) -> Procedure:
-        """See `procedures.hello`."""
+        """See `procedures.hello`. What is not known of a printer that may have restarted: where its head is."""
+        self._modes.homed = False
         return procedures.hello(self._timing, learn, unsafe=unsafe, heat=self.heat)
 
     def feed(self, request: StartPrint) -> Procedure:
         """A print, from its beginning."""
-        self._modes = Modes()
+        follows = self.firmware.dialect.g90_extruder
+        self._modes = Modes(extruder_follows=follows, homed=self._modes.homed)
         self.forget_pause()
-        return feed(request.source, request.preamble, self._modes, self.heat)
+        preamble = (*self._arm(), *request.preamble)
+        return self._then(feed(request.source, preamble, self._modes, self.heat), self._disarm())
 
     def script(self, request: RunScript) -> Procedure:
         """A script."""
+        for code in request.lines:
+            self._modes.follow(code)
         return procedures.script(request.lines, self.heat)
 
     def pause(self) -> Procedure:
-        """The way into a pause, with the configured script."""
-        self._moved = bool(self._pause or self._resume)
-        return procedures.pause(self._pause, self.heat, self._saved)
+        """The way into a pause: the configured script, or the built-in one."""
+        self._paused = True
+        way = procedures.pause(self._pause, self.heat, self._saved, self._modes, self._parking)
+        return self._then(way, self._disarm())
 
     def resume(self) -> Procedure:
-        """The way back."""
-        return procedures.resume(self._resume, self.heat, self._saved, self._modes, moved=self._moved)
+        """The way back; nothing where the printer has paused, and knows the way, by itself."""
+        if not self._paused:
+            return procedures.each(self._arm())
+        self._paused = False
+        way = procedures.resume(self._resume, self.heat, self._saved, self._modes, self._parking)
+        return self._then(way, self._arm())
 
     def cancel(self) -> Procedure:
         """The end of whatever ran."""
-        return procedures.cancel(self._cancel, self.heat)
+        parking = None if self._paused else self._parking
+        return procedures.cancel(self._cancel, self.heat, self._modes, parking, disarm=self._disarm())
 
     def forget_pause(self) -> None:
         """Nothing of ours has to be undone."""
-        self._saved, self._moved = procedures.Saved(), False
+        self._saved, self._paused = procedures.Saved(), False
+
+    def _arm(self) -> list[bytes]:
+        """During a print the firmware itself turns the heaters off when nothing moves for long (SERIAL.md §31). Not
+        during a pause, which may last as long as a person likes."""
+        armed = self._deadman and self.firmware.deadman
+        return [b"M85 S%d" % self._deadman] if armed else []
+
+    def _disarm(self) -> list[bytes]:
+        return [procedures.DISARM] if self._arm() else []
+
+    @staticmethod
+    def _then(procedure: Procedure, lines: Sequence[bytes]) -> Procedure:
+        end = yield from procedure
+        yield from procedures.each(lines)
+        return end

@@ -14,6 +14,7 @@ from drivers.gcode.codes import ORDINARY_S, word
 from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HOST, MOVE_TO, Numbers, move_to, numberable
 from drivers.gcode.phases import DRAIN, PROBE, STRIKES, Counters, Phase, Service
+from drivers.gcode.quality import SAMPLES
 from drivers.gcode.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing
 from drivers.gcode.window import Window
@@ -62,6 +63,15 @@ class Sender:
         self.in_flight: deque[Command] = deque()
         self.deadline = inf  # when `tick` has something to do
         self.failure = ""  # why nothing can be sent any more; for a person
+
+    @property
+    def last(self) -> int:
+        """The number of the last line that has one."""
+        return self._numbers.last
+
+    def write_with(self, write: Callable[[bytes], object]) -> None:
+        """From now on bytes go to `write`."""
+        self._write = write
 
     def free(self) -> bool:
         """Whether a new line may be sent, as far as that can be said without knowing which."""
@@ -112,6 +122,8 @@ class Sender:
         done = in_flight.popleft().number
         counters.line = max(counters.line, done)
         in_flight.append(command)
+        if len(in_flight) == 1:  # with more of them it would be the time of the last one sent
+            counters.quality.latencies[counters.sent % SAMPLES] = now - self._sent_at
         counters.sent += 1
         self._strikes = 0
         self._sent_at = now
@@ -141,10 +153,6 @@ class Sender:
         """Write `code` before everything else: an emergency parser acts on it at once and gives no `ok` (SERIAL.md
         §23)."""
         self._write(code + b"\n")
-
-    def halt(self) -> None:
-        """The emergency stop: bare after a newline, which ends a line half sent, then with a number (SERIAL.md §23)."""
-        self._write(b"\nM112\n" + frame(self._numbers.last + 1, b"M112"))
 
     def _plan(self, command: Command, now: float) -> None:
         todo = self._todo

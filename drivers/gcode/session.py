@@ -22,7 +22,7 @@ import structlog
 from agent.core.ports import Outcome, PrinterState
 from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
-from drivers.gcode.dialects import Firmware, by_name, identify
+from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
@@ -32,12 +32,13 @@ from drivers.gcode.routines import Routines
 from drivers.gcode.slot import Slot
 from drivers.gcode.steps import End
 from drivers.gcode.timing import Timing
+from drivers.gcode.urgent import Urgent
 from drivers.gcode.window import Window
 from drivers.settings import DriverSettings
 
 _S = PrinterState
 RUNNING = (_S.BUSY, _S.PRINTING, _S.PAUSING, _S.PAUSED, _S.RESUMING, _S.CANCELLING)
-_log = structlog.get_logger("gcode")
+_log = structlog.get_logger(part="gcode")
 
 
 class Session:
@@ -58,13 +59,14 @@ class Session:
         self.state = _S.OFFLINE
         self.key = ""
         self.firmware = Firmware()
-        self._write = write
+        self.urgent = Urgent(write)
         self.slot = slot
         self.counters = slot.new_counters()
         self._timing = timing
         self._dialect = by_name(settings.dialect)
+        self._write = with_checksums(write) if self._dialect and self._dialect.checksums else write
         self._window = settings.window
-        self.routines = Routines(settings.scripts, timing)
+        self.routines = Routines(settings, timing)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
@@ -123,6 +125,8 @@ class Session:
             plain = line in (b"ok", b"ok\r")
             if not end or not (plain or self.protocol.means_oldest(line)) or not self.quick(now):
                 break
+            if not plain:
+                self.counters.quality.planner(line.decode("ascii", "replace"), printing=self.state is _S.PRINTING)
             data = rest
         return data
 
@@ -204,12 +208,12 @@ class Session:
 
     # --- inside
 
-    def paused_by_itself(self) -> None:
+    def paused_by_itself(self, reason: str) -> None:
         """The printer has parked by itself, and knows the way back."""
         if self.state is _S.PRINTING:
             self._parked = self.pump.park()
             self.routines.forget_pause()
-            self._enter(_S.PAUSED, "the printer paused by itself")
+            self._enter(_S.PAUSED, reason)
 
     def _changed(self, now: float) -> None:
         pump = self.pump
@@ -301,8 +305,15 @@ class Session:
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
         self.protocol.window.parses_emergencies(self.firmware.emergency)
+        self.routines.firmware = self.urgent.firmware = self.firmware
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
+        if self.firmware.dialect.checksums:
+            self.want_checksums()
         return self.firmware
+
+    def want_checksums(self) -> None:
+        """From now on every line has a checksum (SERIAL.md, Dialects)."""
+        self.protocol.write_with(with_checksums(self._write))
 
     def fatal(self, text: str) -> None:
         self.pump.drop()

@@ -7,10 +7,16 @@ from collections.abc import Callable, Container
 from typing import Any
 
 import msgspec
+import structlog
 
 from agent.core.ports import Link, Operation, Outcome, PrinterState, Telemetry
 from agent.errors import NotReadyError
 from drivers.gcode.protocol import Counters
+
+SLOW_MS = 2
+"""A latency timer above this is worth a warning."""
+
+_log = structlog.get_logger(part="gcode")
 
 _WAKING = ("state", "reason", "waiting", "last")
 
@@ -25,12 +31,25 @@ class Slot:
         self._lock = threading.Lock()
         self._now = Telemetry(state=PrinterState.OFFLINE, reason="not opened yet")
         self._counters = Counters()
+        self._latency_timer: int | None = None
+        self._warned: set[str] = set()
         self.wake: Callable[[], None] = _nobody
+        self.failed: Callable[[str, dict[str, str]], None] = _unrecorded  # why, and on what; called before `wake`
 
     def read(self) -> Telemetry:
         """The latest snapshot, with the line and the link's counts of this moment."""
         counters, now = self._counters, self._now
-        return msgspec.structs.replace(now, line=counters.line, link=Link(counters.sent, counters.resent))
+        quality = counters.quality
+        link = Link(counters.sent, counters.resent, *quality.percentiles(), quality.starved, self._latency_timer)
+        return msgspec.structs.replace(now, line=counters.line, link=link)
+
+    def opened(self, port: str, latency_timer: int | None) -> None:
+        """A port was opened; `latency_timer` is what its chip adds, in ms, None when it has no such thing."""
+        self._latency_timer = latency_timer
+        if latency_timer is not None and latency_timer > SLOW_MS and port not in self._warned:
+            self._warned.add(port)
+            _log.warning("the port's chip delays each answer; a udev rule can change that", port=port, ms=latency_timer)
+        self.change(port=port)
 
     def new_counters(self) -> Counters:
         """Counters of a new connection; the line stays, since it tells where a print that failed was."""
@@ -42,8 +61,12 @@ class Slot:
         with self._lock:
             before = self._now
             self._now = msgspec.structs.replace(before, **fields)
-            woken = any(getattr(before, name) != getattr(self._now, name) for name in _WAKING)
+            after = self._now
+            woken = any(getattr(before, name) != getattr(after, name) for name in _WAKING)
         if woken:
+            if _failure(before, after):
+                failed = after.last.error if after.last is not None and after.last is not before.last else after.reason
+                self.failed(failed, {"port": before.port, "firmware": after.firmware, "machine": after.machine})
             self.wake()
 
     def end(self, key: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
@@ -82,6 +105,17 @@ class Slot:
             if from_line_one:
                 self._counters.line = 0
             self._now = msgspec.structs.replace(now, **fields)
+
+
+def _failure(before: Telemetry, after: Telemetry) -> bool:
+    """Whether an operation has just failed, or the printer has just halted."""
+    if after.last is not None and after.last is not before.last:
+        return after.last.outcome is Outcome.FAILED
+    return after.state is PrinterState.ERROR and before.state is not PrinterState.ERROR
+
+
+def _unrecorded(_reason: str, _about: dict[str, str]) -> None:
+    """Nobody writes failures down before `open`."""
 
 
 def _nobody() -> None:

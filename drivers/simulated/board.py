@@ -1,56 +1,105 @@
 """The board from one reset to the next: what it has received, its command queue, and the command being executed.
 
-Four places in the command queue, of which the command being executed has one; an `ok` when a line has been consumed;
-`Resend:` with everything buffered thrown away (SERIAL.md §1–13). Time is the business of `firmware.py`."""
+A few places in the command queue, of which the command being executed has one; an `ok` when a line has been consumed;
+a request with everything buffered thrown away (SERIAL.md §1–13). Time is the business of `firmware.py`."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from drivers.simulated import commands, emergency
-from drivers.simulated.faults import Event, Faults, Trip
-from drivers.simulated.intake import Intake, Verdict
+from drivers.simulated import commands, emergency, waits
+from drivers.simulated.acks import Acks
+from drivers.simulated.family import Verdict
+from drivers.simulated.faults import HEATERS, Event, Faults, Trip
+from drivers.simulated.intake import Intake
 from drivers.simulated.machine import Machine
+from drivers.simulated.quiet import Quiet
 from drivers.simulated.waits import Wait
-from drivers.simulated.words import body_of, parse
+from drivers.simulated.words import body_of, number_of, parse
 
 
 class Board:
     """A running board. `wake` is the simulated instant at which the running command wants to go on, `busy_at` that of
-    the next `busy` line; infinity when there is none. Tell the machine the time before calling anything."""
+    the next `busy` line; infinity when there is none. Tell the machine the time before calling anything, and `quiet`
+    that of the host: what belongs to the link goes by that."""
 
-    def __init__(self, machine: Machine, faults: Faults, executed: Callable[[bytes], None]) -> None:
+    def __init__(self, machine: Machine, faults: Faults, executed: Callable[[bytes], None], host_now: float) -> None:
         """`executed` is called with each command as its execution begins."""
         self.machine = machine
-        self.intake = Intake(machine.options.rx_buffer)
+        self.intake = Intake(machine.family)
+        self.acks = Acks(machine, faults)
         self.queue: deque[bytes] = deque()
         self.task: Wait | None = None
         self.wake = math.inf
         self.busy_at = math.inf
-        self.silent = False
+        self.quiet = Quiet(machine.family, machine.options.real_second, host_now)
         self.unplug: Event | None = None
         self.storm: int | None = None  # the number of the line that is never accepted
-        self._options = machine.options
+        self._family = machine.family
         self._faults = faults
         self._executed = executed
         self._running = b""
-        self._emergency = emergency.Scanner()
+        self._paused: tuple[bytes, Event] | None = None  # before this line, a person is waited for
+        self._emergency = emergency.Scanner(machine.family.early)
+        self._skips = 0  # so many lines with a wrong number are passed over; more than 0 after a request
 
     @property
     def stopped(self) -> bool:
-        """Killed or fallen silent: only a reset helps."""
-        return self.machine.halted or self.silent
+        """Killed or fallen silent for good: only a reset helps."""
+        return self.machine.halted or self.quiet.silent_until == math.inf
+
+    @property
+    def deaf(self) -> bool:
+        """Does it neither hear nor say anything?"""
+        return self.quiet.silent or (self.machine.halted and self._family.refusal is None)
 
     @property
     def idle(self) -> bool:
         """Nothing is being executed and nothing waits: a line that comes now is executed at once."""
         return self.task is None and not self.queue and self.storm is None and self.intake.empty
 
+    @property
+    def link_due(self) -> float:
+        """The instant, in the host's time, at which the link has something to do without being spoken to."""
+        if self.deaf:
+            return self.quiet.silent_until if self.quiet.silent else math.inf
+        due = self.quiet.due(
+            waiting=self._waits_for_more() and self._has_room(), idle=self.task is None and not self.queue
+        )
+        return min(due, self.acks.due)
+
+    def link_work(self) -> None:
+        """Do what is due on the link now."""
+        quiet = self.quiet
+        if self.acks.due <= quiet.now:
+            self.acks.release(quiet.now)
+        if quiet.person_at <= quiet.now:
+            quiet.expect_person(None)
+            self.machine.end_waits()
+            self.go_on()
+            self.work()
+        if quiet.silent_until > -math.inf and not self.deaf:
+            quiet.silent_until = -math.inf
+            quiet.begin()
+            self.machine.next_report = max(self.machine.next_report, self.machine.now)
+            self.work()
+        elif self.link_due <= quiet.now:
+            quiet.begin()
+            if self._family.nag is not None and self._waits_for_more():
+                self._ask_again()
+            else:
+                self.machine.say(b"wait")
+
     def receive(self, data: bytes) -> None:
         """Take bytes, and do what can be done with them at once."""
-        if self._options.emergency_parser:
+        self.quiet.begin()
+        stop = self._family.stop_byte
+        if stop and stop in data:
+            data = data.replace(stop, b"")
+            self.machine.kill()
+        if self._family.parser:
             self._act_early(self._emergency.scan(data))
         self.intake.receive(data)
         self.work()
@@ -58,6 +107,10 @@ class Board:
     def work(self) -> None:
         """Move lines from the receive buffer to the queue and execute them, as far as that goes now."""
         while not self._ended():
+            if self.machine.halted:
+                self.queue.clear()
+                self.task = None
+                self.wake = self.busy_at = math.inf
             self._fill()
             if self.task is not None or not self.queue or self._ended():
                 break
@@ -74,51 +127,72 @@ class Board:
             return
         self.task = None
         self.wake = self.busy_at = math.inf
+        self.quiet.begin()
         machine = self.machine
         if machine.new_line_number is not None:
-            self.intake.last_line = machine.new_line_number
+            if not (self._family.m110_outer and self._running.lstrip(b" ")[:1] == b"N"):
+                self.intake.last_line = machine.new_line_number
             machine.new_line_number = None
-        if not self._ended():
+        if not self._ended() and not self._family.ok_on_receipt:
             self.acknowledge(self._running)
 
     def acknowledge(self, line: bytes) -> None:
         """Say `ok` for a consumed line, with what belongs to it (SERIAL.md §3, 6)."""
         machine = self.machine
         text = b"ok" + machine.ok_data
-        if self._options.advanced_ok and not machine.ok_data:
-            line = line.lstrip(b" ")
-            digits = len(line) - len(line[1:].lstrip(b"-0123456789")) if line[:1] == b"N" else 0
-            if digits:
-                text += b" " + line[:digits]
-            free = self._options.queue_size - len(self.queue) - 1
-            text += b" P%d B%d" % (machine.motion.free(machine.now), free)
+        if self._family.ok_number and not body_of(line).startswith(b"M110"):
+            text += b" %d" % self.intake.last_line
+        elif machine.options.advanced_ok and not machine.ok_data:
+            free = self._family.queue_size - len(self.queue) - 1
+            text += number_of(line) + b" P%d B%d" % (machine.motion.free(machine.now), free)
         machine.ok_data = b""
-        self._say_ok(text)
+        self.acks.send(text, self.quiet.now)
 
     def _ended(self) -> bool:
-        return self.stopped or self.machine.restart
+        return self.deaf or self.machine.restart
+
+    def _waits_for_more(self) -> bool:
+        """For a line that it has asked for, or the end of one that has begun."""
+        return self._skips > 0 or not self.intake.empty
+
+    def _has_room(self) -> bool:
+        return len(self.queue) + (self.task is not None) < self._family.queue_size
 
     def _fill(self) -> None:
-        while not self._ended() and len(self.queue) + (self.task is not None) < self._options.queue_size:
+        while not self._ended() and (self.machine.halted or self._has_room()):
             line = self.intake.next_line()
             if line is None:
                 return
-            self._enqueue(line)
+            if self.machine.halted:
+                self._refuse(line)
+            else:
+                self._enqueue(line)
 
     def _enqueue(self, line: bytes) -> None:
         verdict, number = self._judge(line)
-        if verdict is Verdict.STALE or self._ended():
+        if self.machine.halted and not self._ended():
+            self._refuse(line)
+        if verdict is Verdict.STALE or self._ended() or self.machine.halted:
+            return
+        if verdict is Verdict.WRONG_NUMBER and self._skips:
+            self._skips -= 1
+            self.machine.say(b"skip %d" % (number or 0))
+            self.acks.send(b"ok", self.quiet.now)
             return
         if verdict is not Verdict.ACCEPT:
-            self._ask_again(verdict)
+            self._ask_again(verdict, number or 0)
             return
+        self._skips = 0
         if number is not None:
             self.intake.last_line = number
             self.storm = None
-        elif not self._options.emergency_parser:
-            # Only without a line number, and only when it gets here: while there is room in the queue.
-            self._act_early([code for code in (line.lstrip(b" ")[:4],) if code in emergency.CODES])
+        if not self._family.parser:  # while there is room in the queue
+            self._act_early(emergency.codes_in(line, self._family))
+        if self._ended() or self.machine.halted:
+            return
         self.queue.append(line)
+        if self._family.ok_on_receipt:
+            self.acknowledge(line)
 
     def _judge(self, line: bytes) -> tuple[Verdict, int | None]:
         """The verdict on a line after the mishaps that are due at its number."""
@@ -127,47 +201,90 @@ class Board:
             return verdict, number
         event = self._faults.trips.pop(number, None)
         if event is not None:
-            self._trip(number, event)
+            self._trip(number, line, event)
         return (Verdict.WRONG_CHECKSUM if number == self.storm else verdict), number
 
-    def _trip(self, number: int, event: Event) -> None:
+    def _trip(self, number: int, line: bytes, event: Event) -> None:
+        if event.trip in HEATERS:
+            self.machine.kill(Trip.RUNAWAY.value if event.trip is Trip.KILL else event.trip.value)
+            return
         match event.trip:
             case Trip.STORM:
                 self.storm = number
             case Trip.RESET:
                 self.machine.restart = True
-            case Trip.KILL:
-                self.machine.kill(b"Thermal Runaway, system stopped! Heater_ID: 0")
+            case Trip.PERSON:
+                self._paused = (line, event)
             case Trip.SILENCE:
-                self.silent = True
+                self.quiet.fall_silent(event.seconds)
+                self.intake.flush()
             case Trip.UNPLUG:
-                self.silent = True
+                self.quiet.fall_silent(None)
                 self.unplug = event
 
-    def _ask_again(self, verdict: Verdict) -> None:
-        last = self.intake.last_line
+    def _ask_again(self, verdict: Verdict | None = None, number: int = 0) -> None:
+        """Throw away what is buffered and ask for the next line; without a verdict nothing is said of the reason."""
+        family, last = self._family, self.intake.last_line
         self.intake.flush()
-        self.machine.say(b"Error:%s%d" % (verdict.value.encode(), last))
-        self.machine.say(b"Resend: %d" % (last + 1))
-        self._say_ok(b"ok")
+        if family.resend is None:
+            return
+        self._skips = family.skips
+        if verdict is not None and verdict in family.errors:
+            names = {b"last": last, b"next": last + 1, b"number": number}
+            self.machine.say(family.errors[verdict] % names)
+        for wanted in self._faults.resends(last + 1):
+            self.machine.say(family.resend % {b"next": wanted})
+        if family.resend_ok and self._faults.resend_ok():
+            self.acks.send(b"ok", self.quiet.now)
+
+    def _refuse(self, line: bytes) -> None:
+        """It has been stopped, and says so to whatever comes but what starts it again."""
+        family, body = self._family, body_of(line)
+        words = parse(body)
+        if body.split(b" ")[0].upper() == family.restart:
+            self.machine.restart = True
+        elif words is not None and words.code in family.still:
+            self._execute(line)
+        else:
+            if family.refusal:
+                self.machine.say(family.refusal % {b"reason": self.machine.why})
+            if family.refusal_ok:
+                self.acks.send(b"ok", self.quiet.now)
 
     def _execute(self, line: bytes) -> None:
-        body = body_of(line)
-        self._executed(body)
-        words = parse(body)
-        handle = commands.handler(words) if words is not None else None
-        if words is None or handle is None:
-            self.machine.say(b'echo:Unknown command: "' + body + b'"')
+        body, family = body_of(line), self._family
+        if not body and family.blank_ok:
             self.acknowledge(line)
-        elif self._options.emergency_parser and body[:4] in emergency.CODES:
+            return
+        self._executed(body)
+        if body.split(b" ", 1)[0].upper() == family.restart:
+            self.machine.restart = True
+            return
+        words = parse(body.upper() if family.any_case else body)
+        handle = commands.handler(words, family) if words is not None else None
+        if words is None or handle is None:
+            if family.unknown:
+                self.machine.say(family.unknown % {b"line": body, b"code": words.code.encode() if words else body})
+            if not family.ok_on_receipt:
+                self.acknowledge(line)
+        elif family.parser and body[:4] in family.early:
             # It has acted while it was being received.
-            if self._options.emergency_ok:
+            if self.machine.options.emergency_ok:
                 self.acknowledge(line)
         else:
             self._running = line
-            self.task = handle(self.machine, words) or iter(())
+            if self._paused is not None and self._paused[0] is line:
+                self.task = self._after_person(lambda: handle(self.machine, words), self._paused[1])
+                self._paused = None
+            else:
+                self.task = handle(self.machine, words) or iter(())
             self.busy_at = self.machine.now + self.machine.keepalive
             self.go_on()
+
+    def _after_person(self, command: Callable[[], Wait | None], event: Event) -> Iterator[float]:
+        self.quiet.expect_person(event.seconds)
+        yield from waits.paused(self.machine)
+        yield from command() or ()
 
     def _act_early(self, codes: list[bytes]) -> None:
         """M108, M112 and M410 act before their turn in the queue (SERIAL.md §6a, 23)."""
@@ -180,7 +297,3 @@ class Board:
             else:
                 self.machine.end_waits()
             self.go_on()
-
-    def _say_ok(self, text: bytes) -> None:
-        for _ in range(self._faults.oks()):
-            self.machine.say(text)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import texts, waits
+from drivers.simulated.family import Dialect
 from drivers.simulated.heat import Heater
 from drivers.simulated.machine import Machine
 from drivers.simulated.waits import Wait
@@ -38,7 +39,7 @@ def _move(machine: Machine, words: Words) -> Wait:
     e = _value(machine, words, "E", motion.e, relative=motion.relative_e)
     length = _arc(machine, words, x, y) if words.code in ("G2", "G3") else None
     if motion.move_to(machine.now, x, y, z, e, cold=machine.cold(), length=length):
-        machine.say(b"echo: cold extrusion prevented")
+        machine.hold_filament()
 
 
 def _arc(machine: Machine, words: Words, x: float, y: float) -> float:
@@ -116,19 +117,17 @@ def _bed_wait(machine: Machine, words: Words) -> Wait | None:
 
 
 def _temperatures(machine: Machine, _words: Words) -> None:
-    machine.ok_data = machine.temperatures()
+    machine.answer(machine.temperatures().lstrip(), on_ok=machine.family.temperatures_on_ok)
 
 
 def _report(machine: Machine, words: Words) -> None:
     seconds = words.number("S")
-    if machine.options.auto_report and seconds is not None:
+    if seconds is not None:
         machine.set_report(seconds)
 
 
 def _keepalive(machine: Machine, words: Words) -> None:
     seconds = words.number("S")
-    if not machine.options.busy_protocol:
-        return
     if seconds is None:
         shown = 0 if machine.keepalive > 60 else int(machine.keepalive)
         machine.say(b"echo:M113 S%d" % shown)
@@ -193,19 +192,15 @@ def _tool(machine: Machine, words: Words) -> None:
 
 
 def _say_place(machine: Machine, _words: Words) -> None:
-    machine.say(machine.place())
+    machine.answer(machine.place(), on_ok=machine.family.place_on_ok)
 
 
 def _identity(machine: Machine, _words: Words) -> None:
-    machine.out.append(texts.identity(machine.options))
+    machine.answer(texts.identity(machine.family, machine.options), on_ok=machine.family.identity_on_ok)
 
 
 def _settings(machine: Machine, _words: Words) -> None:
     machine.out.append(texts.settings())
-
-
-def _restart(machine: Machine, _words: Words) -> None:
-    machine.restart = True
 
 
 def _accepted(_machine: Machine, _words: Words) -> None:
@@ -248,13 +243,15 @@ TABLE: dict[str, Handler] = {
     "M503": _settings,
     "M600": waits.change_filament,
     "M876": _answer,
-    "M997": _restart,
     **dict.fromkeys(("M17", "M73", "M75", "M76", "M77", "M85", "M92", "M117", "M200", "M201", "M203"), _accepted),
     **dict.fromkeys(("M204", "M205", "M211", "M301", "M500", "M501", "M502", "M900"), _accepted),
 }
 """Every known command but T<n>, which `handler` adds."""
 
 
-def handler(words: Words) -> Handler | None:
+def handler(words: Words, family: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
-    return _tool if words.code[0] == "T" else TABLE.get(words.code)
+    code = words.code
+    if code in family.lacks or (code == "M155" and not family.auto_report) or (code == "M113" and not family.busy):
+        return None
+    return _tool if code[0] == "T" else TABLE.get(code)

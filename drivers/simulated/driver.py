@@ -21,7 +21,7 @@ BAUD = 115200  # a pty has none; this spares the search
 
 
 class SimulatedDriver:
-    """See `agent.core.ports.Driver`; `[simulated]` says how fast the printer is and what goes wrong."""
+    """See `agent.core.ports.Driver`; `[simulated]` says what the printer is, how fast, and what goes wrong."""
 
     def __init__(
         self,
@@ -31,12 +31,12 @@ class SimulatedDriver:
         timing: Timing | None = None,
         on_line: Callable[[bytes], None] | None = None,
     ) -> None:
-        """Raises ConfigError for a fault that does not exist, and what GcodeDriver raises."""
+        """Raises ConfigError for a dialect or fault that does not exist, and what GcodeDriver raises."""
         self._folder = Path(tempfile.mkdtemp(prefix="simulated-printer-"))
         link = self._folder / "port"  # the pty's name changes when it is unplugged; this one stays
         wanted = settings.simulated
         try:
-            options = Options(speed=wanted.speed, faults=wanted.faults, link=link)
+            options = Options(speed=wanted.speed, dialect=wanted.dialect, faults=wanted.faults, link=link)
             self._printer = VirtualPrinter(options, on_line=on_line)
             port = msgspec.structs.replace(settings, port=str(link), baud=BAUD)
             self._driver = GcodeDriver(port, clock=clock, timing=timing)
@@ -82,3 +82,7 @@ class SimulatedDriver:
     def reset(self) -> None:
         """See `Driver.reset`."""
         self._driver.reset()
+
+    def halt(self) -> None:
+        """See `agent.core.ports.Halts`."""
+        self._driver.halt()

@@ -1,19 +1,31 @@
-"""The emergency parser: finds M108, M112 and M410 in the bytes as they arrive, whatever waits in the buffers."""
+"""What stops in a hurry: found in a line that is read, or, by the emergency parser, in the bytes as they arrive,
+whatever waits in the buffers (SERIAL.md §6a, 23)."""
 
 from __future__ import annotations
 
 import re
 
-CODES = (b"M108", b"M112", b"M410")
+from drivers.simulated.family import Dialect
+from drivers.simulated.words import body_of
 
-_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M108|M112|M410)")
+_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M\d{3})")
 _KEEP = 64
+
+
+def codes_in(line: bytes, family: Dialect) -> list[bytes]:
+    """The code of a line, if it acts when it is read."""
+    line = line.lstrip(b" ")
+    if line[:1] == b"N" and family.early_numbered:
+        line = body_of(line)
+    return [line[:4]] if line[:4] in family.early else []
 
 
 class Scanner:
     """Remembers the start of the line that is being received; it acts at the line's end (SERIAL.md §23)."""
 
-    def __init__(self) -> None:
+    def __init__(self, codes: tuple[bytes, ...]) -> None:
+        """`codes` are those that it acts on."""
+        self._codes = codes
         self._start = b""
 
     def scan(self, data: bytes) -> list[bytes]:
@@ -21,4 +33,4 @@ class Scanner:
         *lines, rest = (self._start + data).replace(b"\r", b"\n").split(b"\n")
         self._start = rest[:_KEEP]
         found = (_LINE.match(line) for line in lines)
-        return [match[1] for match in found if match is not None]
+        return [match[1] for match in found if match is not None and match[1] in self._codes]

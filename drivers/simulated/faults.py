@@ -1,32 +1,48 @@
 """What can go wrong on purpose, from specs such as `lost-ok=0.01` or `reset@500`. Seeded: the same specs and the same
 traffic give the same mishaps.
 
+A RATE is a probability from 0 to 1, a LINE the number of a numbered line; what is at a line happens once. SECONDS and
+MS go by the host's time, at whatever speed the printer is simulated. The spec `help` is an error that lists them.
+
 To add a fault: an entry in `_KINDS`, and either a method of `Faults` or a member of `Trip`."""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from agent.errors import DataError
+from drivers.simulated.mishaps import Dice, Noise, garbage
+
+LATE_MS = 500.0
+_LONGEST = 86400.0
 
 
 class Trip(Enum):
     """What happens when the line with a certain number is reached; each happens once."""
 
-    STORM = "resend-storm"  # the line is asked for again, however often it comes
-    SILENCE = "silence"  # no more answers, until the board is reset
-    RESET = "reset"  # the board restarts: `start`
-    KILL = "kill"  # thermal runaway
-    UNPLUG = "unplug"  # the cable is pulled
+    STORM = "resend-storm"
+    SILENCE = "silence"
+    RESET = "reset"
+    HEATING = "heating-failed"
+    RUNAWAY = "thermal-runaway"
+    MINTEMP = "mintemp"
+    KILL = "kill"
+    PERSON = "pause"
+    UNPLUG = "unplug"
+
+
+HEATERS = {Trip.HEATING, Trip.RUNAWAY, Trip.MINTEMP, Trip.KILL}
+"""Those by which the board stops for good; KILL is a short name for RUNAWAY."""
+
+_TIMED = {Trip.SILENCE, Trip.PERSON, Trip.UNPLUG}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A trip at a line; for UNPLUG with the real seconds until the cable is put back, None for never."""
+    """A trip at a line. `seconds` is how long it lasts where it has an end, None for ever."""
 
     trip: Trip
     seconds: float | None = None
@@ -38,60 +54,83 @@ class Faults:
     def __init__(self, specs: Sequence[str] = ()) -> None:
         """Raises DataError naming the spec that cannot be used, and what is accepted."""
         self._seed = 0
-        self._rates = {"corrupt": 0.0, "lost-ok": 0.0, "double-ok": 0.0}
+        self._late = LATE_MS / 1000.0
+        self._slow = 0.0
+        self._boot = 0
+        self._rates: dict[str, float] = {}
         self.trips: dict[int, Event] = {}
         for spec in specs:
             self._add(spec)
-        # One generator each: a fault that is added does not move the mishaps of another.
-        self._corrupt = random.Random(f"{self._seed}/corrupt")
-        self._oks = random.Random(f"{self._seed}/oks")
-        self._gap = self._next_gap()
+        self._to_printer = Noise(self._rate("corrupt"), self._seeded("corrupt"))
+        self._to_host = Noise(self._rate("corrupt-back"), self._seeded("corrupt-back"))
+        self._oks = random.Random(self._seeded("oks"))
+        self._late_dice, self._glue, self._mute, self._wrong, self._again = (
+            Dice(self._rate(name), self._seeded(name))
+            for name in ("late-ok", "glued-ok", "lost-resend-ok", "wrong-resend", "double-resend")
+        )
+        self._garbage = random.Random(self._seeded("boot-garbage"))
 
     @property
-    def corrupts(self) -> bool:
-        """Does `received` ever change anything?"""
-        return self._rates["corrupt"] > 0
-
-    @property
-    def changes_oks(self) -> bool:
-        """Does `oks` ever give anything but 1?"""
-        return self._rates["lost-ok"] > 0 or self._rates["double-ok"] > 0
+    def spoils_oks(self) -> bool:
+        """May an `ok` get to the host in any other way than once, by itself, as it is and at once?"""
+        rates = ("lost-ok", "double-ok", "late-ok", "glued-ok", "corrupt-back")
+        return self._slow > 0 or any(self._rate(name) > 0 for name in rates)
 
     def received(self, data: bytes) -> bytes:
         """The bytes as the printer gets them: each is another one with the probability of `corrupt`."""
-        if not self.corrupts:
-            return data
-        spoilt = bytearray(data)
-        place = self._gap
-        while place < len(spoilt):
-            spoilt[place] ^= self._corrupt.randrange(1, 256)
-            place += 1 + self._next_gap()
-        self._gap = place - len(spoilt)
-        return bytes(spoilt)
+        return self._to_printer.spoil(data)
+
+    def said(self, data: bytes) -> bytes:
+        """The bytes as the host gets them: each is another one with the probability of `corrupt-back`."""
+        return self._to_host.spoil(data)
 
     def oks(self) -> int:
         """How often the next `ok` is sent: 0, 1 or 2 times."""
-        if not self.changes_oks:
+        lost, double = self._rate("lost-ok"), self._rate("double-ok")
+        if not lost and not double:
             return 1
         draw = self._oks.random()
-        if draw < self._rates["lost-ok"]:
+        if draw < lost:
             return 0
-        return 2 if draw < self._rates["lost-ok"] + self._rates["double-ok"] else 1
+        return 2 if draw < lost + double else 1
 
-    def _next_gap(self) -> int:
-        """Good bytes until the next bad one."""
-        rate = self._rates["corrupt"]
-        if rate <= 0:
-            return 0
-        if rate >= 1:
-            return 0
-        return int(math.log(1.0 - self._corrupt.random()) / math.log(1.0 - rate))
+    def delay(self) -> float:
+        """Seconds of the host's time by which the next `ok` is late."""
+        return self._slow + (self._late if self._late_dice.fall() else 0.0)
+
+    def glued(self) -> bool:
+        """Is the next `ok` glued to the end of another line (SERIAL.md §4)?"""
+        return self._glue.fall()
+
+    def resends(self, number: int) -> list[int]:
+        """The numbers that are asked for instead of `number`: one, or the same twice."""
+        if self._wrong.fall():
+            number = max(0, number + self._wrong.random.choice((-3, -2, -1, 1, 2, 3)))
+        return [number] * (2 if self._again.fall() else 1)
+
+    def resend_ok(self) -> bool:
+        """Does the `ok` come that usually follows a request?"""
+        return not self._mute.fall()
+
+    def boot(self) -> bytes:
+        """What is said before the boot messages."""
+        return garbage(self._boot, self._garbage)
+
+    def _rate(self, name: str) -> float:
+        return self._rates.get(name, 0.0)
+
+    def _seeded(self, name: str) -> str:
+        """One generator each: a fault that is added does not move the mishaps of another."""
+        return f"{self._seed}/{name}"
 
     def _add(self, spec: str) -> None:
         cut = min((spec.find(mark) for mark in "=@" if mark in spec), default=len(spec))
         kind = _KINDS.get(spec[: cut + 1])
         if kind is None:
-            raise DataError(f"unknown fault {spec!r}; known are: {', '.join(k.form for k in _KINDS.values())}")
+            known = f"known are: {', '.join(known.form for known in _KINDS.values())}"
+            if spec == "help":
+                raise DataError(f"the faults\n{listing()}\n{known}")
+            raise DataError(f"unknown fault {spec!r}; {known}; help tells what they do")
         try:
             kind.apply(self, spec[:cut], spec[cut + 1 :])
         except ValueError as error:
@@ -107,40 +146,84 @@ class Faults:
         if not 0.0 <= rate <= 1.0:
             raise ValueError("a rate is between 0 and 1")
         self._rates[name] = rate
-        if self._rates["lost-ok"] + self._rates["double-ok"] > 1.0:
+        if self._rate("lost-ok") + self._rate("double-ok") > 1.0:
             raise ValueError("lost-ok and double-ok together are more than 1")
 
+    def set_late(self, name: str, text: str) -> None:
+        """`name=RATE[:MS]`. Raises ValueError when the rate is none, or the time."""
+        rate, colon, milliseconds = text.partition(":")
+        self.set_rate(name, rate)
+        if colon:
+            self._late = _seconds(milliseconds, 1000.0)
+
+    def set_slow(self, _name: str, text: str) -> None:
+        """`name=MS`. Raises ValueError when it is no time."""
+        self._slow = _seconds(text, 1000.0)
+
+    def set_boot(self, _name: str, text: str) -> None:
+        """`name=BYTES`. Raises ValueError when it is no number of bytes."""
+        self._boot = int(text)
+        if not 0 <= self._boot <= 4096:
+            raise ValueError("the bytes are between 0 and 4096")
+
     def set_trip(self, name: str, text: str) -> None:
-        """`name@LINE`, for unplug `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
+        """`name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
         trip = Trip(name)
         line, colon, seconds = text.partition(":")
-        if colon and trip is not Trip.UNPLUG:
+        if colon and trip not in _TIMED:
             raise ValueError("it takes no seconds")
         number = int(line)
         if number < 1:
             raise ValueError("a line number is 1 or more")
         if number in self.trips:
             raise ValueError(f"line {number} already has {self.trips[number].trip.value}")
-        wait = float(seconds) if colon else None
-        if wait is not None and not 0.0 <= wait <= 86400.0:
-            raise ValueError("the seconds are between 0 and 86400")
-        self.trips[number] = Event(trip, wait)
+        self.trips[number] = Event(trip, _seconds(seconds) if colon else None)
+
+
+def _seconds(text: str, unit: float = 1.0) -> float:
+    seconds = float(text) / unit
+    if not 0.0 <= seconds <= _LONGEST:
+        raise ValueError("a time is at least 0 and at most a day")
+    return seconds
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
     form: str
     apply: Callable[[Faults, str, str], None]
+    meaning: str
 
 
-_KINDS = {
-    "corrupt=": _Kind("corrupt=RATE", Faults.set_rate),
-    "lost-ok=": _Kind("lost-ok=RATE", Faults.set_rate),
-    "double-ok=": _Kind("double-ok=RATE", Faults.set_rate),
-    "resend-storm@": _Kind("resend-storm@LINE", Faults.set_trip),
-    "silence@": _Kind("silence@LINE", Faults.set_trip),
-    "reset@": _Kind("reset@LINE", Faults.set_trip),
-    "kill@": _Kind("kill@LINE", Faults.set_trip),
-    "unplug@": _Kind("unplug@LINE[:SECONDS]", Faults.set_trip),
-    "seed=": _Kind("seed=N", Faults.set_seed),
-}
+def _kinds(*kinds: _Kind) -> dict[str, _Kind]:
+    """By their name with the mark behind it."""
+    return {kind.form[: 1 + min(kind.form.find(mark) for mark in "=@" if mark in kind.form)]: kind for kind in kinds}
+
+
+_KINDS = _kinds(
+    _Kind("corrupt=RATE", Faults.set_rate, "a byte to the printer becomes another one"),
+    _Kind("corrupt-back=RATE", Faults.set_rate, "a byte to the host becomes another one"),
+    _Kind("lost-ok=RATE", Faults.set_rate, "an ok is not sent"),
+    _Kind("double-ok=RATE", Faults.set_rate, "an ok is sent twice"),
+    _Kind("glued-ok=RATE", Faults.set_rate, "an ok is glued to the end of another line"),
+    _Kind("late-ok=RATE[:MS]", Faults.set_late, f"an ok comes late, by {LATE_MS:.0f} ms unless told"),
+    _Kind("slow-board=MS", Faults.set_slow, "each ok comes that much later"),
+    _Kind("wrong-resend=RATE", Faults.set_rate, "a request asks for a line up to three off"),
+    _Kind("double-resend=RATE", Faults.set_rate, "a request is made twice"),
+    _Kind("lost-resend-ok=RATE", Faults.set_rate, "no ok follows a request"),
+    _Kind("resend-storm@LINE", Faults.set_trip, "the line is asked for again, however often it comes"),
+    _Kind("silence@LINE[:SECONDS]", Faults.set_trip, "hears and says nothing, until a reset unless told"),
+    _Kind("reset@LINE", Faults.set_trip, "the board restarts"),
+    _Kind("heating-failed@LINE", Faults.set_trip, "the heater does not warm up: the board stops"),
+    _Kind("thermal-runaway@LINE", Faults.set_trip, "the heater is out of control: the board stops"),
+    _Kind("mintemp@LINE", Faults.set_trip, "the sensor has come off: the board stops"),
+    _Kind("kill@LINE", Faults.set_trip, "short for thermal-runaway"),
+    _Kind("pause@LINE[:SECONDS]", Faults.set_trip, "the printer waits for a person, until M108 unless told"),
+    _Kind("unplug@LINE[:SECONDS]", Faults.set_trip, "the cable is pulled, and put back under another name"),
+    _Kind("boot-garbage=BYTES", Faults.set_boot, "no text before the boot messages"),
+    _Kind("seed=N", Faults.set_seed, "other dice"),
+)
+
+
+def listing() -> str:
+    """Every fault with what it does, a line each."""
+    return "\n".join(f"  {kind.form:<24}{kind.meaning}" for kind in _KINDS.values())

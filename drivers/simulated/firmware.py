@@ -1,4 +1,4 @@
-"""A virtual Marlin 2.1.2: bytes in, bytes out, on a virtual clock. No threads, no files, no clock of its own.
+"""A virtual firmware: bytes in, bytes out, on a virtual clock. No threads, no files, no clock of its own.
 
 Every call is told what time it is in simulated seconds; everything that was due until then happens in order, so that
 what the firmware says does not depend on how often it is called. With `leap=True` it never waits for time: when a
@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
-from drivers.simulated import texts
 from drivers.simulated.board import Board
 from drivers.simulated.faults import Event, Faults
 from drivers.simulated.machine import Machine
@@ -41,14 +40,20 @@ class Firmware:
     ) -> None:
         self._options = options
         self._faults = faults if faults is not None else Faults()
-        self._plain_ok = not (self._faults.changes_oks or options.advanced_ok)
         self._leap = leap
         self._on_line = on_line
         self._ahead = 0.0  # how far the firmware's time has leapt ahead of its caller's
         self.executed = 0
         self.resets = 0
         self.machine = Machine(options, now)
-        self._start()
+        family = self.machine.family
+        self._ok = b"ok" + family.line_end
+        self._crlf = family.line_end == b"\r\n"
+        # Is an `ok` nothing but that, whenever a line is done? And is it all that ever happens on the link?
+        self._plain_ok = not (self._faults.spoils_oks or options.advanced_ok)
+        self._link_rests = self._plain_ok and family.nag is None and family.idle_wait is None
+        self._quick = self._link_rests and not family.ok_on_receipt and family.stop_byte == b""
+        self._start(now)
 
     def reset(self, now: float) -> None:
         """Reboot: everything is forgotten but the heat, and `start` is said (SERIAL.md §20)."""
@@ -58,11 +63,11 @@ class Firmware:
         self.machine = Machine(self._options, old.now, old)
         self.machine.out = old.out
         self.resets += 1
-        self._start()
+        self._start(now)
 
-    def _start(self) -> None:
-        self._board = Board(self.machine, self._faults, self._executed)
-        self.machine.out.append(texts.banner(self._options))
+    def _start(self, now: float) -> None:
+        self._board = Board(self.machine, self._faults, self._executed, now)
+        self.machine.out.append(self._faults.boot() + self.machine.family.banner.encode())
 
     @property
     def stopped(self) -> bool:
@@ -81,25 +86,31 @@ class Firmware:
 
     def wake_at(self) -> float:
         """The instant, in the caller's time, at which `advance` is due; infinity when only bytes matter."""
-        if self.stopped:
-            return math.inf
-        if self.machine.out or (self._leap and self._board.wake < math.inf):
+        board = self._board
+        if board.stopped or board.deaf:
+            return board.link_due
+        if self._link_rests and board.task is None and not self.machine.out:
+            return self.machine.next_report - self._ahead
+        if self.machine.out or (self._leap and board.wake < math.inf):
             return self.machine.now - self._ahead
-        return self._due() - self._ahead
+        return min(self._due() - self._ahead, board.link_due)
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take bytes from the host at `now`; everything the firmware says up to then."""
         data = self._faults.received(data)
-        if self._board.task is not None or now + self._ahead >= self.machine.next_report:
+        board = self._board
+        rests = self._link_rests and board.quiet.silent_until == -math.inf
+        if not rests or board.task is not None or now + self._ahead >= self.machine.next_report:
             self._pass_time(now)
         machine, board = self.machine, self._board
         machine.now = max(machine.now, now + self._ahead)
-        if board.stopped:
+        board.quiet.now = max(board.quiet.now, now)
+        if board.deaf:
             return self._spoken()
-        while board.idle and self._fast(line := data[: data.find(b"\n") + 1]):
+        while self._quick and not machine.halted and board.idle and self._fast(line := data[: data.find(b"\n") + 1]):
             last = len(line) == len(data)
             if last and self._plain_ok and not machine.out:
-                return b"ok\n"
+                return self._ok
             board.acknowledge(line)
             if last:
                 return self._spoken()
@@ -124,13 +135,21 @@ class Firmware:
                 self.reset(now)
             machine, board = self.machine, self._board
             until = now + self._ahead
-            due = math.inf if board.stopped else self._due()
+            still = board.stopped or board.deaf
+            due = math.inf if still else self._due()
+            if board.link_due <= min(now, due - self._ahead):
+                board.quiet.now = max(board.quiet.now, board.link_due)
+                machine.now = max(machine.now, board.quiet.now + self._ahead)
+                board.link_work()
+                continue
             if due > until:
-                if not self._leap or board.wake == math.inf or board.stopped:
+                if not self._leap or board.wake == math.inf or still:
                     machine.now = max(machine.now, until)
+                    board.quiet.now = max(board.quiet.now, now)
                     return
                 self._ahead += due - until
             machine.now = max(machine.now, due)
+            board.quiet.now = max(board.quiet.now, due - self._ahead)
             if machine.next_report <= due:
                 machine.say(machine.temperatures())
                 machine.next_report += machine.report_every
@@ -149,7 +168,9 @@ class Firmware:
     def _spoken(self) -> bytes:
         text = b"".join(self.machine.out)
         self.machine.out.clear()
-        return text
+        if self._crlf:
+            text = text.replace(b"\n", b"\r\n")
+        return self._faults.said(text)
 
     def _fast(self, line: bytes) -> bool:
         """The hot path: execute one whole numbered G0 or G1 line that finds the board idle. False, with nothing
@@ -174,7 +195,7 @@ class Firmware:
         if self._on_line is not None:
             self._on_line(body)
         if held:
-            machine.say(b"echo: cold extrusion prevented")
+            machine.hold_filament()
         return True
 
     def _room(self) -> bool:

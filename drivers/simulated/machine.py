@@ -20,6 +20,7 @@ class Machine:
     def __init__(self, options: Options, now: float, last: Machine | None = None) -> None:
         """`last` is the printer before a reset: its heaters are as warm as they were."""
         self.options = options
+        self.family = options.family()
         self.now = now
         self.out: list[bytes] = []
         self.nozzle: heat.Heater = heat.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
@@ -28,7 +29,7 @@ class Machine:
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False
-        self.keepalive = 2.0 if options.busy_protocol else math.inf  # seconds between two `busy`
+        self.keepalive = 2.0 if self.family.busy else math.inf  # seconds between two `busy`
         self.busy_with = BUSY
         self.report_every = 0.0
         self.next_report = math.inf
@@ -37,6 +38,7 @@ class Machine:
         self.ok_data = b""  # follows the `ok` of the running command
         self.new_line_number: int | None = None  # what M110 sets, once it is executed
         self.halted = False
+        self.why = b""  # it has halted
         self.restart = False  # whoever runs the machine is to reset it
 
     def say(self, text: bytes) -> None:
@@ -50,20 +52,35 @@ class Machine:
     def temperatures(self) -> bytes:
         """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (SERIAL.md §22)."""
         now, nozzle, bed = self.now, self.nozzle, self.bed
-        return (
-            f" T:{nozzle.at(now):.2f} /{nozzle.target:.2f} B:{bed.at(now):.2f} /{bed.target:.2f}"
-            f" @:{nozzle.power(now)} B@:{bed.power(now)}"
-        ).encode()
+        text = self.family.temperatures.format(
+            t=nozzle.at(now), tt=nozzle.target, tp=nozzle.power(now), b=bed.at(now), bt=bed.target, bp=bed.power(now)
+        )
+        return b" " + text.encode()
+
+    def answer(self, text: bytes, *, on_ok: bool) -> None:
+        """Give the data that a command asks for: on the line of its `ok`, or on one of its own before."""
+        if on_ok:
+            self.ok_data = b" " + text
+        else:
+            self.say(text)
+
+    def act(self, text: bytes) -> None:
+        """Tell the host to act, where the firmware knows how to (SERIAL.md §30)."""
+        if self.family.actions:
+            self.say(b"//action:" + text)
+
+    def hold_filament(self) -> None:
+        """Say that the nozzle is too cold for what was asked."""
+        if self.family.cold:
+            self.say(self.family.cold)
 
     def place(self) -> bytes:
         """M114's answer: where the planned moves end, and the steppers' count of where the head is."""
         motion = self.motion
         x, y, z, _ = motion.actual(self.now)
-        count = [round(v * steps) for v, steps in zip((x, y, z), STEPS_PER_MM, strict=True)]
-        return (
-            f"X:{motion.x:.2f} Y:{motion.y:.2f} Z:{motion.z:.2f} E:{motion.e:.2f}"
-            f" Count X:{count[0]} Y:{count[1]} Z:{count[2]}"
-        ).encode()
+        cx, cy, cz = (round(v * steps) for v, steps in zip((x, y, z), STEPS_PER_MM, strict=True))
+        text = self.family.place.format(x=motion.x, y=motion.y, z=motion.z, e=motion.e, cx=cx, cy=cy, cz=cz)
+        return text.encode()
 
     def heaters_off(self) -> None:
         """Both heaters off."""
@@ -84,12 +101,19 @@ class Machine:
         """M410: stop moving now and forget the planned moves."""
         self.motion.quick_stop(self.now)
 
-    def kill(self, reason: bytes = b"") -> None:
-        """Stop for good: only a reset helps (SERIAL.md §23a). `reason` is the text of an `Error:` line before."""
-        if reason:
-            self.say(b"Error:" + reason)
-        self.say(b"Error:Printer halted. kill() called!")
-        self.say(b"//action:poweroff")
+    def kill(self, fault: str = "") -> None:
+        """Stop for good: only a reset helps (SERIAL.md §23a, 25). `fault` is that of a heater, none is M112."""
+        if self.halted:
+            return
+        family = self.family
         self.heaters_off()
         self.quick_stop()
+        if not fault and family.emergency_restarts:
+            self.restart = True
+            return
+        self.why = family.heaters[fault] if fault else family.emergency_reason
+        if fault and family.heater_error:
+            self.say(family.heater_error % {b"reason": self.why})
+        for line in family.stopped:
+            self.say(line % {b"reason": self.why})
         self.halted = True

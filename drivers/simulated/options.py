@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from agent.errors import DataError
+from drivers.simulated.dialects import DIALECTS, WAIT_S
+from drivers.simulated.family import Dialect
 
-DIALECTS = {"marlin": "Marlin 2.1.2", "marlin2": "Marlin 2.1.2"}
-"""The dialects that can be simulated, by the names that people may give them."""
+_T = TypeVar("_T")
+
+
+def _chosen(wish: _T | None, own: _T) -> _T:
+    return own if wish is None else wish
 
 
 class ResetOnOpen(StrEnum):
@@ -26,20 +33,23 @@ class ResetOnOpen(StrEnum):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """A virtual printer. Sizes in bytes, times in seconds, temperatures in degrees Celsius."""
+    """A virtual printer. Sizes in bytes, times in seconds, temperatures in degrees Celsius; None is what the dialect
+    has by itself."""
 
-    dialect: str = "marlin"
+    dialect: str = "marlin"  # a name of `dialects.py`
     speed: float = math.inf  # simulated seconds per real second; infinity: the firmware never waits for time
     faults: tuple[str, ...] = ()  # specs of `faults.py`
     link: Path | None = None  # a stable name for the port: a symlink that is kept up to date
     reset_on_open: ResetOnOpen = ResetOnOpen.HALTED
     advanced_ok: bool = False  # `ok N12 P15 B3` (SERIAL.md §6)
-    emergency_parser: bool = False  # M108, M112 and M410 are acted on while they are being received (SERIAL.md §23)
+    emergency_parser: bool | None = None  # what stops in a hurry acts while it is being received (SERIAL.md §23)
     emergency_ok: bool = False  # with an emergency parser: M108 and M410 give an `ok` as well, as some builds do
-    busy_protocol: bool = True
-    auto_report: bool = True
-    rx_buffer: int = 128  # a ring: it holds one byte less than its size
-    queue_size: int = 4  # BUFSIZE; the command that is being executed has one of the places
+    busy_protocol: bool | None = None
+    auto_report: bool | None = None
+    idle_wait: bool | None = None  # `wait` when there is nothing to do (SERIAL.md §5)
+    resend_ok: bool | None = None  # an `ok` after a request for a line (SERIAL.md §8)
+    rx_buffer: int | None = None  # a ring: it holds one byte less than its size
+    queue_size: int | None = None  # BUFSIZE; the command that is being executed has one of the places
     planner_blocks: int = 16  # BLOCK_BUFFER_SIZE; a ring as well
     ambient: float = 21.0
     nozzle_max: float = 300.0  # the highest target that is taken; more is clamped
@@ -49,8 +59,29 @@ class Options(msgspec.Struct, frozen=True):
 
     def checked(self) -> Options:
         """These options. Raises DataError when one of them cannot be: it says which and what is accepted."""
-        if self.dialect not in DIALECTS:
-            raise DataError(f"unknown dialect {self.dialect!r}; known are: {', '.join(sorted(DIALECTS))}")
+        self.family()
         if math.isnan(self.speed) or self.speed <= 0:
             raise DataError(f"speed is {self.speed}; it must be a number above 0, or max")
         return self
+
+    def family(self) -> Dialect:
+        """The dialect with what these options change of it. Raises DataError when it is not known."""
+        dialect = DIALECTS.get(self.dialect)
+        if dialect is None:
+            raise DataError(f"unknown dialect {self.dialect!r}; known are: {', '.join(sorted(DIALECTS))}")
+
+        return replace(
+            dialect,
+            parser=_chosen(self.emergency_parser, dialect.parser),
+            busy=_chosen(self.busy_protocol, dialect.busy),
+            auto_report=_chosen(self.auto_report, dialect.auto_report),
+            idle_wait={None: dialect.idle_wait, True: WAIT_S, False: None}[self.idle_wait],
+            resend_ok=_chosen(self.resend_ok, dialect.resend_ok),
+            rx_buffer=_chosen(self.rx_buffer, dialect.rx_buffer),
+            queue_size=_chosen(self.queue_size, dialect.queue_size),
+        )
+
+    @property
+    def real_second(self) -> float:
+        """Simulated seconds in one second of the host: what belongs to the link goes by the host's time."""
+        return 1.0 if math.isinf(self.speed) else self.speed

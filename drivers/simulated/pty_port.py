@@ -31,7 +31,7 @@ _READ = 4096
 _PENDING = 65536  # bytes kept for a client that does not read; more is lost, as in a real host's buffer
 _IDLE_S = 1.0
 
-_log = structlog.get_logger("simulator")
+_log = structlog.get_logger(part="simulator")
 
 
 class PtyPort:
@@ -202,10 +202,7 @@ class PtyPort:
 
     def _plug_in(self) -> None:
         self._firmware.advance(self._clock.now())  # what was said until now, boot messages too, nobody could hear
-        try:
-            master, slave = os.openpty()
-        except OSError as error:
-            raise PortError(f"no pseudo-terminal to be had: {error.strerror}") from error
+        master, slave = self._open_pty()
         os.set_blocking(master, False)
         self._name = os.ttyname(slave)
         self._tidy(slave)
@@ -221,6 +218,20 @@ class PtyPort:
             except BaseException:
                 self._pull_out()
                 raise
+
+    def _open_pty(self) -> tuple[int, int]:
+        """A pty of another name than the last one had, as a board that is plugged in again may get (SERIAL.md §29)."""
+        try:
+            first = os.openpty()
+            if os.ttyname(first[1]) != self._name:
+                return first
+            try:
+                return os.openpty()
+            finally:
+                for descriptor in first:
+                    os.close(descriptor)
+        except OSError as error:
+            raise PortError(f"no pseudo-terminal to be had: {error.strerror}") from error
 
     def _pull_out(self) -> None:
         if self._link is not None:

@@ -24,8 +24,9 @@ def serve(
 ) -> int:
     """Serve a virtual printer until `stop` is set; the exit code. Emits `{"event": "ready", "port": …}` once.
 
-    `speed` is simulated seconds per real second, infinity for «max». Raises DataError for a dialect, speed, fault or
-    link that cannot be, PortError when there is no pty, UnavailableError when the printer ends by itself."""
+    `dialect` is a name of `dialects.py`; `speed` is simulated seconds per real second, infinity for «max». Raises
+    DataError for a dialect, speed, fault or link that cannot be, PortError when there is no pty, UnavailableError when
+    the printer ends by itself."""
     with VirtualPrinter(Options(link=link, dialect=dialect, speed=speed, faults=tuple(faults))) as printer:
         emit({"event": "ready", "port": printer.path})
         while not stop.wait(_LOOK_S):

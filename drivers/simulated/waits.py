@@ -56,7 +56,7 @@ def heat_up(machine: Machine, heater: Heater, *, cool_too: bool) -> Wait:
                 break
             checked, warmth = now, temperature
         left = b"?" if reached is None else b"%d" % int(RESIDENCY - (now - reached))
-        machine.say(machine.temperatures() + b" W:" + left)
+        machine.say(machine.temperatures() + (b" W:" + left if machine.family.countdown else b""))
         tick = now + 1.0
         while machine.heating_wait and machine.now < tick:
             yield tick
@@ -84,7 +84,8 @@ def home(machine: Machine, words: Words) -> Wait:
         yield until
     x, y, z = (0.0 if axis in named else None for axis in "XYZ")
     motion.place(x, y, z, None)
-    machine.say(machine.place())
+    if machine.family.place_when_home:
+        machine.say(machine.place())
 
 
 def person(machine: Machine, seconds: float | None) -> Wait:
@@ -105,19 +106,24 @@ def stop(machine: Machine, words: Words) -> Wait:
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
         pause = words.number("P")
         seconds, text = (words.number("S") if pause is None else pause / 1000.0), b""
-    machine.say(b"//action:prompt_end")
-    machine.say(b"//action:prompt_begin " + (text or b"M0/1 Break Called"))
-    machine.say(b"//action:prompt_button Continue")
-    machine.say(b"//action:prompt_show")
-    if not seconds:
+    machine.act(b"prompt_end")
+    machine.act(b"prompt_begin " + (text or b"M0/1 Break Called"))
+    machine.act(b"prompt_button Continue")
+    machine.act(b"prompt_show")
+    if not seconds and machine.family.busy:
         machine.say(b"echo:busy: paused for user")
     yield from person(machine, seconds or None)
-    machine.say(b"//action:prompt_end")
+    machine.act(b"prompt_end")
 
 
 def change_filament(machine: Machine, _words: Words) -> Wait:
     """M600: tell the host that the printer has paused by itself, and wait for the person (SERIAL.md §25a)."""
+    yield from paused(machine)
+
+
+def paused(machine: Machine) -> Wait:
+    """The printer pauses by itself, until a person says go on."""
     yield from finish_moves(machine)
-    machine.say(b"//action:paused")
+    machine.act(b"paused")
     yield from person(machine, None)
-    machine.say(b"//action:resumed")
+    machine.act(b"resumed")

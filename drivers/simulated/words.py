@@ -48,3 +48,10 @@ def parse(body: bytes) -> Words | None:
         for letter, number in (found.groups() for found in _WORD.finditer(text))
     }
     return Words(f"{match[1].decode()}{int(match[2])}", text, values)
+
+
+def number_of(line: bytes) -> bytes:
+    """` N12` for a line with a number, as it is in the line; nothing for one without."""
+    line = line.lstrip(b" ")
+    digits = len(line) - len(line[1:].lstrip(b"-0123456789")) if line[:1] == b"N" else 0
+    return b" " + line[:digits] if digits else b""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Driver, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.ports import Driver, Halts, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
 
 S = PrinterState
@@ -187,6 +187,28 @@ class DriverContract(ABC):
             assert [line for line in rig.file_lines() if line in set(source)] == source
             assert b"M117 resumed" in rig.executed
 
+    def test_a_hot_and_homed_print_gets_out_of_the_way_in_a_pause_and_comes_back(self, tmp_path: Path) -> None:
+        """SERIAL.md §27: retract, lift first, then park; return, prime, go on with the very next line."""
+        source = [b"G28", b"M109 S200", b"G1 Z5 F6000", *moves(4000)]
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(source))
+            rig.until_line(50)
+            rig.driver.pause()
+            paused = rig.until(lambda t: t.state is S.PAUSED)
+            last = max(at for at, line in enumerate(rig.executed) if line == source[paused.line - 1])
+            way = [line for line in rig.executed[last + 1 :] if line.startswith(b"G1")]
+            assert way == [b"G1 E-2 F2100", b"G1 Z15.000 F600", b"G1 X0 Y0 F6000"]
+            rig.driver.resume()
+            ended = rig.ended("p")
+            assert ended.last is not None
+            assert ended.last.outcome is Outcome.COMPLETED
+            printed = set(source)
+            assert [line for line in rig.executed if line in printed and line.startswith(b"G1 X1")] == source[3:]
+            back = [line for line in rig.executed if line.startswith(b"G1") and line not in printed][3:]
+            assert back[0].startswith(b"G1 X1"), "sideways first"
+            assert back[1:3] == [b"G1 Z5.000 F600", b"G1 E2 F2100"]
+
     def test_a_print_that_is_cancelled_stops_and_leaves_the_heaters_off(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
@@ -345,6 +367,25 @@ class DriverContract(ABC):
             rig.driver.reset()
             rig.until(lambda t: t.state is S.IDLE)
 
+    def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
+        """SERIAL.md §23."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, Halts):
+                pytest.skip("this driver has no emergency stop")
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.halt()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert (now.last.outcome, now.last.error) == (Outcome.FAILED, "emergency stop")
+            assert now.state is S.ERROR
+            executed = len(rig.executed)
+            rig.driver.reset()
+            rig.until(lambda t: t.state is S.IDLE)
+            late = [line for line in rig.executed[executed:] if line.startswith(b"G1 X1")]
+            assert len(late) <= 3, "only what was in flight"
+
     def test_a_pulled_cable_fails_the_print_and_the_printer_comes_back(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(faults=("unplug@50:0.3",))) as rig:
             rig.ready()
@@ -355,7 +396,7 @@ class DriverContract(ABC):
             assert "unplugged" in now.last.error
             rig.until(lambda t: t.state is S.IDLE)
 
-    @pytest.mark.parametrize("faults", [("lost-ok=0.03",), ("corrupt=0.001",), ("double-ok=0.05",)])
+    @pytest.mark.parametrize("faults", [("lost-ok=0.03",), ("corrupt=0.001", "seed=3"), ("double-ok=0.05",)])
     def test_a_bad_cable_loses_doubles_and_swaps_no_line(self, tmp_path: Path, faults: tuple[str, ...]) -> None:
         source = moves(150)
         with self.rig(tmp_path, Setup(faults=faults)) as rig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,3 +31,17 @@ class TestGcodeDriver(DriverContract):
         finally:
             driver.close()
             printer.stop()
+
+    def test_a_heater_that_a_script_left_on_is_off_after_the_stop(self, tmp_path: Path) -> None:
+        """SERIAL.md §31: heaters off at a supervised stop."""
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("warm", ["M140 S50", "M105"])
+            rig.until(lambda t: any(heater.target == 50.0 for heater in t.heaters))
+            rig.ended("warm")
+            rig.driver.close()
+            end = time.monotonic() + 5.0
+            while rig.executed[-1] != b"M107":
+                assert time.monotonic() < end, rig.executed[-5:]
+                time.sleep(0.001)
+            assert rig.executed[-3:] == [b"M104 S0", b"M140 S0", b"M107"]

@@ -211,6 +211,14 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Rig, 
     assert slow.member.job(job_id)["local_job"] is True
 
 
+def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: Rig) -> None:
+    for word in ("--retry", "--drop"):
+        refused = cli(fast, "outbox", word, "99")
+        assert (refused.returncode, refused.stderr) == (65, "printer-agent: no refused report has the id 99\n")
+    assert cli(fast, "outbox", "--drop", "all").stdout == "0 thrown away\n"
+    assert cli(fast, "outbox", "--retry", "some").returncode == 64
+
+
 def test_a_bad_file_at_the_printer_is_refused_with_the_reason(fast: Rig, tmp_path: Path) -> None:
     bad = cli(fast, "print", str(gcode(tmp_path, "hello\n")))
     assert bad.returncode == 65

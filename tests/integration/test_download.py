@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
 import gzip
@@ -12,6 +13,7 @@ import re
 import shutil
 import socket
 import threading
+import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +25,9 @@ import requests
 from agent.download import Downloaded, Retry, download, spool
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
 from agent.gcode import Scanner
+from agent.incoming import SPARE
+from agent.limited import limited_session
+from tests.unit.test_limited import trickling
 
 BODY = random.Random(7).randbytes(700_001)
 STRONG = {"ETag": '"v1"'}
@@ -126,6 +131,7 @@ class Fetcher:
         allow_http: bool = True,
         cancelled: Callable[[], bool] = lambda: False,
         sink: Callable[[bytes], None] | None = None,
+        digest: str = "",
     ) -> Downloaded:
         self.server.answers = list(answers)
         return download(
@@ -138,6 +144,7 @@ class Fetcher:
             cancelled=cancelled,
             sink=sink or self.sunk.extend,
             retry=Retry(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
+            digest=digest,
         )
 
     def assert_whole(self, done: Downloaded, body: bytes = BODY) -> None:
@@ -353,6 +360,24 @@ def test_a_disk_that_fills_up_meanwhile_is_unavailable(fetch: Fetcher, monkeypat
     fetch.assert_nothing_left()
 
 
+def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    body = bytes(3 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * fetch.progress[-1][0]))
+    with pytest.raises(UnavailableError, match="no space for the file"):
+        fetch(reply(body=body, length=None))
+    fetch.assert_nothing_left()
+
+
+def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.download.HEAD_MAY_TAKE", 0.3)
+    session, _ = limited_session(time.monotonic)
+    with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
+        download(
+            f"{url}/x", tmp_path / "x", session=session, max_bytes=99, retry=Retry(attempts=2, sleep=lambda _: None)
+        )
+
+
 def test_a_cancel_is_heard_while_a_slow_server_sends(fetch: Fetcher) -> None:
     go_on, cancel = threading.Event(), threading.Event()
 
@@ -485,6 +510,55 @@ def test_a_compression_bomb_is_stopped(fetch: Fetcher) -> None:
 def test_an_encoding_that_cannot_be_undone_is_refused(fetch: Fetcher, encoding: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fetch(reply(body=b"G28\n", headers={"Content-Encoding": encoding}))
+
+
+def b64(name: str, body: bytes) -> str:
+    return base64.b64encode(hashlib.new(name, body).digest()).decode()
+
+
+CHECKSUMS = [
+    {"Repr-Digest": f"unknown=:AAAA:, sha-256=:{b64('sha256', BODY)}:"},
+    {"Content-Digest": f"sha-512=:{b64('sha512', BODY)}:"},
+    {"Digest": f"SHA-256={b64('sha256', BODY)},md5=bad"},
+    {"Content-MD5": b64("md5", BODY)},
+]
+
+
+@pytest.mark.parametrize("headers", CHECKSUMS, ids=lambda value: next(iter(value)))
+def test_a_file_with_the_servers_checksum_arrives_and_a_damaged_one_does_not(
+    fetch: Fetcher, headers: dict[str, str]
+) -> None:
+    fetch.assert_whole(fetch(reply(body=BODY, headers=headers)))
+    with pytest.raises(DataError, match=r"arrived damaged: its (sha-256|sha-512|md5) is [0-9a-f]+, expected was"):
+        fetch(reply(body=BODY[:-1] + b"x", headers=headers))
+    assert fetch.target.read_bytes() == BODY, "the earlier file stays"
+
+
+@pytest.mark.parametrize("name", ["sha-256", "md5"])
+def test_a_commands_own_checksum_is_checked(fetch: Fetcher, name: str) -> None:
+    right = f"{name}={hashlib.new(name.replace('-', ''), BODY).hexdigest()}"
+    fetch.assert_whole(fetch(reply(body=BODY), digest=right))
+    fetch.target.unlink()
+    with pytest.raises(DataError, match="arrived damaged"):
+        fetch(reply(body=BODY[::-1]), digest=right)
+    fetch.assert_nothing_left()
+
+
+def test_a_checksum_of_the_whole_holds_for_a_file_that_came_in_parts(fetch: Fetcher) -> None:
+    def parts(request: BaseHTTPRequestHandler) -> None:
+        start = int((re.findall(r"\d+", request.headers.get("Range", "")) or ["0"])[0])
+        headers = {**STRONG, **CHECKSUMS[0], "Content-Digest": f"sha-256=:{b64('sha256', BODY[start:])}:"}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"
+        reply(206 if start else 200, BODY[start:], headers, cut=None if start else 300_000)(request)
+
+    fetch.assert_whole(fetch(parts))
+    assert len(fetch.server.paths) == 2
+
+
+@pytest.mark.parametrize("value", ["sha-256=:!!!:", "sha-256=:AAAA:", "", ":::", "sha-256", "crc32=:AAAA:"])
+def test_a_checksum_that_says_nothing_costs_no_file(fetch: Fetcher, value: str) -> None:
+    fetch.assert_whole(fetch(reply(body=BODY, headers={"Repr-Digest": value, "Content-MD5": "x"})))
 
 
 def test_a_spooled_file_arrives_over_a_socket(tmp_path: Path) -> None:

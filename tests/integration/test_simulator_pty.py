@@ -17,7 +17,7 @@ import pytest
 import serial
 
 from agent.errors import DataError
-from drivers.simulated import Options, ResetOnOpen, VirtualPrinter, serve
+from drivers.simulated import DIALECTS, Options, ResetOnOpen, VirtualPrinter, serve
 
 
 def _numbered(number: int, text: str) -> bytes:
@@ -272,6 +272,54 @@ def test_an_unplugged_printer_comes_back_under_its_link(tmp_path: Path) -> None:
         assert printer.resets == 1
 
 
+def test_an_unplugged_printer_without_a_link_comes_back_under_another_name() -> None:
+    """SERIAL.md §29."""
+    with VirtualPrinter(Options(faults=("unplug@1:0.05", "unplug@2:0.05"))) as printer:
+        for number in (1, 2):
+            before = printer.path
+            with _open(before) as port:
+                if number == 2:
+                    assert _ask(port, _numbered(1, "G90")) == [b"ok"]
+                port.write(_numbered(number, "G90"))
+                assert _until(lambda: printer.path != before)  # noqa: B023 (done before the next round)
+            with _open(printer.path) as port:
+                assert _ask(port, b"M115\n")[0].startswith(b"FIRMWARE_NAME")
+        assert printer.resets == 2
+
+
+def test_another_name_even_when_the_last_one_is_free_again() -> None:
+    """SERIAL.md §29."""
+    with VirtualPrinter(Options(faults=("unplug@1:0.2",))) as printer:
+        before = printer.path
+        with _open(before) as port:
+            port.write(_numbered(1, "G90"))
+            with pytest.raises((serial.SerialException, OSError)):
+                port.read(1)
+        assert _until(lambda: printer.resets == 1 and printer.path != before)
+
+
+def test_a_link_points_to_the_other_name(tmp_path: Path) -> None:
+    """SERIAL.md §29: looked for by id, not by number."""
+    link = tmp_path / "printer"
+    with VirtualPrinter(Options(link=link, faults=("unplug@1:0.05",))) as printer:
+        before = link.readlink()
+        with _open(printer.path) as port:
+            port.write(_numbered(1, "G90"))
+            assert _until(lambda: printer.resets == 1 and link.exists())
+        assert link.readlink() != before
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_every_dialect_works_on_a_port(dialect: str) -> None:
+    executed: list[bytes] = []
+    with VirtualPrinter(Options(dialect=dialect), on_line=executed.append) as printer, _open(printer.path) as port:
+        _ask(port, b"N0 M110 N0*125\n")
+        for number in range(1, 201):
+            assert _ask(port, _numbered(number, f"G1 X{number % 200} F9000"))[-1].startswith(b"ok")
+        assert _until(lambda: printer.executed == 201)
+    assert executed[1:] == [b"G1 X%d F9000" % (n % 200) for n in range(1, 201)]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open a locked terminal")
 def test_a_client_that_died_with_the_port_locked_does_not_lock_it_for_ever(tmp_path: Path) -> None:
     """SERIAL.md §18: TIOCEXCL outlives its owner on a pty."""
@@ -315,7 +363,7 @@ def test_serve_announces_the_port_and_ends_when_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("dialect", "speed", "faults", "text"),
     [
-        ("klingon", 1.0, [], "known are: marlin, marlin2"),
+        ("klingon", 1.0, [], "known are: klipper, marlin, marlin1"),
         ("marlin", 0.0, [], "above 0"),
         ("marlin", math.nan, [], "above 0"),
         ("marlin", 1.0, ["what"], "unknown fault 'what'"),

@@ -4,8 +4,9 @@
 //   node server.js [--port N] [--timeout SECONDS] [--token TOKEN] [--proxy http://127.0.0.1:PORT]
 //
 // Prints one JSON object a line: {"event":"ready","port":N} first, then what happens ("handshake", "subscribe",
-// "refused", "disconnect"). Reads commands from its standard input, one JSON object a line:
+// "refused", "disconnect"), each with the machine's monotonic clock as "at". Reads commands from its standard input, one JSON object a line:
 //   {"do":"publish","channel":"/a","data":…,"raw":{"advice":…}}   {"do":"batch","channel":"/a","count":N}
+//   {"do":"stream","channel":"/a","count":N,"per_second":R}   {"n":…,"at":…} each, then "streamed"; R 0: all at once
 //   {"do":"token","token":"…"}   {"do":"destroy"} (forget every client)
 // It ends when its standard input does.
 
@@ -20,7 +21,8 @@ const timeout = Number(option('--timeout', '25'));
 const proxy = option('--proxy', '');
 let token = option('--token', '');
 
-const say = (what) => process.stdout.write(JSON.stringify(what) + '\n');
+const clock = () => Number(process.hrtime.bigint()) / 1e9; // seconds of CLOCK_MONOTONIC, as Python's time.monotonic()
+const say = (what) => process.stdout.write(JSON.stringify(Object.assign(what, { at: clock() })) + '\n');
 
 const bayeux = new faye.NodeAdapter({ mount: '/faye', timeout: timeout });
 
@@ -54,6 +56,17 @@ const commands = {
   },
   batch: (c) => {
     for (let i = 0; i < c.count; i += 1) commands.publish({ channel: c.channel, data: { n: i } });
+  },
+  stream: (c) => {
+    const began = clock();
+    let n = 0;
+    const some = () => {
+      const due = c.per_second ? Math.min(c.count, Math.floor((clock() - began) * c.per_second) + 1) : c.count;
+      for (; n < due; n += 1) commands.publish({ channel: c.channel, data: { n: n, at: clock() } });
+      if (n < c.count) setTimeout(some, 1);
+      else say({ event: 'streamed', channel: c.channel });
+    };
+    some();
   },
   token: (c) => { token = c.token; },
   destroy: () => { for (const id of [...clients]) engine.destroyClient(id); },

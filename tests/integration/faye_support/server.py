@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import threading
 import time
@@ -20,7 +21,7 @@ class RealFayeServer:
         self.port = port
         self._timeout = timeout
         self._token = token
-        self._proxy = proxy
+        self.proxy = proxy
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
         self._news = threading.Condition()
@@ -42,8 +43,8 @@ class RealFayeServer:
     def start(self) -> None:
         """Start the process and wait until it listens. Raises TimeoutError after 20 s."""
         command = [ensure_faye(), "server.js", "--port", str(self.port), "--timeout", str(self._timeout)]
-        if self._proxy:
-            command += ["--proxy", self._proxy]
+        if self.proxy:
+            command += ["--proxy", self.proxy]
         self._events.clear()
         self._process = subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(
@@ -62,6 +63,14 @@ class RealFayeServer:
         """kill -9."""
         self._end(kill=True)
 
+    def pause(self) -> None:
+        """SIGSTOP: its sockets stay open, and nobody answers."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._signal(signal.SIGCONT)
+
     def publish(self, channel: str, data: object, raw: dict[str, object] | None = None) -> None:
         """Publish, with fields of the publisher's own choice (`raw`) beside `data`."""
         self._do({"do": "publish", "channel": channel, "data": data, "raw": raw or {}})
@@ -69,6 +78,12 @@ class RealFayeServer:
     def publish_batch(self, channel: str, count: int) -> None:
         """Publish {"n": 0}, {"n": 1} …, at once."""
         self._do({"do": "batch", "channel": channel, "count": count})
+
+    def stream(self, channel: str, count: int, per_second: float) -> None:
+        """Publish {"n": 0, "at": t} …, `t` being the machine's monotonic clock; `per_second` 0 is all at once.
+
+        Returns at once; "streamed" is told at the end."""
+        self._do({"do": "stream", "channel": channel, "count": count, "per_second": per_second})
 
     def set_token(self, token: str) -> None:
         """From now on a subscribe must carry this token."""
@@ -104,6 +119,10 @@ class RealFayeServer:
         self._process.stdin.flush()
         self.wait_for("done", reply=self._replies)
 
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         for line in process.stdout:
@@ -117,6 +136,8 @@ class RealFayeServer:
             return
         if kill:
             process.kill()
+        else:
+            process.send_signal(signal.SIGCONT)  # it may be paused
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.close()

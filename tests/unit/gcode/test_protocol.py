@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.gcode.framing import frame, verify
+from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HISTORY, file_line
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.sending import TOO_HIGH
@@ -501,19 +501,6 @@ def test_a_renumbering_that_was_garbled_is_sent_again_whatever_is_asked_for() ->
     wire.asks(4712)
     assert wire.settle() == [hello.wire]
     assert wire.ok() is hello
-
-
-def test_an_emergency_stop_goes_before_everything() -> None:
-    """SERIAL.md §23: unnumbered after a newline, then again with a number; no credit is needed."""
-    wire = Wire()
-    wire.print(1, 2)
-    wire.send(line(3))
-    wire.take()
-    wire.protocol.halt()
-    first, second, rest = wire.take()[0].lstrip(b"\n").split(b"\n")
-    assert first == b"M112"
-    assert verify(second)[1] == b"M112"
-    assert rest == b""
 
 
 def test_what_an_emergency_parser_reads_takes_no_credit() -> None:

@@ -51,7 +51,7 @@ class Desk:
     def __init__(self, scripts: Scripts | None = None, caps: Sequence[str] = (), unsafe: bool = False) -> None:
         self.written: list[bytes] = []
         self.serve: list[str] = []
-        self.place = 0
+        self.at = 0
         self.slot = Slot()
         self.now = 50.0
         settings = DriverSettings(scripts=scripts or Scripts())
@@ -62,15 +62,15 @@ class Desk:
         for line in filter(None, data.split(b"\n")):
             asked_for = line == RENUMBER and data.startswith(b"\n")  # by a procedure, not by the numbers
             if asked_for or line[:1] != b"N":
-                self.place = 0 if asked_for else self.place
+                self.at = 0 if asked_for else self.at
                 self.written.append(line)
                 continue
             number, code = framing.verify(line)
             if number == HOST - 1:
-                self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.place}"]
-                self.serve += [f"Resend: {self.place + 1}", "ok"]
+                self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.at}"]
+                self.serve += [f"Resend: {self.at + 1}", "ok"]
                 continue
-            self.place = number
+            self.at = number
             if code == b"M110 N%d" % number:
                 self.serve.append("ok")
             else:
@@ -437,7 +437,7 @@ def test_during_a_poll_inside_a_print_the_file_keeps_its_numbers() -> None:
     desk.take()
     desk.hear("ok")
     assert desk.take() == [b"M105"]
-    assert desk.place > HOST
+    assert desk.at > HOST
     desk.hear("ok T:20.0 /0.0")
     assert desk.take() == [wire(2, CODES[1])]
-    assert desk.place == 2
+    assert desk.at == 2

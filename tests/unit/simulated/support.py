@@ -14,6 +14,12 @@ def numbered(number: int, text: str) -> bytes:
     return line + b"*%d\n" % reduce(xor, line)
 
 
+def checked(text: str) -> bytes:
+    """`text` as a line with a checksum, without a number."""
+    line = text.encode()
+    return line + b"*%d\n" % reduce(xor, line)
+
+
 class Host:
     """A firmware that has booted, and what it executed. `now` is the simulated time."""
 

@@ -1,0 +1,289 @@
+"""The families of firmware, as tables: what each takes, refuses, asks for again, and says (SERIAL.md, Dialects).
+
+To add one: a `Dialect`, made from the nearest by `replace`, and its place in `_ALL`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from drivers.simulated.family import Dialect, Sum, Verdict
+
+WAIT_S = 1.0
+"""Seconds with nothing to do until `wait` is said, where it is."""
+
+_MARLIN_ERRORS: Mapping[Verdict, bytes] = MappingProxyType(
+    {
+        Verdict.WRONG_NUMBER: b"Error:Line Number is not Last Line Number+1, Last Line: %(last)d",
+        Verdict.WRONG_CHECKSUM: b"Error:checksum mismatch, Last Line: %(last)d",
+        Verdict.NO_CHECKSUM: b"Error:No Checksum with line number, Last Line: %(last)d",
+        Verdict.NO_NUMBER: b"Error:No Line Number with checksum, Last Line: %(last)d",
+    }
+)
+_MARLIN_HEATERS: Mapping[str, bytes] = MappingProxyType(
+    {
+        "heating-failed": b"Heating failed, system stopped! Heater_ID: 0",
+        "thermal-runaway": b"Thermal Runaway, system stopped! Heater_ID: 0",
+        "mintemp": b"MINTEMP triggered, system stopped! Heater_ID: 0",
+    }
+)
+
+
+MARLIN = Dialect(
+    "marlin",
+    identity=(
+        "FIRMWARE_NAME:Marlin 2.1.2 (Dec  1 2022 00:00:00) SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin "
+        "PROTOCOL_VERSION:1.0 MACHINE_TYPE:{machine} EXTRUDER_COUNT:1 UUID:{uuid}"
+    ),
+    banner=(
+        "start\nMarlin 2.1.2\n"
+        "echo: Last Updated: 2022-12-01 | Author: (none, default config)\n"
+        "echo: Compiled: Dec  1 2022\n"
+        "echo: Free Memory: 3793  PlannerBufferBytes: 1200\n"
+        "echo:Hardcoded Default Settings Loaded\n"
+    ),
+    errors=_MARLIN_ERRORS,
+    heaters=_MARLIN_HEATERS,
+    capabilities=True,
+    stale=2,
+    m110_anywhere=True,
+)
+
+MARLIN1 = replace(
+    MARLIN,
+    name="marlin1",
+    identity=(
+        "FIRMWARE_NAME:Marlin 1.1.0-RC7 (Github) SOURCE_CODE_URL:https://github.com/MarlinFirmware/Marlin "
+        "PROTOCOL_VERSION:1.0 MACHINE_TYPE:{machine} EXTRUDER_COUNT:1 UUID:{uuid}"
+    ),
+    banner=(
+        "start\necho:Marlin 1.1.0-RC7\n"
+        "echo: Last Updated: 2016-07-31 12:00 | Author: (none, default config)\n"
+        "Compiled: Nov 20 2016\necho: Free Memory: 5063  PlannerBufferBytes: 1232\n"
+        "echo:Hardcoded Default Settings Loaded\n"
+    ),
+    capabilities=False,
+    stale=0,
+    lone_checksum=False,
+    auto_report=False,
+    actions=False,
+    lacks=frozenset({"M876", "M118"}),
+    stopped=(b"Error:Printer halted. kill() called!",),
+)
+"""Before the capability lines of 1.1."""
+
+MARLIN1_0 = replace(
+    MARLIN1,
+    name="marlin1.0",
+    identity=(
+        "FIRMWARE_NAME:Marlin V1; Sprinter/grbl mashup for gen6 "
+        "FIRMWARE_URL:https://github.com/MarlinFirmware/Marlin PROTOCOL_VERSION:1.0 "
+        "MACHINE_TYPE:{machine} EXTRUDER_COUNT:1 UUID:{uuid}"
+    ),
+    banner=(
+        "start\necho:Marlin1.0.2\necho: Last Updated: Jan 18 2015 | Author: (none, default config)\n"
+        "Compiled: Jan 18 2015\necho: Free Memory: 5400  PlannerBufferBytes: 1232\n"
+        "echo:Hardcoded Default Settings Loaded\n"
+    ),
+    m110_outer=True,
+    busy=False,
+    early=(b"M112",),
+    lacks=MARLIN1.lacks | {"M108", "M410"},
+)
+
+PRUSA = replace(
+    MARLIN,
+    name="prusa",
+    identity=(
+        "FIRMWARE_NAME:Prusa-Firmware 3.14.1 based on Marlin FIRMWARE_URL:https://github.com/prusa3d/Prusa-Firmware "
+        "PROTOCOL_VERSION:1.0 MACHINE_TYPE:{machine} EXTRUDER_COUNT:1 UUID:{uuid}\n"
+        "Cap:AUTOREPORT_TEMP:1\nCap:AUTOREPORT_FANS:1\nCap:AUTOREPORT_POSITION:1\nCap:EXTENDED_M20:1\nCap:PRUSA_MMU2:1"
+    ),
+    banner=(
+        "start\necho: 3.14.1-8237\necho: Last Updated: Sep 11 2024 12:00:00 | Author: (none, default config)\n"
+        "Compiled: Sep 11 2024\necho: Free Memory: 2367  PlannerBufferBytes: 1312\n"
+        "echo:Hardcoded Default Settings Loaded\n"
+    ),
+    capabilities=False,
+    stale=0,
+    lone_checksum=False,
+    m110_anywhere=False,
+    temperatures="T:{t:.1f} /{tt:.1f} B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f} @:{tp} B@:{bp} P:0.0 A:27.4",
+    early=(b"M112",),
+    early_numbered=True,
+    lacks=frozenset({"M108", "M410"}),
+    stopped=(b"Error:Printer halted. kill() called!",),
+)
+
+REPETIER = replace(
+    MARLIN,
+    name="repetier",
+    identity=(
+        "FIRMWARE_NAME:Repetier_0.92.9 FIRMWARE_URL:https://github.com/repetier/Repetier-Firmware/ "
+        "PROTOCOL_VERSION:1.0 MACHINE_TYPE:{machine} EXTRUDER_COUNT:1 REPETIER_PROTOCOL:3"
+    ),
+    banner="start\nInfo:External Reset\nFree RAM:5467\nAutoretract:0\n",
+    capabilities=False,
+    stale=0,
+    checksums=Sum.ALL,
+    checksum_first=True,
+    skips=14,
+    m110_anywhere=False,
+    m110_outer=True,
+    queue_size=2,
+    line_end=b"\r\n",
+    ok_on_receipt=True,
+    ok_number=True,
+    errors=MappingProxyType(
+        {
+            Verdict.WRONG_NUMBER: b"Error:expected line %(next)d got %(number)d",
+            Verdict.WRONG_CHECKSUM: b"Error:Wrong checksum",
+            Verdict.NO_CHECKSUM: b"Error:Missing checksum",
+        }
+    ),
+    resend=b"\nResend:%(next)d",
+    nag=0.2,
+    idle_wait=WAIT_S,
+    temperatures="T:{t:.2f} /{tt:.0f} B:{b:.2f} /{bt:.0f} B@:{bp} @:{tp}",
+    temperatures_on_ok=False,
+    countdown=False,
+    place="X:{x:.2f} Y:{y:.2f} Z:{z:.3f} E:{e:.4f}",
+    unknown=b"Unknown command:%(line)s",
+    cold=b"",
+    auto_report=False,
+    busy=False,
+    actions=False,
+    lacks=frozenset({"M108", "M118", "M410", "M600", "M876", "M900"}),
+    early=(b"M112",),
+    early_numbered=True,
+    emergency_restarts=True,
+    heaters=MappingProxyType(dict.fromkeys(_MARLIN_HEATERS, b"Heater/sensor error")),
+    heater_error=b"Error:One heater seems decoupled from thermistor - disabling all for safety!",
+    stopped=(b"fatal:%(reason)s Printer stopped and heaters disabled due to this error.",),
+    refusal=b"fatal:%(reason)s Printer stopped and heaters disabled due to this error.",
+    refusal_ok=True,
+    restart=b"M999",
+)
+"""With FEATURE_CHECKSUM_FORCED and ACK_WITH_LINENUMBER."""
+
+REPRAP = replace(
+    MARLIN,
+    name="reprap",
+    identity=(
+        "FIRMWARE_NAME: RepRapFirmware for Duet 2 WiFi/Ethernet FIRMWARE_VERSION: 3.4.6 "
+        "ELECTRONICS: Duet WiFi 1.02 or later FIRMWARE_DATE: 2023-07-21 14:10:12"
+    ),
+    banner="RepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6 dated 2023-07-21 14:10:12\n",
+    capabilities=False,
+    stale=0,
+    checksums=Sum.NONE,
+    checksum_first=True,
+    m110_anywhere=False,
+    m110_outer=True,
+    line_size=256,
+    rx_buffer=256,
+    errors=MappingProxyType({}),
+    temperatures="T:{t:.1f} /{tt:.1f} B:{b:.1f} /{bt:.1f}",
+    countdown=False,
+    place="X:{x:.3f} Y:{y:.3f} Z:{z:.3f} E:{e:.3f} E0:{e:.1f} Count {cx} {cy} {cz} Machine {x:.3f} {y:.3f} {z:.3f}",
+    unknown=b"Warning: Command is not supported: %(code)s",
+    place_when_home=False,
+    cold=b"",
+    auto_report=False,
+    busy=False,
+    actions=False,
+    lacks=frozenset({"M410", "M876", "M900"}),
+    early=(b"M112",),
+    early_numbered=True,
+    heaters=MappingProxyType(
+        {
+            "heating-failed": b"temperature rising much more slowly than the expected 2.3",
+            "thermal-runaway": b"temperature excursion exceeded 15.0",
+            "mintemp": b"sensor reading invalid",
+        }
+    ),
+    heater_error=b"Error: Heating fault on heater 1, %(reason)s",
+    stopped=(b"Emergency Stop! Reset the controller to continue.",),
+    refusal=b"",
+    restart=b"M999",
+)
+
+REPRAP3 = replace(REPRAP, name="reprap3", numbers=False, resend=None)
+"""Its newer releases look at no line number, and drop a line with a wrong checksum without a word."""
+
+SMOOTHIE = replace(
+    REPRAP,
+    name="smoothie",
+    identity=(
+        "FIRMWARE_NAME:Smoothieware, FIRMWARE_URL:http%3A//smoothieware.org, "
+        "X-SOURCE_CODE_URL:https://github.com/Smoothieware/Smoothieware, FIRMWARE_VERSION:edge-0565b13, "
+        "PROTOCOL_VERSION:1.0, X-FIRMWARE_BUILD_DATE:Jun 19 2021 16:12:18, X-SYSTEM_CLOCK:100MHz, X-AXES:4, "
+        "X-GRBL_MODE:0, X-ARCS:1"
+    ),
+    banner="Smoothie\nok\n",
+    checksum_first=False,
+    line_size=132,
+    line_end=b"\r\n",
+    resend=b"rs N%(next)d",
+    temperatures="T:{t:.1f} /{tt:.1f} @{tp} B:{b:.1f} /{bt:.1f} @{bp}",
+    place="C: X:{x:.4f} Y:{y:.4f} Z:{z:.4f} E:{e:.4f}",
+    place_on_ok=True,
+    unknown=b"",
+    lacks=frozenset({"M108", "M410", "M600", "M876", "M900"}),
+    stop_byte=b"\x18",
+    heaters=MappingProxyType(
+        {
+            "heating-failed": b"Temperature took too long to be reached on T, HALT asserted, TURN POWER OFF",
+            "thermal-runaway": b"Temperature runaway on T, HALT asserted, TURN POWER OFF",
+            "mintemp": b"MINTEMP triggered on T. Check your temperature sensors!",
+        }
+    ),
+    heater_error=b"ERROR: %(reason)s",
+    stopped=(b"HALTED, M999 or $X to exit HALT state",),
+    refusal=b"!!",
+)
+
+KLIPPER = replace(
+    REPRAP3,
+    name="klipper",
+    identity="FIRMWARE_NAME:Klipper FIRMWARE_VERSION:v0.12.0-85-gd785b396",
+    identity_on_ok=True,
+    banner="// Klipper state: Ready\n",
+    checksums=Sum.IGNORED,
+    blank_ok=True,
+    any_case=True,
+    line_size=4096,
+    rx_buffer=4096,
+    temperatures="B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f}",
+    place="X:{x:.3f} Y:{y:.3f} Z:{z:.3f} E:{e:.3f}",
+    unknown=b'// Unknown command:"%(code)s"',
+    cold=b"!! Extrude below minimum temp",
+    lacks=frozenset(
+        f"M{code}"
+        for code in (0, 1, 17, 73, 75, 76, 77, 85, 92, 108, 200, 201, 203, 205, 211, 301, 302, 410, 500, 501, 502, 503)
+    )
+    | {"M600", "M876", "M900"},
+    parser=True,
+    heaters=MappingProxyType(
+        {
+            "heating-failed": b"Heater extruder not heating at expected rate",
+            "thermal-runaway": b"Heater extruder not heating at expected rate",
+            "mintemp": b"MCU 'mcu' shutdown: ADC out of range",
+        }
+    ),
+    heater_error=b"",
+    stopped=(b"// Klipper state: Shutdown",),
+    emergency_reason=b"Shutdown due to M112 command",
+    refusal=b"// %(reason)s\n// Once the underlying issue is corrected, use the\n"
+    b'// "FIRMWARE_RESTART" command to reset the firmware, reload the\n'
+    b"// config, and restart the host software.\n// Printer is shutdown\n!! %(reason)s",
+    refusal_ok=True,
+    still=frozenset({"M110", "M115"}),
+    restart=b"FIRMWARE_RESTART",
+)
+
+_ALL = (MARLIN, MARLIN1, MARLIN1_0, PRUSA, REPETIER, REPRAP, REPRAP3, SMOOTHIE, KLIPPER)
+
+DIALECTS: Mapping[str, Dialect] = MappingProxyType({"marlin2": MARLIN} | {dialect.name: dialect for dialect in _ALL})
+"""By the names that people may give them."""

@@ -1,0 +1,52 @@
+"""The contract, kept with every firmware that the simulator can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from drivers.gcode.driver import GcodeDriver
+from drivers.settings import DriverSettings
+from drivers.simulated import DIALECTS, Options, VirtualPrinter
+from tests.contract.driver_contract import Clock, DriverContract, Rig, Setup
+from tests.contract.test_gcode_driver import QUICK
+
+NAMES = ("marlin1", "marlin1.0", "prusa", "repetier", "reprap", "reprap3", "smoothie", "klipper")
+"""Marlin itself is tested by test_gcode_driver.py."""
+
+WITHOUT_REQUESTS = ("reprap3", "klipper")
+"""They look at no line number and ask for no line again, so nothing can be done about a bad cable."""
+
+
+class TestDialects(DriverContract):
+    """SERIAL.md, Dialects: told by M115 alone."""
+
+    dialect = ""
+
+    @pytest.fixture(autouse=True, params=NAMES)
+    def _chosen(self, request: pytest.FixtureRequest) -> None:
+        self.dialect = str(request.param)
+        if self.dialect not in DIALECTS:
+            pytest.skip(f"the simulator does not know {self.dialect} yet")
+
+    @contextmanager
+    def rig(self, tmp_path: Path, setup: Setup) -> Iterator[Rig]:
+        spoilt = [fault for fault in setup.faults if fault.startswith(("corrupt", "lost-ok"))]
+        if spoilt and self.dialect in WITHOUT_REQUESTS:
+            pytest.skip(f"{self.dialect} asks for no line again")
+        link = tmp_path / "printer"
+        executed: list[bytes] = []
+        options = Options(dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=link)
+        printer = VirtualPrinter(options, on_line=executed.append)
+        settings = DriverSettings(port=str(link), baud=115200, scripts=setup.scripts)
+        driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
+        if setup.present:
+            printer.start()
+        try:
+            yield Rig(driver, executed, printer.start)
+        finally:
+            driver.close()
+            printer.stop()

@@ -1,0 +1,159 @@
+"""A real HTTP server on the loopback interface that answers as a test scripts it, and remembers what it was asked."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+
+PATIENCE = 10.0  # seconds for anything that should happen
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer. `hang_up` closes the connection without any; `hold` keeps it waiting until the server ends."""
+
+    status: int = 204
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    hang_up: bool = False
+    hold: bool = False
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came, and the connection it came on."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    connection: object
+
+    @property
+    def json(self) -> Any:
+        """The decoded body."""
+        return msgspec.json.decode(self.body)
+
+
+def answer(value: object, status: int = 200) -> Reply:
+    """A JSON answer."""
+    return Reply(status, msgspec.json.encode(value))
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is part of a test; anything else is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class ScriptedServer:
+    """Each path has a list of replies; the last one stays. A path without any gets `usual`."""
+
+    def __init__(self) -> None:
+        self.usual = Reply()
+        self._asked: list[Asked] = []
+        self._replies: dict[str, list[Reply]] = {}
+        self._changed = threading.Condition()
+        self._end = threading.Event()
+        self._http = _Quiet(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, name="scripted-server", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """http://127.0.0.1:port"""
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def script(self, path: str, *replies: Reply) -> None:
+        """What `path` gets from now on, one after the other."""
+        with self._changed:
+            self._replies[path] = list(replies)
+
+    def asked(self, path: str = "") -> list[Asked]:
+        """The requests so far whose path begins with `path`."""
+        with self._changed:
+            return [one for one in self._asked if one.path.startswith(path)]
+
+    def forget(self) -> None:
+        """Forget what was asked."""
+        with self._changed:
+            self._asked.clear()
+
+    def until(self, count: int, path: str = "") -> list[Asked]:
+        """Wait until `path` was asked for `count` times."""
+
+        def found() -> list[Asked]:
+            return [one for one in self._asked if one.path.startswith(path)]
+
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(found()) >= count, PATIENCE), self._asked
+            return found()
+
+    def close(self) -> None:
+        """No more answers."""
+        self._end.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join(PATIENCE)
+
+    def take(self, asked: Asked) -> Reply:
+        """Note a request; the reply to it."""
+        with self._changed:
+            self._asked.append(asked)
+            replies = self._replies.get(asked.path, [self.usual])
+            reply = replies.pop(0) if len(replies) > 1 else replies[0]
+            self._changed.notify_all()
+        if reply.hold:
+            self._end.wait(PATIENCE)
+        return reply
+
+
+def _handler(server: ScriptedServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = PATIENCE
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 the base class calls it so
+            pass
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = Asked(self.command, self.path, dict(self.headers.items()), body, self.client_address)
+            reply = server.take(asked)
+            if reply.hang_up or reply.hold:
+                self.close_connection = True
+                return
+            self.send_response(reply.status)
+            for name, value in reply.headers.items():
+                self.send_header(name, value)
+            if reply.status != 204:
+                self.send_header("Content-Length", str(len(reply.body)))
+            self.end_headers()
+            if reply.status != 204:
+                self.wfile.write(reply.body)
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815 the base class calls them so
+
+    return Handler
+
+
+@contextmanager
+def scripted() -> Iterator[ScriptedServer]:
+    """A server for one test."""
+    server = ScriptedServer()
+    try:
+        yield server
+    finally:
+        server.close()

@@ -1,0 +1,79 @@
+"""What the printer asks the host to do, and tells it (SERIAL.md §30)."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.core.ports import Outcome, PrinterState
+from tests.unit.gcode.bench import Bench
+
+S = PrinterState
+CODES = [b"G1 X%d" % n for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("line", "state", "reason"),
+    [
+        ("//action:pause", S.PAUSING, "paused at the printer"),
+        ("// action:pause", S.PAUSING, "paused at the printer"),
+        ("//action:paused", S.PAUSED, "the printer paused by itself"),
+        ("//action:paused filament_runout 0", S.PAUSED, "the printer paused by itself (filament_runout 0)"),
+        ("//action:out_of_filament T0", S.PAUSING, "the printer is out of filament (T0)"),
+        ("//action:cancel", S.CANCELLING, ""),
+    ],
+)
+def test_what_is_asked_for_at_the_printer_is_done(line: str, state: PrinterState, reason: str) -> None:
+    """SERIAL.md §30: `pause` asks the host to pause; `paused` tells it that the printer already did."""
+    desk = Bench().idle().print(CODES)
+    desk.hear(line)
+    assert (desk.seen.state, desk.seen.reason) == (state, reason)
+
+
+def test_resume_and_resumed_end_a_pause() -> None:
+    """SERIAL.md §30."""
+    desk = Bench().idle().print(CODES)
+    desk.pause()
+    desk.hear("//action:resume")
+    assert desk.session.state is S.PRINTING
+    desk = Bench().idle().print(CODES)
+    desk.hear("//action:paused")
+    desk.hear("//action:resumed")
+    assert desk.session.state is S.PRINTING
+
+
+def test_a_power_off_fails_the_job_and_is_an_error_until_reset() -> None:
+    """SERIAL.md §23a, §30: poweroff."""
+    desk = Bench().idle().print(CODES)
+    desk.hear("//action:poweroff")
+    assert desk.seen.state is S.ERROR
+    assert desk.seen.last is not None
+    assert (desk.seen.last.outcome, desk.seen.last.error) == (Outcome.FAILED, "the printer has switched itself off")
+
+
+def test_after_a_kill_the_kill_stays_the_reason() -> None:
+    """SERIAL.md §23a: `Error:Printer halted. kill() called!`, `//action:poweroff`, then silence."""
+    desk = Bench().idle().print(CODES)
+    desk.hear("Error:Printer halted. kill() called!", "//action:poweroff")
+    assert desk.seen.reason == "Printer halted. kill() called!"
+
+
+def test_a_prompt_is_what_is_waited_for_until_it_ends() -> None:
+    """SERIAL.md §25a, §30: M0 gives prompt_… actions."""
+    desk = Bench().idle().print(CODES)
+    desk.hear(
+        "//action:prompt_end",
+        "//action:prompt_begin Nozzle Parked\x07",
+        "//action:prompt_button Continue",
+        "//action:prompt_show",
+    )
+    assert desk.seen.waiting == "the person at the printer: Nozzle Parked"
+    desk.hear("//action:prompt_end")
+    assert desk.seen.waiting == ""
+
+
+@pytest.mark.parametrize("line", ["//action:notification Hello", "//action:", "//action:levitate", "// Klipper says"])
+def test_other_actions_change_nothing(line: str) -> None:
+    desk = Bench().idle().print(CODES)
+    before = desk.seen
+    desk.hear(line)
+    assert desk.seen == before
