@@ -71,7 +71,7 @@ class Model:
         if number is not None:
             body = line.partition(b" ")[2].rpartition(b"*")[0]
         if b"M110" in line and number is not None:
-            self._last = int(line.rpartition(b"*")[0].rpartition(b"N")[2])
+            self._last = _leading(line.rpartition(b"*")[0].rpartition(b"N")[2])
         elif number is None:
             self.rogue.append(line)
         elif number < HOST - 1:
