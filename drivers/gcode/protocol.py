@@ -269,7 +269,9 @@ class Protocol(Sender):
                 command = self._acknowledge(now, self.deadline)
             return command
         if sum(c.code == PROBE for c in (*self._limbo, *self.in_flight)) > 2:
-            return None  # it works on something; M105 enough
+            self._rounds += 1
+            if self._rounds & (self._rounds - 1):
+                return None  # it works on something: another M105 ever more rarely, should an answer have been garbled
         if not self._limbo:
             self._limbo_until = now + max(LONG_S, *(c.patience for c in self.in_flight), 0.0) * self._scale
         self._limbo.extend(self.in_flight)

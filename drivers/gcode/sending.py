@@ -43,6 +43,7 @@ class Sender:
         self._bytes = 0  # in flight
         self._limbo: deque[Command] = deque()  # the printer has them, their ok never came
         self._limbo_until = inf
+        self._rounds = 0  # in which the answer to an M105 was missing
         self._origin: tuple[Command, Command] | None = None  # a host's line as written, and as it was given
         self._unproven = False  # the host's space holds lines that must not get lost
         self._strikes = 0
@@ -257,6 +258,7 @@ class Sender:
     def _proven(self) -> Command:
         """An M105 was answered: all before it was done."""
         limbo, self._limbo, self._limbo_until = self._limbo, deque(), inf
+        self._rounds = 0
         lines = [c.number for c in limbo if 0 < c.number < HOST and c.code != MOVE_TO]
         self._counters.line = max(self._counters.line, *lines, 0)
         for command in limbo:
