@@ -75,6 +75,9 @@ class Protocol(Sender):
         if speaks != (head.code == PROBE) and self._speaks and not text.startswith("N"):
             self._too_many(now)  # an M105's, once more; or another's, before the M105's own
             return None
+        if head.code == MOVE_TO and self.window.known and not text.startswith("N"):
+            self._too_many(now)  # an M110's has its number: this one is for a line that came as another
+            return None
         self._strikes = 0
         if len(self.in_flight) == 1:
             self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
@@ -154,14 +157,18 @@ class Protocol(Sender):
         return None
 
     def _numbered_ok(self, found: re.Match[str], now: float) -> Command | None:
-        """`ok N7 P15 B3`: all up to line 7 is done. One for a line that is done already is one too many."""
+        """`ok N7 P15 B3`: all up to line 7 is done. One for a line that is not in flight is one too many, or garbled."""
         number = int(found[1])
         if found[2]:
             self.window.shown(int(found[2]))
-        if number > self._numbers.last or not self._numbers.within(number):
-            return self._acknowledge(now)
         command = None
-        while self.in_flight and 0 <= self.in_flight[0].number <= number:
+        if self.in_flight[0].number < 0:
+            return self._acknowledge(now)
+        while (
+            any(c.number == number for c in self.in_flight)
+            and self.in_flight
+            and 0 <= self.in_flight[0].number <= number
+        ):
             command = self._acknowledge(now)
         if command is None:
             self._doubt = True

@@ -88,6 +88,18 @@ def test_a_numbered_ok_tells_which_line() -> None:
     assert [c.number for c in wire.protocol.in_flight] == [3]
 
 
+def test_a_numbered_ok_for_a_line_that_is_not_in_flight_acknowledges_nothing() -> None:
+    """SERIAL.md §1, §6: a doubled one of the M110 before must not be taken for the next line's."""
+    wire = Wire()
+    wire.print(1, 2)
+    wire.take()
+    asked = wire.send(plain(b"M114"))
+    assert wire.serve() == [host_line(2, 1, b"M114")]
+    for number in (host_base(2), 2, host_base(2) + 9):
+        assert wire.ok(f"N{number} P15 B3") is None
+    assert wire.ok(f"N{host_base(2) + 1} P15 B3") is asked
+
+
 def test_a_garbled_ok_is_asked_after_soon() -> None:
     """SERIAL.md §4: recovery from a garbled ok needs no human and no long wait."""
     wire = Wire()
