@@ -20,6 +20,7 @@
     LOCATING  resend n, believed           SETTLING  n and all after it will be sent again. When nothing is missing and
                                                      an ok still is: an M105, whose answer proves that all before it
                                                      was done
+    LOCATING  an answer without a place    LOCATING  again; the twentieth in a row counts as none
     LOCATING  nothing                      LOCATING  again: a strike; the third fails
 
 A request is believed when the `Error:` before it names the same place, when it asks for what is in flight, or when
@@ -47,6 +48,7 @@ from drivers.gcode.steps import Command
 __all__ = ["PROBE", "REQUESTS", "STRIKES", "Counters", "Phase", "Protocol"]
 
 REQUESTS = 10
+VAGUE = 20
 
 _PLACE = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
 _EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
@@ -101,6 +103,7 @@ class Protocol(Sender):
         else:
             found = _EXPECTED.search(text)
             self._place = int(found[1]) if found else -1
+        self._answered = True
         self.other(now)
 
     def other(self, now: float) -> None:
@@ -111,6 +114,7 @@ class Protocol(Sender):
     def damaged(self, now: float) -> None:
         """A line came that may have been an answer before it was garbled: ask soon."""
         self._swallowed = self._swallowed or self._phase is Phase.SETTLING
+        self._answered = True
         self.other(now)
         if self._phase is Phase.OPEN and self.in_flight:
             self.deadline = min(self.deadline, now + self._timing.garbled)
@@ -204,6 +208,7 @@ class Protocol(Sender):
             while self.in_flight:
                 command = self._acknowledge(now)
             return command
+        self._answered = True
         self.deadline = min(self.deadline, now + self._timing.resend_ok)
         if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
             return self._acknowledge(now, self.deadline)
@@ -263,7 +268,8 @@ class Protocol(Sender):
         if not located:
             self._count_request(number)
             return None
-        self._strikes = 0
+        self._strikes = self._vague = 0
+        self._has = number - 1
         return self._found_out(now, missing=missing) if self.in_flight else None
 
     def _found_out(self, now: float, *, missing: bool) -> Command | None:
@@ -321,7 +327,10 @@ class Protocol(Sender):
         self._locate(now)
 
     def _unanswered(self, now: float) -> Command | None:
-        if self._strikes < STRIKES:
+        if self._answered and self._vague < (VAGUE if self._located else STRIKES):
+            self._vague += 1  # it is there; what it said was garbled, or no place
+            self._locate(now)
+        elif self._strikes < STRIKES:
             self._strikes += 1
             self._locate(now)
         elif self.in_flight or self._limbo:

@@ -56,6 +56,9 @@ class Sender:
         self._told = -1  # a place that was told once and is not believed yet
         self._locates = True  # answers a number too high with its place
         self._located = False  # has done so
+        self._has = -1  # it has told that it has all up to this number
+        self._answered = False  # something was heard that may have been the answer
+        self._vague = 0  # answers in a row that did not tell the place
         self._speaks = False  # `ok T:…` answers M105
         self._doubt = False  # an ok was lost, doubled or late since the last M105 that proved all before it
         self._listen_at = inf  # when an ok too many is listened for
@@ -173,6 +176,7 @@ class Sender:
         """The way to the space in which `base + 1` is the next number."""
         numbers = self._numbers
         sure = not self._locates or (not self._unproven if numbers.host else numbers.last == numbers.base)
+        sure = sure or self._has == numbers.last  # asked again it might not say: Repetier skips lines after a request
         moving: list[Command | Service] = [move_to(base, ORDINARY_S)]
         return moving if sure else [Service.LOCATE, *moving]
 
@@ -233,8 +237,10 @@ class Sender:
         if command.code == MOVE_TO and command.number != self._numbers.base:
             self._numbers.begin(command)
             self._unproven = False
+            self._has = -1
         elif command.code == MOVE_TO and self._numbers.cursor > self._numbers.last:
             self._numbers.begin(command)
+            self._has = -1
         elif command.number >= 0:
             self._numbers.keep(command)
             self._unproven = self._unproven or (self._numbers.host and word(command.code) not in _HARMLESS)
@@ -272,6 +278,7 @@ class Sender:
 
     def _locate(self, now: float) -> None:
         self._phase = Phase.LOCATING
+        self._answered = False
         self._write(TOO_HIGH)
         last = self._strikes >= STRIKES
         self.deadline = now + self._timing.probe * (1.0 if last else 0.2)

@@ -474,6 +474,63 @@ def test_a_printer_that_says_nothing_fails_after_three_probes() -> None:
     assert wire.now - began < 20
 
 
+def test_a_place_that_was_just_told_is_not_asked_for_again() -> None:
+    """SERIAL.md §9a: Repetier would not tell it twice: after a request it passes over what has another number."""
+    wire = Wire()
+    wire.print(1, 1)
+    lost = wire.send(line(2))
+    wire.take()
+    wire.silence()
+    assert wire.take() == [TOO_HIGH]
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [moves(host_base(2))]
+    wire.ok()
+    wire.protocol.send_again(wire.now)
+    assert wire.take() == [host_line(2, 1, b"M105")]
+    wire.ok("T:20.0 /0.0")
+    wire.protocol.send_again(wire.now)
+    assert wire.counters.line == lost.number
+
+
+def test_an_answer_that_tells_no_place_is_no_silence() -> None:
+    """SERIAL.md §16: three in a row without an answer fail; Repetier's `skip`, `ok` is one, as is a garbled one."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.send(plain(b"M105"))
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    wire.send(line(2))
+    wire.serve()
+    wire.silence()
+    for _ in range(14):
+        wire.protocol.other(wire.now)
+        wire.ok()
+        wire.silence()
+        assert wire.protocol.failure == ""
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.serve() == []
+    assert wire.protocol.fits(line(3))
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_answers_without_end_that_tell_no_place_fail_too(tells: bool) -> None:
+    """SERIAL.md §16: every wait has a limit; shorter for a printer that has never told its place."""
+    wire = Wire()
+    wire.print(1, 1)
+    if tells:
+        wire.send(plain(b"M105"))
+        wire.serve()
+        wire.ok("T:20.0 /0.0")
+    wire.send(line(2))
+    wire.serve()
+    for _ in range(50):
+        if wire.protocol.failure:
+            break
+        wire.silence()
+        wire.protocol.damaged(wire.now)
+    assert wire.protocol.failure == "line 2 (G1 X2): no answer, although asked 3 times"
+
+
 def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
     """SERIAL.md §15, §16: it answers for its place, so it lives; a slow move without `busy` is no reason to fail."""
     wire = Wire()
