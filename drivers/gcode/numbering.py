@@ -16,6 +16,9 @@ HOST = 1_000_000_000
 """Above every ordinal (files have fewer than 71 million lines) and within a signed 32-bit number."""
 VISIT = 16
 """Numbers of one visit to the host's space: its `M110` and 15 lines; a longer one begins again."""
+NOWHERE = HOST - VISIT
+"""Too high for the file, too low for the host, and far from both: Marlin passes over what it takes for a repeat of one
+of the last two lines."""
 HISTORY = 64
 """Lines that can be sent again."""
 MOVE_TO = b"M110"

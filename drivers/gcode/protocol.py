@@ -63,7 +63,7 @@ class Protocol(Sender):
         """An `ok` came, with `text` after it."""
         if self._phase is Phase.SETTLING:
             return self._ok_settling(now)
-        speaks = "T:" in text or "T0:" in text
+        speaks = "T:" in text or "T0:" in text or (self._speaks and "/" in text)  # its letters may be garbled
         if self._phase is Phase.LOCATING:
             return self._ok_locating(now, speaks=speaks)
         if self._place > 0:  # an error without a request: the request was garbled

@@ -12,14 +12,14 @@ from math import inf
 
 from drivers.gcode.codes import ORDINARY_S, word
 from drivers.gcode.framing import frame
-from drivers.gcode.numbering import HOST, MOVE_TO, Numbers, move_to, numberable
+from drivers.gcode.numbering import HOST, MOVE_TO, NOWHERE, Numbers, move_to, numberable
 from drivers.gcode.phases import DRAIN, PROBE, STRIKES, Counters, Phase, Service
 from drivers.gcode.quality import SAMPLES
 from drivers.gcode.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing
 from drivers.gcode.window import Window
 
-TOO_HIGH = b"\n" + frame(HOST - 1, PROBE)
+TOO_HIGH = b"\n" + frame(NOWHERE, PROBE)
 """After a newline, which ends a line whose own end was garbled."""
 
 _HARMLESS = frozenset((PROBE, b"M114", DRAIN, b"G4"))

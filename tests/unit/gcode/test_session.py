@@ -8,7 +8,7 @@ import pytest
 
 from agent.core.ports import Operation, Outcome, PrinterState, Scripts, Telemetry
 from drivers.gcode import framing
-from drivers.gcode.numbering import HOST
+from drivers.gcode.numbering import HOST, NOWHERE
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session import Session
@@ -66,7 +66,7 @@ class Desk:
                 self.written.append(line)
                 continue
             number, code = framing.verify(line)
-            if number == HOST - 1:
+            if number == NOWHERE:
                 self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.at}"]
                 self.serve += [f"Resend: {self.at + 1}", "ok"]
                 continue
