@@ -1,7 +1,8 @@
 """Printers that speak G-code over a serial line.
 
 framing, replies, codes   pure: bytes of a line, what a printer says, what a command is
-protocol                  pure: credits, resends, silence; time is passed in
+protocol, sending         pure: credits, resends, silence, what is in flight; time is passed in
+numbering, window         pure: the numbers of the file's and the host's lines; how much may be in flight
 discovery                 which ports there are, and whose they are
 dialects                  what a firmware can do, from its answer to M115
 steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, parking, routines help)

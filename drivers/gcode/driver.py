@@ -16,6 +16,7 @@ from drivers.gcode.requests import Plain, RunScript, StartPrint
 from drivers.gcode.session import RUNNING
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
+from drivers.gcode.window import MOST
 from drivers.settings import DriverSettings
 
 _S = PrinterState
@@ -30,8 +31,8 @@ class GcodeDriver:
         """`search` says where to look for the printer, by default at the computer's own ports. Raises ConfigError
         for a dialect or window that does not exist, DataError for a script line that cannot be sent."""
         by_name(settings.dialect)
-        if settings.window not in ("auto", 1):
-            raise ConfigError(f"[serial] window: {settings.window}; expected auto or 1: one line in flight")
+        if settings.window != "auto" and not 1 <= settings.window <= MOST:
+            raise ConfigError(f"[serial] window: {settings.window}; expected auto, or 1 to {MOST} lines in flight")
         scripts = settings.scripts
         for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
             clean(line)

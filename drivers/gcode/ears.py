@@ -27,6 +27,8 @@ class Ears:
         self._handlers: dict[Kind, Callable[[Event, float], None]] = {
             Kind.OK: self._ok,
             Kind.RESEND: self._resend,
+            Kind.ERROR: self._error,
+            Kind.DAMAGED: self._damaged,
             Kind.TEMPERATURES: self._temperatures,
             Kind.BUSY: self._busy,
             Kind.BUSY_USER: self._busy,
@@ -44,10 +46,18 @@ class Ears:
         if handler is not None:
             handler(event, now)
         else:
-            if event.kind is Kind.ERROR and "missing checksum" in event.text.lower():
-                self._session.want_checksums()
             self._session.protocol.other(now)
             self._session.pump.note(event.text)
+
+    def _error(self, event: Event, now: float) -> None:
+        if "missing checksum" in event.text.lower():
+            self._session.want_checksums()
+        self._session.protocol.error(event.text, now)
+        self._session.pump.note(event.text)
+
+    def _damaged(self, event: Event, now: float) -> None:
+        self._session.protocol.damaged(now)
+        self._session.pump.note(event.text)
 
     def _temperatures(self, event: Event, now: float) -> None:
         session = self._session

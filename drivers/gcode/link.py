@@ -1,6 +1,8 @@
 """The one thread that owns the port: it reads, writes, and does what callers ask for through its mailbox.
 
 No lock, queue or log line is touched for a line of the file. While the printer works on a line the next one is ready.
+As long as each line is answered by a plain `ok`, the thread waits inside the read itself (`_stream`), LISTEN_S at most:
+the mailbox is looked into after each answer. Otherwise it waits for the port and the mailbox together (`_talk`).
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from agent.errors import NotReadyError, PortError
 from drivers.gcode.blackbox import BlackBox
 from drivers.gcode.discovery import lower_latency
 from drivers.gcode.framing import LineSplitter
-from drivers.gcode.port import Port, Search
+from drivers.gcode.port import LISTEN_S, Port, Search
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import Plain, Request, RunScript, StartPrint
 from drivers.gcode.session import RUNNING, Session
@@ -142,7 +144,7 @@ class LinkThread:
         poll = select.poll()
         poll.register(self._wake_read, select.POLLIN)
         poll.register(fd, select.POLLIN)
-        asked_out = False
+        asked_out = quick = False
         now = now_is()
         session.open(now, now + self._timing.boot if port.resets else now)
         while not session.over:
@@ -150,6 +152,14 @@ class LinkThread:
                 asked_out = port.blocked
                 poll.modify(fd, select.POLLIN | (select.POLLOUT if asked_out else 0))
             due = min(session.due(now), self._stop_at)
+            if quick and not asked_out and due - now > 2 * LISTEN_S and session.flowing(now):
+                now, data = self._stream(port, session)
+                if data:
+                    self._listen(data, splitter, session, now)
+                    if self._attend(port, session, now):
+                        return
+                    continue
+                due = now
             ready = poll.poll(None if due == inf else max(0.0, due - now) * 1000 + 1)
             now = now_is()
             quick = False
@@ -163,19 +173,44 @@ class LinkThread:
                     quick = self._listen(port.read(), splitter, session, now)
             if quick and not mail and not self._stopping:
                 continue
-            if mail:
-                self._deliver(port, session, now)
-            session.step(now)
-            if self._stopping and self._may_leave(session, now):
+            if self._attend(port, session, now):
                 return
+
+    def _stream(self, port: Port, session: Session) -> tuple[float, bytes]:
+        """Line after line as long as each is answered by an `ok` and nothing else is to be done; the time, and what was
+        read last and is not dealt with: nothing, when nothing came in LISTEN_S."""
+        listen, quick, mail, now_is = port.listen, session.quick, self._mail, self._now
+        while True:
+            data = listen()
+            now = now_is()
+            if mail or self._stopping:
+                return now, data
+            if data in _OKS:
+                if not quick(now):
+                    return now, data
+            elif rest := session.quickly(data, now):
+                return now, rest
+            elif not data:
+                return now, data
+
+    def _attend(self, port: Port, session: Session, now: float) -> bool:
+        """After what was heard: requests, and whatever is to be sent; whether it is time to leave."""
+        if self._mail:
+            self._deliver(port, session, now)
+        session.step(now)
+        return self._stopping and self._may_leave(session, now)
 
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
         """Deal with what was read; whether all there was to do about it is done already."""
-        if data in _OKS and not splitter.pending and not self._mail and session.quick(now):
-            return True
+        if not splitter.pending and not self._mail:
+            data = session.quickly(data, now)
+            if not data:
+                return True
         for line in splitter.feed(data):
             for event in parse(line):
                 session.heard(event, now)
+        if splitter.pending:
+            session.half_heard(now)
         return False
 
     def _deliver(self, port: Port, session: Session, now: float) -> None:

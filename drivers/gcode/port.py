@@ -18,11 +18,18 @@ from drivers.settings import DriverSettings
 
 BAUDS = (115200, 250000, 230400, 500000, 1000000, 57600)
 """Tried in this order when the configuration says `auto`, bits per second."""
+LISTEN_S = 0.1
+"""How long `listen` waits, in seconds: the smallest time that a terminal knows."""
 _BACKLOG = 64 * 1024
+_TCGETS2, _TCSETS2 = 0x802C542A, 0x402C542B
+_CONTROL = 17  # offset of the control characters in struct termios2
 
 
 class Port:
-    """An open port. Reads and writes never block. Raises PortError for everything that goes wrong with it."""
+    """An open port. Only `listen` waits. Raises PortError for everything that goes wrong with it.
+
+    It is opened twice: the second descriptor waits for bytes inside the read, which saves a `poll` for each line, and
+    the first never waits, so that a port that takes no bytes cannot hold up the thread."""
 
     def __init__(self, device: str, baud: int, box: BlackBox | None = None) -> None:
         """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18). `box` keeps
@@ -32,6 +39,7 @@ class Port:
         self.device = device
         self.baud = baud
         self._unsent = b""
+        self._ear = -1
         try:
             self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:  # SerialException is an OSError
@@ -39,11 +47,13 @@ class Port:
         self.fd: int = self._serial.fileno()
         try:
             os.set_blocking(self.fd, False)
+            self._ear = os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
             fcntl.ioctl(self.fd, termios.TIOCEXCL)
             attributes = termios.tcgetattr(self.fd)
             attributes[2] &= ~termios.HUPCL
             termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
             self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
+            _wait_in_read(self.fd)
         except (OSError, ValueError, termios.error) as error:
             self.close()
             raise PortError(f"{device}: cannot be configured: {error}") from error
@@ -64,6 +74,15 @@ class Port:
             raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
         if not data:
             raise PortError(f"{self.device} was unplugged")
+        self._heard(data)
+        return data
+
+    def listen(self) -> bytes:
+        """What comes within LISTEN_S seconds; nothing also means that the port may be gone, which `read` tells."""
+        try:
+            data = os.read(self._ear, 4096)
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
         self._heard(data)
         return data
 
@@ -109,6 +128,9 @@ class Port:
             fcntl.ioctl(self.fd, termios.TIOCNXCL)
         except OSError:
             self._unsent = b""  # the device is gone; there is nothing to give back
+        ear, self._ear = self._ear, -1
+        if ear >= 0:
+            os.close(ear)
         self._serial.close()
 
     def _has_modem_lines(self) -> bool:
@@ -117,6 +139,19 @@ class Port:
         except OSError:
             return False
         return True
+
+
+def _wait_in_read(fd: int) -> None:
+    """A read of a descriptor that may wait does so until there is a byte, LISTEN_S at most. By Linux's termios2, which
+    keeps rates that termios does not know; elsewhere such a read does not wait at all."""
+    try:
+        settings = bytearray(fcntl.ioctl(fd, _TCGETS2, bytes(44)))
+        settings[_CONTROL + termios.VMIN] = 0
+        settings[_CONTROL + termios.VTIME] = round(LISTEN_S * 10)
+        fcntl.ioctl(fd, _TCSETS2, bytes(settings))
+    except OSError as error:
+        if error.errno not in (errno.ENOTTY, errno.EINVAL):
+            raise
 
 
 class Search:

@@ -1,199 +1,123 @@
-"""Credits, resends and silence: one line to the printer, one `ok` back. Pure: time comes in, bytes go to `write`.
+"""Credits, resends and silence. Pure: time comes in, bytes go to `write`.
 
     phase     heard                        next      done
-    OPEN      ok, a line in flight         OPEN      the oldest in flight is acknowledged
-    OPEN      ok, nothing in flight        OPEN      ignored (a doubled one)
-    OPEN      resend n                     SETTLING  n and all after it will be sent again
+    OPEN      ok, lines in flight          OPEN      the oldest is acknowledged; with `N…` all up to that one
+    OPEN      ok, nothing in flight        OPEN      ignored (a doubled one), but from now on more are reckoned with
+    OPEN      resend n, believed           SETTLING  all in flight from n on is dropped: it will be sent again
+    OPEN      resend n, not believed       LOCATING  a number too high is sent
+    OPEN      an error that names a place, OPEN      the request was garbled: as if it had come
+              then ok without a request
     OPEN      patience over, gives_up      OPEN      the line is forgotten
-    OPEN      patience over                ASKING    M105 is sent: a strike
-    OPEN      wait, line sent long ago     ASKING    the same
-    SETTLING  ok                           SETTLING  swallowed: it belongs to the request; a moment for stragglers
+    OPEN      patience over, a garbled     LOCATING  a number too high is sent: a strike
+              line, `wait` when not idle
+    SETTLING  ok                           SETTLING  the first is the request's own: swallowed; a moment for stragglers
     SETTLING  resend, the same n           SETTLING  stale, ignored
     SETTLING  another line, or 0.5 s       OPEN      (a moment after the line)
-    ASKING    ok without temperatures      ASKING    it was late, not lost: acknowledged; now for M105's own
-    ASKING    ok, nothing else in flight   OPEN      M105's own
-    ASKING    ok with temperatures         LOCATING  all before it is done; a numbered line: a number too high is sent
-                                           OPEN      an unnumbered one: acknowledged
-    ASKING    nothing                      ASKING    M105 again: a strike; the third fails
-    LOCATING  resend last+1                SETTLING  the line arrived, its ok was lost: acknowledged
-    LOCATING  resend n                     SETTLING  n and all after it will be sent again
-    LOCATING  nothing                      OPEN      a firmware without numbers: acknowledged
+              0.5 s, where the ok has come LOCATING  it may be late, and must not be taken for another's
+              after other requests
+    LOCATING  ok                           LOCATING  late, not lost: acknowledged
+    LOCATING  ok with temperatures         OPEN      a firmware that does not check numbers: all is acknowledged
+    LOCATING  resend n, believed           SETTLING  n and all after it will be sent again. When nothing is missing and
+                                                     an ok still is: an M105, whose answer proves that all before it
+                                                     was done
+    LOCATING  an answer without a place    LOCATING  again; the twentieth in a row counts as none
+    LOCATING  nothing                      LOCATING  again: a strike; the third fails
 
-An `ok` in OPEN takes the strikes back. Failures: three strikes, the same number asked for ten times, a number older
-than the history (SERIAL.md §1–10, §14–16). A probe is asked first because a line that is merely sent again may be
-ignored without a word, and a number that is too high tells the printer's true place (§9a).
+A request is believed when the `Error:` before it names the same place, when it asks for what is in flight, or when
+it is told twice. Between the file's lines and the host's (`numbering`) stands an M110, and before it a number too high:
+a line that was wrongly taken for acknowledged would else be lost for good. Failures: three strikes, the same number
+asked for ten times, a number older than the history (SERIAL.md §1–10, §13–16).
+
+A number too high executes nothing and tells the printer's place, whereas a repeat of the last line is passed over in
+silence (§9a). `M110` is never in flight with anything else: Marlin carries it out twice, on arrival and in its turn.
 """
 
 from __future__ import annotations
 
+import re
 from collections import deque
-from collections.abc import Callable
-from enum import Enum, auto
 from math import inf
 
-from drivers.gcode.codes import heats, word
-from drivers.gcode.framing import frame
-from drivers.gcode.quality import SAMPLES, Quality
-from drivers.gcode.steps import RENUMBER, Command
-from drivers.gcode.timing import Timing
+from drivers.gcode.codes import LONG_S, heats, word
+from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO, file_line
+from drivers.gcode.phases import PROBE, STRIKES, Counters, Phase, Service
+from drivers.gcode.quality import SAMPLES
+from drivers.gcode.sending import Sender
+from drivers.gcode.steps import Command
 
-HISTORY = 64
-STRIKES = 3
+__all__ = ["PROBE", "REQUESTS", "STRIKES", "Counters", "Phase", "Protocol"]
+
 REQUESTS = 10
-PROBE = b"M105"
+VAGUE = 20
+
+_PLACE = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
+_EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
+_NUMBERED_OK = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
 
 
-class Phase(Enum):
-    """See the table."""
-
-    OPEN = auto()
-    SETTLING = auto()
-    ASKING = auto()
-    LOCATING = auto()
-
-
-class Counters:
-    """Progress that is read from other threads: each is one assignment of an int."""
-
-    def __init__(self, line: int = 0) -> None:
-        self.line = line  # number of the last acknowledged line of the file
-        self.sent = 0
-        self.resent = 0
-        self.quality = Quality()
-
-
-class Protocol:
-    """One connection. Methods that may bring a credit back return the command whose credit it was."""
-
-    def __init__(self, write: Callable[[bytes], object], counters: Counters, timing: Timing, window: int = 1) -> None:
-        self._write = write
-        self._counters = counters
-        self._timing = timing
-        self._scale = timing.patience
-        self._window = window
-        self._phase = Phase.OPEN
-        self._history: dict[int, Command] = {}
-        self._again: deque[Command] = deque()
-        self._strikes = 0
-        self._settling_for = -1
-        self._swallowed = False
-        self._asked_for = (-1, 0)
-        self._sent_at = 0.0
-        self.in_flight: deque[Command] = deque()
-        self.last = 0  # highest number sent since the last M110
-        self.deadline = inf  # when `tick` has something to do
-        self.failure = ""  # why nothing can be sent any more; for a person
-
-    def write_with(self, write: Callable[[bytes], object]) -> None:
-        """From now on bytes go to `write`."""
-        self._write = write
-
-    def free(self) -> bool:
-        """Whether a new line may be sent."""
-        return self._phase is Phase.OPEN and len(self.in_flight) < self._window and not self._again
-
-    def quiet(self) -> bool:
-        """Whether nothing is in flight and nothing waits to be sent again."""
-        return self._phase is Phase.OPEN and not self.in_flight and not self._again
-
-    def send(self, command: Command, now: float) -> None:
-        """Write `command`; only when `free`."""
-        self._write(command.wire)
-        if not self.in_flight:
-            self.deadline = now + command.patience * self._scale
-        self.in_flight.append(command)
-        self._sent_at = now
-        number = command.number
-        if number > 0:
-            self.last = max(self.last, number)
-            self._history[number % HISTORY] = command
-        self._counters.sent += 1
-
-    def exchange(self, command: Command, now: float) -> bool:
-        """The usual case, one line at a time: a plain `ok` came, and `command` goes out before anything else is done.
-        Just what `ok` and `send` do; False, and nothing done, in any other case."""
-        in_flight = self.in_flight
-        if self._phase is not Phase.OPEN or len(in_flight) != 1 or self._again or self._window != 1:
-            return False
-        self._write(command.wire)
-        done = in_flight.popleft().number
-        in_flight.append(command)
-        counters = self._counters
-        counters.line = max(counters.line, done)
-        counters.quality.latencies[counters.sent % SAMPLES] = now - self._sent_at
-        counters.sent += 1
-        self._strikes = 0
-        self._sent_at = now
-        self.deadline = now + command.patience * self._scale
-        number = command.number
-        if number > 0:
-            self.last = number
-            self._history[number % HISTORY] = command
-        return True
-
-    def send_again(self, now: float) -> None:
-        """Send what was asked for again, as far as credits go. Call it in every round; it is cheap."""
-        while self._again and self._phase is Phase.OPEN and len(self.in_flight) < self._window:
-            self._counters.resent += 1
-            self.send(self._again.popleft(), now)
+class Protocol(Sender):
+    """One connection. Methods that may bring a credit back return the command whose credit it was, the last of them
+    when there were several."""
 
     def ok(self, text: str, now: float) -> Command | None:
         """An `ok` came, with `text` after it."""
-        if self._phase is Phase.OPEN:
-            if not self.in_flight:
-                return None
-            self._strikes = 0
-            if len(self.in_flight) == 1:  # with more of them it would be the time of the last one sent
-                self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
-            return self._acknowledge(now)
         if self._phase is Phase.SETTLING:
-            if self._swallowed and self.in_flight:
-                return self._acknowledge(now, self.deadline)
-            self._swallowed = True
-            self.deadline = now + self._timing.straggle
-            return None
+            return self._ok_settling(now)
+        speaks = "T:" in text or "T0:" in text or (self._speaks and "/" in text)  # its letters may be garbled
         if self._phase is Phase.LOCATING:
-            return None
+            return self._ok_locating(now, speaks=speaks)
+        if self._place > 0:  # an error without a request: the request was garbled
+            return self._asked(-1, now, swallowed=True)
         if not self.in_flight:
-            self._open(now)
+            self._too_many(now)
             return None
-        command = self.in_flight[0]
-        if ("T:" in text or "T0:" in text) and command.code != PROBE:
-            return self._answered(command, now)
+        head = self.in_flight[0]
+        if head.code == PROBE:
+            self._speaks = self._speaks or speaks
+        if speaks != (head.code == PROBE) and self._speaks and not text.startswith("N"):
+            self._too_many(now)  # an M105's, once more; or another's, before the M105's own
+            return None
+        if head.code == MOVE_TO and self.window.known and not text.startswith("N"):
+            self._too_many(now)  # an M110's has its number: this one is for a line that came as another
+            return None
         self._strikes = 0
-        return self._acknowledge(now, now + self._timing.late)
+        if len(self.in_flight) == 1:
+            self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
+        if text.startswith("N") and (found := _NUMBERED_OK.match(text)):
+            return self._numbered_ok(found, now)
+        return self._acknowledge(now)
 
     def resend(self, number: int, now: float) -> Command | None:
         """The printer asks for `number` (-1: cannot be read)."""
+        place, self._place = self._place, -1
         if self._phase is Phase.SETTLING and number in (self._settling_for, -1):
+            self._swallowed = False
             return None
-        located = self._phase is Phase.LOCATING
-        flying = list(self.in_flight)
-        if number < 0 or number > self.last + 1:  # noise in the request: take it for what is in flight
-            number = min((c.number for c in flying if c.number > 0), default=self.last + 1)
-        unnumbered = [c for c in (*flying, *self._again) if c.number < 0]
-        renumbering = any(c.code == RENUMBER for c in unnumbered)
-        again: list[Command] = []
-        if not renumbering:
-            again = [self._history.get(n % HISTORY, _NONE) for n in range(number, self.last + 1)]
-            if any(c.number != n for n, c in enumerate(again, number)):
-                self._fail(f"line {number}: the printer asked for it, it is older than the last {HISTORY} sent")
-                return None
-        self._again = deque(again + unnumbered)
-        self.in_flight = deque(c for c in flying if 0 < c.number < number and not renumbering)
-        self._phase = Phase.SETTLING
-        self._settling_for = number
-        self._swallowed = False
-        self.deadline = now + self._timing.resend_ok
-        self._count_request(number)
-        if located and self.in_flight:
-            return self._grant(self.deadline)
-        return None
+        self._place = place
+        return self._asked(number, now)
+
+    def error(self, text: str, now: float) -> None:
+        """An `Error:` line came; it may say which line was accepted last."""
+        if found := _PLACE.search(text):
+            self._place = int(found[1]) + 1
+        else:
+            found = _EXPECTED.search(text)
+            self._place = int(found[1]) if found else -1
+        self._answered = True
+        self.other(now)
 
     def other(self, now: float) -> None:
         """A line came that is neither `ok` nor a resend."""
-        if self._phase is Phase.SETTLING:
+        if self._phase is Phase.SETTLING and (self._swallowed or not self._follows):
             self.deadline = min(self.deadline, now + self._timing.straggle)
+
+    def damaged(self, now: float) -> None:
+        """A line came that may have been an answer before it was garbled: ask soon."""
+        self._swallowed = self._swallowed or self._phase is Phase.SETTLING
+        self._answered = True
+        self.other(now)
+        if self._phase is Phase.OPEN and self.in_flight:
+            self.deadline = min(self.deadline, now + self._timing.garbled)
 
     def busy(self, now: float, *, user: bool = False) -> None:
         """The printer still works on the line in flight, or waits for a `user`, who may take for ever."""
@@ -204,14 +128,14 @@ class Protocol:
     def temperatures(self, now: float) -> None:
         """A temperature line came: a sign of progress only for a line that heats."""
         self.other(now)
-        if self.in_flight and self._phase is not Phase.SETTLING and heats(self.in_flight[0].code):
+        if self.in_flight and self._phase is Phase.OPEN and heats(self.in_flight[0].code):
             self.deadline = max(self.deadline, now + self._patience())
 
     def wait(self, now: float) -> None:
         """The printer says that it has nothing to do."""
         self.other(now)
         if self._phase is Phase.OPEN and self.in_flight and now - self._sent_at >= self._timing.wait:
-            self._ask(now)
+            self._doubtful(now)
 
     def saved(self, now: float) -> Command | None:
         """`Done saving file` stands for the `ok` of M29 (SERIAL.md §5)."""
@@ -223,81 +147,202 @@ class Protocol:
         """Something is overdue when `now` has reached `deadline`."""
         if now < self.deadline or self.failure:
             return None
-        if self._phase is Phase.OPEN and self.in_flight[0].gives_up:
-            return self._acknowledge(now)
+        if self._phase is Phase.SETTLING:
+            return self._settled(now)
         if self._phase is Phase.LOCATING:
-            return self._grant(inf)
-        if self._phase is Phase.SETTLING or not self.in_flight:
-            self._open(now)
-        elif self._strikes >= STRIKES:
-            self._fail(f"{self._name(self.in_flight[0])}: no answer, although asked {STRIKES} times")
-        else:
-            self._ask(now)
+            return self._unanswered(now)
+        if not self.in_flight:
+            self.deadline = inf
+            self._go_on(now)
+            return None
+        if self._given(self.in_flight[0]).gives_up:
+            return self._acknowledge(now)
+        self._doubtful(now)
         return None
 
-    def _patience(self) -> float:
-        return self.in_flight[0].patience * self._scale
-
-    def _open(self, now: float) -> None:
-        self._phase = Phase.OPEN
-        self.deadline = now + self._patience() if self.in_flight else inf
-
-    def _acknowledge(self, now: float, deadline: float | None = None) -> Command:
-        command = self.in_flight.popleft()
-        if command.number > self._counters.line:
-            self._counters.line = command.number
-        elif command.code == RENUMBER:
-            self.last = 0
-            self._history.clear()
-        if deadline is None:
-            deadline = now + self._patience() if self.in_flight else inf
-        self.deadline = deadline
+    def _numbered_ok(self, found: re.Match[str], now: float) -> Command | None:
+        """`ok N7 P15 B3`: all up to line 7 is done. One for a line not in flight is one too many, or garbled."""
+        number = int(found[1])
+        if found[2]:
+            self.window.shown(int(found[2]))
+        command = None
+        if self.in_flight[0].number < 0:
+            return self._acknowledge(now)
+        while (
+            any(c.number == number for c in self.in_flight)
+            and self.in_flight
+            and 0 <= self.in_flight[0].number <= number
+        ):
+            command = self._acknowledge(now)
+        if command is None:
+            self._doubt = True
         return command
 
-    def _ask(self, now: float) -> None:
-        self._strikes += 1
-        self._phase = Phase.ASKING
-        self._write(PROBE + b"\n")
-        self.deadline = now + self._timing.probe
+    def _too_many(self, now: float) -> None:
+        self._doubt = True
+        if self._listen_at == inf:
+            self._listen_at = now + self._timing.listen
 
-    def _answered(self, command: Command, now: float) -> Command | None:
-        if command.number < 0:
-            self._phase = Phase.OPEN
-            return self._grant(inf)
-        self._phase = Phase.LOCATING
-        self._write(frame(self.last + 2, PROBE))
-        self.deadline = now + self._timing.probe
+    def _ok_settling(self, now: float) -> Command | None:
+        self.deadline = now + self._timing.straggle
+        if not self._swallowed:
+            self._swallowed = self._follows = True
+            self._late = 0
+            return None
+        if self.in_flight:
+            return self._acknowledge(now, self.deadline)
+        self._too_many(now)
         return None
 
-    def _grant(self, deadline: float) -> Command | None:
-        """The line in flight is done although its `ok` never came."""
-        if self._strikes >= STRIKES:
-            self._fail(f"{self._name(self.in_flight[0])}: its ok was lost, {STRIKES} in a row")
-            return None
-        if self._phase is Phase.LOCATING:
+    def _ok_locating(self, now: float, *, speaks: bool) -> Command | None:
+        place, self._place = self._place, -1
+        if place > 0:
+            self._place = place
+            return self._asked(self._told if place == self._told else -1, now, swallowed=True)
+        asked = any(c.code == PROBE for c in (*self.in_flight, *self._limbo))
+        if speaks and not asked and not self._located:
+            self._locates = False
             self._phase = Phase.OPEN
-        return self._acknowledge(0.0, deadline)
+            self.deadline = inf
+            command = None
+            while self.in_flight:
+                command = self._acknowledge(now)
+            return command
+        self._answered = True
+        self.deadline = min(self.deadline, now + self._timing.resend_ok)
+        if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
+            return self._acknowledge(now, self.deadline)
+        self._too_many(now)
+        return None
+
+    # --- resends
+
+    def _asked(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
+        """The printer wants `number` (-1: garbled), and its `Error:` line may have said the same. What was garbled on
+        the way must not be acted upon: it would send lines that were executed again."""
+        place, self._place = self._place, -1
+        agreed = number in (place, self._told) and number > 0
+        within = self._numbers.within(number if number > 0 else place)
+        if self._phase is Phase.LOCATING:
+            believed = agreed
+        else:
+            first = self.in_flight[0].number if self.in_flight else self._numbers.last + 1
+            plain = place if number < 0 else number if place < 0 else -1
+            believed = (agreed and within) or first <= plain <= self._numbers.last
+        if believed or (number > 0 and not self._locates):
+            return self._believe(number if number > 0 else place, now, swallowed=swallowed)
+        self._told = number if number > 0 else place
+        self._locate(now)
+        return None
+
+    def _believe(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
+        """The printer wants `number` next."""
+        located, self._told = self._phase is Phase.LOCATING, -1
+        self._located = self._located or located
+        numbers, asked = self._numbers, number
+        if not numbers.within(number):
+            if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
+                self._fail(f"line {file_line(number)}: the printer asked for it, but is at {file_line(numbers.last)}")
+                return None
+            number = numbers.base  # the M110 that led here was lost
+        if not numbers.knows(number):
+            self._fail(f"line {asked}: the printer asked for it, it is older than the last {HISTORY} sent")
+            return None
+        missing = number <= numbers.last
+        first = self.in_flight[0].number if self.in_flight else -1
+        arrived = [c for c in self.in_flight if numbers.base < number and c.number < number]
+        again = [c for c in arrived if c.number < 0 and not located]  # thrown away, most likely
+        self.in_flight = deque(c for c in arrived if c not in again)
+        self._bytes = sum(len(c.wire) for c in self.in_flight)
+        self._todo.extendleft(again)
+        numbers.cursor = number
+        self._phase = Phase.SETTLING
+        self._settling_for = asked
+        self._swallowed = swallowed
+        self.deadline = now + (self._timing.straggle if swallowed else self._timing.resend_ok)
+        if missing:
+            self._doubt = self._doubt or number != first
+            self.window.resend()
+            if self._locates and any(isinstance(c, Command) and c.code == MOVE_TO for c in self._todo):
+                self._todo.appendleft(Service.LOCATE)  # what is sent again must have arrived before the space is left
+        if not located:
+            self._count_request(number)
+            return None
+        self._strikes = self._vague = 0
+        self._has = number - 1
+        return self._found_out(now, missing=missing) if self.in_flight else None
+
+    def _found_out(self, now: float, *, missing: bool) -> Command | None:
+        """After a silence the printer has told its place; it has all that is in flight now and has not acknowledged it.
+        Either that is lost, which shows when later lines are missing, or an M105 must prove that it was done."""
+        self._doubt = True
+        if missing:
+            command = None
+            while self.in_flight:
+                command = self._acknowledge(now, self.deadline)
+            return command
+        if sum(c.code == PROBE for c in (*self._limbo, *self.in_flight)) > 2:
+            self._rounds += 1
+            if self._rounds & (self._rounds - 1):
+                return None  # it works on something: another M105 ever more rarely, should an answer have been garbled
+        if not self._limbo:
+            self._limbo_until = now + max(LONG_S, *(c.patience for c in self.in_flight), 0.0) * self._scale
+        self._limbo.extend(self.in_flight)
+        self.in_flight.clear()
+        self._bytes = 0
+        if Service.BARRIER not in self._todo:
+            self._todo.appendleft(Service.BARRIER)
+        return None
+
+    def _settled(self, now: float) -> Command | None:
+        if not self._swallowed and self._follows and self._locates and self._late < STRIKES:
+            self._late += 1  # the request's own ok may still come, and must not be taken for that of an M110
+            self._locate(now)
+            return None
+        self._phase = Phase.OPEN
+        self.deadline = now + self._patience() if self.in_flight else inf
+        self.send_again(now)
+        return None
 
     def _count_request(self, number: int) -> None:
         asked, times = self._asked_for
         times = times + 1 if asked == number and self._counters.line < number else 1
         self._asked_for = (number, times)
         if times >= REQUESTS:
-            command = self._again[0] if self._again else _NONE
-            self._fail(f"{self._name(command, number)}: the printer asked for it {REQUESTS} times")
+            command = self._numbers.at_cursor()
+            name = self._name(command) if command is not None else f"line {number}"
+            self._fail(f"{name}: the printer asked for it {REQUESTS} times")
 
-    def _fail(self, why: str) -> None:
-        self.failure = why
-        self.deadline = inf
-        self.in_flight.clear()
-        self._again.clear()
+    # --- silence
+
+    def _doubtful(self, now: float) -> None:
+        """An `ok` is overdue."""
+        if self._strikes >= STRIKES:
+            self._fail(f"{self._name(self.in_flight[0])}: no answer, although asked {STRIKES} times")
+            return
+        if now >= self._limbo_until:
+            self._fail(f"{self._name(self._limbo[0])}: the printer has it and never said ok")
+            return
+        self._strikes += 1
+        self._locate(now)
+
+    def _unanswered(self, now: float) -> Command | None:
+        if self._answered and self._vague < (VAGUE if self._located else STRIKES):
+            self._vague += 1  # it is there; what it said was garbled, or no place
+            self._locate(now)
+        elif self._strikes < STRIKES:
+            self._strikes += 1
+            self._locate(now)
+        elif self.in_flight or self._limbo:
+            self._fail(f"{self._name((*self._limbo, *self.in_flight)[0])}: no answer, although asked {STRIKES} times")
+        else:  # a firmware that does not care for numbers, or one that is gone: the next line will tell
+            self._locates, self._strikes = self._located, 0
+            self._phase = Phase.OPEN
+            self.deadline = inf
+            self._go_on(now)
+        return None
 
     @staticmethod
-    def _name(command: Command, number: int = -1) -> str:
+    def _name(command: Command) -> str:
         text = command.code.decode("utf-8", "replace")
-        if command.number > 0 or (number > 0 and not text):
-            return f"line {max(command.number, number)}" + (f" ({text})" if text else "")
-        return text
-
-
-_NONE = Command(b"", b"")
+        return f"line {command.number} ({text})" if 0 < command.number < HOST else text

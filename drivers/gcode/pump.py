@@ -106,14 +106,17 @@ class Pump:
         protocol.send_again(now)
         while protocol.free() and now >= self._not_before:
             if now >= self._poll_at:
-                self._poll_at = now + self._poll_every
-                protocol.send(plain(PROBE), now)
-                continue
+                if protocol.quiet():
+                    self._poll_at = now + self._poll_every
+                    protocol.send(plain(PROBE), now)
+                return
             running = self._running
             if running is None:
                 return
             step = running.next
             if type(step) is Command:
+                if not protocol.fits(step):
+                    return
                 protocol.send(step, now)
                 running.advance()
                 if running.next is None:
@@ -131,6 +134,9 @@ class Pump:
         if type(command) is not Command or not self.protocol.exchange(command, now):
             return False
         running.advance()
+        while type(command := running.next) is Command and self.protocol.fits(command):
+            self.protocol.send(command, now)
+            running.advance()
         if running.next is None:
             self._look(running)
         return True
@@ -138,7 +144,7 @@ class Pump:
     def due(self, now: float) -> float:
         """When `step` or the protocol's `tick` has something to do, if nothing is heard before."""
         protocol = self.protocol
-        if not protocol.free():
+        if not protocol.quiet():
             return protocol.deadline
         if now < self._not_before:
             return self._not_before

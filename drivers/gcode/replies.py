@@ -26,6 +26,7 @@ class Kind(IntEnum):
     CAPABILITY = auto()  # text: NAME, number: its value
     FIRMWARE = auto()  # the answer to M115
     SAVED = auto()  # `Done saving file`
+    DAMAGED = auto()  # noise, perhaps an answer before it was garbled
     TEXT = auto()  # anything else, echoes and positions among it
 
 
@@ -50,7 +51,7 @@ PLAIN_OK: Final = (Event(Kind.OK),)
 _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
 """What those of other families begin with."""
 
-_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(\d{1,9})?", re.IGNORECASE)
+_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
 _HEATER = re.compile(
     r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"
@@ -61,6 +62,10 @@ _HAS_HEATER = re.compile(r"(?:^|[\s/])[TB]\d{0,2}\s*:\s*[-+.\dni]")
 # Glued to the end of a reading or of a file's name (SERIAL.md §4). A word of its own (`echo:SD card ok`) is no credit.
 _GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]\d+)*$")
 _GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
+# What a garbled `ok`, `ok N12 P15 B3`, `Resend: 5` or `Error:` looks like. Asking in vain costs little (SERIAL.md §4).
+_DAMAGED = re.compile(
+    r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
+)
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before it (SERIAL.md §21), a word that merely ends so (`restart`) may not.
 _START = re.compile(r"(?:^|\ufffd[^ ]*)start$")
@@ -114,7 +119,7 @@ def _of_other_families(text: str) -> tuple[Event, ...]:
 def _ok(rest: bytes) -> tuple[Event, ...]:
     text = rest.decode("utf-8", "replace").strip()
     if rest[:1].isalpha() and not _HAS_HEATER.search(text):
-        return (Event(Kind.TEXT, "ok" + text),)  # `okay`, noise
+        return (Event(Kind.DAMAGED, "ok" + text),)  # `okay`, noise
     readings = readings_in(text) if _HAS_HEATER.search(text) else ()
     credit = Event(Kind.OK, text, readings=readings)
     return (credit, Event(Kind.TEMPERATURES, text, readings=readings)) if readings else (credit,)
@@ -130,7 +135,7 @@ def _glued(text: str) -> tuple[Event, ...]:
         credit = PLAIN_OK if _GLUED_FILE.match(text) else ()
     if text[:4].lower() != "echo" and _HAS_HEATER.search(text):
         return (*credit, Event(Kind.TEMPERATURES, text, readings=readings_in(text)))
-    return (*credit, Event(Kind.TEXT, text))
+    return (*credit, Event(Kind.DAMAGED if not credit and _DAMAGED.search(text) else Kind.TEXT, text))
 
 
 def _resend(text: str) -> tuple[Event, ...]:

@@ -33,6 +33,7 @@ from drivers.gcode.slot import Slot
 from drivers.gcode.steps import End
 from drivers.gcode.timing import Timing
 from drivers.gcode.urgent import Urgent
+from drivers.gcode.window import Window
 from drivers.settings import DriverSettings
 
 _S = PrinterState
@@ -64,13 +65,14 @@ class Session:
         self._timing = timing
         self._dialect = by_name(settings.dialect)
         self._write = with_checksums(write) if self._dialect and self._dialect.checksums else write
-        self._window = settings.window if isinstance(settings.window, int) else 1
+        self._window = settings.window
         self.routines = Routines(settings, timing)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
         self._begin_at = inf
-        self.protocol = Protocol(write, self.counters, timing, self._window)
+        self._half_until = inf
+        self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
 
@@ -86,13 +88,13 @@ class Session:
         """When `step` has something to do, if nothing is heard before; `inf`: never."""
         if self.state is _S.ERROR:
             return inf
-        return min(self._begin_at, self.pump.due(now))
+        return min(self._begin_at, self._half_until, self.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a clean slate."""
         self._begin_at = inf
         self.pump.drop()
-        self.protocol = Protocol(self._write, self.counters, self._timing, self._window)
+        self.protocol = Protocol(self._write, self.counters, self._timing, Window(self._window))
         self.pump = Pump(self.protocol, self._timing)
         self._parked = None
         self.capabilities.clear()
@@ -111,10 +113,32 @@ class Session:
             self._unreadable(error)
             return True
 
+    def flowing(self, now: float) -> bool:
+        """Whether short lines of the file go out one after the other: a request can wait for the next answer."""
+        return self.state is _S.PRINTING and self.protocol.deadline - now < LONG_S * self._timing.patience / 2
+
+    def quickly(self, data: bytes, now: float) -> bytes:
+        """`quick` for each `ok`, plain or with the number of the oldest line in flight, that `data` begins with; the
+        rest of it."""
+        while data[:2] == b"ok":
+            line, end, rest = data.partition(b"\n")
+            plain = line in (b"ok", b"ok\r")
+            if not end or not (plain or self.protocol.means_oldest(line)) or not self.quick(now):
+                break
+            if not plain:
+                self.counters.quality.planner(line.decode("ascii", "replace"), printing=self.state is _S.PRINTING)
+            data = rest
+        return data
+
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
+        self._half_until = inf
         if self.state is not _S.ERROR or event.kind is Kind.START:
             self._ears.heard(event, now)
+
+    def half_heard(self, now: float) -> None:
+        """A line has begun and not ended. Should its end not come, it was garbled."""
+        self._half_until = now + self._timing.garbled
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
@@ -122,6 +146,9 @@ class Session:
             return
         if now >= self._begin_at:
             self.begin(now)
+        if now >= self._half_until:
+            self._half_until = inf
+            self.protocol.damaged(now)
         if now >= self.protocol.deadline:
             command = self.protocol.tick(now)
             if command is not None:
@@ -169,7 +196,7 @@ class Session:
         if self.state in RUNNING and self.state is not _S.CANCELLING:
             self._verdict = (Outcome.CANCELLED, "")
             if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
-                self._write(b"M108\n")  # acts at once and gives no credit (SERIAL.md §23)
+                self.protocol.urgent(b"M108")
             self._make_safe()
 
     def lost(self, why: str) -> None:
@@ -277,6 +304,7 @@ class Session:
 
     def _learn(self, texts: list[str]) -> Firmware:
         self.firmware = identify(texts, frozenset(self.capabilities), self._dialect)
+        self.protocol.window.parses_emergencies(self.firmware.emergency)
         self.routines.firmware = self.urgent.firmware = self.firmware
         self.slot.change(firmware=self.firmware.name, machine=self.firmware.machine)
         if self.firmware.dialect.checksums:

@@ -36,7 +36,7 @@ class Bench(Desk):
         self.session = Session(self.write, self.slot, settings, Timing(), unsafe=unsafe)
         self.firmware = firmware
         self.temperatures = "T:20.0 /0.0 B:20.0 /0.0"
-        self.place = "X:10.00 Y:20.00 Z:3.00 E:4.00 Count X:0"
+        self.where = "X:10.00 Y:20.00 Z:3.00 E:4.00 Count X:0"
 
     def acknowledge(self, rounds: int = 60) -> list[bytes]:
         """As Desk's; what was written comes without checksums on lines that have no number."""
@@ -57,7 +57,7 @@ class Bench(Desk):
         if code == b"M115":
             self.hear(f"FIRMWARE_NAME:{self.firmware} MACHINE_TYPE:Test", *(f"Cap:{c}:1" for c in self.caps), "ok")
         elif code == b"M114":
-            self.hear(self.place, "ok")
+            self.hear(self.where, "ok")
         elif code == b"M105":
             self.hear(f"ok {self.temperatures}")
         else:
@@ -80,6 +80,7 @@ class Bench(Desk):
     def print(self, codes: Sequence[bytes], breaks_at: int = 0) -> Bench:
         self.session.start_print(StartPrint("p", Lines(codes, breaks_at), ()), self.now)
         self.session.step(self.now)
+        self.attend()
         while self.written and not self.written[0].startswith(b"N1 "):
             line = self.take()[0]
             self.answer(line if line == RENUMBER else line.partition(b"*")[0])
@@ -95,6 +96,7 @@ class Bench(Desk):
     def pause(self) -> list[bytes]:
         """Pause, and answer everything until it has paused; what was sent after the line that was in flight."""
         self.session.pause("")
+        self.attend()
         if self.session.protocol.in_flight and not self.written:
             self.hear("ok")
         self.session.step(self.now)
@@ -107,6 +109,7 @@ class Bench(Desk):
         self.session.resume()
         self.session.step(self.now)
         came: list[bytes] = []
+        self.attend()
         while self.written:
             came += (line if line[:1] == b"N" else line.partition(b"*")[0] for line in self.take())
             if came[-1].startswith(b"N"):

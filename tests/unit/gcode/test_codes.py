@@ -97,7 +97,7 @@ def test_a_driver_is_loaded_by_name_and_an_unknown_one_is_an_error_that_lists_th
 
 
 @pytest.mark.parametrize(
-    "settings", [DriverSettings(dialect="esperanto"), DriverSettings(window=0), DriverSettings(window=2)]
+    "settings", [DriverSettings(dialect="esperanto"), DriverSettings(window=0), DriverSettings(window=17)]
 )
 def test_settings_that_cannot_be_are_refused_when_the_driver_is_made(settings: DriverSettings) -> None:
     with pytest.raises(ConfigError, match=r"dialect|window"):

@@ -1,229 +1,457 @@
-"""Credits, resends and silence, with time in the test's hand."""
+"""Credits, resends and silence: the facts of SERIAL.md, one by one, with time in the test's hand."""
 
 from __future__ import annotations
 
+import pytest
+
 from drivers.gcode.framing import frame
-from drivers.gcode.protocol import HISTORY, Counters, Protocol
+from drivers.gcode.numbering import HISTORY, file_line
+from drivers.gcode.protocol import Protocol
+from drivers.gcode.sending import TOO_HIGH
 from drivers.gcode.steps import RENUMBER, Command, numbered, plain
-from drivers.gcode.timing import Timing
-
-TIMING = Timing()
-
-
-class Wire:
-    """A protocol, what it wrote, and a clock."""
-
-    def __init__(self, window: int = 1) -> None:
-        self.written: list[bytes] = []
-        self.counters = Counters()
-        self.now = 100.0
-        self.protocol = Protocol(self.written.append, self.counters, TIMING, window)
-
-    def send(self, command: Command) -> Command:
-        self.protocol.send_again(self.now)
-        assert self.protocol.free()
-        self.protocol.send(command, self.now)
-        return command
-
-    def print(self, first: int, last: int) -> None:
-        for number in range(first, last + 1):
-            self.send(numbered(number, b"G1 X%d" % number))
-            self.ok()
-
-    def ok(self, text: str = "") -> Command | None:
-        return self.protocol.ok(text, self.now)
-
-    def silence(self) -> Command | None:
-        """Until something is overdue."""
-        self.now = self.protocol.deadline
-        return self.protocol.tick(self.now)
-
-    def settle(self) -> list[bytes]:
-        """After a resend request: its `ok`, the stragglers' moment; what is written then."""
-        self.ok()
-        self.silence()
-        before = len(self.written)
-        self.protocol.send_again(self.now)
-        return self.written[before:]
+from drivers.gcode.window import Window
+from tests.unit.gcode.wire import Wire, host_base, host_line, line, moves
 
 
-def test_one_line_is_in_flight_until_its_ok() -> None:
+def test_one_ok_returns_one_credit() -> None:
+    """SERIAL.md §1: one line is in flight until its ok."""
     wire = Wire()
-    line = wire.send(numbered(1, b"G28"))
-    assert wire.written == [frame(1, b"G28")]
+    first = wire.send(line(1))
+    assert wire.written == [frame(1, b"G1 X1")]
     assert not wire.protocol.free()
-    assert wire.ok() is line
+    assert wire.ok() is first
     assert wire.protocol.free()
     assert wire.counters.line == 1
 
 
 def test_an_ok_too_many_is_ignored() -> None:
+    """SERIAL.md §1: an extra ok with nothing outstanding gives no credit."""
     wire = Wire()
     assert wire.ok() is None
     wire.print(1, 1)
     assert wire.ok() is None
-    wire.send(numbered(2, b"G28"))
+    wire.send(line(2))
     assert not wire.protocol.free()
 
 
-def test_what_is_asked_for_is_sent_again_once() -> None:
+def test_after_an_ok_too_many_the_next_ones_are_listened_for() -> None:
+    """SERIAL.md §1: a doubled ok that comes when the next line is in flight gives credits for no longer than 2 s."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.ok()
+    wire.now += 2.0
+    wire.send(line(2))
+    assert wire.written[-1] == frame(1, b"G1 X1"), "a moment of silence first"
+    assert wire.ok() is None, "this one would have acknowledged line 2"
+    wire.silence()
+    assert wire.written[-1] == frame(2, b"G1 X2")
+
+
+def test_m400_is_not_acknowledged_by_the_ok_of_the_line_before() -> None:
+    """SERIAL.md §2: M400 is the synchronisation point: before it an ok too many is listened for."""
+    wire = Wire()
+    wire.send(plain(b"M117 x"))
+    assert wire.serve() == [host_line(0, 1, b"M117 x")]
+    wire.ok()
+    drain = wire.send(plain(b"M400"))
+    assert wire.take() == []
+    assert wire.ok() is None, "a doubled one"
+    wire.silence()
+    assert wire.take() == [host_line(0, 2, b"M400")]
+    assert wire.ok() is drain
+
+
+def test_in_doubt_an_m105_goes_before_m400() -> None:
+    """SERIAL.md §2: where oks were lost or doubled only `ok T:…` proves that all before was done."""
+    wire = Wire()
+    wire.send(plain(b"M105"))
+    assert wire.serve() == [host_line(0, 1, b"M105")]
+    wire.ok("T:20.0 /0.0")
+    wire.ok()  # one too many
+    drain = wire.send(plain(b"M400"))
+    assert wire.serve() == [host_line(0, 2, b"M105")]
+    assert wire.ok() is None, "not M105's own"
+    wire.ok("T:20.0 /0.0")
+    wire.protocol.send_again(wire.now)
+    assert wire.serve() == [host_line(0, 3, b"M400")]
+    assert wire.ok("T:20.0 /0.0") is None, "M105's once more"
+    assert wire.ok() is drain
+
+
+def test_a_numbered_ok_tells_which_line() -> None:
+    """SERIAL.md §3, §6: `ok N7 P15 B3` acknowledges all up to 7; the same again acknowledges nothing."""
+    wire = Wire(Window(3))
+    wire.fill(1)
+    assert wire.ok("N2 P15 B3") is not None
+    assert wire.counters.line == 2
+    assert wire.ok("N2 P15 B3") is None
+    assert [c.number for c in wire.protocol.in_flight] == [3]
+
+
+def test_a_numbered_ok_for_a_line_that_is_not_in_flight_acknowledges_nothing() -> None:
+    """SERIAL.md §1, §6: a doubled one of the M110 before must not be taken for the next line's."""
+    wire = Wire()
+    wire.print(1, 2)
+    wire.take()
+    asked = wire.send(plain(b"M114"))
+    assert wire.serve() == [host_line(2, 1, b"M114")]
+    for number in (host_base(2), 2, host_base(2) + 9):
+        assert wire.ok(f"N{number} P15 B3") is None
+    assert wire.ok(f"N{host_base(2) + 1} P15 B3") is asked
+
+
+def test_a_garbled_ok_is_asked_after_soon() -> None:
+    """SERIAL.md §4: recovery from a garbled ok needs no human and no long wait."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.damaged(wire.now)
+    assert wire.protocol.deadline - wire.now <= 0.5
+    wire.silence()
+    assert wire.written[-1] == TOO_HIGH
+
+
+def test_done_saving_file_stands_for_the_ok_of_m29() -> None:
+    """SERIAL.md §5."""
+    wire = Wire()
+    wire.send(line(1))
+    assert wire.protocol.saved(wire.now) is None
+    wire.ok()
+    stop = wire.send(numbered(2, b"M29"))
+    assert wire.protocol.saved(wire.now) is stop
+
+
+def test_a_wait_after_a_second_means_that_the_line_or_its_ok_was_lost() -> None:
+    """SERIAL.md §5: `wait` says that nothing else is pending."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.wait(wire.now + 0.1)
+    assert TOO_HIGH not in wire.written
+    wire.protocol.wait(wire.now + 1.1)
+    assert wire.written[-1] == TOO_HIGH
+
+
+def test_several_lines_are_in_flight_where_the_configuration_says_so() -> None:
+    """SERIAL.md §6."""
+    wire = Wire(Window(2))
+    assert wire.fill(1) == 3
+    assert wire.ok() is not None
+    assert wire.fill(3) == 4
+
+
+def test_bytes_are_counted_as_well_as_lines() -> None:
+    """SERIAL.md §6a: never more than 127 bytes in flight."""
+    wire = Wire(Window(3))
+    for number in (1, 2, 3):
+        long = numbered(number, b"G1 X100.1234 Y100.1234 E0.123456 F1800.00 ; ")
+        if wire.protocol.fits(long):
+            wire.protocol.send(long, wire.now)
+    assert len(wire.protocol.in_flight) == 2
+    assert sum(map(len, wire.written)) <= 127
+
+
+def test_the_window_opens_by_itself_where_the_firmware_shows_its_buffers() -> None:
+    """SERIAL.md §6: ADVANCED_OK proves the command queue."""
+    wire = Wire(Window("auto"))
+    assert wire.fill(1) == 2
+    wire.ok("N1 P15 B3")
+    assert wire.fill(2) == 5
+
+
+def test_a_resend_brings_it_back_to_one_line_until_a_clean_run() -> None:
+    """SERIAL.md §6: on any resend fall back to one line at a time until the link is clean again."""
+    wire = Wire(Window(3))
+    wire.fill(1)
+    wire.asks(2)
+    wire.ok()
+    wire.silence()
+    number = 4
+    for _ in range(300):
+        if wire.protocol.window.lines > 1:
+            break
+        assert len(wire.protocol.in_flight) == 1
+        wire.ok()
+        number = wire.fill(number)
+    assert number > 50
+    wire.fill(number)
+    assert len(wire.protocol.in_flight) == 3
+
+
+@pytest.mark.parametrize(("emergency", "free", "lines"), [(False, 15, 3), (True, 3, 3), (True, 15, 15)])
+def test_more_than_three_lines_need_an_emergency_parser_and_room(emergency: bool, free: int, lines: int) -> None:
+    """SERIAL.md §6a."""
+    window = Window("auto")
+    window.shown(free)
+    window.parses_emergencies(emergency)
+    assert window.lines == lines
+    assert Window(8).lines == 3
+
+
+def test_a_hosts_line_has_a_number_and_a_checksum_of_its_own_space() -> None:
+    """SERIAL.md §7: what the host adds survives corruption too, and the file's numbers stay its ordinals."""
+    wire = Wire()
+    wire.print(1, 2)
+    wire.take()
+    setting = wire.send(plain(b"M155 S2"))
+    assert wire.serve() == [host_line(2, 1, b"M155 S2")]
+    assert file_line(wire.place) == 2
+    wire.asks(wire.place)
+    assert wire.settle() == [host_line(2, 1, b"M155 S2")]
+    assert wire.ok() is setting
+    third = wire.send(line(3))
+    assert wire.take() == [TOO_HIGH], "whether the setting has arrived"
+    wire.asks(wire.place + 1)
+    assert wire.serve() == [frame(3, b"G1 X3")]
+    assert wire.ok() is third
+
+
+def test_the_place_is_asked_for_before_the_files_numbers_are_left() -> None:
+    """SERIAL.md §7, §9a: a line taken for acknowledged that never arrived is sent before anything else is."""
     wire = Wire()
     wire.print(1, 3)
-    wire.send(numbered(4, b"G1 X4"))
-    wire.protocol.resend(4, wire.now)
-    wire.protocol.resend(4, wire.now)  # stale: the first has not been answered yet
-    assert wire.settle() == [frame(4, b"G1 X4")]
-    assert wire.ok() is not None
-    assert wire.counters.line == 4
-    assert wire.counters.resent == 1
+    wire.take()
+    wire.send(plain(b"M400"))
+    assert wire.take() == [TOO_HIGH]
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [frame(3, b"G1 X3")]
+    wire.ok()
+    wire.protocol.send_again(wire.now)
+    assert wire.take() == [TOO_HIGH], "and asked again"
 
 
-def test_an_older_number_brings_everything_after_it_again() -> None:
+def test_an_m110_that_was_lost_shows_at_once() -> None:
+    """SERIAL.md §7: the two spaces cannot be mistaken for each other, so a lost change of space is never silent."""
     wire = Wire()
-    wire.print(1, 5)
-    wire.send(numbered(6, b"G1 X6"))
-    wire.protocol.resend(4, wire.now)
-    assert wire.settle() == [frame(4, b"G1 X4")]
+    wire.print(1, 3)
+    wire.take()
+    wire.send(plain(b"M114"))
+    assert wire.serve() == [host_line(3, 1, b"M114")]
+    wire.asks(4, "Line Number is not Last Line Number+1")
+    assert wire.take() == [TOO_HIGH], "a way back is not taken before it is told twice"
+    wire.asks(4, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [moves(host_base(3))]
     wire.ok()
     wire.protocol.send_again(wire.now)
-    wire.ok()
-    wire.protocol.send_again(wire.now)
-    assert wire.written[-2:] == [frame(5, b"G1 X5"), frame(6, b"G1 X6")]
-    wire.ok()
-    assert wire.protocol.free()
+    assert wire.take() == [host_line(3, 1, b"M114")]
+
+
+def test_a_visit_of_many_lines_begins_again_in_time() -> None:
+    """SERIAL.md §7: a host's number tells the file's place, whatever the script's length."""
+    wire = Wire()
+    wire.print(1, 3)
+    wire.take()
+    for _ in range(40):
+        wire.send(plain(b"M117 x"))
+        assert len(wire.serve()) == 1
+        assert file_line(wire.place) == 3
+        wire.ok()
 
 
 def test_a_firmware_without_ok_after_a_resend_is_not_waited_for_long() -> None:
+    """SERIAL.md §8: if no ok comes in 0.5 s, go on."""
     wire = Wire()
-    wire.send(numbered(1, b"G28"))
+    wire.send(line(1))
     wire.protocol.resend(1, wire.now)
     began = wire.now
     wire.silence()
     assert wire.now - began <= 0.5
-    wire.protocol.send_again(wire.now)
-    assert wire.written[-1] == frame(1, b"G28")
+    assert wire.written[-1] == frame(1, b"G1 X1")
 
 
-def test_an_unnumbered_line_that_was_thrown_away_is_sent_again() -> None:
+def test_another_line_after_a_resend_ends_the_wait_for_its_ok() -> None:
+    """SERIAL.md §8: if another line comes first, go on."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.resend(1, wire.now)
+    wire.protocol.other(wire.now)
+    assert wire.protocol.deadline - wire.now <= 0.05
+
+
+def test_the_ok_of_a_request_that_is_late_is_not_taken_for_anothers() -> None:
+    """SERIAL.md §8, §9: where an ok follows each request, one that does not come in time is asked after; the answer
+    comes after it."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.asks(1)
+    wire.silence()
+    wire.protocol.resend(1, wire.now)
+    wire.take()
+    wire.silence()
+    assert wire.take() == [TOO_HIGH]
+    assert wire.ok() is None, "the late one"
+    wire.asks(1, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [frame(1, b"G1 X1")]
+
+
+def test_an_error_whose_request_was_garbled_is_one_nevertheless() -> None:
+    """SERIAL.md §8: the ok after it belongs to the request and is no acknowledgement."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.error("checksum mismatch, Last Line: 0", wire.now)
+    assert wire.ok() is None
+    assert wire.settle() == [frame(1, b"G1 X1")]
+
+
+def test_what_is_asked_for_is_sent_again_once() -> None:
+    """SERIAL.md §9: a repeated request for what is being sent again already is stale."""
+    wire = Wire()
+    wire.print(1, 3)
+    wire.send(line(4))
+    wire.protocol.resend(4, wire.now)
+    wire.protocol.resend(4, wire.now)
+    wire.ok()
+    assert wire.settle() == [frame(4, b"G1 X4")]
+    assert wire.ok() is not None
+    assert (wire.counters.line, wire.counters.resent) == (4, 1)
+
+
+def test_an_older_number_brings_everything_after_it_again() -> None:
+    """SERIAL.md §9: replay everything from the number asked for, never «the last one minus one»."""
+    wire = Wire()
+    wire.print(1, 5)
+    wire.send(line(6))
+    wire.asks(4)
+    assert wire.settle() == [frame(4, b"G1 X4")]
+    for number in (5, 6):
+        wire.ok()
+        wire.protocol.send_again(wire.now)
+        assert wire.take() == [frame(number, b"G1 X%d" % number)]
+    wire.ok()
+    assert wire.protocol.free()
+
+
+@pytest.mark.parametrize("number", [-1, 4711, 2])
+def test_a_request_that_cannot_be_believed_is_asked_after(number: int) -> None:
+    """SERIAL.md §9, §9a: a garbled number must not bring back what was executed."""
     wire = Wire()
     wire.print(1, 2)
-    wire.send(plain(b"M400"))
-    wire.protocol.resend(3, wire.now)
-    assert wire.settle() == [b"M400\n"]
-
-
-def test_a_renumbering_that_was_garbled_is_sent_again_whatever_is_asked_for() -> None:
-    wire = Wire()
-    wire.send(Command(RENUMBER + b"\n", RENUMBER))
-    wire.protocol.resend(4711, wire.now)
-    assert wire.settle() == [RENUMBER + b"\n"]
-
-
-def test_a_request_that_cannot_be_read_means_the_line_in_flight() -> None:
-    for number in (-1, 4711):
-        wire = Wire()
-        wire.print(1, 2)
-        wire.send(numbered(3, b"G1 X3"))
-        wire.protocol.resend(number, wire.now)
-        assert wire.settle() == [frame(3, b"G1 X3")]
-
-
-def test_the_same_line_asked_for_ten_times_fails_and_names_it() -> None:
-    wire = Wire()
-    wire.print(1, 4710)
-    wire.send(numbered(4711, b"G1 X10"))
-    for _ in range(9):
-        wire.protocol.resend(4711, wire.now)
-        wire.settle()
-        assert wire.protocol.failure == ""
-    wire.protocol.resend(4711, wire.now)
-    assert wire.protocol.failure == "line 4711 (G1 X10): the printer asked for it 10 times"
-    assert not wire.protocol.in_flight
-
-
-def test_a_line_older_than_the_history_fails() -> None:
-    wire = Wire()
-    wire.print(1, HISTORY + 10)
-    wire.send(numbered(HISTORY + 11, b"G28"))
-    wire.protocol.resend(5, wire.now)
-    assert "line 5" in wire.protocol.failure
+    wire.send(line(3))
+    wire.protocol.resend(number, wire.now)
+    assert wire.written[-1] == TOO_HIGH
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [frame(3, b"G1 X3")]
 
 
 def test_an_ok_that_was_lost_is_found_out_and_nothing_is_sent_twice() -> None:
+    """SERIAL.md §9a: a number too high tells the true place; M105 proves that the line was done."""
     wire = Wire()
     wire.print(1, 1)
-    line = wire.send(numbered(2, b"G1 X2"))
+    lost = wire.send(line(2))
+    wire.take()
     wire.silence()
-    assert wire.written[-1] == b"M105\n"
-    assert wire.ok("T:20.0 /0.0") is None
-    assert wire.written[-1] == frame(4, b"M105"), "a number too high tells the printer's place"
-    assert wire.protocol.resend(3, wire.now) is line
+    assert wire.serve() == [host_line(2, 1, b"M105")]
+    assert wire.ok("T:20.0 /0.0") is lost
     assert wire.counters.line == 2
-    wire.settle()
-    assert wire.protocol.free()
-    assert wire.written.count(frame(2, b"G1 X2")) == 1
+    assert wire.protocol.fits(line(3))
 
 
 def test_a_line_that_was_lost_is_found_out_and_sent_again() -> None:
+    """SERIAL.md §9a."""
     wire = Wire()
     wire.print(1, 1)
-    wire.send(numbered(2, b"G1 X2"))
+    wire.send(line(2))
     wire.silence()
-    wire.ok("T:20.0 /0.0")
-    assert wire.protocol.resend(2, wire.now) is None
+    wire.asks(2, "Line Number is not Last Line Number+1")
     assert wire.settle() == [frame(2, b"G1 X2")]
 
 
 def test_an_ok_that_was_only_late_is_no_lost_one() -> None:
+    """SERIAL.md §9a."""
     wire = Wire()
-    line = wire.send(numbered(1, b"G1 X2"))
+    late = wire.send(line(1))
+    wire.take()
     wire.silence()
-    assert wire.ok() is line
-    assert not wire.protocol.free(), "the probe's own answer is still to come"
-    wire.ok("T:20.0 /0.0")
-    assert wire.protocol.free()
+    assert wire.ok() is late
+    assert wire.serve() == []
+    assert wire.protocol.fits(line(2))
 
 
-def test_an_unnumbered_line_with_a_lost_ok_is_done_when_the_probe_is_answered() -> None:
+def test_a_firmware_that_does_not_check_numbers_answers_the_m105_itself() -> None:
+    """SERIAL.md Dialects: then its answer proves that all before it was done."""
     wire = Wire()
-    line = wire.send(plain(b"M117 x"))
+    lost = wire.send(line(1))
     wire.silence()
-    assert wire.ok("T:20.0 /0.0") is line
-    assert wire.protocol.free()
+    assert wire.ok("T:20.0 /0.0") is lost
+    wire.print(2, 2)
+    wire.take()
+    wire.send(plain(b"M114"))
+    assert wire.take() == [moves(host_base(2))], "and is not asked for its place any more"
 
 
-def test_a_printer_that_says_nothing_fails_after_three_probes() -> None:
+def test_several_in_flight_and_one_of_them_garbled() -> None:
+    """SERIAL.md §9b: drop what is in flight from the number on, swallow its ok, wait for stragglers, go on."""
+    wire = Wire(Window(3))
+    wire.fill(1)
+    wire.ok()
+    wire.fill(4)
+    assert [c.number for c in wire.protocol.in_flight] == [2, 3, 4]
+    assert wire.asks(3) is None, "the request's own ok"
+    assert [c.number for c in wire.protocol.in_flight] == [2]
+    assert wire.protocol.deadline - wire.now == pytest.approx(0.02)
+    assert wire.ok() is not None, "the older line's"
+    wire.take()
+    wire.silence()
+    assert wire.take() == [frame(3, b"G1 X3")]
+    wire.ok()
+    wire.protocol.send_again(wire.now)
+    assert wire.take() == [frame(4, b"G1 X4")]
+
+
+def test_the_same_line_asked_for_ten_times_fails_and_names_it() -> None:
+    """SERIAL.md §10."""
     wire = Wire()
-    wire.send(numbered(1, b"G1 X2"))
-    began = wire.now
-    for _ in range(4):
+    wire.print(1, 4710)
+    wire.send(line(4711))
+    for _ in range(9):
+        wire.asks(4711)
+        wire.settle()
         assert wire.protocol.failure == ""
-        wire.silence()
-    assert wire.protocol.failure.startswith("line 1 (G1 X2): no answer")
-    assert wire.written.count(b"M105\n") == 3
-    assert wire.now - began < 40
+    wire.asks(4711)
+    assert wire.protocol.failure == "line 4711 (G1 X4711): the printer asked for it 10 times"
+    assert not wire.protocol.in_flight
 
 
-def test_three_lost_oks_in_a_row_fail_and_one_ok_in_between_starts_anew() -> None:
+def test_a_line_older_than_the_history_fails() -> None:
+    """SERIAL.md §10."""
     wire = Wire()
-    for number in range(1, 9):
-        wire.send(plain(b"M117 x"))
-        wire.silence()
-        wire.ok("T:20")
-        if number % 2 == 0:
-            wire.send(plain(b"M117 y"))
-            wire.ok()
-        assert wire.protocol.failure == ""
-    for _ in range(3):
-        wire.send(plain(b"M117 x"))
-        wire.silence()
-        wire.ok("T:20")
-    assert "3 in a row" in wire.protocol.failure
+    wire.print(1, HISTORY + 10)
+    wire.send(line(HISTORY + 11))
+    wire.asks(5)
+    assert "line 5" in wire.protocol.failure
+
+
+def test_m110_in_a_hosts_message_has_no_number() -> None:
+    """SERIAL.md §13: Marlin finds the text anywhere in a numbered line."""
+    wire = Wire()
+    told = wire.send(plain(b"M117 about M110"))
+    assert wire.take() == [b"M117 about M110\n"]
+    assert wire.ok() is told
+
+
+def test_temperatures_prove_progress_only_for_a_line_that_heats() -> None:
+    """SERIAL.md §14: any line heard is no ok heard."""
+    for code, extends in ((b"G1 X1", False), (b"M109 S200", True)):
+        wire = Wire()
+        wire.send(numbered(1, code))
+        before = wire.protocol.deadline
+        wire.now = before - 0.1
+        wire.protocol.temperatures(wire.now)
+        wire.protocol.other(wire.now)
+        assert (wire.protocol.deadline > before) is extends
+
+
+def test_long_commands_have_long_patience_and_a_dwell_its_own() -> None:
+    """SERIAL.md §15."""
+    for code in b"M109 M190 M191 M116 G28 G29 G30 G34 M400 M226 M600 M0 M1 T0".split():
+        assert numbered(1, code).patience > 60
+    assert numbered(1, b"G4 S120").patience > 120
+    assert numbered(1, b"G4 P500").patience < 60
+    assert numbered(1, b"G1 X1").patience < 10
 
 
 def test_busy_extends_patience_and_a_person_may_take_for_ever() -> None:
+    """SERIAL.md §15."""
     wire = Wire()
-    wire.send(numbered(1, b"G1 X1"))
+    wire.send(line(1))
     wire.now += 3.9
     wire.protocol.busy(wire.now)
     assert wire.protocol.deadline >= wire.now + 10
@@ -233,53 +461,143 @@ def test_busy_extends_patience_and_a_person_may_take_for_ever() -> None:
     assert wire.protocol.deadline < float("inf")
 
 
-def test_temperatures_prove_progress_only_for_a_line_that_heats() -> None:
-    for code, extends in ((b"G1 X1", False), (b"M109 S200", True)):
-        wire = Wire()
-        wire.send(numbered(1, code))
-        before = wire.protocol.deadline
-        wire.now = before - 0.1
-        wire.protocol.temperatures(wire.now)
-        assert (wire.protocol.deadline > before) is extends
+def test_a_printer_that_says_nothing_fails_after_three_probes() -> None:
+    """SERIAL.md §16: three in a row, in seconds, not in minutes."""
+    wire = Wire()
+    wire.send(line(1))
+    began = wire.now
+    for _ in range(4):
+        assert wire.protocol.failure == ""
+        wire.silence()
+    assert wire.protocol.failure == "line 1 (G1 X1): no answer, although asked 3 times"
+    assert wire.written.count(TOO_HIGH) == 3
+    assert wire.now - began < 20
 
 
-def test_long_commands_have_long_patience_and_a_dwell_its_own() -> None:
-    assert numbered(1, b"G28").patience > 60
-    assert numbered(1, b"G4 S120").patience > 120
-    assert numbered(1, b"G4 P500").patience < 60
-    assert numbered(1, b"G1 X1").patience < 10
+def test_a_place_that_was_just_told_is_not_asked_for_again() -> None:
+    """SERIAL.md §9a: Repetier would not tell it twice: after a request it passes over what has another number."""
+    wire = Wire()
+    wire.print(1, 1)
+    lost = wire.send(line(2))
+    wire.take()
+    wire.silence()
+    assert wire.take() == [TOO_HIGH]
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.settle() == [moves(host_base(2))]
+    wire.ok()
+    wire.protocol.send_again(wire.now)
+    assert wire.take() == [host_line(2, 1, b"M105")]
+    wire.ok("T:20.0 /0.0")
+    wire.protocol.send_again(wire.now)
+    assert wire.counters.line == lost.number
+
+
+def test_an_answer_that_tells_no_place_is_no_silence() -> None:
+    """SERIAL.md §16: three in a row without an answer fail; Repetier's `skip`, `ok` is one, as is a garbled one."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.send(plain(b"M105"))
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    wire.send(line(2))
+    wire.serve()
+    wire.silence()
+    for _ in range(14):
+        wire.protocol.other(wire.now)
+        wire.ok()
+        wire.silence()
+        assert wire.protocol.failure == ""
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    assert wire.serve() == []
+    assert wire.protocol.fits(line(3))
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_answers_without_end_that_tell_no_place_fail_too(tells: bool) -> None:
+    """SERIAL.md §16: every wait has a limit; shorter for a printer that has never told its place."""
+    wire = Wire()
+    wire.print(1, 1)
+    if tells:
+        wire.send(plain(b"M105"))
+        wire.serve()
+        wire.ok("T:20.0 /0.0")
+    wire.send(line(2))
+    wire.serve()
+    for _ in range(50):
+        if wire.protocol.failure:
+            break
+        wire.silence()
+        wire.protocol.damaged(wire.now)
+    assert wire.protocol.failure == "line 2 (G1 X2): no answer, although asked 3 times"
+
+
+def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
+    """SERIAL.md §15, §16: it answers for its place, so it lives; a slow move without `busy` is no reason to fail."""
+    wire = Wire()
+    slow = wire.send(line(1))
+    sent: list[bytes] = []
+    while wire.now < 300.0:
+        wire.silence()
+        for data in wire.take():
+            if data == TOO_HIGH:
+                wire.asks(wire.place + 1, "Line Number is not Last Line Number+1")
+            else:
+                sent.append(data)
+        assert wire.protocol.failure == ""
+    assert len(sent) <= 12, "and it is not buried in questions"
+    assert wire.counters.line == 0
+    for text in ("", "", "T:20.0 /0.0", "T:20.0 /0.0"):
+        wire.ok(text)
+    assert wire.counters.line == slow.number
 
 
 def test_a_line_that_gives_up_is_forgotten() -> None:
+    """SERIAL.md §18: a hello that is not answered is said again, not asked after."""
     wire = Wire()
-    line = wire.send(Command(b"M115\n", b"M115", patience=2.0, gives_up=True))
-    assert wire.silence() is line
+    hello = Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True)
+    wire.send(hello)
+    assert wire.silence() is hello
     assert wire.protocol.free()
-    assert wire.written == [b"M115\n"]
+    assert wire.written == [hello.wire]
 
 
-def test_a_wait_after_a_second_means_that_the_line_or_its_ok_was_lost() -> None:
+def test_a_renumbering_that_was_garbled_is_sent_again_whatever_is_asked_for() -> None:
+    """SERIAL.md §7, §18: the printer may be at any number when the host comes."""
     wire = Wire()
-    wire.send(numbered(1, b"G1 X1"))
-    wire.protocol.wait(wire.now + 0.1)
-    assert b"M105\n" not in wire.written
-    wire.protocol.wait(wire.now + 1.1)
-    assert wire.written[-1] == b"M105\n"
+    hello = wire.send(Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True))
+    wire.protocol.error("checksum mismatch, Last Line: 4711", wire.now)
+    wire.protocol.resend(4712, wire.now)
+    wire.asks(4712)
+    assert wire.settle() == [hello.wire]
+    assert wire.ok() is hello
 
 
-def test_the_quick_way_does_what_the_long_way_does() -> None:
-    quick, long = Wire(), Wire()
+def test_what_an_emergency_parser_reads_takes_no_credit() -> None:
+    """SERIAL.md §23: M108 and M410 act at once and give no ok."""
+    wire = Wire()
+    heat = wire.send(numbered(1, b"M109 S200"))
+    wire.protocol.urgent(b"M108")
+    assert wire.written[-1] == b"M108\n"
+    assert wire.ok() is heat
+    assert wire.protocol.free()
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_the_quick_way_does_what_the_long_way_does(lines: int) -> None:
+    quick, long = Wire(Window(lines)), Wire(Window(lines))
     for wire in (quick, long):
-        wire.send(numbered(1, b"G1 X1"))
-    for number in range(2, 200):
-        command = numbered(number, b"G1 X%d" % number)
-        assert quick.protocol.exchange(command, quick.now)
+        wire.fill(1)
+    for number in range(1 + lines, 200):
+        assert quick.protocol.exchange(line(number), quick.now)
         long.ok()
-        long.send(command)
+        long.send(line(number))
     assert quick.written == long.written
-    skip = ("_write", "_counters")
-    mine, theirs = ({k: v for k, v in vars(w.protocol).items() if k not in skip} for w in (quick, long))
-    assert mine == theirs
+    assert _state(quick.protocol) == _state(long.protocol)
     assert vars(quick.counters) == vars(long.counters)
     quick.protocol.resend(199, quick.now)
-    assert not quick.protocol.exchange(numbered(200, b"G28"), quick.now)
+    assert not quick.protocol.exchange(line(200), quick.now)
+
+
+def _state(protocol: Protocol) -> dict[str, object]:
+    own = {k: v for k, v in vars(protocol).items() if k not in ("_write", "_counters", "window", "_numbers")}
+    return own | vars(protocol._numbers) | vars(protocol.window)

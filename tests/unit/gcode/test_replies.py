@@ -35,6 +35,7 @@ def test_nothing_that_begins_like_an_answer_raises(head: bytes, rest: bytes) -> 
     [b"ok", b"ok 12", b"ok N7531 P15 B3", b"ok X:1.0 Y:2.0", b" ok", b"\0ok", b"File deleted:x.gcook"],
 )
 def test_one_credit_and_no_temperatures(line: bytes) -> None:
+    """SERIAL.md §3, §4: an ok may carry data, come after noise, or be glued to the end of a line."""
     assert kinds(line).count(Kind.OK) == 1
     assert heaters(line) == {}
 
@@ -48,6 +49,7 @@ def test_one_credit_and_no_temperatures(line: bytes) -> None:
     ],
 )
 def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
+    """SERIAL.md §3, §4: take the credit first, then the rest."""
     assert kinds(line) == [Kind.OK, Kind.TEMPERATURES]
     assert heaters(line) == expected
 
@@ -68,6 +70,7 @@ def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
     ],
 )
 def test_temperatures_in_all_their_forms(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
+    """SERIAL.md §22: blanks vary, targets may be missing, values may be nan or negative."""
     assert heaters(line) == expected
 
 
@@ -77,6 +80,7 @@ def test_a_position_is_no_temperature() -> None:
 
 @pytest.mark.parametrize("line", [b"Resend: 5", b"Resend:5", b"rs N5", b"rs 5", b"resend: N5", b"rs N5 E1"])
 def test_a_resend_request_in_all_its_forms(line: bytes) -> None:
+    """SERIAL.md §8."""
     assert [(e.kind, e.number) for e in parse(line)] == [(Kind.RESEND, 5)]
 
 

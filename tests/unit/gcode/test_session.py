@@ -8,6 +8,7 @@ import pytest
 
 from agent.core.ports import Operation, Outcome, PrinterState, Scripts, Telemetry
 from drivers.gcode import framing
+from drivers.gcode.numbering import HOST, NOWHERE
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session import Session
@@ -43,10 +44,14 @@ class Lines:
 
 
 class Desk:
-    """A session whose printer is the test. `written` are the lines since the last look."""
+    """A session whose printer is the test. `written` are the lines since the last look: lines of the file as they are,
+    the host's own without number and checksum. What only serves the numbers (an M110 between the spaces, a number too
+    high) is answered here and not shown."""
 
     def __init__(self, scripts: Scripts | None = None, caps: Sequence[str] = (), unsafe: bool = False) -> None:
         self.written: list[bytes] = []
+        self.serve: list[str] = []
+        self.at = 0
         self.slot = Slot()
         self.now = 50.0
         settings = DriverSettings(scripts=scripts or Scripts())
@@ -54,7 +59,38 @@ class Desk:
         self.caps = caps
 
     def write(self, data: bytes) -> None:
-        self.written += [line for line in data.split(b"\n") if line]
+        for line in filter(None, data.split(b"\n")):
+            asked_for = line == RENUMBER and data.startswith(b"\n")  # by a procedure, not by the numbers
+            if asked_for or line[:1] != b"N":
+                self.at = 0 if asked_for else self.at
+                self.written.append(line)
+                continue
+            number, code = framing.verify(line)
+            if number == NOWHERE:
+                self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.at}"]
+                self.serve += [f"Resend: {self.at + 1}", "ok"]
+                continue
+            self.at = number
+            if code == b"M110 N%d" % number:
+                self.serve.append("ok")
+            else:
+                self.written.append(line if number < HOST else code)
+
+    def attend(self) -> None:
+        """Answer what only serves the numbers, with the moments of silence that belong to it."""
+        for _ in range(100):
+            if self.serve:
+                self.hear_one(self.serve.pop(0))
+            elif self.session.due(self.now) - self.now <= 0.03:
+                self.now = max(self.now, self.session.due(self.now))
+                self.session.step(self.now)
+            else:
+                return
+
+    def hear_one(self, line: str) -> None:
+        for event in parse(line.encode()):
+            self.session.heard(event, self.now)
+        self.session.step(self.now)
 
     @property
     def seen(self) -> Telemetry:
@@ -65,15 +101,18 @@ class Desk:
             for event in parse(line.encode()):
                 self.session.heard(event, self.now)
         self.session.step(self.now)
+        self.attend()
 
     def take(self) -> list[bytes]:
         """What was written since the last look."""
+        self.attend()
         written, self.written = self.written, []
         return written
 
     def later(self, seconds: float) -> None:
         self.now += seconds
         self.session.step(self.now)
+        self.attend()
 
     def acknowledge(self, rounds: int = 50) -> list[bytes]:
         """Be a printer that takes every line, until nothing comes any more; all that came."""
@@ -116,6 +155,7 @@ CODES = [b"G1 X%d" % n for n in range(1, 21)]
 
 
 def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
+    """SERIAL.md §17, §19."""
     for caps, wanted in (((), set()), (("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"})):
         desk = Desk(caps=caps)
         desk.session.open(desk.now, desk.now)
@@ -142,6 +182,7 @@ def test_heaters_go_off_in_the_hello_after_a_print_that_ended_without_its_end() 
 
 
 def test_temperatures_are_polled_without_auto_report_also_between_the_lines_of_a_print() -> None:
+    """SERIAL.md §17."""
     desk = Desk().idle()
     desk.later(2.0)
     assert desk.take() == [b"M105"]
@@ -165,6 +206,7 @@ def test_with_auto_report_nothing_is_polled_during_a_print() -> None:
 
 
 def test_after_a_pause_or_cancel_no_further_line_of_the_file_is_written() -> None:
+    """SERIAL.md §27, §28: only what is in flight is waited for."""
     for what in ("pause", "cancel"):
         desk = Desk().idle().print(CODES)
         assert desk.take() == [wire(1, CODES[0])]
@@ -240,6 +282,7 @@ def test_others_that_wait_for_a_person_are_kept_back_too(code: bytes) -> None:
 
 
 def test_m110_inside_a_message_does_not_reach_the_printer() -> None:
+    """SERIAL.md §13."""
     desk = Desk().idle().print([b"M117 about M110", b"G1 X2"])
     assert not [line for line in desk.acknowledge() if b"M110" in line]
 
@@ -269,6 +312,7 @@ def test_the_waiting_line_itself_is_sent_when_the_target_is_near() -> None:
 
 
 def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
+    """SERIAL.md §23: M108 overtakes everything."""
     desk = Desk(caps=("EMERGENCY_PARSER",)).idle().print([b"G28", b"G1 X2"])
     desk.take()
     desk.session.cancel()
@@ -304,6 +348,7 @@ def test_a_file_that_cannot_be_read_any_more_fails_with_the_heaters_off() -> Non
 
 
 def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
+    """SERIAL.md §11."""
     desk = Desk().idle().print([b"G1 X1", b"M117 " + b"x" * 100])
     desk.acknowledge()
     assert desk.seen.last is not None
@@ -311,6 +356,7 @@ def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
 
 
 def test_a_storm_of_requests_ends_the_connection_and_names_the_line() -> None:
+    """SERIAL.md §10."""
     desk = Desk().idle().print(CODES)
     for _ in range(10):
         desk.hear("Resend: 1", "ok")
@@ -357,3 +403,41 @@ def test_a_print_accepted_just_before_the_printer_was_lost_fails() -> None:
     desk.session.start_print(StartPrint("p", Lines(CODES), ()), desk.now)
     assert desk.seen.last is not None
     assert desk.seen.last.outcome is Outcome.FAILED
+
+
+def test_a_restart_in_the_middle_of_a_print_fails_it() -> None:
+    """SERIAL.md §20, §21: `start`, also after boot garbage, means that the position is lost; then the hello again."""
+    desk = Desk().idle().print(CODES)
+    desk.take()
+    desk.hear("ok")
+    desk.hear("\ufffd\ufffdstart")
+    now = desk.seen
+    assert now.last == Operation("p", Outcome.FAILED, "the printer restarted after line 1: its position is lost")
+    assert desk.acknowledge()[-1:] == [b"M105"]
+    assert desk.seen.state is S.IDLE
+
+
+def test_a_line_whose_end_was_garbled_is_asked_after_soon() -> None:
+    """SERIAL.md §4: an `ok` without its newline is no line, and must not cost the whole patience."""
+    desk = Desk().idle().print(CODES)
+    desk.take()
+    desk.session.half_heard(desk.now)
+    assert desk.session.due(desk.now) - desk.now < 0.5
+    desk.now = desk.session.due(desk.now)
+    desk.session.step(desk.now)
+    desk.now = desk.session.due(desk.now)
+    desk.session.step(desk.now)
+    assert desk.serve, "its place was asked for"
+
+
+def test_during_a_poll_inside_a_print_the_file_keeps_its_numbers() -> None:
+    """SERIAL.md §7: the host's lines have numbers of their own, and an M110 leads back."""
+    desk = Desk().idle().print(CODES)
+    desk.now += 2.1
+    desk.take()
+    desk.hear("ok")
+    assert desk.take() == [b"M105"]
+    assert desk.at > HOST
+    desk.hear("ok T:20.0 /0.0")
+    assert desk.take() == [wire(2, CODES[1])]
+    assert desk.at == 2

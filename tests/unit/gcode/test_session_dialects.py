@@ -6,8 +6,9 @@ import pytest
 
 from agent.core.ports import PrinterState
 from drivers.gcode.framing import checksum, frame
+from drivers.gcode.numbering import HOST
 from drivers.gcode.replies import parse
-from drivers.settings import DriverSettings
+from drivers.gcode.requests import RunScript
 from tests.unit.gcode.bench import Bench
 
 S = PrinterState
@@ -17,32 +18,32 @@ def checked(code: bytes) -> bytes:
     return b"%b*%d" % (code, checksum(code))
 
 
-def test_repetier_gets_a_checksum_on_polls_and_scripts_too() -> None:
-    """SERIAL.md, Dialects: Repetier wants checksums always."""
-    desk = Bench(firmware="Repetier_1.0.3").idle()
+@pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "Marlin 2.1"])
+def test_polls_and_scripts_have_a_number_and_a_checksum_too(firmware: str) -> None:
+    """SERIAL.md, Dialects: Repetier wants checksums always; elsewhere they keep a garbled line from being another."""
+    desk = Bench(firmware=firmware).idle()
     desk.later(2.0)
-    assert desk.take() == [checked(b"M105")]
+    assert desk.take() == [b"M105"], "the desk takes off what it has verified"
+    assert desk.at > HOST
 
 
-def test_a_configured_repetier_gets_them_from_the_first_question_on() -> None:
-    desk = Bench(firmware="x", settings=DriverSettings(dialect="repetier"))
-    desk.session.open(desk.now, desk.now)
-    desk.take()
-    desk.hear("ok")
-    desk.later(0.06)
-    assert desk.take() == [checked(b"M115")]
+def told_about_m110(desk: Bench) -> list[bytes]:
+    """A script's line that cannot have a number (SERIAL.md §13), as it is written."""
+    desk.session.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
+    desk.session.step(desk.now)
+    return desk.take()
+
+
+def test_a_line_without_a_number_has_a_checksum_where_the_firmware_wants_it() -> None:
+    """SERIAL.md, Dialects."""
+    assert told_about_m110(Bench(firmware="Repetier_1.0.3").idle()) == [checked(b"M117 about M110")]
+    assert told_about_m110(Bench().idle()) == [b"M117 about M110"]
 
 
 def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
-    desk = Bench()
-    desk.session.open(desk.now, desk.now)
-    desk.take()
-    desk.hear("ok")
-    desk.later(0.06)
-    assert desk.take() == [b"M115"]
-    desk.hear("Error:Missing checksum", "Resend:1", "ok")
-    desk.later(0.03)
-    assert desk.take() == [checked(b"M115")]
+    desk = Bench().idle()
+    desk.hear("Error:Missing checksum")
+    assert told_about_m110(desk) == [checked(b"M117 about M110")]
 
 
 @pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "RepRapFirmware for Duet 3", "Smoothieware", "Klipper"])
