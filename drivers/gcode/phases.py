@@ -6,7 +6,6 @@ from enum import Enum, auto
 
 from drivers.gcode.quality import Quality
 
-STRIKES = 3
 PROBE = b"M105"
 DRAIN = b"M400"
 

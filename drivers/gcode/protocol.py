@@ -21,12 +21,11 @@
                                                      an ok still is: an M105, whose answer proves that all before it
                                                      was done
     LOCATING  an answer without a place    LOCATING  again; the twentieth in a row counts as none
-    LOCATING  nothing                      LOCATING  again: a strike; the third fails
+    LOCATING  nothing                      LOCATING  again: a strike, until patience is over
 
-A request is believed when the `Error:` before it names the same place, when it asks for what is in flight, or when
-it is told twice. Between the file's lines and the host's (`numbering`) stands an M110, and before it a number too high:
-a line that was wrongly taken for acknowledged would else be lost for good. Failures: three strikes, the same number
-asked for ten times, a number older than the history (SERIAL.md §1–10, §13–16).
+`sending` writes, `silence` asks, `resends` goes back. Between the file's lines and the host's (`numbering`) stands an
+M110, and before it a number too high: a line that was wrongly taken for acknowledged would else be lost for good.
+Failures: a silence, the same number asked for ten times, a number older than the history (SERIAL.md §1–10, §13–16).
 
 A number too high executes nothing and tells the printer's place, whereas a repeat of the last line is passed over in
 silence (§9a). `M110` is never in flight with anything else: Marlin carries it out twice, on arrival and in its turn.
@@ -35,27 +34,23 @@ silence (§9a). `M110` is never in flight with anything else: Marlin carries it 
 from __future__ import annotations
 
 import re
-from collections import deque
 from math import inf
 
-from drivers.gcode.codes import LONG_S, heats, word
-from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO, file_line
-from drivers.gcode.phases import PROBE, STRIKES, Counters, Phase, Service
+from drivers.gcode.codes import heats, word
+from drivers.gcode.numbering import MOVE_TO
+from drivers.gcode.phases import PROBE, Counters, Phase
 from drivers.gcode.quality import SAMPLES
-from drivers.gcode.sending import Sender
+from drivers.gcode.resends import Resends
 from drivers.gcode.steps import Command
 
-__all__ = ["PROBE", "REQUESTS", "STRIKES", "Counters", "Phase", "Protocol"]
-
-REQUESTS = 10
-VAGUE = 20
+__all__ = ["PROBE", "Counters", "Phase", "Protocol"]
 
 _PLACE = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
 _EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
 _NUMBERED_OK = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
 
 
-class Protocol(Sender):
+class Protocol(Resends):
     """One connection. Methods that may bring a credit back return the command whose credit it was, the last of them
     when there were several."""
 
@@ -122,14 +117,14 @@ class Protocol(Sender):
     def busy(self, now: float, *, user: bool = False) -> None:
         """The printer still works on the line in flight, or waits for a `user`, who may take for ever."""
         if self.in_flight and self._phase is not Phase.SETTLING:
-            self._strikes = min(self._strikes, 1)
-            self.deadline = inf if user else now + max(self._patience(), self._timing.busy)
+            self._strikes, self._since = 0, now
+            self.deadline = inf if user else now + max(self._due_after(), self._timing.busy)
 
     def temperatures(self, now: float) -> None:
         """A temperature line came: a sign of progress only for a line that heats."""
         self.other(now)
         if self.in_flight and self._phase is Phase.OPEN and heats(self.in_flight[0].code):
-            self.deadline = max(self.deadline, now + self._patience())
+            self.deadline = max(self.deadline, now + self._due_after())
 
     def wait(self, now: float) -> None:
         """The printer says that it has nothing to do."""
@@ -148,7 +143,8 @@ class Protocol(Sender):
         if now < self.deadline or self.failure:
             return None
         if self._phase is Phase.SETTLING:
-            return self._settled(now)
+            self._settled(now)
+            return None
         if self._phase is Phase.LOCATING:
             return self._unanswered(now)
         if not self.in_flight:
@@ -179,7 +175,7 @@ class Protocol(Sender):
         return command
 
     def _too_many(self, now: float) -> None:
-        self._doubt = True
+        self._doubt = self._was_late = True
         if self._listen_at == inf:
             self._listen_at = now + self._timing.listen
 
@@ -188,6 +184,8 @@ class Protocol(Sender):
         if not self._swallowed:
             self._swallowed = self._follows = True
             self._late = 0
+            if self._calm and self._speaks:  # nothing was amiss, and an M105 will tell stragglers apart
+                self._settled(now)
             return None
         if self.in_flight:
             return self._acknowledge(now, self.deadline)
@@ -211,138 +209,7 @@ class Protocol(Sender):
         self._answered = True
         self.deadline = min(self.deadline, now + self._timing.resend_ok)
         if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
+            self._ask_later()
             return self._acknowledge(now, self.deadline)
         self._too_many(now)
         return None
-
-    # --- resends
-
-    def _asked(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
-        """The printer wants `number` (-1: garbled), and its `Error:` line may have said the same. What was garbled on
-        the way must not be acted upon: it would send lines that were executed again."""
-        place, self._place = self._place, -1
-        agreed = number in (place, self._told) and number > 0
-        within = self._numbers.within(number if number > 0 else place)
-        if self._phase is Phase.LOCATING:
-            believed = agreed
-        else:
-            first = self.in_flight[0].number if self.in_flight else self._numbers.last + 1
-            plain = place if number < 0 else number if place < 0 else -1
-            believed = (agreed and within) or first <= plain <= self._numbers.last
-        if believed or (number > 0 and not self._locates):
-            return self._believe(number if number > 0 else place, now, swallowed=swallowed)
-        self._told = number if number > 0 else place
-        self._locate(now)
-        return None
-
-    def _believe(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
-        """The printer wants `number` next."""
-        located, self._told = self._phase is Phase.LOCATING, -1
-        self._located = self._located or located
-        numbers, asked = self._numbers, number
-        if not numbers.within(number):
-            if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
-                self._fail(f"line {file_line(number)}: the printer asked for it, but is at {file_line(numbers.last)}")
-                return None
-            number = numbers.base  # the M110 that led here was lost
-        if not numbers.knows(number):
-            self._fail(f"line {asked}: the printer asked for it, it is older than the last {HISTORY} sent")
-            return None
-        missing = number <= numbers.last
-        first = self.in_flight[0].number if self.in_flight else -1
-        arrived = [c for c in self.in_flight if numbers.base < number and c.number < number]
-        again = [c for c in arrived if c.number < 0 and not located]  # thrown away, most likely
-        self.in_flight = deque(c for c in arrived if c not in again)
-        self._bytes = sum(len(c.wire) for c in self.in_flight)
-        self._todo.extendleft(again)
-        numbers.cursor = number
-        self._phase = Phase.SETTLING
-        self._settling_for = asked
-        self._swallowed = swallowed
-        self.deadline = now + (self._timing.straggle if swallowed else self._timing.resend_ok)
-        if missing:
-            self._doubt = self._doubt or number != first
-            self.window.resend()
-            if self._locates and any(isinstance(c, Command) and c.code == MOVE_TO for c in self._todo):
-                self._todo.appendleft(Service.LOCATE)  # what is sent again must have arrived before the space is left
-        if not located:
-            self._count_request(number)
-            return None
-        self._strikes = self._vague = 0
-        self._has = number - 1
-        return self._found_out(now, missing=missing) if self.in_flight else None
-
-    def _found_out(self, now: float, *, missing: bool) -> Command | None:
-        """After a silence the printer has told its place; it has all that is in flight now and has not acknowledged it.
-        Either that is lost, which shows when later lines are missing, or an M105 must prove that it was done."""
-        self._doubt = True
-        if missing:
-            command = None
-            while self.in_flight:
-                command = self._acknowledge(now, self.deadline)
-            return command
-        if sum(c.code == PROBE for c in (*self._limbo, *self.in_flight)) > 2:
-            self._rounds += 1
-            if self._rounds & (self._rounds - 1):
-                return None  # it works on something: another M105 ever more rarely, should an answer have been garbled
-        if not self._limbo:
-            self._limbo_until = now + max(LONG_S, *(c.patience for c in self.in_flight), 0.0) * self._scale
-        self._limbo.extend(self.in_flight)
-        self.in_flight.clear()
-        self._bytes = 0
-        if Service.BARRIER not in self._todo:
-            self._todo.appendleft(Service.BARRIER)
-        return None
-
-    def _settled(self, now: float) -> Command | None:
-        if not self._swallowed and self._follows and self._locates and self._late < STRIKES:
-            self._late += 1  # the request's own ok may still come, and must not be taken for that of an M110
-            self._locate(now)
-            return None
-        self._phase = Phase.OPEN
-        self.deadline = now + self._patience() if self.in_flight else inf
-        self.send_again(now)
-        return None
-
-    def _count_request(self, number: int) -> None:
-        asked, times = self._asked_for
-        times = times + 1 if asked == number and self._counters.line < number else 1
-        self._asked_for = (number, times)
-        if times >= REQUESTS:
-            command = self._numbers.at_cursor()
-            name = self._name(command) if command is not None else f"line {number}"
-            self._fail(f"{name}: the printer asked for it {REQUESTS} times")
-
-    # --- silence
-
-    def _doubtful(self, now: float) -> None:
-        """An `ok` is overdue."""
-        if self._strikes >= STRIKES:
-            self._fail(f"{self._name(self.in_flight[0])}: no answer, although asked {STRIKES} times")
-            return
-        if now >= self._limbo_until:
-            self._fail(f"{self._name(self._limbo[0])}: the printer has it and never said ok")
-            return
-        self._strikes += 1
-        self._locate(now)
-
-    def _unanswered(self, now: float) -> Command | None:
-        if self._answered and self._vague < (VAGUE if self._located else STRIKES):
-            self._vague += 1  # it is there; what it said was garbled, or no place
-            self._locate(now)
-        elif self._strikes < STRIKES:
-            self._strikes += 1
-            self._locate(now)
-        elif self.in_flight or self._limbo:
-            self._fail(f"{self._name((*self._limbo, *self.in_flight)[0])}: no answer, although asked {STRIKES} times")
-        else:  # a firmware that does not care for numbers, or one that is gone: the next line will tell
-            self._locates, self._strikes = self._located, 0
-            self._phase = Phase.OPEN
-            self.deadline = inf
-            self._go_on(now)
-        return None
-
-    @staticmethod
-    def _name(command: Command) -> str:
-        text = command.code.decode("utf-8", "replace")
-        return f"line {command.number} ({text})" if 0 < command.number < HOST else text

@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
-from drivers.gcode.codes import ORDINARY_S, word
+from drivers.gcode.codes import ORDINARY_S, SHARE, asked_after, word
 from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HOST, MOVE_TO, NOWHERE, Numbers, move_to, numberable
-from drivers.gcode.phases import DRAIN, PROBE, STRIKES, Counters, Phase, Service
+from drivers.gcode.phases import DRAIN, PROBE, Counters, Phase, Service
 from drivers.gcode.quality import SAMPLES
 from drivers.gcode.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing
@@ -43,10 +43,14 @@ class Sender:
         self._bytes = 0  # in flight
         self._limbo: deque[Command] = deque()  # the printer has them, their ok never came
         self._limbo_until = inf
+        self._was_late = False  # an ok came although it has
         self._rounds = 0  # in which the answer to an M105 was missing
         self._origin: tuple[Command, Command] | None = None  # a host's line as written, and as it was given
         self._unproven = False  # the host's space holds lines that must not get lost
-        self._strikes = 0
+        self._ask_s = self._ask_first_s = ORDINARY_S / SHARE * timing.patience  # without an ok, for an ordinary line
+        self._since = 0.0  # when it was asked first in this silence
+        self._strikes = 0  # questions since then that nothing answered
+        self._calm = False  # it was asked only to make sure
         self._settling_for = -1
         self._swallowed = False
         self._follows = False  # an `ok` has followed a request
@@ -131,7 +135,7 @@ class Sender:
         counters.sent += 1
         self._strikes = 0
         self._sent_at = now
-        self.deadline = now + in_flight[0].patience * self._scale
+        self.deadline = now + self._due_after(in_flight[0])
         numbers.keep(command)
         return True
 
@@ -173,12 +177,19 @@ class Sender:
         todo.append(command)
 
     def _leave(self, base: int) -> list[Command | Service]:
-        """The way to the space in which `base + 1` is the next number."""
+        """The way to the space in which `base + 1` is the next number. An M105 after the M110 proves that it was done:
+        had another's `ok` been taken for its own, it would set the number back behind the next line's."""
         numbers = self._numbers
         sure = not self._locates or (not self._unproven if numbers.host else numbers.last == numbers.base)
         sure = sure or self._has == numbers.last  # asked again it might not say: Repetier skips lines after a request
-        moving: list[Command | Service] = [move_to(base, ORDINARY_S)]
-        return moving if sure else [Service.LOCATE, *moving]
+        way: list[Command | Service] = [] if sure else [Service.LOCATE]
+        if not self._speaks:
+            return [*way, move_to(base, ORDINARY_S)]
+        if base >= HOST:
+            return [*way, move_to(base, ORDINARY_S), Service.BARRIER]
+        if base < 2:
+            return [*way, Service.LISTEN, move_to(base, ORDINARY_S)]
+        return [*way, move_to(base - 1, ORDINARY_S), Command(frame(base, PROBE), PROBE, base, ORDINARY_S)]
 
     def _go_on(self, now: float) -> None:
         """Do what is to be done before the next line, and send that."""
@@ -209,7 +220,10 @@ class Sender:
                 return [] if item.number == numbers.last + 1 else self._leave(item.number - 1)
             if not numberable(item.code):
                 return []
-        return self._leave(numbers.host_base()) if not numbers.host or numbers.full() else []
+        way = self._leave(numbers.host_base()) if not numbers.host or numbers.full() else []
+        if way and way[-1] is Service.BARRIER and (not isinstance(item, Command) or item.code == PROBE):
+            way.pop()
+        return way
 
     def _framed(self, command: Command) -> Command:
         """A host's line as it is written; any other as it is."""
@@ -229,7 +243,7 @@ class Sender:
     def _put(self, command: Command, now: float) -> None:
         self._write(command.wire)
         if not self.in_flight:
-            self.deadline = now + command.patience * self._scale
+            self.deadline = now + self._due_after(command)
         self.in_flight.append(command)
         self._bytes += len(command.wire)
         self._sent_at = now
@@ -245,49 +259,36 @@ class Sender:
             self._numbers.keep(command)
             self._unproven = self._unproven or (self._numbers.host and word(command.code) not in _HARMLESS)
 
-    def _acknowledge(self, now: float, deadline: float | None = None) -> Command:
-        command = self.in_flight.popleft()
-        self._bytes -= len(command.wire)
-        if 0 < command.number < HOST and command.number > self._counters.line and command.code != MOVE_TO:
-            self._counters.line = command.number
-        if self.window.recovering:
-            self.window.acknowledged()
-        if command.code == PROBE:
-            self._doubt = self._doubt and not self._speaks
-            if self._limbo:
-                command = self._proven()
-        if deadline is None:
-            deadline = now + self._patience() if self.in_flight else inf
-        self.deadline = deadline
-        return self._given(command)
-
-    def _proven(self) -> Command:
-        """An M105 was answered: all before it was done."""
-        limbo, self._limbo, self._limbo_until = self._limbo, deque(), inf
-        self._rounds = 0
-        lines = [c.number for c in limbo if 0 < c.number < HOST and c.code != MOVE_TO]
-        self._counters.line = max(self._counters.line, *lines, 0)
-        for command in limbo:
-            if self._given(command) is not command:
-                return command
-        return limbo[-1]
-
     def _given(self, command: Command) -> Command:
         """`command` as it was given to `send`."""
         return self._origin[1] if self._origin and self._origin[0] is command else command
 
     def _locate(self, now: float) -> None:
-        self._phase = Phase.LOCATING
+        if self._phase is not Phase.LOCATING:
+            self._phase = Phase.LOCATING
+            self._since = now
+            self._calm = self._strikes == 0 and not self.in_flight and not self._limbo
         self._answered = False
         self._write(TOO_HIGH)
-        last = self._strikes >= STRIKES
-        self.deadline = now + self._timing.probe * (1.0 if last else 0.2)
+        until = max(now - self._since, self._due_after() if self.in_flight else self._ask_s)
+        self.deadline = min(now + until, max(self._fails_at(), now + self._ask_s))
 
     def _moves(self) -> bool:
         return self.in_flight[-1].code == MOVE_TO or self._numbers.host
 
-    def _patience(self) -> float:
-        return self.in_flight[0].patience * self._scale
+    def _due_after(self, command: Command | None = None) -> float:
+        """Seconds without an `ok` after which `command`, by default the oldest in flight, is asked after."""
+        command = command or self.in_flight[0]
+        if command.patience == ORDINARY_S:
+            return self._ask_s
+        if command.gives_up:
+            return command.patience * self._scale
+        return asked_after(command.code, command.patience) * self._scale
+
+    def _fails_at(self) -> float:
+        """When the silence has lasted too long."""
+        patience = self.in_flight[0].patience if self.in_flight else ORDINARY_S
+        return self._since + patience * self._scale + self._timing.probe
 
     def _fail(self, why: str) -> None:
         self.failure = why
