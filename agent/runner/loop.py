@@ -11,7 +11,7 @@ import structlog
 from agent.board import Board
 from agent.core.command import Name
 from agent.core.job import JobView
-from agent.core.ports import PrinterState
+from agent.core.ports import Host, PrinterState
 from agent.core.task import TaskState
 from agent.errors import NotReadyError, RefusedError, UnavailableError
 from agent.health import Pulse
@@ -66,7 +66,7 @@ class Runner:
 
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; what runs then gets an honest end."""
-        self._context.driver.open(self._context.wake)
+        self._context.driver.open(Host(self._context.wake))
         try:
             while not stop.is_set():
                 self._pulse.beat()
