@@ -66,7 +66,7 @@ class Printer(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """As a driver should: what runs is cancelled."""
         self.asked.append("close")
 
