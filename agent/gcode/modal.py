@@ -13,9 +13,10 @@ FANS = 16
 """Fans that are told apart; a file that names more of them is not about fans."""
 
 MOVES = frozenset((b"G0 ", b"G1 ", b"G2 ", b"G3 "))
-"""How nearly all moves begin; a move that begins otherwise is looked at more closely, and then passed over."""
+"""How nearly all moves begin; what begins otherwise is looked at more closely."""
 
 _WORD = re.compile(rb"([GMT])[ \t]*0*(\d{1,4})(?![\d.])", re.IGNORECASE)
+_MOVE = re.compile(rb"G[ \t]*0*[0-3](?![\d.])", re.IGNORECASE)
 _FAN = re.compile(rb"P[ \t]*(\d{1,6})", re.IGNORECASE)
 _AXES = re.compile(rb"[XYZ]", re.IGNORECASE)
 _FEED = re.compile(rb"F[ \t]*(\d{1,9}(?:\.\d{0,6})?)", re.IGNORECASE)
@@ -53,15 +54,15 @@ class Modal:
         return self._kept.get(b"axes", b"")[-2:] == b"91"
 
     def feed(self, lines: Sequence[bytes]) -> None:
-        """The next lines, but for the feed rate of plain moves."""
+        """The next lines, but for the feed rate, which `moves` is for."""
         odd = [code for code in lines if code[:3] not in MOVES]
         for code in reversed(dict.fromkeys(reversed(odd))):  # each once, where it was said last
             self.follow(code)
 
     def moves(self, lines: Sequence[bytes]) -> None:
-        """Of the next lines only the feed rate, that of the last plain move which names one."""
+        """Of the next lines only the feed rate: that of the last move which names one."""
         for code in reversed(lines):
-            if b"F" in code and code[:3] in MOVES:
+            if b"F" in code and (code[:3] in MOVES or _MOVE.match(code)):
                 self.follow(code)
                 return
 

@@ -316,7 +316,6 @@ def test_a_hand_over_ends_a_script(desk: Desk) -> None:
 
 
 def test_a_defect_of_the_runner_hands_the_print_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    import threading
 
     task_id = desk.printing()
     monkeypatch.setattr(desk.runner, "step", lambda: 1 / 0)
