@@ -47,18 +47,23 @@ class GcodeDriver:
         """See `Driver.open`."""
         if self._link is None:
             self._slot.wake = host.wake
-            self._slot.change(reason="looking for the printer")
+            if unfinished is None:
+                self._slot.change(reason="looking for the printer")
+            else:
+                self._slot.take_over(unfinished.key, unfinished.line, "finding out where the printer is")
             box = BlackBox(self._clock.monotonic)
             if self._settings.black_box_dir:
                 self._slot.failed = Recorder(box, Path(self._settings.black_box_dir), self._clock).write
-            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock, self._search, box)
+            self._link = LinkThread(
+                self._settings, self._slot, self._timing, self._clock, self._search, box, host, unfinished
+            )
             self._link.start()
 
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """See `Driver.close`."""
         link, self._link = self._link, None
         if link is not None:
-            link.stop(timeout)
+            link.stop(timeout, hand_over=hand_over)
             self._slot.change(state=_S.OFFLINE, reason="closed", port="")
 
     def telemetry(self) -> Telemetry:
