@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help dry-run test lint fuzz bench-faye torture clean
+.PHONY: help dry-run test lint fuzz bench-faye torture outlives clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
@@ -14,6 +14,7 @@ help:
 	@echo 'make lint                                ruff and mypy'
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
+	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
 	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
 
 dry-run: $(VENV)/.sandbox
@@ -35,6 +36,9 @@ bench-faye: $(VENV)/.test
 
 torture: $(VENV)/.test
 	$(BIN)/python -m tests.bench.torture $(ARGS)
+
+outlives: $(VENV)/.test
+	$(BIN)/python -m tests.bench.outlives $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

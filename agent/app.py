@@ -8,9 +8,10 @@ local        the socket, with local-0 … local-3   fetch, logs  short-lived, ow
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
@@ -24,7 +25,9 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, PrinterState, Scripts
+from agent.core.ports import Driver, Host, PrinterState, Scripts
+from agent.core.report import TAKING_OVER
+from agent.descriptors import keeper
 from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
@@ -50,6 +53,8 @@ TICK = 5.0  # seconds between two looks of the main thread
 HELLO = 5.0  # seconds that the first registration waits for the printer to say what it is
 THREAD_END = 8.0  # seconds that a thread has to end; all of them together stay below the unit's TimeoutStopSec
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
+HAND_OVER = 1.5  # seconds for all threads to end when the next agent waits for this one's end
+LAST_WORD = (0.5, 0.5)  # as LAST_WORDS, then: what is not sent, the next agent sends
 
 Loop = Callable[[threading.Event], None]
 
@@ -57,11 +62,14 @@ Loop = Callable[[threading.Event], None]
 class App:
     """The daemon, wired up. Making it opens the state and the socket; `run` starts the threads."""
 
-    def __init__(self, config: Config, environ: Mapping[str, str], ring: Ring) -> None:
+    def __init__(self, config: Config, environ: MutableMapping[str, str], ring: Ring) -> None:
         self._clock = SystemClock()
         self._health = Health(self._clock)
         self._stop = threading.Event()
         self._failed = threading.Event()
+        self._handing_over = threading.Event()
+        self._stop_hands_over = config.job.stop_hands_over
+        port = keeper(environ, os.getpid())
         self._wake_runner = threading.Event()
         self._wake_reporter = threading.Event()
         server = need_server(config)
@@ -102,12 +110,12 @@ class App:
             clock=self._clock,
             jobs=jobs,
             logs=lambda: with_boxes(ring.text(), boxes),
-            wake=self._wake_runner.set,
             tell=self._wake_reporter.set,
+            host=Host(wake=self._wake_runner.set, remember=self._store.remember, port=port),
         )
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
-        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"))
+        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
         self._reporter = Reporter(
             self._store,
             self._clouds[0],
@@ -166,36 +174,47 @@ class App:
         self._stop.set()
 
     def handle_signals(self) -> None:
-        """SIGTERM, SIGINT and SIGHUP end the agent: the print is cancelled, heaters go off. Main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        """SIGTERM, SIGINT and SIGHUP end the agent: the print is cancelled, heaters go off. SIGUSR2 ends the agent
+        alone: the print is left to the next one ([job] stop_hands_over: SIGTERM too). Main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, self._on_signal)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGUSR2 or (number == signal.SIGTERM and self._stop_hands_over):
+            self._handing_over.set()
         self._stop.set()
 
     def _guard(self, name: str, loop: Loop, end: threading.Event) -> None:
-        """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive."""
+        """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive. The print
+        is left to the next one."""
         try:
             loop(end)
         except Exception:
             log.exception("defect", thread=name)
             self._failed.set()
+            self._handing_over.set()
             self._stop.set()
 
     def _end(self, threads: dict[str, threading.Thread], reporter_end: threading.Event) -> None:
-        log.info("stopping")
+        handing_over = self._handing_over.is_set()
+        log.info("handing over" if handing_over else "stopping")
         self._health.stopping()
         for cloud in self._clouds:
-            cloud.limit(LAST_WORDS)
+            cloud.limit(LAST_WORD if handing_over else LAST_WORDS)
         self._catch_up.ask()
         self._subscriber.interrupt()
         self._wake_runner.set()
+        deadline = self._clock.monotonic() + HAND_OVER
+
+        def wait_for(thread: threading.Thread) -> None:
+            thread.join(max(deadline - self._clock.monotonic(), 0.0) if handing_over else THREAD_END)
+
         for name, thread in threads.items():
             if name != "reporter":
-                thread.join(timeout=THREAD_END)
+                wait_for(thread)
         reporter_end.set()
         self._wake_reporter.set()
-        threads["reporter"].join(timeout=THREAD_END)
+        wait_for(threads["reporter"])
         alive = [name for name, thread in threads.items() if thread.is_alive()]
         if alive:
             log.warning("threads did not end in time", threads=", ".join(alive))
@@ -239,9 +258,8 @@ class App:
         situation = self._board.read()
         telemetry, job = situation.telemetry, situation.job
         if job is not None and not job.state.ended:
-            return (
-                f"{telemetry.state} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
-            )
+            doing = "taking over" if situation.busy == TAKING_OVER else telemetry.state
+            return f"{doing} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
         trouble = self._watch.read().first()
         if trouble and not trouble.startswith(Part.PRINTER):
             return f"{telemetry.state}; {trouble}"

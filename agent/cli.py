@@ -63,6 +63,7 @@ def _parser() -> _Parser:
         "--dialect", default="marlin", metavar="NAME", help="the firmware to be (default: %(default)s)"
     )
     _simulation(simulate, speed="1")
+    simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
     replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")

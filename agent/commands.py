@@ -63,7 +63,13 @@ def simulate(arguments: argparse.Namespace) -> int:
     stop = _stop_event(until_eof=arguments.until_eof)
     speed = math.inf if arguments.speed is None else arguments.speed
     return serve(
-        link=arguments.link, dialect=arguments.dialect, speed=speed, faults=arguments.faults, emit=_emit, stop=stop
+        link=arguments.link,
+        dialect=arguments.dialect,
+        speed=speed,
+        faults=arguments.faults,
+        emit=_emit,
+        stop=stop,
+        record=arguments.record,
     )
 
 

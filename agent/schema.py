@@ -43,6 +43,20 @@ _STEPS = (
         "ALTER TABLE tasks ADD COLUMN lived REAL NOT NULL DEFAULT 0",  # when it changed last: see Database
         "ALTER TABLE refused ADD COLUMN lived REAL NOT NULL DEFAULT 0",
     ),
+    (
+        """CREATE TABLE checkpoints (
+            task_id TEXT PRIMARY KEY,        -- of a print that has begun and has not ended
+            job BLOB NOT NULL,               -- core.job.JobView as JSON, as it was reported last
+            file BLOB NOT NULL,              -- checkpoint.FileMark as JSON
+            preamble BLOB NOT NULL,          -- a list of lines as JSON
+            memory BLOB NOT NULL DEFAULT x'',  -- the driver's own
+            updated_at REAL NOT NULL         -- seconds since the epoch, for people only
+        )""",
+        # What an agent of before began may have moved, and nobody wrote down how to go on: it must not begin anew.
+        """INSERT INTO checkpoints (task_id, job, file, preamble, updated_at)
+            SELECT task_id, '{"job_id":"","task_id":"' || task_id || '","state":"printing"}', '{}', '[]', updated_at
+            FROM tasks WHERE state = 'running'""",
+    ),
 )
 VERSION = len(_STEPS)
 

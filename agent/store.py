@@ -13,14 +13,16 @@ from typing import Any
 
 import msgspec
 
+from agent.checkpoint import Checkpoint, Checkpoints, FileMark
 from agent.core.command import Command
+from agent.core.job import JobView
 from agent.core.ports import Clock
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState, advance
 from agent.identity import Identity, IdentityFile, decode
 from agent.outbox import Outbox, Queued
 
-__all__ = ["Identity", "Queued", "Store", "Task"]
+__all__ = ["Checkpoint", "FileMark", "Identity", "Queued", "Store", "Task"]
 
 KEEP = 30 * 86400.0  # seconds of running for which ended tasks and refused reports are kept
 TIDY_EVERY = 3600.0  # seconds
@@ -36,9 +38,10 @@ class Task(msgspec.Struct, frozen=True):
     local: bool
     message: str = ""  # why it failed
     age: float = 0.0  # seconds since it was written down
+    told: Kind | None = None  # the last report that was queued
 
 
-class Store(Outbox):
+class Store(Outbox, Checkpoints):
     """The file's contents; see Database for what is raised when."""
 
     def __init__(
@@ -141,9 +144,12 @@ class Store(Outbox):
         with self._transaction():
             self._move(task_id, TaskEvent.START)
 
-    def progress(self, task_id: str, progress: float, body: bytes, *, milestone: bool = False) -> None:
+    def progress(
+        self, task_id: str, progress: float, body: bytes, *, milestone: bool = False, job: JobView | None = None
+    ) -> None:
         """A report on the way, in place of one of this task that is still unsent; nothing takes the place of a
-        `milestone`. A task that has ended takes none: its terminal report is the last."""
+        `milestone`. A task that has ended takes none: its terminal report is the last. `job` is what it tells of, kept
+        for the next agent."""
         with self._transaction():
             taken = self._db.execute(
                 "UPDATE tasks SET progress = ?, updated_at = ? WHERE task_id = ? AND state NOT IN (?, ?)",
@@ -152,6 +158,8 @@ class Store(Outbox):
             if taken:
                 self._drop_progress(task_id)
                 self._queue(task_id, Kind.MILESTONE if milestone else Kind.PROGRESS, body)
+                if job is not None:
+                    self._note_place(job)
 
     def end(self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "") -> None:
         """The task's end and the report that tells it, in one transaction. Raises ValueError when it had ended."""
@@ -160,6 +168,7 @@ class Store(Outbox):
             self._db.execute("UPDATE tasks SET progress = 1, message = ? WHERE task_id = ?", (message, task_id))
             self._drop_progress(task_id)
             self._queue(task_id, Kind.TERMINAL, terminal)
+            self._drop_checkpoint(task_id)
 
     # --- settings of the printer
 
@@ -227,7 +236,7 @@ class Store(Outbox):
         )
 
     def _task(self, row: Any) -> Task:
-        command, state, progress, local, message, boot, mono, received_at = row
+        command, state, progress, local, message, boot, mono, received_at, told = row
         return Task(
             command=msgspec.json.decode(command, type=Command),
             state=TaskState(state),
@@ -235,10 +244,11 @@ class Store(Outbox):
             local=bool(local),
             message=message,
             age=self._age(boot, mono, received_at),
+            told=Kind(told) if told else None,
         )
 
 
-_TASK = "command, state, progress, local, message, boot, mono, received_at"
+_TASK = "command, state, progress, local, message, boot, mono, received_at, last_kind"
 _OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
     SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
     AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""

@@ -45,7 +45,8 @@ class Watch:
 
     def printer(self, telemetry: Telemetry) -> None:
         """What the printer says of itself."""
-        wrong = telemetry.state in (PrinterState.OFFLINE, PrinterState.ERROR)
+        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.key  # with a key a print is taken over
+        wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
 
     def server(self, error: CloudError | RejectedError | None) -> None:

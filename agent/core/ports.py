@@ -10,11 +10,14 @@ the printer. When something changed that somebody may wait for, the driver calls
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 import msgspec
+
+TAKE_OVER_S = 30.0
+"""Seconds from `Driver.open` until a printer whose print is to be taken over must have answered."""
 
 COMMAND_SIZE = 96
 """Bytes of the firmware's command buffer (Marlin's MAX_CMD_SIZE), its terminating NUL included: a numbered line with
@@ -114,19 +117,87 @@ class Scripts(msgspec.Struct, frozen=True):
     cancel: tuple[str, ...] = ()
 
 
+class PortKeeper(Protocol):
+    """Keeps the open port while no agent runs (systemd's descriptor store), so that the board is not reset."""
+
+    def take(self) -> int | None:
+        """The descriptor that an agent before this one left; only once, the caller owns it then."""
+
+    def keep(self, fd: int) -> None:
+        """From now on keep a copy of `fd`, in place of what was kept."""
+
+    def drop(self) -> None:
+        """The port is gone: keep nothing."""
+
+
+class NoKeeper:
+    """Where nobody keeps it: the port is opened anew, with HUPCL off."""
+
+    def take(self) -> int | None:
+        """Nothing was kept."""
+        return None
+
+    def keep(self, fd: int) -> None:
+        """It is not kept."""
+
+    def drop(self) -> None:
+        """Nothing to forget."""
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def _forgotten(_key: str, _memory: bytes) -> None:
+    """Nobody writes it down: the print ends with its agent."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What a driver may ask of the agent it works for, all of it from the driver's own thread. `wake` and `beat` must
+    not block."""
+
+    wake: Callable[[], None]
+    """After each change of `state`, `reason`, `waiting` or `last` of the telemetry."""
+    beat: Callable[[], None] = _nothing
+    """I am alive: at least every 5 s as long as the thread does its work."""
+    remember: Callable[[str, bytes], None] = _forgotten
+    """(key of the print, memory): what the driver will need to take the print over after a restart; it is committed
+    when the call returns, and may take as long as a disk does, so the driver calls it at the beginning of a print and
+    around a pause, never per line. Raises UnavailableError: the print goes on, it can only not be taken over."""
+    port: PortKeeper = NoKeeper()
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A print that an agent before this one began and did not end."""
+
+    key: str
+    source: LineSource
+    preamble: tuple[str, ...]  # as given to `start_print`
+    memory: bytes  # what the driver gave to `Host.remember` last
+    settings_before: Callable[[int], Iterable[bytes]]
+    """Of the lines before an ordinal those that still say something about its modal state, in their order: all that
+    are no moves, and the last move that names a feed rate. Quick, whatever the file's size. Raises OSError."""
+    line: int = 0  # known to be done, at least: a printer that is before it has begun something else
+
+
 @runtime_checkable
 class Driver(Protocol):
     """One printer. All methods return at once, may be called from one thread (the runner's), and do not block on I/O;
     `telemetry` may be called from any thread."""
 
-    def open(self, wake: Callable[[], None]) -> None:
-        """Start to look for the printer and to talk to it, on the driver's own thread. `wake` is called from that
-        thread after each change of `state`, `reason`, `waiting` or `last`; it must not block. Never raises because
-        the printer is not there: that is state OFFLINE with a reason, and the driver keeps trying."""
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
+        """Start to look for the printer and to talk to it, on the driver's own thread. Never raises because the
+        printer is not there: that is state OFFLINE with a reason, and the driver keeps trying.
 
-    def close(self, timeout: float = 5.0) -> None:
+        With `unfinished` the print is taken over first: `telemetry().key` is its key at once, in state OFFLINE until
+        the printer has said where it is, then PRINTING with the very next line, or PAUSED where it was paused. It ends
+        FAILED (`last`) when the board was reset, does not say where it is, or is not there within TAKE_OVER_S; the
+        heaters go off then as soon as it answers."""
+
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
-        cancelled first (cancel script, heaters off). Idempotent."""
+        cancelled first (cancel script, heaters off); with `hand_over` it is left as it is, after a whole line, for the
+        next agent to go on with, and `last` says nothing of it. Idempotent."""
 
     def telemetry(self) -> Telemetry:
         """The latest snapshot."""

@@ -26,6 +26,7 @@ MAX_DATA = 5000
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
 ERROR_TEXT = 500  # characters of a message for a person
+TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
 
 # What goes first when `data` is too long; what is not here (state, numbers, short texts) goes last, and only then.
 SHRINK_ORDER = (
@@ -118,6 +119,7 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: s
         "is_error": printer_status == "error",
         **({"message": trouble[:ERROR_TEXT]} if trouble else {}),
         **link(telemetry.link),
+        **({"ui_sub_state": "taking over the print"} if busy == TAKING_OVER else {}),
     }
     if "error_message" in body:
         body["data"].update(
@@ -141,6 +143,8 @@ _STATUS = {
 
 def printer_state(job: JobView | None, telemetry: Telemetry, busy: str = "") -> str:
     """The cloud's `printer_status`: ready, busy, printing, paused, maintenance or error."""
+    if busy == TAKING_OVER:
+        return "busy"
     found = _STATUS[telemetry.state]
     if found == "error":
         return found

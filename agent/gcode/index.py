@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import msgspec
 
 from agent.errors import DataError
 
-FORMAT = 1
+FORMAT = 2
 """Of the encoded index; another number is not read, the file is scanned again."""
 
 
-class Thinned:
-    """Growing numbers, at most `cap` of them: when it is full every second one goes, and from then on only every
-    second one comes in. `step` is how many were added for each that is kept, `count` how many were added."""
+V = TypeVar("V")
+
+
+class Thinned(Generic[V]):
+    """Growing numbers, each with a value, at most `cap` of them: when it is full every second one goes, and from then
+    on only every second one comes in. `step` is how many were added for each that is kept, `count` how many were
+    added."""
 
     def __init__(self, cap: int) -> None:
         self.step = 1
         self.count = 0
         self._cap = cap
-        self._kept: list[tuple[int, float]] = []
+        self._kept: list[tuple[int, V]] = []
 
-    def add(self, key: int, value: float = 0) -> None:
+    def add(self, key: int, value: V) -> None:
         if self.count % self.step == 0:
             if len(self._kept) >= self._cap:
                 del self._kept[1::2]
@@ -35,7 +40,7 @@ class Thinned:
     def keys(self) -> tuple[int, ...]:
         return tuple(key for key, _ in self._kept)
 
-    def values(self) -> tuple[float, ...]:
+    def values(self) -> tuple[V, ...]:
         return tuple(value for _, value in self._kept)
 
 
@@ -62,6 +67,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     format: int = FORMAT
     size: int  # bytes of the file
+    sha256: str = ""  # of the file, in hexadecimal; empty where nobody has reckoned it
     total_lines: int  # sendable lines
     total_layers: int
     layer_starts: tuple[int, ...]  # ordinal of the first line of layer 1, 1 + layer_step, 1 + 2 * layer_step …
@@ -73,7 +79,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     estimate: float | None  # seconds, as the slicer has it for the whole print
     slicer: str
     seek_lines: tuple[int, ...]  # the line with this ordinal …
-    seek_offsets: tuple[int, ...]  # … is the first sendable one at or after this byte; strictly growing
+    seek_offsets: tuple[int, ...]  # … is the first sendable one at or after this byte; strictly growing …
+    seek_modal: tuple[str, ...] = ()  # … and these lines before it still hold: see agent.gcode.modal; LF between them
     warnings: tuple[Caution, ...] = ()
 
     def position(self, line: int) -> Position:
@@ -100,6 +107,11 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """(ordinal, byte offset) of the last seek point at or before line `line`; (1, 0) before the first."""
         kept = bisect_right(self.seek_lines, line)
         return (self.seek_lines[kept - 1], self.seek_offsets[kept - 1]) if kept else (1, 0)
+
+    def modal(self, line: int) -> list[bytes]:
+        """What holds at `seek(line)`: those of the lines before it that later ones rely on."""
+        kept = bisect_right(self.seek_lines, line)
+        return self.seek_modal[kept - 1].encode("latin-1").split(b"\n") if kept else []
 
     def caution(self) -> str:
         """The warnings in one text for a person; empty when there are none."""

@@ -26,7 +26,7 @@ class LayersFromMoves:
     """Give it all sendable lines in order; `starts` holds the ordinal of each layer's first extruding move."""
 
     def __init__(self, cap: int) -> None:
-        self.starts = Thinned(cap)
+        self.starts: Thinned[None] = Thinned(cap)
         self._cap = cap
         self._z = 0.0
         self._e: float | None = 0.0  # None: not known
@@ -102,7 +102,7 @@ class LayersFromMoves:
         if priming:
             self.starts, self._moves = Thinned(self._cap), 0
         if priming or rises:
-            self.starts.add(ordinal)
+            self.starts.add(ordinal, None)
             self._top = self._z
         if self.starts.count == 1:
             self._moves += 1

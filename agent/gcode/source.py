@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from agent.errors import DataError
 from agent.gcode.index import Index
+from agent.gcode.modal import Modal
 from agent.gcode.text import sendable_lists
 
 READ_BYTES = 64 * 1024
@@ -40,6 +41,21 @@ class FileSource:
         if start < 1:
             raise ValueError(f"start is {start}, the first line has ordinal 1")
         return self._lines(start)
+
+    def settings_before(self, line: int) -> list[bytes]:
+        """See `agent.core.ports.Unfinished.settings_before`. Reads what is between two seek points at most."""
+        ordinal, offset = self.index.seek(line)
+        modal = Modal(self.index.modal(line))
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(offset)
+            for lines in sendable_lists(_blocks(file)):
+                before = lines[: max(line - ordinal, 0)]
+                modal.feed(before)
+                modal.moves(before)
+                ordinal += len(lines)
+                if ordinal >= line:
+                    break
+        return modal.lines()
 
     def _lines(self, start: int) -> Iterator[bytes]:
         if start > self.total_lines:

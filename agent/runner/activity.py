@@ -19,7 +19,7 @@ from agent.config import Config
 from agent.core import report
 from agent.core.command import Command
 from agent.core.job import JobView
-from agent.core.ports import Clock, Driver, Telemetry
+from agent.core.ports import Clock, Driver, Host, Telemetry
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
 from agent.runner.ledger import Ledger
@@ -50,12 +50,19 @@ class Activity(Protocol):
     def step(self, telemetry: Telemetry) -> None:
         """Look at the printer and go on, or end. Called at every wake-up and at least each second."""
 
+    @property
+    def outlives(self) -> bool:
+        """Whether the next agent can go on with it: `hand_over` then takes the place of `stop`."""
+
     def stop(self, reason: str) -> None:
         """The agent goes down: end now, with a terminal report that says so."""
 
+    def hand_over(self) -> None:
+        """The agent goes down, and the next one goes on with this."""
+
 
 class Context(msgspec.Struct, frozen=True):
-    """What activities may use. `wake` wakes the runner's loop from any thread; `tell` wakes the reporter."""
+    """What activities may use. `tell` wakes the reporter; `host.wake` the runner's loop."""
 
     config: Config
     store: Store
@@ -64,8 +71,13 @@ class Context(msgspec.Struct, frozen=True):
     clock: Clock
     jobs: Path  # the folder for files to print
     logs: Callable[[], bytes]  # the agent's recent log, as text
-    wake: Callable[[], None]
     tell: Callable[[], None]
+    host: Host  # what the driver is opened with
+
+    @property
+    def wake(self) -> Callable[[], None]:
+        """Wakes the runner's loop, from any thread."""
+        return self.host.wake
 
     def complete(self, task: Task, job: JobView | None = None, extra: dict[str, Any] | None = None) -> None:
         """The task did what it was asked. Never raises; see Ledger."""

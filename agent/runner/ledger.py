@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from agent.core import report
+from agent.core.job import JobView
 from agent.core.task import TaskEvent
 from agent.errors import UnavailableError
 from agent.store import Store, Task
@@ -25,10 +26,12 @@ class Ledger:
         self._store = store
         self._unwritten: list[tuple[str, TaskEvent, bytes, str]] = []
 
-    def progress(self, task: Task, value: float, body: dict[str, Any], *, milestone: bool = False) -> None:
+    def progress(
+        self, task: Task, value: float, body: dict[str, Any], *, milestone: bool = False, job: JobView | None = None
+    ) -> None:
         """A report on the way; the next one makes up for one that could not be written."""
         try:
-            self._store.progress(task.command.task_id, value, report.encode(body), milestone=milestone)
+            self._store.progress(task.command.task_id, value, report.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
             log.warning("progress not written down", reason=str(error))
 

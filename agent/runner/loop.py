@@ -18,7 +18,8 @@ from agent.health import Pulse
 from agent.inbox import too_old
 from agent.jobfile import sweep
 from agent.runner.activity import Activity, Context
-from agent.runner.printing import PrintActivity, StepActivity
+from agent.runner.legacy import Legacy
+from agent.runner.printing import PrintActivity
 from agent.runner.procedures import (
     ResetActivity,
     ScriptActivity,
@@ -26,6 +27,7 @@ from agent.runner.procedures import (
     keep_settings,
     request_settings,
 )
+from agent.runner.steps import StepActivity
 from agent.runner.transfers import upgrade, upload_logs
 from agent.store import Task
 
@@ -36,13 +38,22 @@ AT_ONCE = 32  # activities beside each other
 
 
 class Runner:
-    """The loop. `wake` is the event that `context.wake` sets."""
+    """The loop. `wake` is the event that `context.wake` sets. `hand_over`: whether a print that runs when the loop is
+    to stop is left to the next agent; after a defect it always is."""
 
-    def __init__(self, context: Context, board: Board, wake: threading.Event, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        context: Context,
+        board: Board,
+        wake: threading.Event,
+        pulse: Pulse,
+        hand_over: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._context = context
         self._board = board
         self._wake = wake
         self._pulse = pulse
+        self._hand_over = hand_over
         self._activities: list[Activity] = []
         self._job: JobView | None = None
         self._told: tuple[object, ...] | None = None
@@ -65,16 +76,17 @@ class Runner:
         }
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set; what runs then gets an honest end."""
-        self._context.driver.open(self._context.wake)
+        """Until `stop` is set; what runs then gets an honest end, or is left to the next agent."""
+        hand_over = True
         try:
             while not stop.is_set():
                 self._pulse.beat()
                 self._wake.clear()
                 self._safely()
                 self._wake.wait(TICK)
+            hand_over = self._hand_over()
         finally:
-            self._stop()
+            self._stop(hand_over=hand_over)
 
     def step(self) -> None:
         """One look at everything."""
@@ -95,13 +107,14 @@ class Runner:
             log.warning("not written down; trying again", reason=str(error))
 
     def _clear_up(self) -> None:
-        """Once: tasks that ran when the last agent ended get an honest end; files nobody will print go."""
+        """Once, before anything else: what the agent before this one left."""
         if self._cleared:
             return
-        for task in self._context.store.tasks(TaskState.RUNNING):
-            self._context.fail(task, 500, f"{task.command.said}: the agent ended while it ran")
-        waiting = {task.command.task_id for task in self._context.store.tasks(TaskState.RECEIVED)}
-        sweep(self._context.jobs, waiting)
+        legacy = Legacy(self._context)
+        sweep(self._context.jobs, legacy.files())
+        if not legacy.has_print:
+            self._context.driver.open(self._context.host)  # else the driver is opened with the print
+        self._activities += legacy.activities()
         self._cleared = True
 
     def _begin_new(self) -> None:
@@ -208,10 +221,14 @@ class Runner:
             self._told = key
             self._context.tell()
 
-    def _stop(self) -> None:
+    def _stop(self, *, hand_over: bool = False) -> None:
         for activity in self._activities:
-            if not activity.ended:
+            if activity.ended:
+                continue
+            if hand_over and activity.outlives:
+                activity.hand_over()
+            else:
                 activity.stop("the agent was stopped")
-        self._context.driver.close()
+        self._context.driver.close(hand_over=hand_over)
         self._look()
         self._board.post(self._job, "")

@@ -1,93 +1,144 @@
-"""print_data from the file to the end of the print; pause, resume and cancel of it.
+"""print_data from the file to the end of the print.
 
     fetching ── file here ──▶ starting ── printer idle ──▶ following ──▶ ended
+    taking over, after a restart ── the driver has it ────────┘
 The job's own states are core.job's table; this says who moves it on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 import structlog
 
 from agent.core import report, settings
-from agent.core.command import Name
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.ports import Operation, Outcome, PrinterState, Telemetry
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
 from agent.gcode import FileSource, Index
 from agent.jobfile import JobFile, fetch
-from agent.runner.activity import Context, Limit, matches
+from agent.runner.activity import Context, Limit
+from agent.runner.takeover import TakeOver
 from agent.runner.worker import Worker
-from agent.store import Task
+from agent.store import Checkpoint, Task
 
 log = structlog.get_logger(part="print")
 
 HELLO_MAY_TAKE = 30.0  # seconds from the command until a printer that is offline must be there
-PRINTER_MAY_TAKE = 3600.0  # seconds for a pause, resume or cancel to be done: a heat-up, a long retract script
-_DONE = {Name.PAUSE: PrinterState.PAUSED, Name.RESUME: PrinterState.PRINTING}
 
 
 class PrintActivity:
-    """One print job. `view` is the job as others see it."""
+    """One print job, from its beginning or from its `checkpoint`. `view` is the job as others see it."""
 
     exclusive = True
+    outlives = True
 
-    def __init__(self, context: Context, task: Task) -> None:
+    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint | None = None) -> None:
+        """Raises RefusedError for settings that cannot be."""
         command = task.command
         self._context = context
         self.task = task
         self.ended = False
-        self.view = JobView(
-            job_id=command.job_id or command.task_id,
-            task_id=command.task_id,
-            state=JobState.ACCEPTED,
-            name=command.job_name,
-        )
-        self._preamble = _preamble(context, task)
+        job_id = command.job_id or command.task_id
+        job = checkpoint.job if checkpoint else JobView(job_id, command.task_id, JobState.ACCEPTED)
+        self.view = msgspec.structs.replace(job, job_id=job_id, name=command.job_name)
         self._file = JobFile(context.jobs, command.task_id)
         self._index: Index | None = None
         self._patience = Limit(context.clock, HELLO_MAY_TAKE)
         self._cancelling = False
-        self._progress = 0.0
+        self._progress = task.progress
         self._last_report = 0.0
-        self._fetch: Worker[Index] = Worker(
-            "fetch", lambda cancelled: fetch(command, self._file, context.config, cancelled), context.wake
-        )
+        self._lost = ""  # why the file of a print that is taken over is of no use
+        self._take_over: TakeOver | None = None
+        self._fetch: Worker[Index] | None = None
+        self._preamble: Sequence[str] = ()
+        if checkpoint is not None:
+            self._take_over = TakeOver(context, self._file, checkpoint)
+        else:
+            self._preamble = _preamble(context, task)
+            self._fetch = Worker(
+                "fetch", lambda cancelled: fetch(command, self._file, context.config, cancelled), context.wake
+            )
 
     @property
     def busy(self) -> str:
         """The agent works on the file until the printer prints it."""
+        if self.taking_over:
+            return report.TAKING_OVER
         return "print_data" if self.view.state in (JobState.ACCEPTED, JobState.RECEIVED) else ""
+
+    @property
+    def taking_over(self) -> bool:
+        """Whether the driver has yet to say what became of the print."""
+        return self._take_over is not None
 
     def cancel(self) -> None:
         """Stop as soon as can be; `step` sees the end. Raises NotReadyError from the driver."""
         self._cancelling = True
-        self._fetch.cancel()
-        if self._started():
+        if self._fetch is not None:
+            self._fetch.cancel()
+        if self._started() and not self.taking_over:
             self._context.driver.cancel()
 
     def step(self, telemetry: Telemetry) -> None:
         """Go on with the job."""
-        if self._cancelling and self.view.state in (JobState.ACCEPTED, JobState.RECEIVED):
+        if self._take_over is not None:
+            telemetry = self._look_at_printer(self._take_over)
+        elif self._cancelling and self.view.state in (JobState.ACCEPTED, JobState.RECEIVED):
             self._end(JobEvent.CANCEL)  # at once: a fetch that hangs on a silent server ends by itself, with its file
         elif self.view.state is JobState.ACCEPTED:
             self._look_at_fetch()
         if self.view.state is JobState.RECEIVED:
             self._start(telemetry)
-        if self._started():
+        if self._started() and not self.taking_over:
             self._follow(telemetry)
 
     def stop(self, reason: str) -> None:
         """The agent goes down. The driver cancels what runs when it is closed."""
-        if not self._fetch.end(timeout=2.0):
+        if self._take_over is not None:
+            self._take_over.stop(reason)
+        if self._fetch is not None and not self._fetch.end(timeout=2.0):
             log.warning("the download did not end in time")
         self._fail(500, reason)
+
+    def hand_over(self) -> None:
+        """The agent goes down and the print does not: where it is, for the next agent and whoever watches."""
+        if self._started() and not self.taking_over:
+            telemetry = self._context.driver.telemetry()
+            if telemetry.key == self.view.task_id:
+                self._place(telemetry.line)
+            self._report(telemetry, self.view.progress)
+        log.info("left for the next agent", job_id=self.view.job_id, line=self.view.line)
+
+    def _look_at_printer(self, take_over: TakeOver) -> Telemetry:
+        """Until the driver says what became of the print. The printer as it is now."""
+        has_it = take_over.step()
+        telemetry = self._context.driver.telemetry()
+        if not has_it:
+            return telemetry
+        ended = telemetry.last is not None and telemetry.last.key == self.view.task_id
+        if self._cancelling and not ended:
+            try:
+                self._context.driver.cancel()
+            except NotReadyError:
+                log.debug("the cancel waits until the print is taken over")
+            else:
+                self._cancelling = False
+        there = telemetry.key == self.view.task_id and telemetry.state is not PrinterState.OFFLINE
+        if ended or there:
+            self._take_over, self._index, self._lost = None, take_over.index, take_over.lost
+            log.info("taken over", job_id=self.view.job_id, state=str(telemetry.state), line=telemetry.line)
+        elif take_over.overdue():
+            self._take_over = None
+            self._fail(500, "the printer did not say what became of the print")
+        return telemetry
 
     def _started(self) -> bool:
         return self.view.state in (JobState.PRINTING, JobState.PAUSED)
 
     def _look_at_fetch(self) -> None:
-        if not self._fetch.done:
+        if self._fetch is None or not self._fetch.done:
             return
         try:
             index = self._fetch.result()
@@ -101,7 +152,8 @@ class PrintActivity:
             self._index = index
             self._move(JobEvent.FILE_HERE)
             self._place(0)
-            self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
+            if self.task.told is not report.Kind.MILESTONE:  # not said by an agent before this one
+                self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
 
     def _start(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just saying hello gets some time."""
@@ -112,9 +164,18 @@ class PrintActivity:
             return
         try:
             source = FileSource(self._file.path, self._index)
+            begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
+            self._context.store.begin_print(begun, self._file.mark(self._index), self._preamble)
             self._context.driver.start_print(self.view.task_id, source, self._preamble)
         except NotReadyError as error:
             self._fail(409, str(error))
+            return
+        except UnavailableError as error:  # a print that nobody could take over, or tell from one that has not begun
+            if self._patience.over():
+                self._fail(503, str(error))
+            return
+        except DataError as error:
+            self._fail(500, str(error))
             return
         except OSError as error:
             self._fail(500, f"the file cannot be read: {error.strerror}")
@@ -148,11 +209,14 @@ class PrintActivity:
         elif last.outcome is Outcome.CANCELLED:
             self._end(JobEvent.CANCEL)
         else:
-            self._fail(500, last.error)
+            self._fail(500, self._lost or last.error)
 
     def _place(self, line: int) -> None:
-        """Where the job is; progress never goes back."""
-        assert self._index is not None  # noqa: S101 as in _start
+        """Where the job is; it never goes back."""
+        line = max(line, self.view.line)
+        if self._index is None:  # of a lost file: as it was reported last
+            self.view = msgspec.structs.replace(self.view, line=line)
+            return
         place = self._index.position(line)
         self.view = msgspec.structs.replace(
             self.view,
@@ -172,7 +236,7 @@ class PrintActivity:
         self._last_report = self._context.clock.monotonic()
         self._progress = report.advance(self._progress, value)
         body = report.progress(self.task.command, self._progress, self.view, telemetry, message)
-        self._context.ledger.progress(self.task, self._progress, body, milestone=milestone)
+        self._context.ledger.progress(self.task, self._progress, body, milestone=milestone, job=self.view)
         self._context.tell()
 
     def _end(self, event: JobEvent) -> None:
@@ -193,60 +257,6 @@ class PrintActivity:
     def _close(self) -> None:
         self.ended = True
         self._file.remove()
-
-
-class StepActivity:
-    """pause, resume or cancel: asked for at once, done when the printer has done it."""
-
-    exclusive = False
-    busy = ""
-
-    def __init__(self, context: Context, task: Task, running: PrintActivity | None) -> None:
-        matches(task.command, running.view if running is not None else None)
-        if running is None:
-            raise RefusedError(409, f"{task.command.said}: no job is running")
-        self._context = context
-        self._print = running
-        self._limit = Limit(context.clock, PRINTER_MAY_TAKE)
-        self.task = task
-        self.ended = False
-        name = task.command.name
-        if name is Name.CANCEL:
-            running.cancel()
-        elif running.busy:
-            raise RefusedError(409, f"{task.command.said}: the job has not begun to print")
-        elif name is Name.PAUSE:
-            context.driver.pause()
-        else:
-            context.driver.resume()
-
-    def step(self, telemetry: Telemetry) -> None:
-        """Done when the printer has done it; failed when the job ended before."""
-        command = self.task.command
-        job = self._print.view
-        if command.name is Name.CANCEL and self._print.ended:
-            if job.state is JobState.CANCELED:
-                self._end()
-            else:
-                self._fail(f"the job had already ended: {job.state}")
-        elif self._print.ended:
-            self._fail(f"the job ended first: {job.state}")
-        elif command.name in _DONE and telemetry.state is _DONE[command.name] and not self._print.ended:
-            self._end()
-        elif self._limit.over():
-            self._fail("the printer did not do it in time")
-
-    def stop(self, reason: str) -> None:
-        """The agent goes down."""
-        self._fail(reason)
-
-    def _end(self) -> None:
-        self._context.complete(self.task, self._print.view)
-        self.ended = True
-
-    def _fail(self, message: str) -> None:
-        self._context.fail(self.task, 409, f"{self.task.command.said}: {message}", self._print.view)
-        self.ended = True
 
 
 def _preamble(context: Context, task: Task) -> list[str]:

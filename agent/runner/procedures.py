@@ -18,6 +18,7 @@ class ScriptActivity:
     """home, park or calibrate: its script on the idle printer. Raises RefusedError when there is no script."""
 
     exclusive = True
+    outlives = False
 
     def __init__(self, context: Context, task: Task) -> None:
         lines: Sequence[str] = getattr(context.config.scripts, task.command.said)
@@ -47,6 +48,9 @@ class ScriptActivity:
         """Stop the script. Raises NotReadyError from the driver."""
         self._context.driver.cancel()
 
+    def hand_over(self) -> None:
+        """Nobody can go on with it."""
+
     def stop(self, reason: str) -> None:
         """End it unfinished."""
         self._context.fail(self.task, 500, f"{self.task.command.said}: {reason}")
@@ -57,6 +61,7 @@ class ResetActivity:
     """The controller's reboot: done when it is idle again."""
 
     exclusive = True
+    outlives = False
     busy = "reset"
 
     def __init__(self, context: Context, task: Task) -> None:
@@ -75,6 +80,9 @@ class ResetActivity:
             self.ended = True
         elif self._limit.over() or (self._left and telemetry.state is PrinterState.ERROR):
             self.stop(telemetry.reason or "the printer did not come back")
+
+    def hand_over(self) -> None:
+        """Nobody can go on with it."""
 
     def stop(self, reason: str) -> None:
         """End it unfinished."""

@@ -31,6 +31,8 @@ OPENSSL = "/usr/bin/openssl"
 class TransferActivity:
     """Blocking work with an answer: what it returns joins `data` of the terminal report."""
 
+    outlives = False
+
     def __init__(
         self,
         context: Context,
@@ -57,6 +59,9 @@ class TransferActivity:
         else:
             self._context.complete(self.task, extra=dict(extra))
         self.ended = True
+
+    def hand_over(self) -> None:
+        """Nobody can go on with it."""
 
     def stop(self, reason: str) -> None:
         """The agent goes down."""

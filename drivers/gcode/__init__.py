@@ -7,10 +7,14 @@ discovery                 which ports there are, and whose they are
 dialects                  what a firmware can do, from its answer to M115
 steps, procedures, feed   what is sent in which order, as generators of steps (heat, modes, parking, routines help)
 pump, session, ears       one open connection: runs a procedure over the protocol, keeps the printer's state
+standing, printing        what a session stands at; the prints and scripts on it
+memory, whereabouts       pure: what the next agent must know of a print; where a printer is in it
+takeover                  a print that another agent began is gone on with
 actions, quality          what is done at the printer; how well the link does
 slot, requests            what other threads see of it, and ask of it
 urgent                    what is written past the protocol: emergency stop, reboot, heaters off
 blackbox                  the last lines both ways, written down when something fails
-port, link                the descriptor, and the one thread that owns it
+terminal, port, opening   the descriptor, and what is kept of it for the next agent
+seeking, link             the one thread that owns it: how it finds the printer, and talks to it
 driver                    `agent.core.ports.Driver`
 """

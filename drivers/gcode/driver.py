@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from agent.core.ports import Clock, LineSource, PrinterState, Telemetry
+from agent.core.ports import Clock, Host, LineSource, PrinterState, Telemetry, Unfinished
 from agent.errors import ConfigError
 from drivers.gcode.blackbox import BlackBox, Recorder
 from drivers.gcode.codes import clean
@@ -43,22 +43,27 @@ class GcodeDriver:
         self._slot = Slot()
         self._link: LinkThread | None = None
 
-    def open(self, wake: Callable[[], None]) -> None:
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """See `Driver.open`."""
         if self._link is None:
-            self._slot.wake = wake
-            self._slot.change(reason="looking for the printer")
+            self._slot.wake = host.wake
+            if unfinished is None:
+                self._slot.change(reason="looking for the printer")
+            else:
+                self._slot.take_over(unfinished.key, unfinished.line, "finding out where the printer is")
             box = BlackBox(self._clock.monotonic)
             if self._settings.black_box_dir:
                 self._slot.failed = Recorder(box, Path(self._settings.black_box_dir), self._clock).write
-            self._link = LinkThread(self._settings, self._slot, self._timing, self._clock, self._search, box)
+            self._link = LinkThread(
+                self._settings, self._slot, self._timing, self._clock, self._search, box, host, unfinished
+            )
             self._link.start()
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """See `Driver.close`."""
         link, self._link = self._link, None
         if link is not None:
-            link.stop(timeout)
+            link.stop(timeout, hand_over=hand_over)
             self._slot.change(state=_S.OFFLINE, reason="closed", port="")
 
     def telemetry(self) -> Telemetry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agent.core.ports import COMMAND_SIZE, LineSource
 from agent.errors import DataError
@@ -10,29 +10,43 @@ from drivers.gcode.codes import LONG_S, ORDINARY_S, message, wants_person
 from drivers.gcode.framing import frame
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes
+from drivers.gcode.phases import PROBE
 from drivers.gcode.steps import Command, End, Procedure, Stop, ask, numbered, renumber
 
 HARMLESS = b"M400"
 _MOVES = frozenset((b"G1 ", b"G0 "))
 
 
-def feed(source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat) -> Procedure:
-    """All of `source`, from its first line to the end of its last move. Raises DataError when the file cannot be
+def feed(
+    source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat, begun: Callable[[], None]
+) -> Procedure:
+    """All of `source`, from its first line to the end of its last move. `begun` is called when the printer is known to
+    count this print's lines: the M105 has a number that only those can have. Raises DataError when the file cannot be
     read any more or a line does not fit the firmware's buffer."""
     yield ask(b"M400")
     yield renumber(patience_s=LONG_S, gives_up=False)
+    yield ask(PROBE)
+    begun()
+    return (yield from rest(source, 1, preamble, modes, heat))
+
+
+def rest(
+    source: LineSource, first: int, preamble: Sequence[bytes], modes: Modes, heat: Heat, *, stopped: bool = False
+) -> Procedure:
+    """`source` from line `first` on, to the end of its last move. `stopped`: that line asks for a pause, which was.
+    Raises as `feed`."""
     for code in preamble:
         yield ask(code)
-    number = 0
+    number = first - 1
     try:
-        for code in source.lines():
+        for code in source.lines(first):
             number += 1
             if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
                 if b"F" in code:
                     modes.feed = code
                 command = Command(frame(number, code), code, number, ORDINARY_S)
             else:
-                yield from _special(number, code, modes, heat)
+                yield from _special(number, code, modes, heat, stopped=stopped and number == first)
                 command = numbered(number, _safe(code))
             if len(command.wire) > COMMAND_SIZE:  # its newline stands where the firmware keeps its NUL
                 raise DataError(_too_long(command))
@@ -43,11 +57,11 @@ def feed(source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat
     return End.DONE
 
 
-def _special(number: int, code: bytes, modes: Modes, heat: Heat) -> Procedure:
+def _special(number: int, code: bytes, modes: Modes, heat: Heat, *, stopped: bool) -> Procedure:
     """What goes before a line that is no plain move."""
     modes.follow(code)
     person = wants_person(code)
-    if person:
+    if person and not stopped:
         text = message(code)
         yield Stop(f"the file asks for a pause ({person}, line {number})" + (f": {text}" if text else ""))
     yield from heat.before(code, modes.tool)

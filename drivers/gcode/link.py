@@ -9,55 +9,21 @@ from __future__ import annotations
 
 import os
 import select
-import threading
-from collections import deque
-from math import inf
 
-import structlog
-
-from agent.core.ports import Clock, PrinterState
-from agent.errors import NotReadyError, PortError
-from drivers.gcode.blackbox import BlackBox
-from drivers.gcode.discovery import lower_latency
+from agent.errors import NotReadyError
 from drivers.gcode.framing import LineSplitter
-from drivers.gcode.port import LISTEN_S, Port, Search
+from drivers.gcode.port import LISTEN_S, Port
 from drivers.gcode.replies import parse
 from drivers.gcode.requests import Plain, Request, RunScript, StartPrint
+from drivers.gcode.seeking import Seeker
 from drivers.gcode.session import RUNNING, Session
-from drivers.gcode.slot import Slot
-from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
 
 MAILBOX = 16
 _OKS = (b"ok\n", b"ok\r\n")
-_NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, /dev/ttyACM*, /dev/ttyAMA*"
-_log = structlog.get_logger(part="gcode")
 
 
-class LinkThread:
+class LinkThread(Seeker):
     """`start` once, `post` from any thread, `stop` once."""
-
-    def __init__(
-        self,
-        settings: DriverSettings,
-        slot: Slot,
-        timing: Timing,
-        clock: Clock,
-        search: Search | None = None,
-        box: BlackBox | None = None,
-    ) -> None:
-        self._box = box
-        self._settings = settings
-        self._slot = slot
-        self._timing = timing
-        self._now = clock.monotonic
-        self._mail: deque[Request] = deque()
-        self._stop_at = inf  # when a stop was asked for: the latest moment to leave
-        self._stopping = False
-        self._unsafe = False
-        self._search = search or Search(settings)
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     def start(self) -> None:
         """Begin to look for the printer."""
@@ -70,8 +36,10 @@ class LinkThread:
         self._mail.append(request)
         self._wake()
 
-    def stop(self, timeout: float) -> None:
-        """Cancel what runs, let go of the port and end the thread, within `timeout` seconds."""
+    def stop(self, timeout: float, *, hand_over: bool = False) -> None:
+        """Cancel what runs, let go of the port and end the thread, within `timeout` seconds; with `hand_over` leave a
+        print as it is."""
+        self._hand_over = hand_over
         self._stop_at = self._now() + timeout * 0.8
         self._stopping = True
         self._wake()
@@ -79,64 +47,6 @@ class LinkThread:
         if not self._thread.is_alive():
             os.close(self._wake_read)
             os.close(self._wake_write)
-
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            return  # full of wake-ups already
-
-    def _run(self) -> None:
-        pause = self._timing.retry
-        while not self._stopping:
-            answered = False
-            try:
-                answered = self._try_all()
-            except Exception as error:  # noqa: BLE001 the thread must outlive a defect: say it, and begin anew
-                _log.exception("link thread")
-                self._failed_inside(error)
-            self._slot.change(port="")
-            pause = self._timing.retry if answered else min(pause * 2, self._timing.retry_most)
-            self._rest(pause)
-
-    def _try_all(self) -> bool:
-        """Try every port and rate once; whether one of them answered (and is lost again now)."""
-        reason = _NO_PORT
-        for found, baud in self._search.candidates():
-            if self._stopping:
-                return True
-            try:
-                port = Port(found.path, baud, self._box)
-            except PortError as error:
-                reason = str(error)
-                continue
-            try:
-                answered, reason = self._connected(port)
-            finally:
-                port.close()
-            if answered:
-                self._search.answered(found, baud)
-                return True
-        self._slot.change(state=PrinterState.OFFLINE, reason=reason)
-        return False
-
-    def _connected(self, port: Port) -> tuple[bool, str]:
-        """Talk until the connection is of no use any more; whether it ever answered, and why it ended."""
-        self._slot.opened(port.device, lower_latency(port.device))
-        session = Session(port.write, self._slot, self._settings, self._timing, unsafe=self._unsafe)
-        try:
-            self._talk(port, session)
-        except PortError as error:
-            session.lost(str(error))
-        except BaseException:
-            session.lost("a defect in the driver; the log tells more")
-            raise
-        finally:
-            self._unsafe = session.unsafe
-        if session.answered:
-            _log.info("disconnected", port=port.device, baud=port.baud, reason=session.over)
-        why = session.over
-        return session.answered, f"{why} on {port.device} at {port.baud} baud" if why == "no answer" else why
 
     def _talk(self, port: Port, session: Session) -> None:
         now_is, mail, fd = self._now, self._mail, port.fd
@@ -146,12 +56,13 @@ class LinkThread:
         poll.register(fd, select.POLLIN)
         asked_out = quick = False
         now = now_is()
-        session.open(now, now + self._timing.boot if port.resets else now)
+        self._greet(port, session, now)
         while not session.over:
             if port.blocked is not asked_out:
                 asked_out = port.blocked
                 poll.modify(fd, select.POLLIN | (select.POLLOUT if asked_out else 0))
-            due = min(session.due(now), self._stop_at)
+            self._beat(now)
+            due = min(session.due(now), self._stop_at, self._beat_at)
             if quick and not asked_out and due - now > 2 * LISTEN_S and session.flowing(now):
                 now, data = self._stream(port, session)
                 if data:
@@ -160,7 +71,7 @@ class LinkThread:
                         return
                     continue
                 due = now
-            ready = poll.poll(None if due == inf else max(0.0, due - now) * 1000 + 1)
+            ready = poll.poll(max(0.0, due - now) * 1000 + 1)
             now = now_is()
             quick = False
             for ready_fd, events in ready:
@@ -183,7 +94,7 @@ class LinkThread:
         while True:
             data = listen()
             now = now_is()
-            if mail or self._stopping:
+            if mail or self._stopping or now >= self._beat_at:
                 return now, data
             if data in _OKS:
                 if not quick(now):
@@ -198,7 +109,7 @@ class LinkThread:
         if self._mail:
             self._deliver(port, session, now)
         session.step(now)
-        return self._stopping and self._may_leave(session, now)
+        return self._stopping and self._may_leave(port, session, now)
 
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
         """Deal with what was read; whether all there was to do about it is done already."""
@@ -236,8 +147,11 @@ class LinkThread:
                 port.pulse(self._rest)
         self._slot.confirm(session.state, lambda: not self._mail)
 
-    def _may_leave(self, session: Session, now: float) -> bool:
-        """On the way out: first a safe end of what runs; heaters off in any case."""
+    def _may_leave(self, port: Port, session: Session, now: float) -> bool:
+        """On the way out: a print that is handed over stays as it is, after a whole line; else first a safe end of what
+        runs, heaters off in any case."""
+        if self._hand_over and (session.prints or session.taking is not None):
+            return not port.blocked or now >= self._stop_at
         if session.state in RUNNING and now < self._stop_at:
             session.cancel()
             session.step(now)
@@ -246,25 +160,3 @@ class LinkThread:
             session.urgent.heaters_off(session.routines.heat.heaters)
             session.lost("the agent has stopped")
         return True
-
-    def _failed_inside(self, error: Exception) -> None:
-        self._slot.change(state=PrinterState.OFFLINE, reason=f"{type(error).__name__}: {error}")
-
-    def _rest(self, seconds: float) -> None:
-        """Wait, unless a stop is asked for. Requests that come too late for a connection fail."""
-        poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
-        end = self._now() + seconds
-        while not self._stopping and (left := end - self._now()) > 0:
-            if poll.poll(left * 1000 + 1):
-                self._drain()
-            while self._mail:
-                request = self._mail.popleft()
-                if isinstance(request, StartPrint | RunScript):
-                    self._slot.refuse(request.key)
-
-    def _drain(self) -> None:
-        try:
-            os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            return

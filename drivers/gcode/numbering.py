@@ -64,6 +64,14 @@ class Numbers:
         """Whether a visit to the host's space has used up its numbers."""
         return self.last - self.base >= VISIT - 1
 
+    def found(self, last: int) -> None:
+        """The firmware said that `last` was accepted last; of what was sent before nothing is known here. The space
+        begins before it, so that the firmware is asked once more before this space is left (`sending`)."""
+        host = last >= HOST
+        self.base = HOST + VISIT * file_line(last) if host else last - 1
+        self.last = last
+        self.cursor = last + 1
+
     def keep(self, command: Command) -> None:
         """`command`, which has a number, is being written."""
         number = command.number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import termios
@@ -12,17 +11,17 @@ from pathlib import Path
 import serial
 
 from agent.errors import PortError
+from drivers.gcode import terminal
 from drivers.gcode.blackbox import BlackBox
-from drivers.gcode.discovery import DEV, SYS, Found, again, ports
+from drivers.gcode.discovery import DEV, SYS, Found, again, look, ports, tty
+from drivers.gcode.terminal import LISTEN_S
 from drivers.settings import DriverSettings
+
+__all__ = ["BAUDS", "LISTEN_S", "Port", "Search"]
 
 BAUDS = (115200, 250000, 230400, 500000, 1000000, 57600)
 """Tried in this order when the configuration says `auto`, bits per second."""
-LISTEN_S = 0.1
-"""How long `listen` waits, in seconds: the smallest time that a terminal knows."""
 _BACKLOG = 64 * 1024
-_TCGETS2, _TCSETS2 = 0x802C542A, 0x402C542B
-_CONTROL = 17  # offset of the control characters in struct termios2
 
 
 class Port:
@@ -31,33 +30,46 @@ class Port:
     It is opened twice: the second descriptor waits for bytes inside the read, which saves a `poll` for each line, and
     the first never waits, so that a port that takes no bytes cannot hold up the thread."""
 
-    def __init__(self, device: str, baud: int, box: BlackBox | None = None) -> None:
-        """Opens exclusively. HUPCL is cleared so that closing it does not reset the board (SERIAL.md §18). `box` keeps
-        what goes by."""
+    def __init__(self, device: str, baud: int, box: BlackBox | None = None, *, kept: int | None = None) -> None:
+        """Opens exclusively, or takes up `kept`, a descriptor of it that is open already and keeps its rate. HUPCL is
+        cleared so that closing it does not reset the board (SERIAL.md §18). `box` keeps what goes by."""
         self._sent = box.sent if box is not None else _unseen
         self._heard = box.heard if box is not None else _unseen
         self.device = device
         self.baud = baud
         self._unsent = b""
         self._ear = -1
+        self._serial: serial.Serial | None = None
         try:
-            self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
+            if kept is None:
+                self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:  # SerialException is an OSError
             raise PortError(f"{device}: {_plainly(error)}") from error
-        self.fd: int = self._serial.fileno()
+        self.fd: int = self._serial.fileno() if self._serial is not None else kept if kept is not None else -1
         try:
             os.set_blocking(self.fd, False)
-            self._ear = os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-            fcntl.ioctl(self.fd, termios.TIOCEXCL)
-            attributes = termios.tcgetattr(self.fd)
-            attributes[2] &= ~termios.HUPCL
-            termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
-            self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
-            _wait_in_read(self.fd)
+            self._ear = terminal.second(self.fd, device)
+            if self._serial is not None:
+                attributes = termios.tcgetattr(self.fd)
+                attributes[2] &= ~termios.HUPCL
+                termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+                self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
+            terminal.wait_in_read(self.fd)
         except (OSError, ValueError, termios.error) as error:
             self.close()
             raise PortError(f"{device}: cannot be configured: {error}") from error
-        self.resets = self._has_modem_lines()
+        self.resets = kept is None and terminal.has_modem_lines(self.fd)
+
+    @classmethod
+    def taken(cls, kept: int, box: BlackBox | None = None) -> Port:
+        """The port behind a descriptor that an agent before this one left open; it is closed when it is of no use."""
+        try:
+            device, baud = os.ttyname(kept), terminal.rate(kept)
+            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already, unless it was opened by a stranger
+        except OSError as error:
+            os.close(kept)
+            raise PortError(f"the port that was kept open: {_plainly(error)}") from error
+        return cls(device, baud, box, kept=kept)
 
     @property
     def blocked(self) -> bool:
@@ -115,43 +127,25 @@ class Port:
     def pulse(self, pause: Callable[[float], None]) -> None:
         """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
         try:
-            self._serial.dtr = False
+            terminal.ready(self.fd, on=False)
             pause(0.1)
-            self._serial.dtr = True
+            terminal.ready(self.fd, on=True)
         except OSError as error:
-            if error.errno not in (errno.ENOTTY, errno.EINVAL):  # a pty has no such line
-                raise PortError(f"{self.device}: cannot be reset: {_plainly(error)}") from error
+            raise PortError(f"{self.device}: cannot be reset: {_plainly(error)}") from error
 
-    def close(self) -> None:
-        """Let go of the port, others may open it again. Never raises: an unplugged port is closed too."""
-        try:
-            fcntl.ioctl(self.fd, termios.TIOCNXCL)
-        except OSError:
-            self._unsent = b""  # the device is gone; there is nothing to give back
+    def close(self, *, leave: bool = False) -> None:
+        """Let go of the port; others may open it again, unless it is to `leave` it as it is for the next agent. Never
+        raises: an unplugged port is closed too."""
+        if not leave:
+            terminal.release(self.fd)
         ear, self._ear = self._ear, -1
         if ear >= 0:
             os.close(ear)
-        self._serial.close()
-
-    def _has_modem_lines(self) -> bool:
-        try:
-            fcntl.ioctl(self.fd, termios.TIOCMGET, b"\0\0\0\0")
-        except OSError:
-            return False
-        return True
-
-
-def _wait_in_read(fd: int) -> None:
-    """A read of a descriptor that may wait does so until there is a byte, LISTEN_S at most. By Linux's termios2, which
-    keeps rates that termios does not know; elsewhere such a read does not wait at all."""
-    try:
-        settings = bytearray(fcntl.ioctl(fd, _TCGETS2, bytes(44)))
-        settings[_CONTROL + termios.VMIN] = 0
-        settings[_CONTROL + termios.VTIME] = round(LISTEN_S * 10)
-        fcntl.ioctl(fd, _TCSETS2, bytes(settings))
-    except OSError as error:
-        if error.errno not in (errno.ENOTTY, errno.EINVAL):
-            raise
+        fd, self.fd = self.fd, -1
+        if self._serial is not None:
+            self._serial.close()
+        elif fd >= 0:
+            os.close(fd)
 
 
 class Search:
@@ -175,6 +169,21 @@ class Search:
         if known is None:
             return pairs
         return sorted(pairs, key=lambda pair: (not _is(pair[0], known), _is(pair[0], known) and pair[1] != self._baud))
+
+    def kept(self, device: str) -> Found | None:
+        """Whose port the open `device` is; None when it is not the one that was configured."""
+        found = next((port for port in ports(self._dev, self._sys) if tty(port.path) == tty(device)), None)
+        if self._port == "auto":
+            return found or look(Path(device), self._dev, self._sys)
+        return look(Path(self._port), self._dev, self._sys) if tty(self._port) == tty(device) else None
+
+    def reopen(self, known: Found, baud: int) -> list[tuple[Found, int]]:
+        """Where the printer may be that was `known` at `baud`: under that name, any other of the same device, or the
+        one that is configured by now."""
+        found = again(known.path, known, self._dev, self._sys)
+        if self._port not in ("auto", known.path):
+            found.append(look(Path(self._port), self._dev, self._sys))
+        return [(port, baud) for port in found]
 
     def answered(self, port: Found, baud: int) -> None:
         """A printer is there."""

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-from drivers.gcode.codes import HeatWait, wants_person
+from drivers.gcode.codes import HeatWait, values, wants_person, word
 from drivers.gcode.dialects import Firmware
 from drivers.gcode.heat import Heat
+from drivers.gcode.memory import Saved
 from drivers.gcode.modes import Modes, Position, position_in
 from drivers.gcode.parking import Parking
+from drivers.gcode.phases import PROBE
 from drivers.gcode.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
 MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
-
-
-class Saved:
-    """What a pause remembers for the resume."""
-
-    def __init__(self) -> None:
-        self.position: Position | None = None
-        self.targets: dict[str, float] = {}
-        self.away = False  # whether the head may have gone somewhere else since
-        self.retracted = 0.0  # mm, by the built-in pause
 
 
 def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heat: Heat) -> Procedure:
@@ -60,8 +52,11 @@ def script(lines: Sequence[bytes], heat: Heat) -> Procedure:
     return End.DONE
 
 
-def pause(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
-    """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park."""
+def pause(
+    lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking, known: Callable[[], None]
+) -> Procedure:
+    """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park. `known` is
+    called when all that is needed for the way back is in `saved`, before anything moves."""
     yield ask(b"M400")
     saved.position = yield from place()
     saved.targets = heat.targets()
@@ -69,10 +64,30 @@ def pause(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parkin
     if not lines:
         saved.retracted = parking.retraction(heat, modes)
         lines = parking.away(saved.position, modes, saved.retracted)
+    known()
     yield from _lines(lines, heat)
     if lines:
         yield ask(b"M400")
     return End.DONE
+
+
+def pause_again(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+    """Out of the way once more, from wherever the head is by now: nothing is pulled back a second time."""
+    again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
+    yield from each(modes.restore())
+    yield from _lines(again, heat)
+    yield ask(b"M400")
+    return End.DONE
+
+
+def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
+    """The first after a print was taken over: how warm it is, and all that the hello sets."""
+    yield ask(PROBE)
+    if firmware.autoreport:
+        yield ask(b"M155 S2")
+    if firmware.keepalive:
+        yield ask(b"M113 S2")
+    return (yield from each(lines))
 
 
 def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
@@ -80,7 +95,8 @@ def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parki
     of it is needed when nothing was moved."""
     waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
     for wait in waits:
-        if heat.heaters[wait.heater].target != wait.target:
+        known = heat.heaters.get(wait.heater)
+        if known is None or known.target != wait.target:
             yield ask(wait.setter)
     for wait in waits:
         yield heat.hold(wait)
@@ -141,6 +157,12 @@ def _lines(lines: Sequence[bytes], heat: Heat) -> Procedure:
         yield from heat.before(code)
         yield ask(b"M400" if wants_person(code) else code)
     return End.DONE
+
+
+def _pulls(code: bytes) -> bool:
+    """Whether a move is one of the filament alone."""
+    axes = values(code).keys()
+    return word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 
 
 def _may_fail(code: bytes, timing: Timing) -> Ask:

@@ -33,6 +33,13 @@ class Running:
             self.end = stop.value
 
 
+def prepared(procedure: Procedure) -> Running:
+    """A procedure at its first step, to be taken up later. Raises what that step raises."""
+    running = Running(procedure)
+    running.advance()
+    return running
+
+
 class Pump:
     """`ended`, `stop` and `waiting` are for the session, which looks at them when `changed` is set."""
 

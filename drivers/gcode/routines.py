@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from drivers.gcode import procedures
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import Firmware
-from drivers.gcode.feed import feed
+from drivers.gcode.feed import feed, rest
 from drivers.gcode.heat import Heat
+from drivers.gcode.memory import Memory, Pause, Saved
 from drivers.gcode.modes import Modes
 from drivers.gcode.parking import Parking
 from drivers.gcode.requests import RunScript, StartPrint
@@ -32,7 +33,7 @@ class Routines:
         self._parking = Parking(settings.build_volume)
         self._deadman = settings.deadman_s
         self._modes = Modes()
-        self._saved = procedures.Saved()
+        self._saved = Saved()
         self._paused = False  # whether a pause of ours began and has not ended
 
     def hello(self, learn: Callable[[list[str]], Firmware], *, unsafe: bool) -> Procedure:
@@ -40,13 +41,31 @@ class Routines:
         self._modes.homed = False
         return procedures.hello(self._timing, learn, unsafe=unsafe, heat=self.heat)
 
-    def feed(self, request: StartPrint) -> Procedure:
+    def feed(self, request: StartPrint, begun: Callable[[], None]) -> Procedure:
         """A print, from its beginning."""
         follows = self.firmware.dialect.g90_extruder
         self._modes = Modes(extruder_follows=follows, homed=self._modes.homed)
         self.forget_pause()
         preamble = (*self._arm(), *request.preamble)
-        return self._then(feed(request.source, preamble, self._modes, self.heat), self._disarm())
+        return self._then(feed(request.source, preamble, self._modes, self.heat, begun), self._disarm())
+
+    def take_over(self, memory: Memory, before: Iterable[bytes]) -> None:
+        """A print was taken over, of which the lines `before` were done. Raises OSError from reading them."""
+        self._modes = Modes(extruder_follows=self.firmware.dialect.g90_extruder, homed=memory.homed)
+        for code in before:
+            self._modes.follow(code)
+        self._saved, self._paused = memory.pause.saved, memory.pause.ours
+
+    def rest(self, request: StartPrint, first: int, *, stopped: bool) -> Procedure:
+        """A print that was taken over, from line `first`; `stopped`: the pause that this line asks for has been."""
+        preamble = request.preamble if first == 1 else ()
+        way = rest(request.source, first, preamble, self._modes, self.heat, stopped=stopped)
+        return self._then(way, self._disarm())
+
+    def caught_up(self, procedure: Procedure | None, *, arm: bool) -> Procedure:
+        """What comes first after a print was taken over, then `procedure`; `arm` as in a print."""
+        end = yield from procedures.catch_up(self.firmware, self._arm() if arm else ())
+        return (yield from procedure) if procedure is not None else end
 
     def script(self, request: RunScript) -> Procedure:
         """A script."""
@@ -54,10 +73,15 @@ class Routines:
             self._modes.follow(code)
         return procedures.script(request.lines, self.heat)
 
-    def pause(self) -> Procedure:
-        """The way into a pause: the configured script, or the built-in one."""
-        self._paused = True
-        way = procedures.pause(self._pause, self.heat, self._saved, self._modes, self._parking)
+    def pause(self, known: Callable[[], None]) -> Procedure:
+        """The way into a pause: the configured script, or the built-in one. `known`: see `procedures.pause`."""
+        self._paused, self._saved = True, Saved()
+        way = procedures.pause(self._pause, self.heat, self._saved, self._modes, self._parking, known)
+        return self._then(way, self._disarm())
+
+    def pause_again(self) -> Procedure:
+        """The way into a pause that was interrupted, or left."""
+        way = procedures.pause_again(self._pause, self.heat, self._saved, self._modes, self._parking)
         return self._then(way, self._disarm())
 
     def resume(self) -> Procedure:
@@ -75,7 +99,16 @@ class Routines:
 
     def forget_pause(self) -> None:
         """Nothing of ours has to be undone."""
-        self._saved, self._paused = procedures.Saved(), False
+        self._saved, self._paused = Saved(), False
+
+    @property
+    def homed(self) -> bool:
+        """Whether the printer is known to have been homed."""
+        return self._modes.homed
+
+    def to_remember(self, reason: str, *, in_file: bool = False) -> Pause:
+        """Of the present pause, what the way back needs."""
+        return Pause(self._saved, ours=self._paused, in_file=in_file, reason=reason)
 
     def _arm(self) -> list[bytes]:
         """During a print the firmware itself turns the heaters off when nothing moves for long (SERIAL.md §31). Not

@@ -77,6 +77,18 @@ class Sender:
         """The number of the last line that has one."""
         return self._numbers.last
 
+    @property
+    def speaks(self) -> bool:
+        """Whether an `ok` to M105 holds its answer."""
+        return self._speaks
+
+    def take_over(self, last: int, *, speaks: bool) -> None:
+        """Nothing was sent yet, but by an agent before this one: the printer has all up to number `last`. An `ok` of
+        that may still come."""
+        self._numbers.found(last)
+        self._located = self._doubt = self._unproven = True
+        self._speaks = speaks
+
     def write_with(self, write: Callable[[bytes], object]) -> None:
         """From now on bytes go to `write`."""
         self._write = write

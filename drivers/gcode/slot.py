@@ -73,6 +73,15 @@ class Slot:
         """The operation `key` has ended; the printer is in `state` now."""
         self.change(state=state, reason=reason, waiting="", key="", last=Operation(key, outcome, error))
 
+    def take_over(self, key: str, line: int, reason: str) -> None:
+        """From a caller's thread, before there is a link: the print `key` was at `line` at least."""
+        self._counters.line = line
+        self.change(key=key, reason=reason)
+
+    def fail(self, key: str, error: str) -> None:
+        """The operation `key` has failed, and there is no printer."""
+        self.end(key, Outcome.FAILED, PrinterState.OFFLINE, error, error)
+
     def refuse(self, key: str) -> None:
         """An operation was accepted and then the printer was gone before it could begin."""
         now = self._now

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from agent.core.ports import TAKE_OVER_S
+
 
 class Timing(msgspec.Struct, frozen=True):
     """Defaults are for real boards. `patience` multiplies what a command may take (`drivers.gcode.codes`)."""
@@ -15,6 +17,9 @@ class Timing(msgspec.Struct, frozen=True):
     listen: float = 2.0  # between moments in which an `ok` too many is listened for, once there was one
     resend_ok: float = 0.5  # for the `ok` that some firmwares send after a resend request (SERIAL.md §8)
     straggle: float = 0.02  # after that, for stragglers (SERIAL.md §9b)
+    take_over: float = TAKE_OVER_S  # of silence from a printer whose print is to be taken over
+    calm: float = 0.1  # without anything heard, before such a printer is asked where it is
+    beat: float = 3.0  # between two signs of life of the thread
     wait: float = 1.0  # a line in flight this long when the printer says `wait` was lost
     boot: float = 1.0  # of silence after opening a port with a reset line, before the hello
     hello: float = 2.0  # for an answer to each hello

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.ports import Clock, LineSource, Telemetry
+from agent.core.ports import Clock, Host, LineSource, Telemetry, Unfinished
 from agent.errors import ConfigError, DataError
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
@@ -44,14 +44,14 @@ class SimulatedDriver:
             self._folder.rmdir()
             raise ConfigError(f"[simulated] {error}") from error
 
-    def open(self, wake: Callable[[], None]) -> None:
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """See `Driver.open`."""
         self._printer.start()
-        self._driver.open(wake)
+        self._driver.open(host, unfinished)
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """See `Driver.close`."""
-        self._driver.close(timeout)
+        self._driver.close(timeout, hand_over=hand_over)
         self._printer.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.core.ports import Outcome, PrinterState, Telemetry
+from agent.core.ports import Host, Outcome, PrinterState, Telemetry
 from drivers.gcode.framing import frame
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def driver_host(port: str, count: int, window: str) -> float:
     woken = threading.Event()
     settings = DriverSettings(port=port, baud=115200, window="auto" if window == "auto" else int(window))
     driver = GcodeDriver(settings, clock=Clock())
-    driver.open(woken.set)
+    driver.open(Host(woken.set))
     source = Lines(count)
     until(driver, woken, lambda t: t.state is PrinterState.IDLE)
     began = time.process_time()

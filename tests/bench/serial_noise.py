@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from agent.core.ports import Outcome
+from agent.core.ports import Host, Outcome
 from tests.bench.serial_model import World
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def lines_after_pause(port: str, count: int, window: str) -> list[int]:
     driver = GcodeDriver(
         DriverSettings(port=port, baud=115200, window="auto" if window == "auto" else int(window)), clock=Clock()
     )
-    driver.open(woken.set)
+    driver.open(Host(woken.set))
     until(driver, woken, lambda t: t.state.value == "idle")
     driver.start_print("p", Lines(count))
     rng, found = random.Random(1), []

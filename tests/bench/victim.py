@@ -19,7 +19,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Cloud as CloudConfig
 from agent.config import Config, Printer
-from agent.core.ports import LineSource, Operation, Outcome, PrinterState
+from agent.core.ports import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.health import Pulse
 from agent.inbox import Inbox
@@ -109,7 +109,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     config = Config(cloud=CloudConfig(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
     cloud = Cloud(config, clock)
     registrar = Registrar(url, Printer(), store, lambda: "f", lambda: None, clock)
-    context = Context(config, store, Ledger(store), printer, clock, jobs, lambda: b"", wake.set, lambda: None)
+    context = Context(config, store, Ledger(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set))
     runner = Runner(context, board, wake, Pulse("runner", clock))
     reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
     inbox = Inbox(store, wake.set)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Driver, Halts, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.ports import Driver, Halts, Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
 
 S = PrinterState
@@ -97,7 +97,7 @@ class Rig:
 
     def ready(self) -> None:
         """Open, and wait until it is idle."""
-        self.driver.open(self.wake)
+        self.driver.open(Host(self.wake))
         self.until(lambda t: t.state is S.IDLE)
 
     def ended(self, key: str, seconds: float = 10.0) -> Telemetry:
@@ -285,7 +285,7 @@ class DriverContract(ABC):
         with self.rig(tmp_path, Setup(present=False)) as rig:
             with pytest.raises(NotReadyError):
                 rig.driver.start_print("p", Lines(moves(1)))
-            rig.driver.open(rig.wake)
+            rig.driver.open(Host(rig.wake))
             with pytest.raises(NotReadyError):
                 rig.driver.run_script("s", ["G28"])
             with pytest.raises(NotReadyError):
@@ -336,7 +336,7 @@ class DriverContract(ABC):
 
     def test_a_printer_that_is_not_there_is_offline_until_it_appears(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(present=False)) as rig:
-            rig.driver.open(rig.wake)
+            rig.driver.open(Host(rig.wake))
             now = rig.until(lambda t: t.state is S.OFFLINE and "No such file" in t.reason)
             assert now.port == ""
             rig.plug_in()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
-from agent.core.ports import LineSource, PrinterState, Telemetry
+from agent.core.ports import Host, LineSource, PrinterState, Telemetry, Unfinished
 from agent.errors import NotReadyError
 
 
@@ -24,10 +24,10 @@ class SlotDriver:
         """The latest snapshot."""
         return self.slot
 
-    def open(self, wake: Callable[[], None]) -> None:
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """Nothing to open."""
 
-    def close(self, timeout: float = 5.0) -> None:
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """Nothing to close."""
 
     def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:

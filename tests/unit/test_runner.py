@@ -3,136 +3,21 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from agent.board import Board
-from agent.config import load
-from agent.core.command import Command, Name
-from agent.core.ports import LineSource, Operation, Outcome, PrinterState
+from agent.core.command import Name
+from agent.core.ports import Outcome, PrinterState
 from agent.core.task import TaskState
-from agent.errors import NotReadyError, UnavailableError
-from agent.gcode import Scanner
-from agent.health import Health
-from agent.jobfile import JobFile
-from agent.runner import Runner
-from agent.runner.activity import Context
-from agent.runner.ledger import Ledger
+from agent.errors import UnavailableError
 from agent.store import Store
 from tests.support.clock import FakeClock
-from tests.support.driver import SlotDriver
+from tests.support.desk import Desk
 
 S = PrinterState
-FILE = b"G28\nG1 X1\n;LAYER_CHANGE\nG1 X2 E1\nG1 X3 E2\n"
-
-
-class Printer(SlotDriver):
-    """Does what it is asked, at once; the test says what the printer makes of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
-        self.preamble: list[str] = []
-
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
-        """Prints."""
-        self.asked.append("print")
-        self.preamble = list(preamble)
-        assert next(iter(source.lines())) == b"G28"
-        self.now(state=S.PRINTING, key=key)
-
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
-        """Busy."""
-        self.asked.append("script")
-        self.now(state=S.BUSY, key=key)
-
-    def pause(self) -> None:
-        """Pausing."""
-        if self.slot.state is not S.PRINTING:
-            raise NotReadyError(f"cannot pause: {self.slot.state}")
-        self.now(state=S.PAUSING)
-
-    def resume(self) -> None:
-        """Resuming."""
-        self.now(state=S.RESUMING)
-
-    def cancel(self) -> None:
-        """Cancelling."""
-        self.asked.append("cancel")
-        self.now(state=S.CANCELLING)
-
-    def close(self, timeout: float = 5.0) -> None:
-        """As a driver should: what runs is cancelled."""
-        self.asked.append("close")
-
-    def ends(self, outcome: Outcome, error: str = "") -> None:
-        """The running operation has ended."""
-        self.now(state=S.IDLE, key="", last=Operation(self.slot.key, outcome, error))
-
-
-class Desk:
-    """A runner with all that it needs, stepped by hand."""
-
-    def __init__(self, folder: Path, store: Store) -> None:
-        self.store = store
-        self.clock = FakeClock()
-        self.printer = Printer()
-        self.jobs = folder / "jobs"
-        self.jobs.mkdir(exist_ok=True)
-        self.woken = threading.Event()
-        self.board = Board(self.printer)
-        context = Context(
-            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
-            store=store,
-            ledger=Ledger(store),
-            driver=self.printer,
-            clock=self.clock,
-            jobs=self.jobs,
-            logs=lambda: b"",
-            wake=self.woken.set,
-            tell=lambda: None,
-        )
-        self.runner = Runner(context, self.board, self.woken, Health(self.clock).pulse("runner"))
-
-    def task(self, name: Name, task_id: str = "", **more: Any) -> str:
-        """A command in the ledger."""
-        task_id = task_id or f"t-{name}"
-        self.store.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
-        return task_id
-
-    def print(self, task_id: str = "p", **more: Any) -> str:
-        """A print whose file is here already."""
-        scanner = Scanner()
-        scanner.feed(FILE)
-        file = JobFile(self.jobs, task_id)
-        file.path.write_bytes(FILE)
-        file.keep(scanner.finish())
-        return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
-
-    def printing(self) -> str:
-        """A print under way."""
-        task_id = self.print()
-        self.runner.step()
-        assert self.woken.wait(5)  # the file was looked at, on a thread of its own
-        self.runner.step()
-        assert self.printer.slot.state is S.PRINTING
-        return task_id
-
-    def said(self, task_id: str) -> list[dict[str, Any]]:
-        """All reports on a task that wait to be sent, in order, and the last one."""
-        rows = self.store._db.execute("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", (task_id,)).fetchall()
-        return [msgspec.json.decode(row[0]) for row in rows]
-
-    def end(self, task_id: str) -> dict[str, Any]:
-        """The terminal report."""
-        last = self.said(task_id)[-1]
-        assert last["progress"] == 1, last
-        return last
 
 
 @pytest.fixture
@@ -295,8 +180,9 @@ def test_the_settings_of_printer_and_job_go_before_the_file(desk: Desk) -> None:
 
 
 def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: Desk) -> None:
-    running = desk.printing()
-    waiting = desk.task(Name.HOME)
+    running = desk.task(Name.HOME)
+    desk.runner.step()
+    waiting = desk.task(Name.PARK)
     (desk.jobs / "stranger.gcode.part").write_bytes(b"x")
     again = Desk(desk.jobs.parent, desk.store)
     again.runner._clear_up()
@@ -306,6 +192,7 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: D
     again.runner.step()
     assert again.printer.asked == ["script"]  # what was only written down is done now
     assert again.store.task(waiting) is not None
+    assert again.printer.opened == 1
 
 
 def test_a_stop_ends_what_runs_and_closes_the_driver(desk: Desk) -> None:
@@ -322,17 +209,11 @@ def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: 
         desk.store.keep_settings({"x": "y"})
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
-    assert state(desk, task_id) is TaskState.RUNNING
+    assert desk.state(task_id) is TaskState.RUNNING
     desk.store._db.execute("PRAGMA query_only = 0")
     desk.runner.step()
-    assert state(desk, task_id) is TaskState.COMPLETED
+    assert desk.state(task_id) is TaskState.COMPLETED
     assert desk.end(task_id)["job_status"] == "completed"
-
-
-def state(desk: Desk, task_id: str) -> TaskState:
-    task = desk.store.task(task_id)
-    assert task is not None
-    return task.state
 
 
 def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, store: Store) -> None:

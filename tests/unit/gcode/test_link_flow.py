@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Outcome, PrinterState, Telemetry
+from agent.core.ports import Host, Outcome, PrinterState, Telemetry
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.port import LISTEN_S, Port
 from drivers.settings import DriverSettings
@@ -30,7 +30,7 @@ class Printer:
         link = str(options.link)
         self.driver = GcodeDriver(DriverSettings(port=link, baud=115200, window=window), clock=Clock())
         self._woken = threading.Event()
-        self.driver.open(self._woken.set)
+        self.driver.open(Host(self._woken.set))
         self.until(lambda t: t.state is S.IDLE)
 
     def until(self, true: Callable[[Telemetry], object], seconds: float = 10.0) -> Telemetry:

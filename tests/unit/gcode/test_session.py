@@ -159,6 +159,8 @@ class Desk:
         assert self.take() == [RENUMBER]
         self.hear("ok")
         self.later(0.06)
+        assert self.take() == [b"M105"]
+        self.hear("ok T:20.0 /0.0 B:20.0 /0.0")
         return self
 
 

@@ -192,9 +192,9 @@ def test_an_index_of_another_version_is_refused() -> None:
 
 
 def test_thinning_keeps_the_first_and_every_stepth() -> None:
-    thinned = Thinned(10)
+    thinned: Thinned[None] = Thinned(10)
     for number in range(1_000):
-        thinned.add(number)
+        thinned.add(number, None)
     assert thinned.count == 1_000
     assert len(thinned.keys()) <= 10
     assert thinned.keys() == tuple(range(0, 1_000, thinned.step))
