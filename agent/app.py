@@ -24,7 +24,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, PrinterState, Scripts
+from agent.core.ports import Driver, Halts, PrinterState, Scripts
 from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
@@ -93,6 +93,7 @@ class App:
             lambda: self._subscriber.listening,
             self._watch,
             self._wake_reporter.set,
+            self._driver.halt if isinstance(self._driver, Halts) else None,
         )
         context = Context(
             config=config,
