@@ -25,7 +25,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Host, PrinterState, Scripts
+from agent.core.ports import Driver, Halts, Host, PrinterState, Scripts
 from agent.core.report import TAKING_OVER
 from agent.descriptors import keeper
 from agent.errors import UnavailableError
@@ -101,6 +101,7 @@ class App:
             lambda: self._subscriber.listening,
             self._watch,
             self._wake_reporter.set,
+            self._driver.halt if isinstance(self._driver, Halts) else None,
         )
         context = Context(
             config=config,

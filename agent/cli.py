@@ -81,6 +81,8 @@ def _parser() -> _Parser:
     printing.add_argument("file", type=Path, metavar="FILE")
     for name, what in (("pause", "pause the print"), ("resume", "go on with it"), ("cancel", "end the print")):
         _configured(add(name, what))
+    _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
+    _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
     which = outbox.add_mutually_exclusive_group()

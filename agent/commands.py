@@ -133,6 +133,20 @@ def cancel(arguments: argparse.Namespace) -> int:
     return _step(arguments, "cancel")
 
 
+def halt(arguments: argparse.Namespace) -> int:
+    """Emergency stop."""
+    from agent.ask import ask
+
+    ask(_socket(arguments), {"op": "halt"})
+    print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
+    return EX_OK
+
+
+def reset(arguments: argparse.Namespace) -> int:
+    """Reboot the controller."""
+    return _step(arguments, "reset")
+
+
 def register(arguments: argparse.Namespace) -> int:
     """The code that a member types into the web portal."""
     from agent.ask import ask
@@ -210,6 +224,8 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "pause": pause,
     "resume": resume,
     "cancel": cancel,
+    "halt": halt,
+    "reset": reset,
     "register": register,
     "outbox": outbox,
     "printers": printers,

@@ -6,6 +6,7 @@ service's user may connect (the socket is 0600 in a folder of its own).
     {"op": "status"}                              → {"ok": true, "status": {…}}
     {"op": "command", "command": "pause"}         → {"ok": true, "task_id": "local-…"}
     {"op": "print", "name": "a.gcode", "size": 9} → {"ok": true, "task_id": "local-…"}
+    {"op": "halt"}                                → {"ok": true}
     {"op": "task", "task_id": "local-…"}          → {"ok": true, "state": "running", "message": ""}
     {"op": "register"} {"op": "outbox"}           → {"ok": true, …}
     {"op": "outbox", "retry": 3}                  → {"ok": true, "done": 1}    also "drop", and "all" for the number
@@ -31,7 +32,7 @@ import structlog
 from agent.board import Board
 from agent.config import Config
 from agent.core.command import Command, Name
-from agent.errors import EX_USAGE, AgentError, DataError, UnavailableError
+from agent.errors import EX_USAGE, AgentError, DataError, NotReadyError, UnavailableError
 from agent.health import Pulse
 from agent.inbox import Inbox
 from agent.jobfile import JobFile, take_in
@@ -61,9 +62,12 @@ class Desk:
         listening: Callable[[], bool],
         watch: Watch | None = None,
         tell: Callable[[], None] = lambda: None,
+        halt: Callable[[], None] | None = None,
     ) -> None:
+        """`halt` is the emergency stop of a driver that has one: at once, beside the ledger and the runner."""
         self._watch = watch or Watch()
         self._tell = tell
+        self._stop_now = halt
         self._config = config
         self._jobs = jobs
         self._store = store
@@ -75,6 +79,7 @@ class Desk:
             "status": self._status,
             "command": self._command,
             "print": self._print,
+            "halt": self._halt,
             "task": self._task,
             "register": self._register,
             "outbox": self._outbox,
@@ -142,6 +147,17 @@ class Desk:
         task_id = f"local-{uuid.uuid4()}"
         self._inbox.take_local(Command(task_id=task_id, name=Name(said), said=said))
         return {"task_id": task_id}
+
+    def _halt(self, _request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
+        """The emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
+        if self._stop_now is None:
+            raise DataError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
+        try:
+            self._stop_now()
+        except NotReadyError as error:
+            raise UnavailableError(f"halt: {error}; switch the printer off") from None
+        log.warning("emergency stop, asked for at the printer")
+        return {}
 
     def _print(self, request: dict[str, Any], stream: BinaryIO) -> dict[str, Any]:
         size, name = request.get("size"), request.get("name")

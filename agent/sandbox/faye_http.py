@@ -6,8 +6,10 @@ answered at once and told to come back slowly.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 from urllib.parse import parse_qs
 
 import structlog
@@ -15,7 +17,7 @@ from bottle import HTTPResponse, request
 
 from agent.sandbox.bayeux import Message
 from agent.sandbox.broker import Broker, Poll
-from agent.sandbox.web import ApiError, answer, body_bytes, content_type, parse_json
+from agent.sandbox.web import ApiError, body_bytes, content_type
 
 _MAX_BATCH = 500
 _LOOK_S = 0.5
@@ -38,9 +40,9 @@ class FayeEndpoint:
     def handle(self, kind: str = "") -> HTTPResponse:  # noqa: ARG002 - the message says what it is
         """`POST /faye`, and `/faye/<kind>`: CometD's clients add the kind of message. Raises ApiError 400 and 413."""
         gone: Callable[[], bool] = request.environ.get("waitress.client_disconnected") or (lambda: False)
-        response = answer(200, self.exchange(_messages(), gone))
-        response.set_header("Cache-Control", "no-cache, no-store")
-        return response
+        body = json.dumps(self.exchange(_messages(), gone), separators=(",", ":"))
+        headers = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache, no-store"}
+        return HTTPResponse(body, headers=headers)
 
     def exchange(self, messages: list[Message], gone: Callable[[], bool]) -> list[Message]:
         """Give one batch to the broker and wait until its reply is complete, or until the client has `gone`."""
@@ -96,7 +98,7 @@ def _messages() -> list[Message]:
             raise ApiError(400, "the form has no field `message`") from None
     elif kind != "application/json":
         raise ApiError(400, "Content-Type must be application/json")
-    value = parse_json(data)
+    value = _parse(data)
     batch = value if isinstance(value, list) else [value]
     if not batch or len(batch) > _MAX_BATCH:
         raise ApiError(400, f"a batch has 1 to {_MAX_BATCH} messages")
@@ -104,3 +106,17 @@ def _messages() -> list[Message]:
     if len(messages) != len(batch):
         raise ApiError(400, "a message must be a JSON object")
     return messages
+
+
+def _parse(data: bytes) -> object:
+    """JSON as node reads it: a lone surrogate is text like any other, and goes out again as it came in. A server that
+    refused it would be asked again for ever by Faye's own client, with the same batch. Raises ApiError 400."""
+    try:
+        value: object = json.loads(data.decode(), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ApiError(400, f"the body is not JSON: {error}") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")

@@ -73,20 +73,14 @@ def content_type() -> str:
     return str(request.environ.get("CONTENT_TYPE") or "").split(";")[0].strip().lower()
 
 
-def parse_json(data: bytes) -> object:
-    """JSON as plain values: no NaN, no broken UTF-8. Raises ApiError 400."""
-    try:
-        value: object = msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(400, f"the body is not JSON: {error}") from None
-    return value
-
-
 def json_object() -> dict[str, object]:
     """The request's JSON object. Raises ApiError 400 (not JSON), 413 (too long), 422 (JSON, but no object)."""
     if content_type() != "application/json":
         raise ApiError(400, "Content-Type must be application/json")
-    value = parse_json(body_bytes())
+    try:
+        value: object = msgspec.json.decode(body_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the body is not JSON: {error}") from None
     if not isinstance(value, dict):
         raise ApiError(422, "the body must be a JSON object")
     return value

@@ -29,7 +29,7 @@ from drivers.simulated.options import Options
 from drivers.simulated.printer import VirtualPrinter
 from tests.bench.flaky import FlakyProxy
 from tests.integration.faye_support import RealFayeServer
-from tests.integration.test_real_faye_print import free_port
+from tests.support.ports import free_port
 
 PATIENCE = 90.0  # seconds until everything has its end, once nobody kills any more
 LONGEST_LIFE = 1.6  # seconds from a start to a kill

@@ -191,6 +191,19 @@ def cli(made: Rig, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
+def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(slow: Rig, tmp_path: Path) -> None:
+    """SERIAL.md §23, §23a, by a person at the printer."""
+    job = slow.submit(gcode(tmp_path, LONG))
+    slow.job_is(job["job_id"], "printing")
+    halted = cli(slow, "halt")
+    assert halted.returncode == 0, halted.stderr
+    body = slow.ended(job["task_id"])
+    assert body["job_status"] == "failed"
+    slow.until("the printer is in error", lambda: slow.state() == "error")
+    assert cli(slow, "reset").returncode == 0
+    slow.until("ready again", lambda: slow.state() == "ready")
+
+
 def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Rig, tmp_path: Path) -> None:
     printed = cli(slow, "print", str(gcode(tmp_path, LONG)))
     assert printed.returncode == 0, printed.stderr

@@ -5,7 +5,6 @@ The agent reaches everything, Faye and the API, through a TCP proxy and the real
 
 from __future__ import annotations
 
-import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 
 from tests.integration.faye_support import RealFayeServer, TcpProxy
 from tests.integration.rig import Rig, check_record, rig
+from tests.support.ports import free_port
 
 TIMEOUT = 0.5
 """Seconds that the server holds a connect; what is silent for ten more is dead to the client."""
@@ -65,12 +65,6 @@ class Bench:
         assert self.rig.do("home")["data"]["state"] == "completed"
         for job in jobs:
             check_record([report["body"] for report in self.rig.member.reports(job["task_id"])])
-
-
-def free_port() -> int:
-    """A port that nobody has now: the cloud must know where to publish before the server can be put before it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.integration.faye_support import RealFayeServer
 from tests.integration.rig import check_record, rig
+from tests.support.ports import free_port
 
 DEMO = Path(__file__).parents[2] / "agent" / "sandbox" / "data" / "demo.gcode"
-
-
-def free_port() -> int:
-    """A port that nobody has now: both sides must know it before either is up."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_a_print_comes_over_the_real_faye_server_to_its_end(tmp_path: Path) -> None:

@@ -141,3 +141,13 @@ def test_a_client_that_was_silent_for_too_long_is_forgotten_and_comes_back(
     (before, after) = [event["message"]["clientId"] for event in node.events("handshake")]
     assert before != after
     assert [event["message"]["data"]["task_id"] for event in node.events("message")] == [task_id]
+
+
+def test_text_that_utf8_cannot_say_goes_through(cloud: RunningCloud, node: NodeClient) -> None:
+    """A refused batch would be sent again for ever, and nothing after it would arrive."""
+    node.subscribe("/open")
+    node.wait_for("subscribed", channel="/open")
+    for data in ("\ud800", "after"):
+        node.publish("/open", data)
+    node.wait_for("message", count=2)
+    assert [event["message"]["data"] for event in node.events("message")] == ["\ud800", "after"]

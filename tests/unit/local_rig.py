@@ -11,6 +11,7 @@ from agent.core.command import Name
 from agent.core.job import JobState, JobView
 from agent.core.ports import PrinterState
 from agent.core.task import TaskEvent, TaskState
+from agent.errors import NotReadyError
 from agent.health import Pulse
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
@@ -37,14 +38,21 @@ class Rig:
         self.driver = SlotDriver()
         self.board = Board(self.driver)
         self.fails = ""
+        self.halts = 0
+        self.halt_fails = ""
         config = Config(printer=Printer(name="mine"), job=Job(max_file_mb=1))
         registrar = Registrar(SERVER, config.printer, self.store, str, lambda: None)
         inbox = Inbox(self.store, self._run)
-        desk = Desk(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False)
+        desk = Desk(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False, halt=self._halt)
         self.server = LocalServer(self.path, desk, Pulse("local", self.clock))
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.server.run, args=(self.stop,), name="local")
         self.thread.start()
+
+    def _halt(self) -> None:
+        if self.halt_fails:
+            raise NotReadyError(self.halt_fails)
+        self.halts += 1
 
     def _run(self) -> None:
         """What a runner does: begin each new task and end it, or let a print begin."""

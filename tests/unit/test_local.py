@@ -198,3 +198,15 @@ def test_a_task_can_be_asked_for(rig: Rig) -> None:
 def test_a_request_that_makes_no_sense_gets_an_answer(rig: Rig, sent: bytes, code: int) -> None:
     answer = talk(rig, sent)
     assert (answer["ok"], answer["exit_code"]) == (False, code)
+
+
+def test_the_emergency_stop_goes_straight_to_the_driver(rig: Rig) -> None:
+    assert ask(rig.path, {"op": "halt"}) == {"ok": True}
+    assert rig.halts == 1
+    assert rig.store.tasks(TaskState.RECEIVED) == []
+
+
+def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Rig) -> None:
+    rig.halt_fails = "cannot halt: the printer is offline"
+    with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
+        ask(rig.path, {"op": "halt"})

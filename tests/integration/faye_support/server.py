@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import threading
-import time
 from typing import Any
 
-from tests.integration.faye_support.node import HERE, ensure_faye
+from tests.integration.faye_support.process import NodeProcess
 
 
 class RealFayeServer:
@@ -22,10 +18,7 @@ class RealFayeServer:
         self._timeout = timeout
         self._token = token
         self.proxy = proxy
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
-        self._news = threading.Condition()
-        self._events: list[dict[str, Any]] = []
+        self._process: NodeProcess | None = None
         self._replies = 0
 
     @property
@@ -42,15 +35,10 @@ class RealFayeServer:
 
     def start(self) -> None:
         """Start the process and wait until it listens. Raises TimeoutError after 20 s."""
-        command = [ensure_faye(), "server.js", "--port", str(self.port), "--timeout", str(self._timeout)]
+        arguments = ["--port", str(self.port), "--timeout", str(self._timeout)]
         if self.proxy:
-            command += ["--proxy", self.proxy]
-        self._events.clear()
-        self._process = subprocess.Popen(command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._reader = threading.Thread(
-            target=self._read, args=(self._process,), name="faye-server-output", daemon=True
-        )
-        self._reader.start()
+            arguments += ["--proxy", self.proxy]
+        self._process = NodeProcess("faye-server", "server.js", arguments)
         self.port = int(self.wait_for("ready", within=20.0)["port"])
         if self._token:
             self.set_token(self._token)
@@ -65,11 +53,11 @@ class RealFayeServer:
 
     def pause(self) -> None:
         """SIGSTOP: its sockets stay open, and nobody answers."""
-        self._signal(signal.SIGSTOP)
+        self._running().signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         """SIGCONT."""
-        self._signal(signal.SIGCONT)
+        self._running().signal(signal.SIGCONT)
 
     def publish(self, channel: str, data: object, raw: dict[str, object] | None = None) -> None:
         """Publish, with fields of the publisher's own choice (`raw`) beside `data`."""
@@ -96,56 +84,22 @@ class RealFayeServer:
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """What the process has told under this name since its start."""
-        with self._news:
-            return [event for event in self._events if event["event"] == name]
+        return self._running().events(name)
 
     def wait_for(self, name: str, *, count: int = 1, within: float = 10.0, **fields: object) -> dict[str, Any]:
-        """The `count`-th event of this name with these fields. Raises TimeoutError after `within` seconds."""
-        until = time.monotonic() + within
-        with self._news:
-            while True:
-                found = [e for e in self._events if e["event"] == name and fields.items() <= e.items()]
-                if len(found) >= count:
-                    return found[count - 1]
-                left = until - time.monotonic()
-                if left <= 0 or not self._news.wait(left):
-                    raise TimeoutError(f"the server told no {name!r} {fields or ''}: {self._events[-5:]}")
+        """See `NodeProcess.wait_for`."""
+        return self._running().wait_for(name, count=count, within=within, **fields)
 
     def _do(self, command: dict[str, object]) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
         self._replies += 1
-        self._process.stdin.write(json.dumps({**command, "reply": self._replies}) + "\n")
-        self._process.stdin.flush()
+        self._running().tell({**command, "reply": self._replies})
         self.wait_for("done", reply=self._replies)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _running(self) -> NodeProcess:
         assert self._process is not None
-        self._process.send_signal(number)
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        for line in process.stdout:
-            with self._news:
-                self._events.append(json.loads(line))
-                self._news.notify_all()
+        return self._process
 
     def _end(self, *, kill: bool) -> None:
         process, self._process = self._process, None
-        if process is None:
-            return
-        if kill:
-            process.kill()
-        else:
-            process.send_signal(signal.SIGCONT)  # it may be paused
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        try:
-            process.wait(5.0)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait(5.0)
-        if self._reader is not None:
-            self._reader.join(5.0)
-        process.stdout.close()
+        if process is not None:
+            process.end(kill=kill)

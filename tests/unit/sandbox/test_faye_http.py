@@ -46,6 +46,8 @@ def test_a_subscription_needs_the_printers_own_token(cloud: RunningCloud, printe
         ("{", "application/json", 400),
         ("[]", "application/json", 400),
         ("[5]", "application/json", 400),
+        ('[{"channel": "/a", "n": NaN}]', "application/json", 400),
+        ('[{"channel": "/\\ud800"}]', "application/json", 200),
         ('[{"channel": "/a"}]', "text/plain", 400),
         ("nothing=1", "application/x-www-form-urlencoded", 400),
         ("message=%5B%7B%22channel%22%3A%22%2Fa%22%7D%5D", "application/x-www-form-urlencoded", 200),
