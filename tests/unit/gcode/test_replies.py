@@ -46,6 +46,7 @@ def test_one_credit_and_no_temperatures(line: bytes) -> None:
         (b"ok T:201.3 /210.0 B:60.0 /60.0 @:64", {"tool0": (201.3, 210.0), "bed": (60.0, 60.0)}),
         (b"okT:20/0 B:21", {"tool0": (20.0, 0.0), "bed": (21.0, None)}),
         (b"T:20 /0 B:60.0 @:0ok N12 P0 B3", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
+        (b" T:20 /0 B:60.0 @:0ok 12", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
     ],
 )
 def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
@@ -105,6 +106,12 @@ def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
         (b"echo:busy: paused for input", Kind.BUSY_USER),
         (b"start", Kind.START),
         (b"\xff\xfe\x00start", Kind.START),
+        (b"\xc3\xa9start", Kind.START),
+        (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", Kind.START),
+        (b"\x90Smoothie", Kind.START),
+        (b"\xff// Klipper state: Ready", Kind.START),
+        (b"echo:\xc3\xa9Smoothie", Kind.TEXT),
+        (b"\xff// Klipper state: Startup", Kind.DAMAGED),
         (b"restart", Kind.TEXT),
         (b"echo:start", Kind.TEXT),
         (b"wait", Kind.WAIT),
@@ -112,6 +119,7 @@ def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
     ],
 )
 def test_a_line_means(line: bytes, kind: Kind) -> None:
+    """SERIAL.md §5, §15, §20, §21, §25: each in its forms; boot garbage may come before any banner."""
     assert kinds(line) == [kind]
 
 
