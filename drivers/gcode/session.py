@@ -195,7 +195,8 @@ class Session:
         """Whatever runs."""
         if self.state in RUNNING and self.state is not _S.CANCELLING:
             self._verdict = (Outcome.CANCELLED, "")
-            if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
+            long = any(c.patience >= LONG_S for c in self.protocol.in_flight)
+            if self.firmware.emergency and (long or self._ears.person):
                 self.protocol.urgent(b"M108")
             self._make_safe()
 
