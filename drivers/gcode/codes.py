@@ -20,6 +20,8 @@ _LONG = frozenset(
     b"M109 M190 M191 M116 G28 G29 G30 G34 M400 M226 M600 M0 M1 M48 M303 M701 M702 M500 M502 M18 M84".split()
 )
 _WORD = re.compile(rb"\s*([A-Za-z@])\s*(\d+)?")
+_CODE = re.compile(rb"[GMTgmt]\d")
+_WORDS = re.compile(rb"\w[\d.]+(?:\s*[A-Za-z](?:\s*[-+]?[\d.]+|(?=\s|$)))*\s*$")
 _VALUE = re.compile(rb"([A-Z])\s*([-+]?\d*\.?\d+)")
 _HEAT_WAITS: Final = {b"M109": (b"M104", "tool"), b"M190": (b"M140", "bed"), b"M191": (b"M141", "chamber")}
 _PERSON = {b"M0": "M0", b"M1": "M1", b"M226": "M226", b"M600": "M600"}
@@ -52,6 +54,14 @@ def values(code: bytes) -> dict[bytes, float]:
     """The parameters with numbers, `{b"X": 10.0}`; the command word's own letter is not among them."""
     found = _WORD.match(code)
     return {letter: float(number) for letter, number in _VALUE.findall(code[found.end() :] if found else b"")}
+
+
+def capital(code: bytes) -> bytes:
+    """`code` as Marlin understands it, to which lower case is unknown (SERIAL.md §5a). A text keeps its letters, and so
+    does what is no G, M or T with a number."""
+    if code.isupper() or not _CODE.match(code):
+        return code
+    return code.upper() if _WORDS.match(code) else code[:1].upper() + code[1:]
 
 
 def patience(code: bytes) -> float:
@@ -109,4 +119,4 @@ def clean(line: str) -> bytes:
         raise DataError(f"G-code {line[:60]!r}: expected one line of printable ASCII")
     if len(code) > COMMAND_SIZE - 1:
         raise DataError(f"G-code {line[:60]!r}…: {len(code)} bytes, at most {COMMAND_SIZE - 1} fit the firmware")
-    return code.encode("ascii")
+    return capital(code.encode("ascii"))
