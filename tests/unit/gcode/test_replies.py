@@ -68,6 +68,10 @@ def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
         (b"T0:23.1/200.0 C:31 /40", {"tool0": (23.1, 200.0), "chamber": (31.0, 40.0)}),
         (b"B:60 / 60.5 P:22 A:20", {"bed": (60.0, 60.5)}),
         (b"T:201 E:0 W:?", {"tool0": (201.0, None)}),
+        (
+            b"T:201.32 /210.00 B:60.02 /60.00 T0:201.32 /210.00 T1:25.00 /0.00 P:31.0 A:27.4 @:127 B@:64 W:3",
+            {"tool0": (201.32, 210.0), "bed": (60.02, 60.0), "tool1": (25.0, 0.0)},
+        ),
     ],
 )
 def test_temperatures_in_all_their_forms(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
