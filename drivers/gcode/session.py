@@ -72,6 +72,7 @@ class Session:
         self._verdict = (Outcome.CANCELLED, "")
         self._begin_at = inf
         self._half_until = inf
+        self._restarting = False  # the board starts anew by our emergency stop
         self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
@@ -133,7 +134,9 @@ class Session:
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
         self._half_until = inf
-        if self.state is not _S.ERROR or event.kind is Kind.START:
+        if event.kind is Kind.START and self._restarting:
+            self._restarting = False
+        elif self.state is not _S.ERROR or event.kind is Kind.START:
             self._ears.heard(event, now)
 
     def half_heard(self, now: float) -> None:
@@ -199,6 +202,12 @@ class Session:
             if self.firmware.emergency and (long or self._ears.person):
                 self.protocol.urgent(b"M108")
             self._make_safe()
+
+    def halt(self) -> None:
+        """Emergency stop: an error until a reset, also where the board starts anew by it."""
+        self.urgent.halt(self.protocol.last)
+        self._restarting = self.firmware.dialect.restarts_when_halted
+        self.fatal("emergency stop")
 
     def lost(self, why: str) -> None:
         """The connection cannot go on; what ran has failed."""
