@@ -23,6 +23,8 @@ _LONG = frozenset(b"M109 M190 M191 M116 M400 M226 M600 M0 M1 M48 M303 M701 M702 
 _BRIEF = frozenset(b"G0 G1 G2 G3 G5 G10 G11 G17 G18 G19 G20 G21 G53 G54 G60 G61 G80 G90 G91 G92 G94".split())
 """The only G-codes that are; all others home, probe or clean. What is neither G nor M may be a macro."""
 _WORD = re.compile(rb"\s*([A-Za-z@])\s*(\d+)?")
+_CODE = re.compile(rb"[GMTgmt]\d")
+_WORDS = re.compile(rb"\w[\d.]+(?:\s*[A-Za-z](?:\s*[-+]?[\d.]+|(?=\s|$)))*\s*$")
 _VALUE = re.compile(rb"([A-Z])\s*([-+]?\d*\.?\d+)")
 _HEAT_WAITS: Final = {b"M109": (b"M104", "tool"), b"M190": (b"M140", "bed"), b"M191": (b"M141", "chamber")}
 _PERSON = {b"M0": "M0", b"M1": "M1", b"M226": "M226", b"M600": "M600"}
@@ -55,6 +57,14 @@ def values(code: bytes) -> dict[bytes, float]:
     """The parameters with numbers, `{b"X": 10.0}`; the command word's own letter is not among them."""
     found = _WORD.match(code)
     return {letter: float(number) for letter, number in _VALUE.findall(code[found.end() :] if found else b"")}
+
+
+def capital(code: bytes) -> bytes:
+    """`code` as Marlin understands it, to which lower case is unknown (SERIAL.md §5a). A text keeps its letters, and so
+    does what is no G, M or T with a number."""
+    if code.isupper() or not _CODE.match(code):
+        return code
+    return code.upper() if _WORDS.match(code) else code[:1].upper() + code[1:]
 
 
 def patience(code: bytes) -> float:
@@ -124,4 +134,4 @@ def clean(line: str) -> bytes:
         raise DataError(f"G-code {line[:60]!r}: expected one line of printable ASCII")
     if len(code) > COMMAND_SIZE - 1:
         raise DataError(f"G-code {line[:60]!r}…: {len(code)} bytes, at most {COMMAND_SIZE - 1} fit the firmware")
-    return code.encode("ascii")
+    return capital(code.encode("ascii"))

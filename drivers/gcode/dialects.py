@@ -36,13 +36,18 @@ class Dialect(msgspec.Struct, frozen=True):
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (SERIAL.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
 
+    @property
+    def restarts_when_halted(self) -> bool:
+        """Whether the emergency stop makes it start anew at once."""
+        return b"M112" in self.reboot
+
 
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, numbering=False, locates=False,
             reboot=b"\nFIRMWARE_RESTART\n"),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, waits=True, checksums=True,
-            deadman=r"Repetier", reboot=b"\nM112\n"),
+            deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,

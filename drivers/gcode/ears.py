@@ -109,8 +109,12 @@ class Ears:
             _log.warning("more than one line in ten is sent again: check the cable", **session.link())
 
     def _action(self, event: Event, now: float) -> None:
-        """What somebody did at the printer (SERIAL.md §30): see `actions`."""
-        self._session.protocol.other(now)
+        """What somebody did at the printer (SERIAL.md §30): see `actions`. The line before which the printer has paused
+        may take as long as a person does (§15)."""
+        protocol, name = self._session.protocol, event.text.partition(" ")[0].lower()
+        protocol.other(now)
+        if name in ("paused", "resumed"):
+            protocol.busy(now, user=name == "paused")
         act(self._session, event.text)
 
     def _wait_for_person(self, waits: bool) -> None:

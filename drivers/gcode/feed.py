@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from agent.core.ports import COMMAND_SIZE, LineSource
 from agent.errors import DataError
-from drivers.gcode.codes import LONG_S, ORDINARY_S, message, wants_person
+from drivers.gcode.codes import LONG_S, ORDINARY_S, capital, message, wants_person
 from drivers.gcode.framing import frame
 from drivers.gcode.heat import Heat
 from drivers.gcode.modes import Modes
@@ -41,6 +41,8 @@ def rest(
     try:
         for code in source.lines(first):
             number += 1
+            if not code.isupper():
+                code = capital(code)  # noqa: PLW2901
             if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
                 if b"F" in code:
                     modes.feed = code

@@ -139,8 +139,7 @@ class LinkThread(Seeker):
             elif request is Plain.CANCEL:
                 session.cancel()
             elif request is Plain.HALT:
-                session.urgent.halt(session.protocol.last)
-                session.fatal("emergency stop")
+                session.halt()
             else:
                 session.lost("the printer was reset")
                 session.urgent.reboot()

@@ -88,9 +88,13 @@ class Printing(Standing):
         """Whatever runs."""
         if self.state in RUNNING and self.state is not _S.CANCELLING:
             self._verdict = (Outcome.CANCELLED, "")
-            if self.firmware.emergency and any(c.patience >= LONG_S for c in self.protocol.in_flight):
+            if self.firmware.emergency and self.held_up():
                 self.protocol.urgent(b"M108")
             self._make_safe()
+
+    def held_up(self) -> bool:
+        """Whether the printer is at something long, which M108 ends where there is an emergency parser."""
+        return any(c.patience >= LONG_S for c in self.protocol.in_flight)
 
     def set_aside(self, running: Running) -> None:
         """The print goes on with `running` after the pause."""

@@ -60,15 +60,16 @@ _HEATER = re.compile(
 )
 _HAS_HEATER = re.compile(r"(?:^|[\s/])[TB]\d{0,2}\s*:\s*[-+.\dni]")
 # Glued to the end of a reading or of a file's name (SERIAL.md §4). A word of its own (`echo:SD card ok`) is no credit.
-_GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]\d+)*$")
+_GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]?\d+)*$")
 _GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
 # What a garbled `ok`, `ok N12 P15 B3`, `Resend: 5` or `Error:` looks like. Asking in vain costs little (SERIAL.md §4).
 _DAMAGED = re.compile(
     r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
 )
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
-# Boot garbage may come before it (SERIAL.md §21), a word that merely ends so (`restart`) may not.
-_START = re.compile(r"(?:^|\ufffd[^ ]*)start$")
+# Boot garbage may come before a banner (SERIAL.md §21), a word that merely ends so (`restart`) may not.
+_START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
+_GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
 _RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
 _HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
 _FATAL = (
@@ -104,7 +105,8 @@ def parse(line: bytes) -> tuple[Event, ...]:
     for prefix, handler in _PREFIXES:
         if lower.startswith(prefix):
             return handler(text)
-    if _START.search(text):
+    banner = _GARBAGE.sub("", text)
+    if _START.search(text) or (banner is not text and _RESTARTED.match(banner)):
         return (Event(Kind.START, text),)
     return _glued(text)
 

@@ -67,6 +67,7 @@ class Session(Printing):
         self._ready = ready
         self._begin_at = inf
         self._half_until = inf
+        self._restarting = False  # the board starts anew by our emergency stop
         self._ears = Ears(self)
 
     # --- from the link's loop
@@ -135,6 +136,8 @@ class Session(Printing):
         self._half_until = inf
         if self.taking is not None:
             self.taking.heard(event, now)
+        elif event.kind is Kind.START and self._restarting:
+            self._restarting = False
         elif self.state is not _S.ERROR or event.kind is Kind.START:
             self._ears.heard(event, now)
 
@@ -165,6 +168,16 @@ class Session(Printing):
             self._changed(now)
         if self.protocol.failure and not self.over:
             self.lost(self.protocol.failure)
+
+    def held_up(self) -> bool:
+        """See `Printing`; also while it waits for a person."""
+        return self._ears.person or super().held_up()
+
+    def halt(self) -> None:
+        """Emergency stop: an error until a reset, also where the board starts anew by it."""
+        self.urgent.halt(self.protocol.last)
+        self._restarting = self.firmware.dialect.restarts_when_halted
+        self.fatal("emergency stop")
 
     def lost(self, why: str) -> None:
         """The connection cannot go on; what ran has failed."""

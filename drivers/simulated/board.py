@@ -199,7 +199,7 @@ class Board:
         verdict, number = self.intake.judge(line)
         if verdict is not Verdict.ACCEPT or number is None or b"M110" in line:
             return verdict, number
-        event = self._faults.trips.pop(number, None)
+        event = self._faults.trip(number)
         if event is not None:
             self._trip(number, line, event)
         return (Verdict.WRONG_CHECKSUM if number == self.storm else verdict), number

@@ -9,7 +9,8 @@ To add a fault: an entry in `_KINDS`, and either a method of `Faults` or a membe
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -64,10 +65,12 @@ class Faults:
         self._to_printer = Noise(self._rate("corrupt"), self._seeded("corrupt"))
         self._to_host = Noise(self._rate("corrupt-back"), self._seeded("corrupt-back"))
         self._oks = random.Random(self._seeded("oks"))
-        self._late_dice, self._glue, self._mute, self._wrong, self._again = (
-            Dice(self._rate(name), self._seeded(name))
+        self._dice = {
+            name: Dice(self._rate(name), self._seeded(name))
             for name in ("late-ok", "glued-ok", "lost-resend-ok", "wrong-resend", "double-resend")
-        )
+        }
+        names = ("lost-ok", "double-ok", "slow-board", "boot-garbage", *(trip.value for trip in Trip))
+        self._counted = Counter(dict.fromkeys(names, 0))  # all of them now: others read it while it counts
         self._garbage = random.Random(self._seeded("boot-garbage"))
 
     @property
@@ -75,6 +78,20 @@ class Faults:
         """May an `ok` get to the host in any other way than once, by itself, as it is and at once?"""
         rates = ("lost-ok", "double-ok", "late-ok", "glued-ok", "corrupt-back")
         return self._slow > 0 or any(self._rate(name) > 0 for name in rates)
+
+    @property
+    def struck(self) -> Mapping[str, int]:
+        """How often each fault has happened so far, by its name; those that have not are not there."""
+        diced = {"corrupt": self._to_printer.times, "corrupt-back": self._to_host.times}
+        diced |= {name: dice.times for name, dice in self._dice.items()}
+        return +(self._counted + Counter(diced))
+
+    def trip(self, number: int) -> Event | None:
+        """What happens at line `number`; from now on it has happened."""
+        event = self.trips.pop(number, None)
+        if event is not None:
+            self._counted[event.trip.value] += 1
+        return event
 
     def received(self, data: bytes) -> bytes:
         """The bytes as the printer gets them: each is another one with the probability of `corrupt`."""
@@ -91,29 +108,36 @@ class Faults:
             return 1
         draw = self._oks.random()
         if draw < lost:
+            self._counted["lost-ok"] += 1
             return 0
-        return 2 if draw < lost + double else 1
+        if draw < lost + double:
+            self._counted["double-ok"] += 1
+            return 2
+        return 1
 
     def delay(self) -> float:
         """Seconds of the host's time by which the next `ok` is late."""
-        return self._slow + (self._late if self._late_dice.fall() else 0.0)
+        self._counted["slow-board"] += self._slow > 0
+        return self._slow + (self._late if self._dice["late-ok"].fall() else 0.0)
 
     def glued(self) -> bool:
         """Is the next `ok` glued to the end of another line (SERIAL.md §4)?"""
-        return self._glue.fall()
+        return self._dice["glued-ok"].fall()
 
     def resends(self, number: int) -> list[int]:
         """The numbers that are asked for instead of `number`: one, or the same twice."""
-        if self._wrong.fall():
-            number = max(0, number + self._wrong.random.choice((-3, -2, -1, 1, 2, 3)))
-        return [number] * (2 if self._again.fall() else 1)
+        wrong = self._dice["wrong-resend"]
+        if wrong.fall():
+            number = max(0, number + wrong.random.choice((-3, -2, -1, 1, 2, 3)))
+        return [number] * (2 if self._dice["double-resend"].fall() else 1)
 
     def resend_ok(self) -> bool:
         """Does the `ok` come that usually follows a request?"""
-        return not self._mute.fall()
+        return not self._dice["lost-resend-ok"].fall()
 
     def boot(self) -> bytes:
         """What is said before the boot messages."""
+        self._counted["boot-garbage"] += self._boot > 0
         return garbage(self._boot, self._garbage)
 
     def _rate(self, name: str) -> float:

@@ -7,21 +7,27 @@ import random
 
 
 class Dice:
-    """Something that happens with a certain probability; with none it never asks its generator."""
+    """Something that happens with a certain probability; with none it never asks its generator. `times`: how often it
+    has happened."""
 
     def __init__(self, rate: float, seed: str) -> None:
+        self.times = 0
         self.rate = rate
         self.random = random.Random(seed)
 
     def fall(self) -> bool:
         """Does it happen this time?"""
-        return self.rate > 0 and self.random.random() < self.rate
+        falls = self.rate > 0 and self.random.random() < self.rate
+        self.times += falls
+        return falls
 
 
 class Noise:
-    """A line on which each byte becomes another one with a certain probability, however the bytes arrive."""
+    """A line on which each byte becomes another one with a certain probability, however the bytes arrive. `times`: how
+    many have."""
 
     def __init__(self, rate: float, seed: str) -> None:
+        self.times = 0
         self.rate = rate
         self._random = random.Random(seed)
         self._gap = self._next_gap()
@@ -34,6 +40,7 @@ class Noise:
         place = self._gap
         while place < len(spoilt):
             spoilt[place] ^= self._random.randrange(1, 256)
+            self.times += 1
             place += 1 + self._next_gap()
         self._gap = place - len(spoilt)
         return bytes(spoilt)

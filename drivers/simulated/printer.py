@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from drivers.simulated.clock import VirtualClock
@@ -32,9 +32,10 @@ class VirtualPrinter:
         """Raises DataError for an option or a fault that cannot be."""
         self.options = (options if options is not None else Options()).checked()
         clock = VirtualClock(monotonic, self.options.speed)
+        self._faults = Faults(self.options.faults)
         self._firmware = Firmware(
             self.options,
-            Faults(self.options.faults),
+            self._faults,
             now=clock.now(),
             leap=math.isinf(self.options.speed),
             on_line=on_line,
@@ -61,6 +62,11 @@ class VirtualPrinter:
     def resets(self) -> int:
         """How often the board was reset since it was switched on."""
         return self._firmware.resets
+
+    @property
+    def struck(self) -> Mapping[str, int]:
+        """How often each fault has happened, by its name in `faults.py`; one that has not is not there."""
+        return self._faults.struck
 
     @property
     def alive(self) -> bool:

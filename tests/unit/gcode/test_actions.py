@@ -6,6 +6,7 @@ import pytest
 
 from agent.core.ports import Outcome, PrinterState
 from tests.unit.gcode.bench import Bench
+from tests.unit.gcode.test_session import wire
 
 S = PrinterState
 CODES = [b"G1 X%d" % n for n in range(1, 9)]
@@ -77,3 +78,32 @@ def test_other_actions_change_nothing(line: str) -> None:
     before = desk.seen
     desk.hear(line)
     assert desk.seen == before
+
+
+def test_a_printer_that_paused_by_itself_may_take_as_long_as_a_person_does() -> None:
+    """SERIAL.md §15, §25a, §30: nothing is asked and nothing fails, whether it keeps busy or not, until it goes on."""
+    desk = Bench().idle().print(CODES)
+    desk.take()
+    desk.hear("//action:paused")
+    for busy in (False, True):
+        for _ in range(1000):
+            if busy:
+                desk.hear("echo:busy: paused for user")
+            desk.later(2.0)
+        assert not desk.serve
+        assert not desk.written
+        assert desk.seen.state is S.PAUSED
+    assert desk.seen.waiting == "the person at the printer"
+    desk.hear("//action:resumed")
+    assert desk.session.due(desk.now) - desk.now < 60.0, "and from now on its ok is awaited again"
+    desk.hear("ok")
+    assert wire(2, CODES[1]) in desk.acknowledge(2), "after the poll that was due"
+
+
+def test_a_cancel_ends_a_wait_for_a_person_where_the_firmware_hears_it() -> None:
+    """SERIAL.md §23, §24: with an emergency parser M108 is read before anything else."""
+    desk = Bench(caps=("EMERGENCY_PARSER",)).idle().print(CODES)
+    desk.take()
+    desk.hear("echo:busy: paused for user")
+    desk.session.cancel()
+    assert desk.take() == [b"M108"]

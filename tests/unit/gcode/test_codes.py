@@ -7,7 +7,7 @@ import pytest
 import drivers
 from agent.core.ports import Driver
 from agent.errors import ConfigError, DataError
-from drivers.gcode.codes import clean, heat_wait, wants_person, word
+from drivers.gcode.codes import capital, clean, heat_wait, wants_person, word
 from drivers.gcode.dialects import by_name, identify
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.modes import position_in
@@ -29,6 +29,28 @@ from tests.contract.driver_contract import Clock
 )
 def test_the_word_of_a_line(code: bytes, expected: bytes) -> None:
     assert word(code) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (b"g1 x1.5y-2 e.3", b"G1 X1.5Y-2 E.3"),
+        (b"G1 x1 F600", b"G1 X1 F600"),
+        (b"m104 s200 t0", b"M104 S200 T0"),
+        (b"g28 x y", b"G28 X Y"),
+        (b"t1", b"T1"),
+        (b"m117 Hello you", b"M117 Hello you"),
+        (b"M117 Layer 1 of 9", b"M117 Layer 1 of 9"),
+        (b"M23 part.gco", b"M23 part.gco"),
+        (b"G1 X1 Y2", b"G1 X1 Y2"),
+        (b"SET_FAN_SPEED FAN=aux", b"SET_FAN_SPEED FAN=aux"),
+        (b"@pause", b"@pause"),
+        (b"g", b"g"),
+    ],
+)
+def test_lower_case_is_written_as_the_firmware_knows_it(code: bytes, expected: bytes) -> None:
+    """SERIAL.md §5a: lower-case g1 is unknown."""
+    assert capital(code) == expected
 
 
 def test_a_heat_wait_names_its_heater_target_and_setter() -> None:
@@ -63,6 +85,7 @@ def test_a_script_line_that_is_not_one_line_is_refused(line: str) -> None:
 def test_a_script_line_loses_its_comment() -> None:
     assert clean("  G28 X ; home") == b"G28 X"
     assert clean("; nothing") == b""
+    assert clean("g28 x") == b"G28 X"
 
 
 def test_the_firmware_is_known_by_its_answer() -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import termios
 from collections.abc import Iterator
 
 import pytest
+import serial
 
 from agent.errors import PortError
 from drivers.gcode.port import Port
+
+TIOCGEXCL = 0x80045440
+"""Whether a terminal is exclusively one's own: root may open it nevertheless."""
 
 
 @pytest.fixture
@@ -32,26 +38,35 @@ def test_closing_the_port_does_not_reset_the_board(pty: tuple[int, str]) -> None
 
 
 def test_a_port_is_one_programs_alone_and_given_back_when_it_is_closed(pty: tuple[int, str]) -> None:
-    """SERIAL.md §18: open exclusively."""
+    """SERIAL.md §18: open exclusively (`TIOCEXCL`)."""
     port = Port(pty[1], 115200)
+    exclusive = fcntl.ioctl(port.fd, TIOCGEXCL, b"\0\0\0\0")
+    assert int.from_bytes(exclusive, "little") == 1
     with pytest.raises(PortError, match=pty[1]):
         Port(pty[1], 115200)
     port.close()
     Port(pty[1], 250000).close()
 
 
-def test_what_the_printer_said_before_the_port_was_configured_is_not_lost() -> None:
-    """SERIAL.md §17a: TCSAFLUSH eats the boot banner."""
-    master, slave = os.openpty()
-    attributes = termios.tcgetattr(slave)
-    attributes[3] &= ~(termios.ICANON | termios.ECHO)
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
-    port = Port(os.ttyname(slave), 115200)
-    os.write(master, b"start\n")
-    assert port.read() == b"start\n"
-    port.close()
-    os.close(slave)
-    os.close(master)
+def test_what_the_printer_says_while_the_port_is_configured_is_not_lost(
+    pty: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SERIAL.md §17a: TCSAFLUSH eats the boot banner, which comes between opening the port and the last setting."""
+    master, path = pty
+    opened = serial.Serial
+
+    def opening(*args: object, **options: object) -> serial.Serial:
+        made = opened(*args, **options)  # type: ignore[arg-type]
+        os.write(master, b"start\n")
+        assert select.select([made.fileno()], [], [], 5.0)[0], "it has arrived"
+        return made
+
+    monkeypatch.setattr("drivers.gcode.port.serial.Serial", opening)
+    port = Port(path, 115200)
+    try:
+        assert port.read() == b"start\n"
+    finally:
+        port.close()
 
 
 def test_an_unplugged_port_is_an_error_that_names_it() -> None:

@@ -9,7 +9,7 @@ from drivers.gcode.numbering import HISTORY, file_line
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.sending import TOO_HIGH
 from drivers.gcode.steps import RENUMBER, Command, numbered, plain
-from drivers.gcode.window import Window
+from drivers.gcode.window import MOST, Window
 from tests.unit.gcode.wire import Wire, host_base, host_line, line, moves
 
 
@@ -186,6 +186,17 @@ def test_more_than_three_lines_need_an_emergency_parser_and_room(emergency: bool
     assert Window(8).lines == 3
 
 
+def test_every_line_in_flight_can_be_sent_again() -> None:
+    """SERIAL.md §6: the history is at least as long as the window."""
+    assert HISTORY >= MOST
+    wire = Wire(Window("auto"))
+    wire.protocol.window.parses_emergencies(True)
+    wire.protocol.window.shown(200)
+    assert wire.fill(1) == MOST + 1, "short lines all fit"
+    wire.asks(1)
+    assert wire.settle() == [frame(1, b"G1 X1")]
+
+
 def test_a_hosts_line_has_a_number_and_a_checksum_of_its_own_space() -> None:
     """SERIAL.md §7: what the host adds survives corruption too, and the file's numbers stay its ordinals."""
     wire = Wire()
@@ -340,11 +351,21 @@ def test_the_ok_of_a_request_that_is_late_is_not_taken_for_anothers() -> None:
     assert wire.settle() == [frame(1, b"G1 X1")]
 
 
-def test_an_error_whose_request_was_garbled_is_one_nevertheless() -> None:
-    """SERIAL.md §8: the ok after it belongs to the request and is no acknowledgement."""
+@pytest.mark.parametrize(
+    "why",
+    [
+        "checksum mismatch, Last Line: 0",
+        "Line Number is not Last Line Number+1, Last Line: 0",
+        "No Checksum with line number, Last Line: 0",
+        "No Line Number with checksum, Last Line: 0",
+        "expected line 1 got 7",
+    ],
+)
+def test_an_error_whose_request_was_garbled_is_one_nevertheless(why: str) -> None:
+    """SERIAL.md §8: it says why; the ok after it belongs to the request and is no acknowledgement."""
     wire = Wire()
     wire.send(line(1))
-    wire.protocol.error("checksum mismatch, Last Line: 0", wire.now)
+    wire.protocol.error(why, wire.now)
     assert wire.ok() is None
     assert wire.settle() == [frame(1, b"G1 X1")]
 
@@ -390,16 +411,17 @@ def test_a_request_that_cannot_be_believed_is_asked_after(number: int) -> None:
 
 
 def test_an_ok_that_was_lost_is_found_out_and_nothing_is_sent_twice() -> None:
-    """SERIAL.md §9a: a number too high tells the true place; M105 proves that the line was done."""
+    """SERIAL.md §4, §9a, §16: a number too high tells the place, M105 that the line was done; in seconds."""
     wire = Wire()
     wire.print(1, 1)
-    lost = wire.send(line(2))
+    lost, began = wire.send(line(2)), wire.now
     wire.take()
     wire.silence()
     assert wire.serve() == [host_line(2, 1, b"M105")]
     assert wire.ok("T:20.0 /0.0") is lost
     assert wire.counters.line == 2
     assert wire.protocol.fits(line(3))
+    assert wire.now - began < 6.0
 
 
 def test_a_line_that_was_lost_is_found_out_and_sent_again() -> None:

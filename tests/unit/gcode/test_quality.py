@@ -80,3 +80,12 @@ def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
     warned = [entry for entry in logs if entry["log_level"] == "warning"]
     assert len(warned) == 1
     assert "check the cable" in warned[0]["event"]
+
+
+def test_a_slow_chip_is_warned_of_once_for_each_port() -> None:
+    """SERIAL.md §17b: one line at a time is slow then, at any rate."""
+    slot = Slot()
+    with capture_logs() as logs:
+        for timer in (None, 1, 16, 16):
+            slot.opened("/dev/ttyUSB0", timer)
+    assert [(entry["log_level"], entry.get("ms")) for entry in logs] == [("warning", 16)]

@@ -46,6 +46,7 @@ def test_one_credit_and_no_temperatures(line: bytes) -> None:
         (b"ok T:201.3 /210.0 B:60.0 /60.0 @:64", {"tool0": (201.3, 210.0), "bed": (60.0, 60.0)}),
         (b"okT:20/0 B:21", {"tool0": (20.0, 0.0), "bed": (21.0, None)}),
         (b"T:20 /0 B:60.0 @:0ok N12 P0 B3", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
+        (b" T:20 /0 B:60.0 @:0ok 12", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
     ],
 )
 def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
@@ -67,6 +68,10 @@ def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
         (b"T0:23.1/200.0 C:31 /40", {"tool0": (23.1, 200.0), "chamber": (31.0, 40.0)}),
         (b"B:60 / 60.5 P:22 A:20", {"bed": (60.0, 60.5)}),
         (b"T:201 E:0 W:?", {"tool0": (201.0, None)}),
+        (
+            b"T:201.32 /210.00 B:60.02 /60.00 T0:201.32 /210.00 T1:25.00 /0.00 P:31.0 A:27.4 @:127 B@:64 W:3",
+            {"tool0": (201.32, 210.0), "bed": (60.02, 60.0), "tool1": (25.0, 0.0)},
+        ),
     ],
 )
 def test_temperatures_in_all_their_forms(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
@@ -105,6 +110,12 @@ def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
         (b"echo:busy: paused for input", Kind.BUSY_USER),
         (b"start", Kind.START),
         (b"\xff\xfe\x00start", Kind.START),
+        (b"\xc3\xa9start", Kind.START),
+        (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", Kind.START),
+        (b"\x90Smoothie", Kind.START),
+        (b"\xff// Klipper state: Ready", Kind.START),
+        (b"echo:\xc3\xa9Smoothie", Kind.TEXT),
+        (b"\xff// Klipper state: Startup", Kind.DAMAGED),
         (b"restart", Kind.TEXT),
         (b"echo:start", Kind.TEXT),
         (b"wait", Kind.WAIT),
@@ -112,6 +123,7 @@ def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
     ],
 )
 def test_a_line_means(line: bytes, kind: Kind) -> None:
+    """SERIAL.md §5, §15, §20, §21, §25: each in its forms; boot garbage may come before any banner."""
     assert kinds(line) == [kind]
 
 

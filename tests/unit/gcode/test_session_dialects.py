@@ -173,7 +173,12 @@ def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
 
 @pytest.mark.parametrize(
     ("firmware", "written"),
-    [("Marlin 2.1", b"\nM112\n"), ("Smoothieware", b"\x18\n"), ("Klipper", b"\nM112\n")],
+    [
+        ("Marlin 2.1", b"\nM112\n"),
+        ("Smoothieware", b"\x18\n"),
+        ("Klipper", b"\nM112\n"),
+        ("Repetier_1.0.3", b"\n" + checked(b"M112") + b"\n"),
+    ],
 )
 def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number(firmware: str, written: bytes) -> None:
     """SERIAL.md §23: M112 unnumbered, preceded by a newline in case a line was half sent; then again numbered."""
@@ -182,6 +187,18 @@ def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number
     desk.session.urgent.write = raw.append
     desk.session.urgent.halt(desk.session.protocol.last)
     assert raw == [written, frame(2, b"M112")]
+
+
+@pytest.mark.parametrize(("firmware", "first"), [("Repetier_1.0.3", S.ERROR), ("Marlin 2.1", S.OFFLINE)])
+def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: str, first: PrinterState) -> None:
+    """SERIAL.md §20, §23, §25: an error until a reset; another start, later, is one."""
+    desk = Bench(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
+    desk.session.halt()
+    desk.hear("start", "T:20 /0")
+    assert desk.session.state is first
+    desk.hear("start")
+    desk.acknowledge()
+    assert desk.session.state is S.IDLE
 
 
 @pytest.mark.parametrize(

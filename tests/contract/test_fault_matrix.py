@@ -1,0 +1,167 @@
+"""Every dialect of the simulator with every fault of it: a short print ends completed, or failed with the truth, and
+never hangs. The table is in `fault_table.py`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from agent.core.ports import Host, Operation, Outcome, PrinterState, Telemetry
+from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.timing import Timing
+from drivers.settings import DriverSettings
+from drivers.simulated import DIALECTS, Options, ResetOnOpen, VirtualPrinter
+from drivers.simulated.faults import listing
+from tests.contract.driver_contract import Clock, Lines, Rig
+from tests.contract.fault_table import CASES, EXCEPTIONS, LINES, Case, case_of
+
+S = PrinterState
+NAMES = tuple(sorted(set(DIALECTS) - {"marlin2"}))
+LIMIT_S = 30.0
+"""Seconds until a print counts as hanging; the slowest of them takes about three."""
+
+
+def unlike_neighbours(count: int) -> list[bytes]:
+    """Different moves without two same characters beside each other: a byte that becomes a backspace takes the one
+    before with it, and two that are the same leave the checksum as it was."""
+    codes = (b"G1 X12.%d F2401" % number for number in range(10 * count))
+    return [code for code in codes if all(a != b for a, b in pairwise(code))][:count]
+
+
+FILE = unlike_neighbours(LINES)
+
+
+@dataclass
+class Watched(Rig):
+    """A rig that remembers what was told on the way."""
+
+    told: list[tuple[PrinterState, str]] = field(default_factory=list)
+
+    def wake(self) -> None:
+        now = self.driver.telemetry()
+        self.told.append((now.state, now.waiting))
+        super().wake()
+
+
+@contextmanager
+def rig(tmp_path: Path, dialect: str, case: Case) -> Iterator[tuple[Watched, VirtualPrinter]]:
+    executed: list[bytes] = []
+    resets = ResetOnOpen.ALWAYS if case.reboots else ResetOnOpen.HALTED
+    options = Options(dialect=dialect, faults=case.specs, link=tmp_path / "printer", reset_on_open=resets)
+    timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, retry=0.05, retry_most=0.1)
+    printer = VirtualPrinter(options, on_line=executed.append)
+    settings = DriverSettings(port=str(options.link), baud=115200)
+    driver = GcodeDriver(settings, clock=Clock(), timing=timing)
+    printer.start()
+    try:
+        yield Watched(driver, executed, printer.start), printer
+    finally:
+        driver.close()
+        printer.stop()
+
+
+def printed(used: Watched) -> Telemetry:
+    """A whole print, from finding the printer to its end."""
+    used.driver.open(Host(used.wake))
+    used.until(lambda t: t.state is S.IDLE, LIMIT_S)
+    used.driver.start_print("p", Lines(FILE))
+    return used.ended("p", LIMIT_S)
+
+
+def check_completed(executed: list[bytes], *, gaps: bool, mishaps: int) -> None:
+    if not gaps:
+        assert [code for code in executed if code.startswith(b"G1")] == FILE
+        return
+    place = {code: number for number, code in enumerate(FILE)}
+    order = [place[code] for code in executed if code in place]
+    assert order == sorted(set(order)), "a line twice, or out of its turn"
+    assert len(FILE) - len(order) <= mishaps
+
+
+def check_failed(last: Operation, executed: list[bytes], now: Telemetry, reason: str) -> None:
+    assert re.search(reason, last.error), last.error
+    moved = [code for code in executed if code.startswith(b"G1")]
+    assert moved == FILE[: len(moved)]
+    assert now.line <= len(moved) <= now.line + 1, "the line that is told is the truth"
+
+
+def strikes(struck: Mapping[str, int], wanted: tuple[str, ...]) -> None:
+    missing = [name for name in wanted if not struck.get(name)]
+    assert not missing, f"this run proves nothing: {missing} did not happen, only {dict(struck)}"
+
+
+def one_cell(folder: Path, name: str, dialect: str) -> None:
+    """A print, and whether it ended as the table says."""
+    case = case_of(name, dialect)
+    end = case.end
+    with rig(folder, dialect, case) as (used, printer):
+        now = printed(used)
+        last = now.last
+        assert last is not None
+        strikes(printer.struck, case.strikes)
+        if last.outcome is Outcome.COMPLETED:
+            assert end.either or not end.reason, "it should have failed"
+            check_completed(used.executed, gaps=end.gaps, mishaps=sum(printer.struck.values()))
+            assert now.line == LINES
+        else:
+            assert last.outcome is Outcome.FAILED
+            assert end.reason, f"it should have completed: {last.error}"
+            check_failed(last, used.executed, now, end.reason)
+        if case.back:
+            used.until(lambda t: t.state is S.IDLE, LIMIT_S)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_print_ends_as_the_table_says(tmp_path: Path, name: str) -> None:
+    """SERIAL.md §1, §4, §8, §9, §10, §15, §16, §20, §21, §25, §29, Dialects: completed, or failed with the truth.
+
+    All dialects at once: they wait nearly all of the time."""
+    folders = {dialect: tmp_path / dialect for dialect in NAMES}
+    for folder in folders.values():
+        folder.mkdir()
+    errors = []
+    with ThreadPoolExecutor(len(NAMES), thread_name_prefix="cell") as pool:
+        cells = {dialect: pool.submit(one_cell, folder, name, dialect) for dialect, folder in folders.items()}
+    for dialect, cell in cells.items():
+        error = cell.exception()
+        if error is not None:
+            error.add_note(f"{name} with {dialect}")
+            errors.append(error)
+    if errors:
+        raise BaseExceptionGroup(f"{name}: {len(errors)} of {len(NAMES)} dialects", errors)
+
+
+PERSON = {"marlin": S.PAUSED, "prusa": S.PAUSED, "marlin1": S.PRINTING}
+"""What is told of a person who is waited for: `//action:paused`, or `busy: paused for user`, which comes after two
+seconds. The others say nothing of it."""
+
+
+@pytest.mark.parametrize("dialect", PERSON)
+def test_a_person_who_is_waited_for_is_told_of(tmp_path: Path, dialect: str) -> None:
+    """SERIAL.md §15, §25a, §30: however long it takes, and whatever the host's patience."""
+    case = Case(("pause@100:2.3",), strikes=("pause",), patience=1.0)
+    with rig(tmp_path, dialect, case) as (used, printer):
+        now = printed(used)
+        assert now.last == Operation("p", Outcome.COMPLETED)
+        check_completed(used.executed, gaps=False, mishaps=0)
+        strikes(printer.struck, case.strikes)
+        assert (PERSON[dialect], "the person at the printer") in used.told
+
+
+def test_the_table_has_every_fault_and_every_exception_a_dialect() -> None:
+    known = {re.split(r"[=@]", line.split()[0])[0] for line in listing().splitlines()}
+    assert {name.partition(",")[0] for name in CASES} == known
+    assert {name for name, _ in EXCEPTIONS} <= set(CASES)
+    assert {dialect for _, dialect in EXCEPTIONS} <= set(NAMES)
+
+
+def test_the_file_can_be_told_from_every_spoilt_line_of_itself() -> None:
+    assert len(set(FILE)) == LINES
+    assert not [code for code in FILE if any(a == b for a, b in pairwise(code))]

@@ -1,0 +1,120 @@
+"""Facts of SERIAL.md that need a whole driver, a pty and a board at its other end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from agent.core.ports import Halts, Outcome, PrinterState
+from agent.gcode import FileSource, Scanner
+from drivers.gcode.driver import GcodeDriver
+from drivers.settings import DriverSettings
+from drivers.simulated import Options, VirtualPrinter
+from tests.contract.driver_contract import Clock, Lines, Rig
+from tests.contract.test_gcode_driver import QUICK
+
+S = PrinterState
+
+
+class Tap:
+    """What comes in at the board, line by line."""
+
+    def __init__(self, printer: VirtualPrinter) -> None:
+        self.lines: list[bytes] = []
+        self._rest = b""
+        self._receive = printer._firmware.receive
+        printer._firmware.receive = self.receive  # type: ignore[method-assign]
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        *whole, self._rest = (self._rest + data).split(b"\n")
+        self.lines += whole
+        return self._receive(data, now)
+
+
+@contextmanager
+def rig(options: Options, window: int = 1) -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
+    executed: list[bytes] = []
+    printer = VirtualPrinter(options, on_line=executed.append)
+    tap = Tap(printer)
+    settings = DriverSettings(port=str(options.link), baud=115200, window=window)
+    driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
+    printer.start()
+    try:
+        yield Rig(driver, executed, printer.start), printer, tap
+    finally:
+        driver.close()
+        printer.stop()
+
+
+ODD = (
+    b"\xef\xbb\xbf; a mark, a comment\r\n\r\n   \n;\n(only this)\n"
+    b"g1 x11 f6000\n"
+    b"G1 X12 ; \xff\xfe no text\r\n"
+    b"\0\0G1 X13\0\n"
+    b"G1 X14 (between) Y1\r"
+    b"; Umlaute: \xe4\xf6\xfc\r\r\n"
+    b"  G1 X15\t\n"
+    b"M117 Gr\xc3\xbc\xc3\x9fe\n"
+    b"G1 X16"
+)
+
+
+def test_an_odd_file_is_printed_to_its_last_line(tmp_path: Path) -> None:
+    """SERIAL.md §5a, §11, §12: comments and what is no text are not sent, blank lines would get no ok, lower case would
+    not be understood; the last line counts without its end."""
+    path = tmp_path / "odd.gcode"
+    path.write_bytes(ODD)
+    scanner = Scanner()
+    scanner.feed(ODD)
+    with rig(Options(link=tmp_path / "p")) as (used, _printer, tap):
+        used.ready()
+        before = len(tap.lines)
+        used.driver.start_print("p", FileSource(path, scanner.finish()))
+        now = used.ended("p")
+        assert now.last is not None
+        assert now.last.outcome is Outcome.COMPLETED, now.last.error
+        codes = [b"G1 X11 F6000", b"G1 X12", b"G1 X13", b"G1 X14  Y1", b"G1 X15", "M117 Grüße".encode(), b"G1 X16"]
+        assert [code for code in used.executed if code.startswith((b"G1", b"M117"))] == codes
+        sent = tap.lines[before:]
+        assert not [line for line in sent if b";" in line or b"(" in line or line != line.strip()]
+        blank = [at for at, line in enumerate(sent) if not line]
+        assert all(sent[at + 1].startswith(b"N") and b"M1" in sent[at + 1] for at in blank), (
+            "those before an M110 or M105"
+        )
+
+
+def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_path: Path) -> None:
+    """SERIAL.md §6a, §23: at most three lines in flight leave the queue's fourth place to M112."""
+    with rig(Options(link=tmp_path / "p", speed=1.0), window=8) as (used, printer, tap):
+        used.ready()
+        used.driver.start_print("p", Lines([b"G4 S60"] * 20))
+        end = time.monotonic() + 5.0
+        while sum(b" G4 " in line for line in tap.lines) < 3:
+            assert time.monotonic() < end, tap.lines
+            time.sleep(0.001)
+        assert isinstance(used.driver, Halts)
+        used.driver.halt()
+        now = used.ended("p")
+        assert now.last is not None
+        assert now.last.error == "emergency stop"
+        while not printer._firmware.stopped:
+            assert time.monotonic() < end, "M112 waits behind the others"
+            time.sleep(0.001)
+        assert sum(b" G4 " in line for line in tap.lines) == 3
+
+
+def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -> None:
+    """SERIAL.md §2, §7: number and checksum, after what was still moving, and the file's first line is N1."""
+    with rig(Options(link=tmp_path / "p")) as (used, _printer, tap):
+        used.ready()
+        before = len(tap.lines)
+        used.driver.start_print("p", Lines([b"G1 X11 F6000", b"G1 X12"]))
+        used.ended("p")
+        sent = [line for line in tap.lines[before:] if line and b"M105" not in line]
+        renumbered = sent.index(b"N0 M110 N0*125")
+        assert any(b" M400*" in line for line in sent[:renumbered])
+        assert sent[renumbered + 1].startswith(b"N1 G1 X11 F6000*")
+        assert sent[renumbered + 2].startswith(b"N2 G1 X12*")
+        assert any(b" M400*" in line for line in sent[renumbered + 3 :]), "completed means that it has moved"
