@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agent.core.ports import Scripts
 from drivers.gcode import procedures
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import Firmware
@@ -18,17 +19,14 @@ from drivers.settings import DriverSettings
 
 
 class Routines:
-    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has."""
+    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has. `scripts` gives
+    those of this moment: they may be replaced while a print runs."""
 
-    def __init__(self, settings: DriverSettings, timing: Timing) -> None:
+    def __init__(self, settings: DriverSettings, timing: Timing, scripts: Callable[[], Scripts]) -> None:
         self.heat = Heat(timing)
         self.firmware = Firmware()
         self._timing = timing
-        scripts = settings.scripts
-        self._pause, self._resume, self._cancel = (
-            [code for line in lines if (code := clean(line))]
-            for lines in (scripts.pause, scripts.resume, scripts.cancel)
-        )
+        self._scripts = scripts
         self._parking = Parking(settings.build_volume)
         self._deadman = settings.deadman_s
         self._modes = Modes()
@@ -57,7 +55,7 @@ class Routines:
     def pause(self) -> Procedure:
         """The way into a pause: the configured script, or the built-in one."""
         self._paused = True
-        way = procedures.pause(self._pause, self.heat, self._saved, self._modes, self._parking)
+        way = procedures.pause(_cleaned(self._scripts().pause), self.heat, self._saved, self._modes, self._parking)
         return self._then(way, self._disarm())
 
     def resume(self) -> Procedure:
@@ -65,13 +63,15 @@ class Routines:
         if not self._paused:
             return procedures.each(self._arm())
         self._paused = False
-        way = procedures.resume(self._resume, self.heat, self._saved, self._modes, self._parking)
+        way = procedures.resume(_cleaned(self._scripts().resume), self.heat, self._saved, self._modes, self._parking)
         return self._then(way, self._arm())
 
     def cancel(self) -> Procedure:
         """The end of whatever ran."""
         parking = None if self._paused else self._parking
-        return procedures.cancel(self._cancel, self.heat, self._modes, parking, disarm=self._disarm())
+        return procedures.cancel(
+            _cleaned(self._scripts().cancel), self.heat, self._modes, parking, disarm=self._disarm()
+        )
 
     def forget_pause(self) -> None:
         """Nothing of ours has to be undone."""
@@ -91,3 +91,7 @@ class Routines:
         end = yield from procedure
         yield from procedures.each(lines)
         return end
+
+
+def _cleaned(lines: Sequence[str]) -> list[bytes]:
+    return [code for line in lines if (code := clean(line))]

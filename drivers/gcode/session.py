@@ -66,7 +66,7 @@ class Session:
         self._dialect = by_name(settings.dialect)
         self._write = with_checksums(write) if self._dialect and self._dialect.checksums else write
         self._window = settings.window
-        self.routines = Routines(settings, timing)
+        self.routines = Routines(settings, timing, lambda: slot.scripts or settings.scripts)
         self.capabilities: set[str] = set()
         self._parked: Running | None = None
         self._verdict = (Outcome.CANCELLED, "")
