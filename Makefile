@@ -5,13 +5,21 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# For install, uninstall and deb; systemd/install.sh says what they are.
+DESTDIR ?=
+PREFIX ?= /opt/printer-agent
+EXTRAS ?=
+SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test lint fuzz bench-faye torture outlives clean
+.PHONY: help dry-run test lint fuzz bench-faye torture outlives install uninstall deb clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make lint                                ruff and mypy'
+	@echo 'make install [EXTRAS=websocket]            the service, as root: systemd/README.md'
+	@echo 'make deb                                 the same as a Debian package, in dist/'
+	@echo 'make uninstall                           without configuration and state'
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
@@ -40,8 +48,19 @@ torture: $(VENV)/.test
 outlives: $(VENV)/.test
 	$(BIN)/python -m tests.bench.outlives $(ARGS)
 
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(SYSTEM_PYTHON)' PIP='$(BIN)/pip'
+
+install: | $(BIN)/python
+	$(INSTALL) sh systemd/install.sh install
+
+uninstall:
+	$(INSTALL) sh systemd/install.sh uninstall
+
+deb: | $(BIN)/python
+	$(INSTALL) sh systemd/deb.sh
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

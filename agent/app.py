@@ -25,17 +25,18 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Halts, Host, PrinterState, Scripts
+from agent.core.ports import Driver, Halts, Host, PrinterState, Rescripted, Scripts
 from agent.core.report import TAKING_OVER
 from agent.descriptors import keeper
-from agent.errors import UnavailableError
+from agent.errors import AgentError, UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
-from agent.logs import Ring, with_boxes
+from agent.logs import Ring, set_level, with_boxes
 from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
+from agent.reload import changed, is_live, merged
 from agent.reporter import Reporter
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -49,9 +50,10 @@ from drivers.settings import DriverSettings, SimulatedSettings
 log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
-TICK = 5.0  # seconds between two looks of the main thread
 HELLO = 5.0  # seconds that the first registration waits for the printer to say what it is
-THREAD_END = 8.0  # seconds that a thread has to end; all of them together stay below the unit's TimeoutStopSec
+THREAD_END = 8.0  # seconds that a thread has to end
+SLACK = 10.0  # seconds more that systemd is asked for
+OPENING = 300.0  # seconds that opening the state may take: a long check of a large file on a slow card
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
 HAND_OVER = 1.5  # seconds for all threads to end when the next agent waits for this one's end
 LAST_WORD = (0.5, 0.5)  # as LAST_WORDS, then: what is not sent, the next agent sends
@@ -62,10 +64,24 @@ Loop = Callable[[threading.Event], None]
 class App:
     """The daemon, wired up. Making it opens the state and the socket; `run` starts the threads."""
 
-    def __init__(self, config: Config, environ: MutableMapping[str, str], ring: Ring) -> None:
+    def __init__(
+        self,
+        config: Config,
+        environ: MutableMapping[str, str],
+        ring: Ring,
+        health: Health | None = None,
+        reread: Callable[[], Config] | None = None,
+    ) -> None:
+        """`reread` gives the configuration as it is in the file now, checked as a whole; it raises AgentError."""
         self._clock = SystemClock()
-        self._health = Health(self._clock)
+        self._health = health or Health(self._clock)
+        self._health.status("opening the state")
+        self._health.extend(OPENING)
+        self._config = config
+        self._reread = reread or (lambda: config)
         self._stop = threading.Event()
+        self._wake = threading.Event()  # the main thread's
+        self._hangup = False
         self._failed = threading.Event()
         self._handing_over = threading.Event()
         self._stop_hands_over = config.job.stop_hands_over
@@ -85,7 +101,9 @@ class App:
         except OSError as error:
             raise UnavailableError(f"{jobs}: cannot be made: {error.strerror}") from None
         self._board = Board(self._driver)
-        self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
+        pulses = {name: self._pulse(name) for name in ("reporter", "catch-up", "subscriber")}
+        clouds = {name: Cloud(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
+        self._clouds = tuple(clouds.values())
 
         self._registrar = registrar = Registrar(
             server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
@@ -112,32 +130,37 @@ class App:
             jobs=jobs,
             logs=lambda: with_boxes(ring.text(), boxes),
             tell=self._wake_reporter.set,
-            host=Host(wake=self._wake_runner.set, remember=self._store.remember, port=port),
+            host=Host(
+                wake=self._wake_runner.set,
+                beat=self._health.pulse("link", waiting=True).beat,
+                remember=self._store.remember,
+                port=port,
+            ),
         )
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
         self._reporter = Reporter(
             self._store,
-            self._clouds[0],
+            clouds["reporter"],
             registrar,
             self._board,
             config.reports.heartbeat_s,
             self._clock,
             self._wake_reporter,
-            self._pulse("reporter"),
+            pulses["reporter"],
             self._watch,
         )
-        self._catch_up = CatchUp(self._clouds[1], registrar, inbox, self._pulse("catch-up"))
+        self._catch_up = CatchUp(clouds["catch-up"], registrar, inbox, pulses["catch-up"])
         self._subscriber = Subscriber(
             config,
-            self._clouds[2],
+            clouds["subscriber"],
             registrar,
             inbox,
             self._catch_up,
             self._reporter.announce,
             self._clock,
-            self._pulse("subscriber"),
+            pulses["subscriber"],
         )
 
     def run(self) -> int:
@@ -162,28 +185,57 @@ class App:
             thread.start()
         log.info("started", version=__version__)
         self._health.ready()
-        self._health.tick(self._line())
-        interval = watchdog_interval(TICK)
-        while not self._stop.wait(interval):
+        interval = watchdog_interval()
+        while not self._stop.is_set():
             self._look_after()
             self._health.tick(self._line())
+            self._wake.wait(interval)
+            self._wake.clear()
+            if self._hangup:
+                self._hangup = False
+                self._reload()
         self._end(threads, ends["reporter"])
         return EX_SOFTWARE if self._failed.is_set() else 0
 
     def stop(self) -> None:
         """End `run`; any thread, also a signal handler."""
         self._stop.set()
+        self._wake.set()
 
     def handle_signals(self) -> None:
-        """SIGTERM, SIGINT and SIGHUP end the agent: the print is cancelled, heaters go off. SIGUSR2 ends the agent
-        alone: the print is left to the next one ([job] stop_hands_over: SIGTERM too). Main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        """SIGTERM and SIGINT end the agent: the print is cancelled, heaters go off. SIGUSR2 ends the agent alone: the
+        print is left to the next one ([job] stop_hands_over: SIGTERM too). SIGHUP reads log level and scripts anew.
+        Main thread only."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP:
+            self._hangup = True
+            self._wake.set()
+            return
         if number == signal.SIGUSR2 or (number == signal.SIGTERM and self._stop_hands_over):
             self._handing_over.set()
-        self._stop.set()
+        self.stop()
+
+    def _reload(self) -> None:
+        """Take over what a running agent can of the configuration; all of it is checked before anything changes."""
+        self._health.reloading()
+        try:
+            new = self._reread()
+            keys = changed(self._config, new)
+            if isinstance(self._driver, Rescripted):
+                self._driver.use_scripts(_scripts(new))
+        except AgentError as error:
+            log.error("the configuration cannot be used; the old one stays", reason=str(error))
+        else:
+            self._config = merged(self._config, new)
+            self._runner.configure(self._config)
+            set_level(new.logs.level)
+            log.info("configuration read", changed=", ".join(filter(is_live, keys)) or "nothing")
+            if rest := [key for key in keys if not is_live(key)]:
+                log.warning("changed keys need a restart", keys=", ".join(rest))
+        self._health.ready()
 
     def _guard(self, name: str, loop: Loop, end: threading.Event) -> None:
         """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive. The print
@@ -194,7 +246,7 @@ class App:
             log.exception("defect", thread=name)
             self._failed.set()
             self._handing_over.set()
-            self._stop.set()
+            self.stop()
 
     def _end(self, threads: dict[str, threading.Thread], reporter_end: threading.Event) -> None:
         handing_over = self._handing_over.is_set()
@@ -208,7 +260,10 @@ class App:
         deadline = self._clock.monotonic() + HAND_OVER
 
         def wait_for(thread: threading.Thread) -> None:
-            thread.join(max(deadline - self._clock.monotonic(), 0.0) if handing_over else THREAD_END)
+            if handing_over:
+                thread.join(max(deadline - self._clock.monotonic(), 0.0))
+            else:
+                self._await(thread)
 
         for name, thread in threads.items():
             if name != "reporter":
@@ -222,6 +277,11 @@ class App:
         else:
             self._store.close()
         log.info("stopped")
+
+    def _await(self, thread: threading.Thread) -> None:
+        """Give a thread THREAD_END seconds to end, and have systemd give them too."""
+        self._health.extend(THREAD_END + SLACK)
+        thread.join(timeout=THREAD_END)
 
     def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
         if not config.local.status_page:
@@ -281,8 +341,12 @@ class App:
         return name
 
 
+def _scripts(config: Config) -> Scripts:
+    """Those that the driver needs in the course of a print."""
+    return Scripts(pause=config.scripts.pause, resume=config.scripts.resume, cancel=config.scripts.cancel)
+
+
 def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
-    scripts = config.scripts
     settings = DriverSettings(
         build_volume=config.printer.build_volume,
         deadman_s=config.job.deadman_s,
@@ -291,7 +355,7 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
         baud=config.serial.baud,
         dialect=config.serial.dialect,
         window=config.serial.window,
-        scripts=Scripts(pause=scripts.pause, resume=scripts.resume, cancel=scripts.cancel),
+        scripts=_scripts(config),
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),

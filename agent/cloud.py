@@ -9,6 +9,7 @@ CloudError (again later), RejectedError (never), TokenError (register anew).
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -27,6 +28,7 @@ from agent.servertime import ServerTime
 TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
 EXCERPT = 300  # characters of an answer in an error
+SLACK = 5.0  # seconds beyond its limits after which a call is taken for hung: encoding, a slow processor
 CAUSES = 20  # errors behind each other that are looked through
 
 
@@ -44,13 +46,21 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class Cloud:
-    """Calls to one server as one printer. Tokens are arguments: they may change between two calls."""
+    """Calls to one server as one printer. Tokens are arguments: they may change between two calls. `beat` is told
+    before a call how long it may take (seconds), and 0 after it."""
 
-    def __init__(self, config: Config, clock: Clock, server_time: ServerTime | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        server_time: ServerTime | None = None,
+        beat: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self._base = f"{need_server(config)}{config.cloud.api_base.rstrip('/')}/print"
         self._timeout = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
         self._clock = clock
         self._server_time = server_time or ServerTime(clock)
+        self._beat = beat
         self._session, self._limited = limited_session(clock.monotonic)
         self._session.headers["User-Agent"] = f"printer-agent/{__version__}"
         self._verify = config.cloud.ca_file or None  # with each call: on the session, $REQUESTS_CA_BUNDLE would win
@@ -115,6 +125,7 @@ class Cloud:
             headers[TOKEN_HEADER] = token
         what = f"{method} {path}"
         self._limited.within(sum(self._timeout))
+        self._beat(sum(self._timeout) + SLACK)
         try:
             with self._session.request(
                 method,
@@ -129,6 +140,8 @@ class Cloud:
                 answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise CloudError(f"{what}: no answer: {plain(error)}") from None
+        finally:
+            self._beat(0.0)
         self._server_time.heard(response.headers.get("Date"))
         self._judge(what, response, answer)
         return answer

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,23 +19,52 @@ from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
     from agent.config import Config
+    from agent.health import Health
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
-    from agent.app import App
-    from agent.logs import Ring, configure
+    import faulthandler
 
-    config = _config(arguments)
+    from agent import restarts
+    from agent.app import App
+    from agent.clock import SystemClock
+    from agent.health import Health
+    from agent.logs import Ring, configure
+    from agent.paths import runtime_dir
+
+    faulthandler.enable()  # systemd's watchdog ends us with SIGABRT: where each thread stood goes to the journal
+    config = _checked(arguments)
     ring = Ring()
     configure(config.logs.level, config.logs.format, ring)
-    app = App(config, os.environ, ring)
+    health = Health(SystemClock())
+    _wait_after_failures(health)
+    app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)
-    return app.run()
+    code = app.run()
+    if code == EX_OK and (folder := runtime_dir(os.environ)) is not None:
+        restarts.forget(folder)
+    return code
+
+
+def _wait_after_failures(health: Health) -> None:
+    """Not at once when the last agents have failed soon after their start; only in a service."""
+    from agent import restarts
+    from agent.clock import SystemClock
+    from agent.paths import runtime_dir
+
+    folder = runtime_dir(os.environ)
+    if folder is None:
+        return
+    failed = restarts.note(folder, SystemClock()).failed
+    if (seconds := restarts.pause(failed)) > 0:
+        health.extend(seconds + 30)
+        health.status(f"waiting {seconds:.0f} s, because {failed} starts in a row have failed")
+        time.sleep(seconds)
 
 
 def dry_run(arguments: argparse.Namespace) -> int:
@@ -203,12 +233,7 @@ def printers(arguments: argparse.Namespace) -> int:
 
 def check_config(arguments: argparse.Namespace) -> int:
     """Read and check a configuration, the driver's name and the server included."""
-    import drivers
-    from agent.config import need_server
-
-    config = _config(arguments)
-    need_server(config)
-    drivers.load(config.printer.driver)
+    _checked(arguments)
     print(f"{arguments.config or 'configuration'}: good")
     return EX_OK
 
@@ -238,6 +263,17 @@ def _config(arguments: argparse.Namespace) -> Config:
 
     path = arguments.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     return load(path, os.environ, arguments.overrides)
+
+
+def _checked(arguments: argparse.Namespace) -> Config:
+    """The configuration, of which the daemon needs a server and a driver that is there."""
+    import drivers
+    from agent.config import need_server
+
+    config = _config(arguments)
+    need_server(config)
+    drivers.load(config.printer.driver)
+    return config
 
 
 def _socket(arguments: argparse.Namespace) -> Path:

@@ -101,5 +101,12 @@ def configure(level: str, layout: str, ring: Ring | None = None) -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry; we say it once
 
 
+def set_level(level: str) -> None:
+    """Log from this level on; any thread."""
+    structlog.configure(
+        **{**structlog.get_config(), "wrapper_class": structlog.make_filtering_bound_logger(_LEVELS[level])}
+    )
+
+
 def _json(event: object, **_: object) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()

@@ -22,14 +22,20 @@ def state_dir(config: Config, environ: Mapping[str, str]) -> Path:
     return Path(base).expanduser() / NAME
 
 
+def runtime_dir(environ: Mapping[str, str]) -> Path | None:
+    """systemd's $RUNTIME_DIRECTORY; None where there is none."""
+    given = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    return Path(given) if given else None
+
+
 def socket_path(config: Config, environ: Mapping[str, str]) -> Path:
     """`[local] socket`; auto: agent.sock in systemd's $RUNTIME_DIRECTORY, in /run/printer-agent for a service that
     runs there, in $XDG_RUNTIME_DIR, or else in the state folder."""
     if config.local.socket != "auto":
         return Path(config.local.socket).expanduser()
-    given = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    if given:
-        return Path(given) / "agent.sock"
+    given = runtime_dir(environ)
+    if given is not None:
+        return given / "agent.sock"
     service = Path("/run") / NAME / "agent.sock"
     if os.access(service, os.W_OK):
         return service

@@ -235,6 +235,15 @@ class Halts(Protocol):
         FAILED. Returns at once. Raises NotReadyError when there is no port."""
 
 
+@runtime_checkable
+class Rescripted(Protocol):
+    """What a driver may be able to do beside what every `Driver` can."""
+
+    def use_scripts(self, scripts: Scripts) -> None:
+        """Use these from now on, in a print that runs too. Raises DataError for a line that cannot be sent; then the
+        old ones stay."""
+
+
 class Clock(Protocol):
     """Time, injected. Only `monotonic` decides anything; `wall` is for what people read."""
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from agent.board import Board
+from agent.config import Config
 from agent.core.command import Name
 from agent.core.job import JobView
 from agent.core.ports import PrinterState
@@ -58,6 +60,7 @@ class Runner:
         self._job: JobView | None = None
         self._told: tuple[object, ...] | None = None
         self._cleared = False
+        self._config = context.config
         self._makers: dict[Name, Callable[[Task], Activity | None]] = {
             Name.PRINT_DATA: self._begin_print,
             Name.PAUSE: self._begin_step,
@@ -75,6 +78,10 @@ class Runner:
             Name.DISMISS: self._dismiss,
         }
 
+    def configure(self, config: Config) -> None:
+        """Begin commands with this from the next look on; any thread."""
+        self._config = config
+
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; what runs then gets an honest end, or is left to the next agent."""
         hand_over = True
@@ -90,6 +97,8 @@ class Runner:
 
     def step(self) -> None:
         """One look at everything."""
+        if self._config is not self._context.config:
+            self._context = msgspec.structs.replace(self._context, config=self._config)
         self._context.ledger.flush()
         self._clear_up()
         self._begin_new()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.core.ports import Clock, Host, LineSource, PrinterState, Telemetry, Unfinished
+from agent.core.ports import Clock, Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError
 from drivers.gcode.blackbox import BlackBox, Recorder
 from drivers.gcode.codes import clean
@@ -33,9 +33,7 @@ class GcodeDriver:
         by_name(settings.dialect)
         if settings.window != "auto" and not 1 <= settings.window <= MOST:
             raise ConfigError(f"[serial] window: {settings.window}; expected auto, or 1 to {MOST} lines in flight")
-        scripts = settings.scripts
-        for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
-            clean(line)
+        _check(settings.scripts)
         self._settings = settings
         self._clock = clock
         self._timing = timing or Timing()
@@ -102,6 +100,11 @@ class GcodeDriver:
         allowed = list(_S) if self._slot.read().port else []
         self._claim(allowed, "halt", Plain.HALT)
 
+    def use_scripts(self, scripts: Scripts) -> None:
+        """See `agent.core.ports.Rescripted`."""
+        _check(scripts)
+        self._slot.scripts = scripts
+
     def _claim(
         self,
         allowed: Sequence[PrinterState],
@@ -122,6 +125,11 @@ class GcodeDriver:
             from_line_one=isinstance(request, StartPrint),
             **fields,
         )
+
+
+def _check(scripts: Scripts) -> None:
+    for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
+        clean(line)
 
 
 def _cleaned(lines: Sequence[str]) -> tuple[bytes, ...]:

@@ -41,7 +41,7 @@ class Printing(Standing):
         self._write = write
         self._timing = timing
         self._window = settings.window
-        self.routines = Routines(settings, timing)
+        self.routines = Routines(settings, timing, lambda: slot.scripts or settings.scripts)
         self._parked: Running | None = None
         self._in_file = False  # whether the pause is one that the file asks for
         self._renew()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from agent.core.ports import Scripts
 from drivers.gcode import procedures
 from drivers.gcode.codes import clean
 from drivers.gcode.dialects import Firmware
@@ -19,17 +20,14 @@ from drivers.settings import DriverSettings
 
 
 class Routines:
-    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has."""
+    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has. `scripts` gives
+    those of this moment: they may be replaced while a print runs."""
 
-    def __init__(self, settings: DriverSettings, timing: Timing) -> None:
+    def __init__(self, settings: DriverSettings, timing: Timing, scripts: Callable[[], Scripts]) -> None:
         self.heat = Heat(timing)
         self.firmware = Firmware()
         self._timing = timing
-        scripts = settings.scripts
-        self._pause, self._resume, self._cancel = (
-            [code for line in lines if (code := clean(line))]
-            for lines in (scripts.pause, scripts.resume, scripts.cancel)
-        )
+        self._scripts = scripts
         self._parking = Parking(settings.build_volume)
         self._deadman = settings.deadman_s
         self._modes = Modes()
@@ -76,12 +74,14 @@ class Routines:
     def pause(self, known: Callable[[], None]) -> Procedure:
         """The way into a pause: the configured script, or the built-in one. `known`: see `procedures.pause`."""
         self._paused, self._saved = True, Saved()
-        way = procedures.pause(self._pause, self.heat, self._saved, self._modes, self._parking, known)
+        lines = _cleaned(self._scripts().pause)
+        way = procedures.pause(lines, self.heat, self._saved, self._modes, self._parking, known)
         return self._then(way, self._disarm())
 
     def pause_again(self) -> Procedure:
         """The way into a pause that was interrupted, or left."""
-        way = procedures.pause_again(self._pause, self.heat, self._saved, self._modes, self._parking)
+        lines = _cleaned(self._scripts().pause)
+        way = procedures.pause_again(lines, self.heat, self._saved, self._modes, self._parking)
         return self._then(way, self._disarm())
 
     def resume(self) -> Procedure:
@@ -89,13 +89,15 @@ class Routines:
         if not self._paused:
             return procedures.each(self._arm())
         self._paused = False
-        way = procedures.resume(self._resume, self.heat, self._saved, self._modes, self._parking)
+        way = procedures.resume(_cleaned(self._scripts().resume), self.heat, self._saved, self._modes, self._parking)
         return self._then(way, self._arm())
 
     def cancel(self) -> Procedure:
         """The end of whatever ran."""
         parking = None if self._paused else self._parking
-        return procedures.cancel(self._cancel, self.heat, self._modes, parking, disarm=self._disarm())
+        return procedures.cancel(
+            _cleaned(self._scripts().cancel), self.heat, self._modes, parking, disarm=self._disarm()
+        )
 
     def forget_pause(self) -> None:
         """Nothing of ours has to be undone."""
@@ -124,3 +126,7 @@ class Routines:
         end = yield from procedure
         yield from procedures.each(lines)
         return end
+
+
+def _cleaned(lines: Sequence[str]) -> list[bytes]:
+    return [code for line in lines if (code := clean(line))]

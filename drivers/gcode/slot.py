@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from agent.core.ports import Link, Operation, Outcome, PrinterState, Telemetry
+from agent.core.ports import Link, Operation, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
 from drivers.gcode.protocol import Counters
 
@@ -33,6 +33,7 @@ class Slot:
         self._counters = Counters()
         self._latency_timer: int | None = None
         self._warned: set[str] = set()
+        self.scripts: Scripts | None = None  # in the place of those that the driver was made with
         self.wake: Callable[[], None] = _nobody
         self.failed: Callable[[str, dict[str, str]], None] = _unrecorded  # why, and on what; called before `wake`
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.ports import Clock, Host, LineSource, Telemetry, Unfinished
+from agent.core.ports import Clock, Host, LineSource, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError, DataError
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
@@ -86,3 +86,7 @@ class SimulatedDriver:
     def halt(self) -> None:
         """See `agent.core.ports.Halts`."""
         self._driver.halt()
+
+    def use_scripts(self, scripts: Scripts) -> None:
+        """See `agent.core.ports.Rescripted`."""
+        self._driver.use_scripts(scripts)

@@ -55,7 +55,7 @@ class CountingPulse(Pulse):
         super().__init__("page", SystemClock())
         self._beats = threading.Semaphore(0)
 
-    def beat(self) -> None:
+    def beat(self, allow: float = 0.0) -> None:
         super().beat()
         self._beats.release()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.health import FRESH, Health, watchdog_interval
+from agent.health import FRESH, Health, Pulse, watchdog_interval
 from tests.support.clock import FakeClock
 
 
@@ -68,10 +68,54 @@ def test_the_watchdog_hears_nothing_while_one_thread_is_silent(
     clock.advance(0.1)
     health.tick("")
     assert health.stale() == ["slow"]
-    assert (quick.age(), slow.age()) == pytest.approx((0.1, FRESH + 0.1))
     slow.beat()
     health.tick("")
     assert told(systemd) == ["WATCHDOG=1", "WATCHDOG=1"]
+
+
+def test_systemd_is_asked_for_the_end_of_an_agent_that_hangs(
+    systemd: socket.socket, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rather than told nothing more: that would take another WatchdogSec."""
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    health = Health(clock)
+    health.pulse("slow")
+    clock.advance(FRESH + 0.1)
+    health.tick("")
+    assert told(systemd) == ["WATCHDOG=trigger"]
+    assert health._notifier is not None
+    health._notifier.socket.close()
+
+
+def test_a_wait_that_was_announced_is_no_hang(clock: FakeClock) -> None:
+    pulse = Pulse("reporter", clock)
+    pulse.beat(allow=FRESH + 15)
+    clock.advance(FRESH + 15)
+    assert pulse.is_fresh()
+    clock.advance(0.1)
+    assert not pulse.is_fresh()
+    pulse.beat(allow=1.0)
+    clock.advance(FRESH)
+    assert pulse.is_fresh()
+
+
+def test_a_thread_that_somebody_else_starts_counts_from_its_first_beat(health: Health, clock: FakeClock) -> None:
+    link = health.pulse("link", waiting=True)
+    clock.advance(10 * FRESH)
+    assert health.stale() == []
+    link.beat()
+    clock.advance(FRESH + 0.1)
+    assert health.stale() == ["link"]
+
+
+def test_more_time_and_a_reload_are_said_as_systemd_reads_it(
+    systemd: socket.socket, health: Health, clock: FakeClock
+) -> None:
+    health.extend(2.5)
+    health.reloading()
+    health.ready()
+    now = int(clock.monotonic() * 1e6)
+    assert told(systemd) == ["EXTEND_TIMEOUT_USEC=2500000", f"RELOADING=1\nMONOTONIC_USEC={now}", "READY=1"]
 
 
 def test_a_status_cannot_smuggle_in_another_assignment(systemd: socket.socket, health: Health) -> None:
