@@ -6,12 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help dry-run test lint fuzz bench-faye torture clean
+.PHONY: help dry-run test lint fuzz bench bench-faye torture clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make lint                                ruff and mypy'
+	@echo 'make bench                               speed, memory and latency, beside PrusaLink and OctoPrint (20 minutes;'
+	@echo '                                         ARGS=--quick: two)'
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
@@ -30,6 +32,9 @@ lint: $(VENV)/.test
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.bench.fuzz_faye 1000000
 
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench.serial_bench $(ARGS)
+
 bench-faye: $(VENV)/.test
 	$(BIN)/python -m tests.bench.faye_bench $(ARGS)
 
@@ -37,7 +42,7 @@ torture: $(VENV)/.test
 	$(BIN)/python -m tests.bench.torture $(ARGS)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,7 +31,6 @@ from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
 from agent.logs import Ring, with_boxes
-from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
 from agent.reporter import Reporter
@@ -42,6 +42,9 @@ from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from agent.watch import Watch
 from drivers.settings import DriverSettings, SimulatedSettings
+
+if TYPE_CHECKING:
+    from agent.page import StatusPage
 
 log = structlog.get_logger(part="agent")
 
@@ -206,6 +209,8 @@ class App:
     def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
         if not config.local.status_page:
             return None
+        from agent.page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
+
         return StatusPage(
             config.local.status_page,
             lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),
