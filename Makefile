@@ -11,7 +11,7 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test lint fuzz bench-faye torture outlives install uninstall deb clean
+.PHONY: help dry-run test lint fuzz bench bench-faye torture outlives install uninstall deb clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
@@ -20,6 +20,8 @@ help:
 	@echo 'make install [EXTRAS=websocket]            the service, as root: systemd/README.md'
 	@echo 'make deb                                 the same as a Debian package, in dist/'
 	@echo 'make uninstall                           without configuration and state'
+	@echo 'make bench                               speed, memory and latency, beside PrusaLink and OctoPrint (20 minutes;'
+	@echo '                                         ARGS=--quick: two)'
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
@@ -38,6 +40,9 @@ lint: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.bench.fuzz_faye 1000000
+
+bench: $(VENV)/.test
+	$(BIN)/python -m tests.bench.serial_bench $(ARGS)
 
 bench-faye: $(VENV)/.test
 	$(BIN)/python -m tests.bench.faye_bench $(ARGS)
@@ -60,7 +65,7 @@ deb: | $(BIN)/python
 	$(INSTALL) sh systemd/deb.sh
 
 clean:
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

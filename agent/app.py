@@ -15,6 +15,7 @@ from collections.abc import Callable, MutableMapping
 from io import BytesIO
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -33,7 +34,6 @@ from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
 from agent.logs import Ring, set_level, with_boxes
-from agent.page import StatusPage
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
 from agent.reload import changed, is_live, merged
@@ -46,6 +46,9 @@ from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from agent.watch import Watch
 from drivers.settings import DriverSettings, SimulatedSettings
+
+if TYPE_CHECKING:
+    from agent.page import StatusPage
 
 log = structlog.get_logger(part="agent")
 
@@ -286,6 +289,8 @@ class App:
     def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
         if not config.local.status_page:
             return None
+        from agent.page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
+
         return StatusPage(
             config.local.status_page,
             lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),

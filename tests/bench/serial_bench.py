@@ -1,186 +1,44 @@
-"""How fast the G-code driver sends, beside a bare loop in the same run.
+"""Everything about speed that PERFORMANCE.md promises, as one table with goals and verdicts.
 
-    python -m tests.bench.serial_bench [--quick | --full]     a table in Markdown on stdout
+    python -m tests.bench.serial_bench [--quick] [--peers auto|no] [--only PART ...]     a table in Markdown on stdout
 
-Each figure is the median of alternating rounds: the machine is shared, so only ratios of one run mean anything. The
-firmware is `null_firmware.c`, compiled here; each host is a process of its own. Goals are those of the project's
-performance page.
+The driver beside a bare loop, PrusaLink and OctoPrint in the same run; windows over links with latency; noise; pauses
+and cancels; the whole agent (`printer-agent run`) between the local cloud and the null firmware: processor time,
+memory, a file of 1 GB, how soon a command is taken, and its start. Each figure is the median of alternating rounds: the
+machine may be shared, so ratios of one run say more than absolute figures. Less than 20 minutes, --quick less than 2
+once the environments of `serial_venvs` are there. Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from agent.core.ports import Host, Outcome, PrinterState, Telemetry
+import structlog
+
 from drivers.gcode.framing import frame
+from tests.bench import serial_noise, serial_venvs, serial_whole
+from tests.bench.serial_daemon import daemon
+from tests.bench.serial_hosts import LIMIT_S, Clock, Lines, codes, until
+from tests.bench.serial_null import ROOT, Firmware, Link, Seen, compiled, sliced
 
-if TYPE_CHECKING:
-    from drivers.gcode.driver import GcodeDriver
+__all__ = ["Clock", "Lines", "Table", "until"]
 
-HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
-LIMIT_S = 280.0
-
-
-def codes(count: int) -> list[bytes]:
-    """Moves as a slicer writes them, about 36 bytes each with number and checksum."""
-    return [
-        b"G1 X%d.%03d Y%d.%03d E%d.%d" % (n % 200, n % 1000, n % 180, n * 7 % 1000, n % 10, n % 10000)
-        for n in range(1, count + 1)
-    ]
-
-
-@dataclass(frozen=True)
-class Link:
-    """How the firmware is reached: `baud` 0 is without limit, `ms` of latency; `ms` 0 and no baud: at once."""
-
-    baud: int = 0
-    ms: float = 0.0
-    rx: int = 128
-    queue: int = 4
-    advanced: bool = False
-
-    def arguments(self) -> list[str]:
-        if not self.ms:
-            return ["now"]
-        return ["link", *(str(v) for v in (self.baud, self.ms, self.rx, self.queue, int(self.advanced)))]
-
-    def limit(self, count: int) -> float:
-        """Lines per second that the wire carries."""
-        size = sum(len(frame(n, code)) for n, code in enumerate(codes(count), 1)) / count
-        return self.baud / 10 / size
-
-
-@dataclass(frozen=True)
-class Result:
-    """`rate` in lines per second by the firmware's clock; `cpu` in seconds per 100,000 lines, or another figure."""
-
-    rate: float
-    cpu: float
-    executed: int
-    resends: int
-    overflows: int
-
-
-def compiled(folder: Path) -> Path:
-    """The firmware's program."""
-    program = folder / "null_firmware"
-    subprocess.run(["gcc", "-O2", "-Wall", "-o", str(program), str(HERE / "null_firmware.c")], check=True)
-    return program
-
-
-def run(program: Path, host: str, count: int, link: Link, window: str = "1") -> Result:
-    """One host against one firmware."""
-    with subprocess.Popen([str(program), *link.arguments()], stdout=subprocess.PIPE, text=True) as firmware:
-        assert firmware.stdout is not None
-        port = firmware.stdout.readline().strip()
-        command = [sys.executable, "-m", "tests.bench.serial_bench", "--host", host, port, str(count), window]
-        try:
-            said = subprocess.run(
-                command, check=True, capture_output=True, text=True, cwd=ROOT, timeout=LIMIT_S, env=os.environ
-            )
-            seen = dict(pair.split("=") for pair in firmware.stdout.readline().split())
-        finally:
-            firmware.kill()
-    executed, seconds = int(seen["executed"]), float(seen["seconds"])
-    figure = float(json.loads(said.stdout.splitlines()[-1])["figure"])
-    if host != "pause":
-        figure *= 100_000 / count
-    return Result(executed / seconds, figure, executed, int(seen["resends"]), int(seen["overflows"]))
-
-
-# --- hosts, each in a process of its own
-
-
-def bare_host(port: str, count: int, _window: str) -> float:
-    """One line at a time with os.write and os.read; CPU seconds."""
-    fd = os.open(port, os.O_RDWR | os.O_NOCTTY)
-    lines = codes(count)
-    began = time.process_time()
-    os.write(fd, b"N0 M110 N0*125\n")
-    os.read(fd, 4096)
-    for number, code in enumerate(lines, 1):
-        os.write(fd, frame(number, code))
-        data = os.read(fd, 4096)
-        while data[-1:] != b"\n":
-            data = os.read(fd, 4096)
-    return time.process_time() - began
-
-
-class Lines:
-    """`codes` as a file."""
-
-    def __init__(self, count: int) -> None:
-        self.codes = codes(count)
-
-    @property
-    def total_lines(self) -> int:
-        return len(self.codes)
-
-    def lines(self, start: int = 1) -> Iterator[bytes]:
-        return iter(self.codes[start - 1 :])
-
-
-class Clock:
-    """The computer's."""
-
-    monotonic = staticmethod(time.monotonic)
-    wall = staticmethod(time.time)
-
-
-def until(driver: GcodeDriver, woken: threading.Event, true: Callable[[Telemetry], object]) -> Telemetry:
-    """The first telemetry for which `true` is."""
-    end = time.monotonic() + LIMIT_S
-    while not true(now := driver.telemetry()):
-        assert woken.wait(end - time.monotonic()), now
-        woken.clear()
-    return now
-
-
-def driver_host(port: str, count: int, window: str) -> float:
-    """The G-code driver; CPU seconds of the print, all its threads together."""
-    from drivers.gcode.driver import GcodeDriver
-    from drivers.settings import DriverSettings
-
-    woken = threading.Event()
-    settings = DriverSettings(port=port, baud=115200, window="auto" if window == "auto" else int(window))
-    driver = GcodeDriver(settings, clock=Clock())
-    driver.open(Host(woken.set))
-    source = Lines(count)
-    until(driver, woken, lambda t: t.state is PrinterState.IDLE)
-    began = time.process_time()
-    driver.start_print("p", source)
-    last = until(driver, woken, lambda t: t.last is not None).last
-    taken = time.process_time() - began
-    driver.close()
-    assert last is not None
-    assert last.outcome is Outcome.COMPLETED, last.error
-    return taken
-
-
-def pause_host(port: str, count: int, window: str) -> float:
-    """The most lines of the file that were written after a pause was heard."""
-    from tests.bench.serial_noise import lines_after_pause
-
-    return max(lines_after_pause(port, count, window))
-
-
-HOSTS = {"bare": bare_host, "driver": driver_host, "pause": pause_host}
-
-
-# --- the table
+PEERS = {
+    "PrusaLink 0.8.1's serial stack": serial_venvs.PRUSALINK,
+    "OctoPrint 1.11.8's comm layer": serial_venvs.OCTOPRINT,
+}
+AHEAD = {"PrusaLink 0.8.1's serial stack": 2.0, "OctoPrint 1.11.8's comm layer": 3.0}
+"""How many times as fast as each peer the driver has to be."""
 
 
 class Table:
@@ -197,88 +55,185 @@ class Table:
         print(f"| {what} | {measured} | {goal} | {told} |", flush=True)  # noqa: T201
 
 
-def median(results: list[Result]) -> Result:
-    """The medians of what varies; the sum of what should be zero."""
-    return Result(
-        statistics.median(r.rate for r in results),
-        statistics.median(r.cpu for r in results),
-        min(r.executed for r in results),
-        sum(r.resends for r in results),
-        sum(r.overflows for r in results),
-    )
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    lines: int
+    rounds: int
+    wire_lines: int
+    wire_rounds: int
+    noisy_lines: int
+    stops: int
+    commands: int
+    large: int
+    starts: int
 
 
-def against_bare(table: Table, program: Path, count: int, rounds: int) -> None:
+FULL = Size(100_000, 5, 10_000, 3, 100_000, 20, 500, 1_000_000_000, 7)
+QUICK = Size(20_000, 3, 1_500, 1, 10_000, 3, 60, 50_000_000, 3)
+
+
+@dataclass(frozen=True)
+class Result:
+    """`cpu` in seconds per 100,000 lines."""
+
+    seen: Seen
+    cpu: float
+
+
+def host(program: Path, name: str, what: str, link: Link, window: str = "1") -> tuple[Seen, dict[str, Any]]:
+    """One of `serial_hosts` against one firmware."""
+    with Firmware(program, link) as firmware:
+        command = [sys.executable, "-m", "tests.bench.serial_hosts", name, firmware.port, what, window]
+        return _run(command, firmware)
+
+
+def guest(program: Path, peer: serial_venvs.Peer, file: Path, folder: Path) -> tuple[Seen, dict[str, Any]]:
+    """A peer against one firmware."""
+    folder.mkdir(exist_ok=True)
+    with Firmware(program, Link()) as firmware:
+        script = Path(__file__).parent / "peers" / peer.script
+        return _run([str(peer.python), str(script), firmware.port, str(file), str(folder)], firmware)
+
+
+def _run(command: list[str], firmware: Firmware) -> tuple[Seen, dict[str, Any]]:
+    said = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=LIMIT_S, check=False)
+    assert said.returncode == 0, f"{command}: {said.stderr[-3000:]}"
+    return firmware.seen(), json.loads(said.stdout.splitlines()[-1])
+
+
+def against_others(table: Table, program: Path, size: Size, peers: dict[str, serial_venvs.Peer]) -> None:
     """One line at a time against a firmware that answers at once."""
-    bare, ours = [], []
-    for _ in range(rounds):
-        bare.append(run(program, "bare", count, Link()))
-        ours.append(run(program, "driver", count, Link()))
-    ratio = statistics.median(o.rate / b.rate for o, b in zip(ours, bare, strict=True))
-    b, o = median(bare), median(ours)
-    table.row("bare Python loop, one at a time", f"{b.rate:,.0f} lines/s, {b.cpu:.2f} CPU s per 100,000")
-    table.row("driver, one at a time", f"{o.rate:,.0f} lines/s, {ratio:.0%} of the bare loop", "≥ 80 %", ratio >= 0.8)
-    table.row("driver, CPU per 100,000 lines", f"{o.cpu:.2f} s", "≤ 3 s", o.cpu <= 3.0)
+    folder = program.parent
+    file = sliced(folder / "sliced.gcode", size.lines)
+    runs: dict[str, Callable[[], tuple[Seen, dict[str, Any]]]] = {
+        "bare Python loop": lambda: host(program, "bare", str(file), Link()),
+        "driver": lambda: host(program, "driver", str(file), Link()),
+    }
+    for name, peer in peers.items():
+        runs[name] = lambda peer=peer: guest(program, peer, file, folder / peer.name)  # type: ignore[misc]
+    found: dict[str, list[Result]] = {name: [] for name in runs}
+    for _ in range(size.rounds):
+        for name, measure in runs.items():
+            seen, told = measure()
+            assert seen.executed >= size.lines, f"{name}: {seen}"
+            assert not seen.resends, f"{name}: {seen}"
+            found[name].append(Result(seen, told["cpu"] * 100_000 / size.lines))
+    ours = found["driver"]
+    for name, results in found.items():
+        rate = statistics.median(result.seen.rate for result in results)
+        cpu = statistics.median(result.cpu for result in results)
+        row = f"one at a time, {size.lines:,} sliced lines: {name}"
+        table.row(row, f"{rate:,.0f} lines/s, {cpu:.2f} CPU s per 100,000")
+        if name == "driver":
+            continue
+        ratio = statistics.median(o.seen.rate / r.seen.rate for o, r in zip(ours, results, strict=True))
+        less = statistics.median(o.cpu / r.cpu for o, r in zip(ours, results, strict=True))
+        goal = AHEAD.get(name, 0.8)
+        row = f"{ratio:.2f} × the lines/s, {less:.2f} × the CPU (medians of {size.rounds} pairs)"
+        table.row(f"driver beside {name}", row, f"≥ {goal:g} ×", ratio >= goal)
 
 
-def windows(table: Table, program: Path, count: int, rounds: int) -> None:
+def windows(table: Table, program: Path, size: Size) -> None:
     """With latency and a baud rate."""
-    usual = [Link(baud, 1.0) for baud in (250_000, 1_000_000)]
+    slow, fast = (Link(baud, 1.0) for baud in (250_000, 1_000_000))
     shown = Link(1_000_000, 1.0, rx=2048, queue=16, advanced=True)
-    rates: dict[str, list[Result]] = {}
-    for _ in range(rounds):
-        for link in usual:
-            for window in ("1", "3"):
-                result = run(program, "driver", count if link.baud > 250_000 else count // 2, link, window)
-                rates.setdefault(f"{link.baud}/{window}", []).append(result)
-        auto = run(program, "driver", count // 2, Link(250_000, 1.0, advanced=True), "auto")
-        rates.setdefault("auto", []).append(auto)
-        rates.setdefault("shown", []).append(run(program, "driver", count, shown, "auto"))
-    found = {name: median(results) for name, results in rates.items()}
-    slow, fast = usual[0].limit(count // 2), usual[1].limit(count)
-    quiet = f"; {sum(r.overflows for r in found.values())} bytes lost in all rounds"
-    table.row("250,000 baud, 1 ms, one at a time", f"{found['250000/1'].rate:,.0f} lines/s of {slow:,.0f}")
-    for name, what in (("250000/3", "window = 3"), ("auto", "window = auto, ADVANCED_OK")):
-        share = found[name].rate / slow
-        table.row(f"250,000 baud, 1 ms, {what}", f"{share:.1%} of the wire", "≥ 97 %", share >= 0.97)
-    one, three = found["1000000/1"].rate, found["1000000/3"].rate
-    table.row("1,000,000 baud, 1 ms, one at a time", f"{one:,.0f} lines/s of {fast:,.0f}")
-    table.row("1,000,000 baud, 1 ms, window = 3", f"{three / one:.2f} × one at a time", "≥ 2.9 ×", three / one >= 2.9)
-    share = found["shown"].rate / fast
-    table.row("the same, emergency parser and 16 commands", f"{share:.1%} of the wire{quiet}", "≥ 95 %", share >= 0.95)
+    runs = {
+        "slow/1": (slow, "1", size.wire_lines // 2),
+        "slow/3": (slow, "3", size.wire_lines),
+        "slow/auto": (Link(250_000, 1.0, advanced=True), "auto", size.wire_lines),
+        "fast/1": (fast, "1", size.wire_lines),
+        "fast/3": (fast, "3", 2 * size.wire_lines),
+        "shown": (shown, "auto", 2 * size.wire_lines),
+    }
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    lost = resends = 0
+    for _ in range(size.wire_rounds):
+        for name, (link, window, count) in runs.items():
+            seen, _ = host(program, "driver", str(count), link, window)
+            assert seen.executed == count, f"{name}: {seen}"
+            found[name].append((seen.rate, link.baud / 10 / _bytes(count)))
+            lost, resends = lost + seen.overflows, resends + seen.resends
+    rate = {name: statistics.median(rate for rate, _ in rates) for name, rates in found.items()}
+    share = {name: statistics.median(rate / limit for rate, limit in rates) for name, rates in found.items()}
+    table.row("250,000 baud, 1 ms, one at a time", f"{rate['slow/1']:,.0f} lines/s, {share['slow/1']:.1%} of the wire")
+    for name, what in (("slow/3", "window = 3"), ("slow/auto", "window = auto, ADVANCED_OK")):
+        told = f"{rate[name]:,.0f} lines/s, {share[name]:.1%} of the wire"
+        table.row(f"250,000 baud, 1 ms, {what}", told, "≥ 97 %", share[name] >= 0.97)
+    table.row("1,000,000 baud, 1 ms, one at a time", f"{rate['fast/1']:,.0f} lines/s")
+    ratio = rate["fast/3"] / rate["fast/1"]
+    told = f"{rate['fast/3']:,.0f} lines/s, {ratio:.2f} × one at a time"
+    table.row("1,000,000 baud, 1 ms, window = 3", told, "≥ 2.9 ×", ratio >= 2.9)
+    told = f"{rate['shown']:,.0f} lines/s, {share['shown']:.1%} of the wire"
+    table.row("the same, emergency parser and 16 commands shown", told, "≥ 95 %", share["shown"] >= 0.95)
+    table.row("bytes lost, lines asked for again, in all of these", f"{lost}, {resends}", "0", not lost + resends)
+
+
+def _bytes(count: int) -> float:
+    """Of one line on the wire, on average."""
+    return sum(len(frame(number, code)) for number, code in enumerate(codes(count), 1)) / count
 
 
 def pauses(table: Table, program: Path) -> None:
-    """From a pause that was heard to the last line of the file."""
-    links = {"1": ("one at a time, at once", Link()), "3": ("window = 3, 1,000,000 baud", Link(1_000_000, 1.0))}
+    """From a pause that the driver has heard to the last line of the file."""
+    links = {"1": ("one at a time, full speed", Link()), "3": ("window = 3, 1,000,000 baud", Link(1_000_000, 1.0))}
     for window, (what, link) in links.items():
-        most = int(run(program, "pause", 1_000_000, link, window).cpu)
-        table.row(f"file lines after a pause was heard, {what}", f"at most {most} (20 pauses)", "≤ 1", most <= 1)
+        _, told = host(program, "pause", "1000000", link, window)
+        most = max(told["lines"])
+        named = f"file lines after the driver heard a pause, {what}"
+        table.row(named, f"at most {most} ({len(told['lines'])} pauses)", "≤ 1", most <= 1)
+
+
+def available(*, wanted: bool, install: bool, table: Table) -> dict[str, serial_venvs.Peer]:
+    """The peers that are here; a row for each that is not."""
+    found = {}
+    for name, peer in PEERS.items():
+        missing = serial_venvs.peer(peer, install=install) if wanted else "not wanted"
+        if missing:
+            table.row(name, f"not installed: {missing}")
+        else:
+            found[name] = peer
+    return found
 
 
 def main() -> int:
     """See the module."""
-    if sys.argv[1:2] == ["--host"]:
-        host, port, size, window = sys.argv[2:6]
-        import structlog
-
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-        print(json.dumps({"figure": HOSTS[host](port, int(size), window)}))  # noqa: T201
-        return 0
+    parts = ("driver", "windows", "noise", "pauses", "start", "processor", "memory", "stops", "receipts")
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer lines and rounds: about a minute")
-    parser.add_argument("--full", action="store_true", help="100,000 lines also where noise is added")
+    parser.add_argument("--quick", action="store_true", help="fewer lines and rounds: less than two minutes")
+    parser.add_argument("--peers", choices=("auto", "no"), default="auto", help="other hosts, installed where possible")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=", ".join(parts))
     options = parser.parse_args()
-    count, rounds = (20_000, 3) if options.quick else (100_000, 5)
-    with tempfile.TemporaryDirectory(prefix="serial-bench-") as folder:
-        program = compiled(Path(folder))
-        table = Table()
-        against_bare(table, program, count, rounds)
-        windows(table, program, count // 10, min(rounds, 3))
-        pauses(table, program)
-    from tests.bench import serial_noise
-
-    serial_noise.measure(table, 100_000 if options.full else 3_000 if options.quick else 10_000)
+    size = QUICK if options.quick else FULL
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    began, table = time.monotonic(), Table()
+    programs, missing = serial_venvs.agent()
+    if missing:
+        table.row("the agent without extras", f"not installed: {missing}; with the tests' extras instead")
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        program = compiled(Path(name))
+        if "driver" in options.only:
+            peers = available(wanted=options.peers != "no", install=not options.quick, table=table)
+            against_others(table, program, size, peers)
+        if "windows" in options.only:
+            windows(table, program, size)
+        if "noise" in options.only:
+            serial_noise.measure(table, size.noisy_lines)
+        if "pauses" in options.only:
+            pauses(table, program)
+        with daemon(Path(name), program, programs) as world:
+            if "start" in options.only:
+                serial_whole.startup(table, world, programs, size.starts)
+            if "processor" in options.only:
+                serial_whole.processor(table, world, size.lines, size.rounds)
+            if "memory" in options.only:
+                serial_whole.memory(table, world, large=size.large, lines=2 * size.lines)
+            if "stops" in options.only:
+                serial_whole.stops(table, world, size.stops, max(2, size.stops // 3))
+            if "receipts" in options.only:
+                serial_whole.receipts(table, world, size.commands)
+    table.row("seconds that this took", f"{time.monotonic() - began:.0f}")
     return 1 if table.missed else 0
 
 
