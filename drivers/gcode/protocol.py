@@ -208,6 +208,9 @@ class Protocol(Resends):
             return command
         self._answered = True
         self.deadline = min(self.deadline, now + self._timing.resend_ok)
+        if self._owed:
+            self._owed = False
+            return None
         if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
             self._ask_later()
             return self._acknowledge(now, self.deadline)

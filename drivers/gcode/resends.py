@@ -37,6 +37,7 @@ class Resends(Silence):
         if believed or (number > 0 and not self._locates):
             return self._believe(number if number > 0 else place, now, swallowed=swallowed)
         self._told = number if number > 0 else place
+        self._owed = self._follows and not swallowed
         self._locate(now)
         return None
 
@@ -78,6 +79,7 @@ class Resends(Silence):
     def _settle(self, asked: int, now: float, *, swallowed: bool) -> None:
         """Wait for the request's own `ok` and for stragglers."""
         self._phase = Phase.SETTLING
+        self._owed = False
         self._settling_for = asked
         self._swallowed = swallowed
         self.deadline = now + (self._timing.straggle if swallowed else self._timing.resend_ok)

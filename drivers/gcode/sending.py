@@ -54,6 +54,7 @@ class Sender:
         self._settling_for = -1
         self._swallowed = False
         self._follows = False  # an `ok` has followed a request
+        self._owed = False  # that of a request which was not believed is still to come
         self._late = 0  # requests in a row without it
         self._asked_for = (-1, 0)
         self._place = -1  # what an `Error:` said last: the number it wants next

@@ -389,6 +389,24 @@ def test_a_request_that_cannot_be_believed_is_asked_after(number: int) -> None:
     assert wire.settle() == [frame(3, b"G1 X3")]
 
 
+def test_a_request_that_is_not_believed_yet_has_its_own_ok_nevertheless() -> None:
+    """SERIAL.md §8, Dialects: `rs N3`, without an `Error:` that says the same, must be told twice."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.send(line(2))
+    wire.asks(2)
+    wire.settle()
+    wire.ok()
+    wire.send(line(3))
+    wire.silence()
+    assert wire.protocol.resend(3, wire.now) is None
+    assert wire.ok() is None
+    assert [c.number for c in wire.protocol.in_flight] == [3]
+    wire.protocol.resend(3, wire.now)
+    wire.ok()
+    assert wire.settle() == [frame(3, b"G1 X3")]
+
+
 def test_an_ok_that_was_lost_is_found_out_and_nothing_is_sent_twice() -> None:
     """SERIAL.md §9a: a number too high tells the true place; M105 proves that the line was done."""
     wire = Wire()
