@@ -24,6 +24,7 @@ from agent.errors import DataError
 from drivers.gcode.codes import LONG_S
 from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
+from drivers.gcode.flow import Flow
 from drivers.gcode.protocol import Protocol
 from drivers.gcode.pump import Pump, Running
 from drivers.gcode.replies import Event, Kind
@@ -75,6 +76,7 @@ class Session:
         self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
+        self.flow = Flow(self, self._ears, timing.patience)
 
     # --- from the link's loop
 
@@ -103,33 +105,6 @@ class Session:
         self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
         self.step(now)
 
-    def quick(self, now: float) -> bool:
-        """`ok` and `step` in one where nothing else is to be done; False, and nothing done, where it is not so."""
-        if self._ears.person:
-            return False
-        try:
-            return self.pump.quick(now)
-        except DataError as error:
-            self._unreadable(error)
-            return True
-
-    def flowing(self, now: float) -> bool:
-        """Whether short lines of the file go out one after the other: a request can wait for the next answer."""
-        return self.state is _S.PRINTING and self.protocol.deadline - now < LONG_S * self._timing.patience / 2
-
-    def quickly(self, data: bytes, now: float) -> bytes:
-        """`quick` for each `ok`, plain or with the number of the oldest line in flight, that `data` begins with; the
-        rest of it."""
-        while data[:2] == b"ok":
-            line, end, rest = data.partition(b"\n")
-            plain = line in (b"ok", b"ok\r")
-            if not end or not (plain or self.protocol.means_oldest(line)) or not self.quick(now):
-                break
-            if not plain:
-                self.counters.quality.planner(line.decode("ascii", "replace"), printing=self.state is _S.PRINTING)
-            data = rest
-        return data
-
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""
         self._half_until = inf
@@ -156,7 +131,7 @@ class Session:
         try:
             self.pump.step(now)
         except DataError as error:
-            self._unreadable(error)
+            self.unreadable(error)
         while self.pump.changed:
             self._changed(now)
         if self.protocol.failure and not self.over:
@@ -229,7 +204,7 @@ class Session:
         try:
             pump.step(now)
         except DataError as error:
-            self._unreadable(error)
+            self.unreadable(error)
 
     def _ended(self, end: End, now: float) -> None:
         state = self.state
@@ -293,7 +268,8 @@ class Session:
         self._enter(_S.CANCELLING)
         self.pump.run(self.routines.cancel())
 
-    def _unreadable(self, error: DataError) -> None:
+    def unreadable(self, error: DataError) -> None:
+        """The file cannot be read any more."""
         self._make_safe()
         self._verdict = (Outcome.FAILED, str(error))
 
