@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 class Flow:
     """Used by the link's thread alone."""
 
-    def __init__(self, session: Session, ears: Ears, scale: float) -> None:
-        """`scale` is that of all patience."""
+    def __init__(self, session: Session, ears: Ears, scale: float, unreadable: Callable[[DataError], object]) -> None:
+        """`scale` is that of all patience; `unreadable` is told of a file that cannot be read any more."""
         self._session = session
         self._ears = ears
+        self._unreadable = unreadable
         self._short = ORDINARY_S * scale
 
     def flows(self, now: float) -> bool:
@@ -39,7 +40,7 @@ class Flow:
         try:
             return self._session.pump.stream(listen, now_is, until, mail)
         except DataError as error:
-            self._session.unreadable(error)
+            self._unreadable(error)
             return now_is(), b""
 
     def quick(self, now: float) -> bool:
@@ -49,7 +50,7 @@ class Flow:
         try:
             return self._session.pump.quick(now)
         except DataError as error:
-            self._session.unreadable(error)
+            self._unreadable(error)
             return True
 
     def quickly(self, data: bytes, now: float) -> bytes:

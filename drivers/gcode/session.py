@@ -76,7 +76,7 @@ class Session:
         self.protocol = Protocol(write, self.counters, timing, Window(self._window))
         self.pump = Pump(self.protocol, timing)
         self._ears = Ears(self)
-        self.flow = Flow(self, self._ears, timing.patience)
+        self.flow = Flow(self, self._ears, timing.patience, self._unreadable)
 
     # --- from the link's loop
 
@@ -131,7 +131,7 @@ class Session:
         try:
             self.pump.step(now)
         except DataError as error:
-            self.unreadable(error)
+            self._unreadable(error)
         while self.pump.changed:
             self._changed(now)
         if self.protocol.failure and not self.over:
@@ -204,7 +204,7 @@ class Session:
         try:
             pump.step(now)
         except DataError as error:
-            self.unreadable(error)
+            self._unreadable(error)
 
     def _ended(self, end: End, now: float) -> None:
         state = self.state
@@ -268,8 +268,7 @@ class Session:
         self._enter(_S.CANCELLING)
         self.pump.run(self.routines.cancel())
 
-    def unreadable(self, error: DataError) -> None:
-        """The file cannot be read any more."""
+    def _unreadable(self, error: DataError) -> None:
         self._make_safe()
         self._verdict = (Outcome.FAILED, str(error))
 
