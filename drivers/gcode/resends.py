@@ -49,7 +49,8 @@ class Resends(Silence):
     def _believe(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
         """The printer wants `number` next."""
         located, self._told = self._phase is Phase.LOCATING, -1
-        self._located = self._located or located
+        if located:
+            self._locates = self._located = True
         numbers, asked = self._numbers, number
         if not numbers.within(number):
             if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):

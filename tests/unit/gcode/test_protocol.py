@@ -473,6 +473,31 @@ def test_a_firmware_that_does_not_check_numbers_answers_the_m105_itself() -> Non
     assert wire.take() == [moves(host_base(2))], "and is not asked for its place any more"
 
 
+def test_a_firmware_that_was_thought_not_to_check_numbers_is_known_by_its_first_place() -> None:
+    """SERIAL.md §9a: a late answer to an M105 looks like that of a firmware that has executed the number too high."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.silence()
+    wire.ok("T:20.0 /0.0")  # of an M105 that was thought to be acknowledged
+    wire.send(line(2))
+    wire.protocol.damaged(wire.now)
+    wire.silence()
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    wire.send(line(3))
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    assert wire.serve() == [frame(3, b"G1 X3")]
+    wire.protocol.damaged(wire.now)
+    wire.silence()
+    wire.protocol.resend(4711, wire.now)
+    assert wire.protocol.failure == "", "a garbled request is not believed at once any more"
+    wire.ok()
+    wire.asks(4, "Line Number is not Last Line Number+1")
+    assert wire.protocol.failure == ""
+
+
 def test_several_in_flight_and_one_of_them_garbled() -> None:
     """SERIAL.md §9b: drop what is in flight from the number on, swallow its ok, wait for stragglers, go on."""
     wire = Wire(Window(3))
