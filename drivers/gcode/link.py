@@ -19,7 +19,6 @@ from drivers.gcode.seeking import Seeker
 from drivers.gcode.session import RUNNING, Session
 
 MAILBOX = 16
-_OKS = (b"ok\n", b"ok\r\n")
 
 
 class LinkThread(Seeker):
@@ -63,7 +62,7 @@ class LinkThread(Seeker):
                 poll.modify(fd, select.POLLIN | (select.POLLOUT if asked_out else 0))
             self._beat(now)
             due = min(session.due(now), self._stop_at, self._beat_at)
-            if quick and not asked_out and due - now > 2 * LISTEN_S and session.flowing(now):
+            if quick and not asked_out and due - now > 2 * LISTEN_S and session.flow.flows(now):
                 now, data = self._stream(port, session)
                 if data:
                     self._listen(data, splitter, session, now)
@@ -90,18 +89,13 @@ class LinkThread(Seeker):
     def _stream(self, port: Port, session: Session) -> tuple[float, bytes]:
         """Line after line as long as each is answered by an `ok` and nothing else is to be done; the time, and what was
         read last and is not dealt with: nothing, when nothing came in LISTEN_S."""
-        listen, quick, mail, now_is = port.listen, session.quick, self._mail, self._now
+        flow, mail, now_is = session.flow, self._mail, self._now
         while True:
-            data = listen()
-            now = now_is()
-            if mail or self._stopping or now >= self._beat_at:
+            now, data = flow.stream(port.listen, now_is, now_is() + LISTEN_S, mail)
+            if not data or mail or self._stopping or now >= self._beat_at:
                 return now, data
-            if data in _OKS:
-                if not quick(now):
-                    return now, data
-            elif rest := session.quickly(data, now):
-                return now, rest
-            elif not data:
+            data = flow.quickly(data, now)
+            if data:
                 return now, data
 
     def _attend(self, port: Port, session: Session, now: float) -> bool:
@@ -114,7 +108,7 @@ class LinkThread(Seeker):
     def _listen(self, data: bytes, splitter: LineSplitter, session: Session, now: float) -> bool:
         """Deal with what was read; whether all there was to do about it is done already."""
         if not splitter.pending and not self._mail:
-            data = session.quickly(data, now)
+            data = session.flow.quickly(data, now)
             if not data:
                 return True
         for line in splitter.feed(data):

@@ -49,7 +49,7 @@ class Numbers:
         self.base = 0  # of the M110 that opened this space
         self.last = 0  # the highest written
         self.cursor = 1
-        self._ring: list[Command | None] = [None] * HISTORY
+        self.ring: list[Command | None] = [None] * HISTORY
 
     @property
     def host(self) -> bool:
@@ -77,17 +77,17 @@ class Numbers:
         number = command.number
         self.last = max(self.last, number)
         self.cursor = number + 1
-        self._ring[number % HISTORY] = command
+        self.ring[number % HISTORY] = command
 
     def begin(self, command: Command) -> None:
         """`command` is an M110 that opens a space anew."""
         self.base = self.last = command.number
         self.cursor = command.number + 1
-        self._ring[command.number % HISTORY] = command
+        self.ring[command.number % HISTORY] = command
 
     def at_cursor(self) -> Command | None:
         """What is to be written again, None when there is nothing or it is no longer known."""
-        command = self._ring[self.cursor % HISTORY]
+        command = self.ring[self.cursor % HISTORY]
         return command if self.cursor <= self.last and command and command.number == self.cursor else None
 
     def within(self, number: int) -> bool:

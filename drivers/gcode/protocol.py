@@ -196,7 +196,7 @@ class Protocol(Resends):
         place, self._place = self._place, -1
         if place > 0:
             self._place = place
-            return self._asked(self._told if place == self._told else -1, now, swallowed=True)
+            return self._asked(-1, now, swallowed=True)
         asked = any(c.code == PROBE for c in (*self.in_flight, *self._limbo))
         if speaks and not asked and not self._located:
             self._locates = False
@@ -208,6 +208,9 @@ class Protocol(Resends):
             return command
         self._answered = True
         self.deadline = min(self.deadline, now + self._timing.resend_ok)
+        if self._owed:
+            self._owed = False
+            return None
         if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
             self._ask_later()
             return self._acknowledge(now, self.deadline)

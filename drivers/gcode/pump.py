@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sized
 from math import inf
 
 from drivers.gcode.protocol import PROBE, Protocol
@@ -147,6 +148,20 @@ class Pump:
         if running.next is None:
             self._look(running)
         return True
+
+    def stream(
+        self, listen: Callable[[], bytes], now_is: Callable[[], float], until: float, mail: Sized
+    ) -> tuple[float, bytes]:
+        """`quick` for line after line, see `Exchange.stream`; where it is not the usual case it just listens. Raises as
+        `step`."""
+        running = self._running
+        if running is None or self._owner is not None:
+            data = listen()
+            return now_is(), data
+        heard = self.protocol.stream(running, listen, now_is, min(until, self._poll_at), mail)
+        if running.next is None:
+            self._look(running)
+        return heard
 
     def due(self, now: float) -> float:
         """When `step` or the protocol's `tick` has something to do, if nothing is heard before."""

@@ -1,7 +1,7 @@
 """Which requests for a line are believed, and what is sent again (SERIAL.md §8–10). Pure.
 
 A request is believed when the `Error:` before it names the same place, when it asks for what is in flight, or when it
-is told twice: what was garbled on the way must not bring back lines that were executed.
+is told twice and no `Error:` contradicts it: what was garbled on the way must not bring back lines that were executed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from math import inf
 
 from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO, file_line
 from drivers.gcode.phases import Phase, Service
-from drivers.gcode.silence import Silence
+from drivers.gcode.silence import VAGUE, Silence
 from drivers.gcode.steps import Command
 
 REQUESTS = 10
@@ -26,8 +26,9 @@ class Resends(Silence):
     def _asked(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
         """The printer wants `number` (-1: garbled), and its `Error:` line may have said the same."""
         place, self._place = self._place, -1
-        agreed = number in (place, self._told) and number > 0
-        within = self._numbers.within(number if number > 0 else place)
+        wanted = number if number > 0 else place
+        agreed = wanted > 0 and (number == place or (wanted == self._told and min(number, place) < 0))
+        within = self._numbers.within(wanted)
         if self._phase is Phase.LOCATING:
             believed = agreed
         else:
@@ -35,15 +36,21 @@ class Resends(Silence):
             plain = place if number < 0 else number if place < 0 else -1
             believed = (agreed and within) or first <= plain <= self._numbers.last
         if believed or (number > 0 and not self._locates):
-            return self._believe(number if number > 0 else place, now, swallowed=swallowed)
-        self._told = number if number > 0 else place
-        self._locate(now)
+            return self._believe(wanted, now, swallowed=swallowed)
+        self._told = wanted
+        self._owed = self._follows and not swallowed
+        self._vague += 1
+        if self._vague > VAGUE:
+            self._fail(f"line {file_line(self._numbers.last)}: the printer asks for others, each time for another one")
+        else:
+            self._locate(now)
         return None
 
     def _believe(self, number: int, now: float, *, swallowed: bool = False) -> Command | None:
         """The printer wants `number` next."""
         located, self._told = self._phase is Phase.LOCATING, -1
-        self._located = self._located or located
+        if located:
+            self._locates = self._located = True
         numbers, asked = self._numbers, number
         if not numbers.within(number):
             if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
@@ -78,6 +85,7 @@ class Resends(Silence):
     def _settle(self, asked: int, now: float, *, swallowed: bool) -> None:
         """Wait for the request's own `ok` and for stragglers."""
         self._phase = Phase.SETTLING
+        self._owed = False
         self._settling_for = asked
         self._swallowed = swallowed
         self.deadline = now + (self._timing.straggle if swallowed else self._timing.resend_ok)

@@ -14,7 +14,6 @@ from drivers.gcode.codes import ORDINARY_S, SHARE, asked_after, word
 from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HOST, MOVE_TO, NOWHERE, Numbers, move_to, numberable
 from drivers.gcode.phases import DRAIN, PROBE, Counters, Phase, Service
-from drivers.gcode.quality import SAMPLES
 from drivers.gcode.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing
 from drivers.gcode.window import Window
@@ -54,10 +53,11 @@ class Sender:
         self._settling_for = -1
         self._swallowed = False
         self._follows = False  # an `ok` has followed a request
+        self._owed = False  # that of a request which was not believed is still to come
         self._late = 0  # requests in a row without it
         self._asked_for = (-1, 0)
         self._place = -1  # what an `Error:` said last: the number it wants next
-        self._told = -1  # a place that was told once and is not believed yet
+        self._told = -1  # what was asked for once and is not believed yet
         self._locates = True  # answers a number too high with its place
         self._located = False  # has done so
         self._has = -1  # it has told that it has all up to this number
@@ -121,39 +121,6 @@ class Sender:
             return
         self._plan(command, now)
         self._go_on(now)
-
-    def exchange(self, command: Command, now: float) -> bool:
-        """The usual case: an `ok` came for the oldest line, and `command`, the file's next line, goes out before
-        anything else is done. Just what `ok` and `send` do; False, and nothing done, in any other case."""
-        in_flight, numbers, number = self.in_flight, self._numbers, command.number
-        if self._phase is not Phase.OPEN or not in_flight or number != numbers.cursor or self._todo:
-            return False
-        wire = command.wire
-        size = self._bytes - len(in_flight[0].wire) + len(wire)
-        if number != numbers.last + 1 or number > HOST or now >= self._listen_at or self._place > 0:
-            return False
-        if (size > self.window.bytes and len(in_flight) > 1) or len(in_flight) > self.window.lines:
-            return False
-        if self.window.recovering or in_flight[0].number <= 0 or in_flight[0].code == MOVE_TO:
-            return False
-        self._write(wire)
-        self._bytes = size
-        counters = self._counters
-        done = in_flight.popleft().number
-        counters.line = max(counters.line, done)
-        in_flight.append(command)
-        if len(in_flight) == 1:  # with more of them it would be the time of the last one sent
-            counters.quality.latencies[counters.sent % SAMPLES] = now - self._sent_at
-        counters.sent += 1
-        self._strikes = 0
-        self._sent_at = now
-        self.deadline = now + self._due_after(in_flight[0])
-        numbers.keep(command)
-        return True
-
-    def means_oldest(self, line: bytes) -> bool:
-        """Whether `line`, an `ok N7 P15 B3`, is for the oldest line in flight and says nothing new."""
-        return bool(self.in_flight) and self.window.known and line.startswith(b"ok N%d P" % self.in_flight[0].number)
 
     def send_again(self, now: float) -> None:
         """Send what was asked for again, as far as credits go. Call it in every round; it is cheap."""

@@ -22,9 +22,9 @@ from math import inf
 
 from agent.core.ports import Outcome, PrinterState
 from agent.errors import DataError
-from drivers.gcode.codes import LONG_S
 from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
+from drivers.gcode.flow import Flow
 from drivers.gcode.memory import Memory, Notebook, Stage
 from drivers.gcode.printing import Printing
 from drivers.gcode.replies import Event, Kind
@@ -69,6 +69,7 @@ class Session(Printing):
         self._half_until = inf
         self._restarting = False  # the board starts anew by our emergency stop
         self._ears = Ears(self)
+        self.flow = Flow(self, self._ears, timing.patience, self._unreadable)
 
     # --- from the link's loop
 
@@ -103,33 +104,6 @@ class Session(Printing):
         self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer")
         self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
         self.step(now)
-
-    def quick(self, now: float) -> bool:
-        """`ok` and `step` in one where nothing else is to be done; False, and nothing done, where it is not so."""
-        if self._ears.person:
-            return False
-        try:
-            return self.pump.quick(now)
-        except DataError as error:
-            self._unreadable(error)
-            return True
-
-    def flowing(self, now: float) -> bool:
-        """Whether short lines of the file go out one after the other: a request can wait for the next answer."""
-        return self.state is _S.PRINTING and self.protocol.deadline - now < LONG_S * self._timing.patience / 2
-
-    def quickly(self, data: bytes, now: float) -> bytes:
-        """`quick` for each `ok`, plain or with the number of the oldest line in flight, that `data` begins with; the
-        rest of it."""
-        while data[:2] == b"ok":
-            line, end, rest = data.partition(b"\n")
-            plain = line in (b"ok", b"ok\r")
-            if not end or not (plain or self.protocol.means_oldest(line)) or not self.quick(now):
-                break
-            if not plain:
-                self.counters.quality.planner(line.decode("ascii", "replace"), printing=self.state is _S.PRINTING)
-            data = rest
-        return data
 
     def heard(self, event: Event, now: float) -> None:
         """Anything was heard. A halted printer is believed nothing but its restart."""

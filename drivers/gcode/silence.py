@@ -13,9 +13,9 @@ from collections import deque
 from math import inf
 
 from drivers.gcode.codes import LONG_S
+from drivers.gcode.exchange import Exchange
 from drivers.gcode.numbering import HOST, MOVE_TO
 from drivers.gcode.phases import PROBE, Phase, Service
-from drivers.gcode.sending import Sender
 from drivers.gcode.steps import Command
 
 STRIKES = 3
@@ -26,7 +26,7 @@ LATER = 8.0
 """At most so many times later than at first the printer is asked after an ordinary line."""
 
 
-class Silence(Sender):
+class Silence(Exchange):
     """The part of a `Protocol` that waits for an `ok`, asks, and acts on there being no answer."""
 
     def _acknowledge(self, now: float, deadline: float | None = None) -> Command:

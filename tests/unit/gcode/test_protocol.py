@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from math import inf
+
 import pytest
 
 from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HISTORY, file_line
 from drivers.gcode.protocol import Protocol
+from drivers.gcode.pump import Running
 from drivers.gcode.sending import TOO_HIGH
-from drivers.gcode.steps import RENUMBER, Command, numbered, plain
+from drivers.gcode.steps import RENUMBER, Command, End, Procedure, numbered, plain
 from drivers.gcode.window import MOST, Window
 from tests.unit.gcode.wire import Wire, host_base, host_line, line, moves
 
@@ -410,6 +414,40 @@ def test_a_request_that_cannot_be_believed_is_asked_after(number: int) -> None:
     assert wire.settle() == [frame(3, b"G1 X3")]
 
 
+def test_a_request_that_is_not_believed_yet_has_its_own_ok_nevertheless() -> None:
+    """SERIAL.md §8, Dialects: `rs N3`, without an `Error:` that says the same, must be told twice."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.send(line(2))
+    wire.asks(2)
+    wire.settle()
+    wire.ok()
+    wire.send(line(3))
+    wire.silence()
+    assert wire.protocol.resend(3, wire.now) is None
+    assert wire.ok() is None
+    assert [c.number for c in wire.protocol.in_flight] == [3]
+    wire.protocol.resend(3, wire.now)
+    wire.ok()
+    assert wire.settle() == [frame(3, b"G1 X3")]
+
+
+def test_a_request_that_its_own_error_contradicts_is_not_believed() -> None:
+    """SERIAL.md §9: the same digit garbled twice is no proof."""
+    wire = Wire()
+    wire.print(1, 125)
+    wire.send(line(126))
+    wire.silence()
+    wire.protocol.resend(26, wire.now)  # 126, of which the first digit was garbled
+    for _ in range(2):
+        assert wire.protocol.failure == ""
+        wire.protocol.error("Line Number is not Last Line Number+1, Last Line: 125", wire.now)
+        wire.protocol.resend(26, wire.now)
+        wire.ok()
+        wire.asks(127, "Line Number is not Last Line Number+1")
+    assert wire.protocol.failure == ""
+
+
 def test_an_ok_that_was_lost_is_found_out_and_nothing_is_sent_twice() -> None:
     """SERIAL.md §4, §9a, §16: a number too high tells the place, M105 that the line was done; in seconds."""
     wire = Wire()
@@ -455,6 +493,31 @@ def test_a_firmware_that_does_not_check_numbers_answers_the_m105_itself() -> Non
     wire.take()
     wire.send(plain(b"M114"))
     assert wire.take() == [moves(host_base(2))], "and is not asked for its place any more"
+
+
+def test_a_firmware_that_was_thought_not_to_check_numbers_is_known_by_its_first_place() -> None:
+    """SERIAL.md §9a: a late answer to an M105 looks like that of a firmware that has executed the number too high."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.silence()
+    wire.ok("T:20.0 /0.0")  # of an M105 that was thought to be acknowledged
+    wire.send(line(2))
+    wire.protocol.damaged(wire.now)
+    wire.silence()
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    wire.send(line(3))
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    assert wire.serve() == [frame(3, b"G1 X3")]
+    wire.protocol.damaged(wire.now)
+    wire.silence()
+    wire.protocol.resend(4711, wire.now)
+    assert wire.protocol.failure == "", "a garbled request is not believed at once any more"
+    wire.ok()
+    wire.asks(4, "Line Number is not Last Line Number+1")
+    assert wire.protocol.failure == ""
 
 
 def test_several_in_flight_and_one_of_them_garbled() -> None:
@@ -722,6 +785,95 @@ def test_the_quick_way_does_what_the_long_way_does(lines: int) -> None:
     assert vars(quick.counters) == vars(long.counters)
     quick.protocol.resend(199, quick.now)
     assert not quick.protocol.exchange(line(200), quick.now)
+
+
+def _lines(first: int, last: int) -> Procedure:
+    for number in range(first, last + 1):
+        yield line(number)
+    return End.DONE
+
+
+def _streamed(
+    wire: Wire, running: Running, heard: list[bytes], until: float = inf, mail: tuple[str, ...] = ()
+) -> bytes:
+    return wire.protocol.stream(running, lambda: heard.pop(0), lambda: wire.now, until, mail)[1]
+
+
+def test_a_stream_does_what_the_long_way_does() -> None:
+    stream, long = Wire(), Wire()
+    for wire in (stream, long):
+        wire.fill(1)
+    running = Running(_lines(2, 300))
+    running.advance()
+    assert _streamed(stream, running, [*[b"ok\n", b"ok\r\n"] * 100, b"ok T:1 /2\n"]) == b"ok T:1 /2\n"
+    for number in range(2, 202):
+        long.ok()
+        long.send(line(number))
+    assert stream.written == long.written
+    assert running.next == line(202)
+    assert _state(stream.protocol) == _state(long.protocol)
+    assert vars(stream.counters) == vars(long.counters)
+    stream.protocol.resend(201, stream.now)
+    stream.ok()
+    assert stream.settle() == [frame(201, b"G1 X201")]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda wire: wire.protocol.damaged(wire.now) or wire.silence(),  # its place is asked for
+        lambda wire: wire.protocol.resend(1, wire.now),
+        lambda wire: wire.protocol.error("checksum mismatch, Last Line: 0", wire.now),
+        lambda wire: wire.ok(),
+    ],
+)
+def test_nothing_streams_when_something_is_unusual(spoil: Callable[[Wire], object]) -> None:
+    wire = Wire()
+    wire.fill(1)
+    spoil(wire)
+    wire.take()
+    running = Running(_lines(2, 9))
+    running.advance()
+    assert _streamed(wire, running, [b"ok\n", b"ok\n"]) == b"ok\n"
+    assert wire.take() == []
+    assert running.next == line(2)
+
+
+def test_a_stream_ends_for_mail_in_time_and_before_a_line_that_may_take_long() -> None:
+    """SERIAL.md §27: a pause is heard before the next line goes."""
+    wire = Wire()
+    wire.fill(1)
+    running = Running(_lines(2, 4))
+    running.advance()
+    assert _streamed(wire, running, [b"ok\n"], mail=("pause",)) == b"ok\n"
+    assert _streamed(wire, running, [b"ok\n"], until=wire.now) == b"ok\n"
+    assert running.next == line(2)
+    assert _streamed(wire, running, [b"ok\n"] * 3) == b"", "the file has ended"
+    assert running.end is End.DONE
+    assert [c.number for c in wire.protocol.in_flight] == [4]
+    running = Running(iter_of(numbered(5, b"G28"), line(6)))
+    running.advance()
+    assert _streamed(wire, running, [b"ok\n"]) == b"ok\n"
+    assert running.next == numbered(5, b"G28")
+
+
+def iter_of(*steps: Command) -> Procedure:
+    yield from steps
+    return End.DONE
+
+
+def test_requests_that_contradict_themselves_without_end_fail() -> None:
+    """SERIAL.md §10: every loop has an end."""
+    wire = Wire()
+    wire.print(1, 9)
+    wire.send(line(10))
+    for _ in range(50):
+        if wire.protocol.failure:
+            break
+        wire.protocol.error("checksum mismatch, Last Line: 3", wire.now)
+        wire.protocol.resend(7, wire.now)
+        wire.ok()
+    assert wire.protocol.failure == "line 10: the printer asks for others, each time for another one"
 
 
 def _state(protocol: Protocol) -> dict[str, object]:
