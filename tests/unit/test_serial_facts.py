@@ -1,8 +1,8 @@
 """Every fact of SERIAL.md is proven by a test of the host's side that names it.
 
 A test names a fact in its docstring: `SERIAL.md §9a`, each number with its own sign, or `Dialects, auto-report` for a
-row of the table. Ranges (§1–16) name nothing, and neither do the virtual printer's own tests: they prove what the others
-are tested against.
+row of the table. Ranges (§1–16) name nothing, and neither do the virtual printer's own tests: they prove what the
+others are tested against.
 """
 
 from __future__ import annotations
