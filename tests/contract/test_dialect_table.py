@@ -1,4 +1,4 @@
-"""The table of SERIAL.md, Dialects, cell by cell: what the driver does with a board of each family, on a pty."""
+"""The table of SERIAL.md Dialects, cell by cell: what the driver does with a board of each family, on a pty."""
 
 from __future__ import annotations
 
@@ -66,6 +66,7 @@ class Tap:
 class Seen:
     """What went by, phase for phase; `printed` is what was executed of the file."""
 
+    firmware: str = ""
     hello: bytes = b""
     idle: bytes = b""
     heard_idle: bytes = b""
@@ -100,6 +101,7 @@ def talk(folder: Path, dialect: str) -> Seen:
     with board(folder, Options(dialect=dialect, link=folder / "p")) as (rig, printer, tap):
         rig.ready()
         seen.hello, heard = tap.sent, len(tap.said)
+        seen.firmware = rig.driver.telemetry().firmware
         time.sleep(2.0)  # a poll comes after 1.4 s, `wait` after 1 s
         seen.idle, seen.heard_idle = tap.sent[len(seen.hello) :], tap.said[heard:]
         before = len(tap.sent)
@@ -135,6 +137,15 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
     with ThreadPoolExecutor(len(COLUMNS)) as pool:
         found = pool.map(lambda dialect: talk(folder / dialect, dialect), COLUMNS)
         return dict(zip(COLUMNS, found, strict=True))
+
+
+@column
+def test_the_hello_is_understood_by_every_family(talks: dict[str, Seen], dialect: str) -> None:
+    """SERIAL.md §18, §19: a newline first, both numbers of M110 equal, then M115; the rest comes from its answer."""
+    seen = talks[dialect]
+    assert seen.hello.startswith(b"\nN0 M110 N0*125\n")
+    assert b" M115*" in seen.hello
+    assert seen.firmware
 
 
 @column

@@ -22,7 +22,7 @@ WITHOUT_REQUESTS = ("reprap3", "klipper")
 
 
 class TestDialects(DriverContract):
-    """SERIAL.md, Dialects: told by M115 alone."""
+    """SERIAL.md Dialects: told by M115 alone."""
 
     dialect = ""
 

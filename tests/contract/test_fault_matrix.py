@@ -24,8 +24,9 @@ from tests.contract.fault_table import CASES, EXCEPTIONS, LINES, Case, case_of
 
 S = PrinterState
 NAMES = tuple(sorted(set(DIALECTS) - {"marlin2"}))
-LIMIT_S = 30.0
-"""Seconds until a print counts as hanging; the slowest of them takes about three."""
+LIMIT_S = 70.0
+"""Seconds until a print counts as hanging. The slowest of them takes about three; but an M400 that is lost without a
+word costs the patience with a long command, 45 s here."""
 
 
 def unlike_neighbours(count: int) -> list[bytes]:
@@ -51,13 +52,13 @@ class Watched(Rig):
 
 
 @contextmanager
-def rig(tmp_path: Path, dialect: str, case: Case) -> Iterator[tuple[Watched, VirtualPrinter]]:
+def rig(tmp_path: Path, dialect: str, case: Case, window: int = 1) -> Iterator[tuple[Watched, VirtualPrinter]]:
     executed: list[bytes] = []
     resets = ResetOnOpen.ALWAYS if case.reboots else ResetOnOpen.HALTED
     options = Options(dialect=dialect, faults=case.specs, link=tmp_path / "printer", reset_on_open=resets)
     timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, retry=0.05, retry_most=0.1)
     printer = VirtualPrinter(options, on_line=executed.append)
-    settings = DriverSettings(port=str(options.link), baud=115200)
+    settings = DriverSettings(port=str(options.link), baud=115200, window=window)
     driver = GcodeDriver(settings, clock=Clock(), timing=timing)
     printer.start()
     try:
@@ -75,14 +76,14 @@ def printed(used: Watched) -> Telemetry:
     return used.ended("p", LIMIT_S)
 
 
-def check_completed(executed: list[bytes], *, gaps: bool, mishaps: int) -> None:
-    if not gaps:
+def check_completed(executed: list[bytes], missing: int | None = None) -> None:
+    if missing is None:
         assert [code for code in executed if code.startswith(b"G1")] == FILE
         return
     place = {code: number for number, code in enumerate(FILE)}
     order = [place[code] for code in executed if code in place]
     assert order == sorted(set(order)), "a line twice, or out of its turn"
-    assert len(FILE) - len(order) <= mishaps
+    assert len(FILE) - len(order) <= missing
 
 
 def check_failed(last: Operation, executed: list[bytes], now: Telemetry, reason: str) -> None:
@@ -98,17 +99,20 @@ def strikes(struck: Mapping[str, int], wanted: tuple[str, ...]) -> None:
 
 
 def one_cell(folder: Path, name: str, dialect: str) -> None:
-    """A print, and whether it ended as the table says."""
+    """A print, and whether it ended as the table says: one line at a time, or, in every other cell that is survived,
+    three."""
     case = case_of(name, dialect)
     end = case.end
-    with rig(folder, dialect, case) as (used, printer):
+    several = not end.reason and (list(CASES).index(name) + NAMES.index(dialect)) % 2
+    window = 3 if several else 1
+    with rig(folder, dialect, case, window) as (used, printer):
         now = printed(used)
         last = now.last
         assert last is not None
         strikes(printer.struck, case.strikes)
         if last.outcome is Outcome.COMPLETED:
             assert end.either or not end.reason, "it should have failed"
-            check_completed(used.executed, gaps=end.gaps, mishaps=sum(printer.struck.values()))
+            check_completed(used.executed, window * sum(printer.struck.values()) if end.gaps else None)
             assert now.line == LINES
         else:
             assert last.outcome is Outcome.FAILED
@@ -150,7 +154,7 @@ def test_a_person_who_is_waited_for_is_told_of(tmp_path: Path, dialect: str) -> 
     with rig(tmp_path, dialect, case) as (used, printer):
         now = printed(used)
         assert now.last == Operation("p", Outcome.COMPLETED)
-        check_completed(used.executed, gaps=False, mishaps=0)
+        check_completed(used.executed)
         strikes(printer.struck, case.strikes)
         assert (PERSON[dialect], "the person at the printer") in used.told
 

@@ -19,10 +19,12 @@ S = PrinterState
 
 
 class Tap:
-    """What comes in at the board, line by line."""
+    """What comes in at the board, line by line. The first time that `spoils` comes, it comes as something else."""
 
-    def __init__(self, printer: VirtualPrinter) -> None:
+    def __init__(self, printer: VirtualPrinter, spoils: bytes = b"") -> None:
         self.lines: list[bytes] = []
+        self.said = b""
+        self._spoils = spoils
         self._rest = b""
         self._receive = printer._firmware.receive
         printer._firmware.receive = self.receive  # type: ignore[method-assign]
@@ -30,14 +32,19 @@ class Tap:
     def receive(self, data: bytes, now: float) -> bytes:
         *whole, self._rest = (self._rest + data).split(b"\n")
         self.lines += whole
-        return self._receive(data, now)
+        if self._spoils and self._spoils in data:
+            data = data.replace(self._spoils, self._spoils[:-1] + b"?")
+            self._spoils = b""
+        said = self._receive(data, now)
+        self.said += said
+        return said
 
 
 @contextmanager
-def rig(options: Options, window: int = 1) -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
+def rig(options: Options, window: int = 1, spoils: bytes = b"") -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
     executed: list[bytes] = []
     printer = VirtualPrinter(options, on_line=executed.append)
-    tap = Tap(printer)
+    tap = Tap(printer, spoils)
     settings = DriverSettings(port=str(options.link), baud=115200, window=window)
     driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
     printer.start()
@@ -118,3 +125,20 @@ def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -
         assert sent[renumbered + 1].startswith(b"N1 G1 X11 F6000*")
         assert sent[renumbered + 2].startswith(b"N2 G1 X12*")
         assert any(b" M400*" in line for line in sent[renumbered + 3 :]), "completed means that it has moved"
+
+
+def test_a_spoilt_line_among_several_costs_none_and_doubles_none(tmp_path: Path) -> None:
+    """SERIAL.md §6, §9, §9b: line 6 is spoilt while 7 and 8 are on their way; those vanish without a word."""
+    file = [b"G1 X1%d F6000" % number for number in range(10, 40)]
+    with rig(Options(link=tmp_path / "p"), window=3, spoils=b"N6 G1 X1") as (used, _printer, tap):
+        used.ready()
+        used.driver.start_print("p", Lines(file))
+        now = used.ended("p")
+        assert now.last is not None
+        assert now.last.outcome is Outcome.COMPLETED, now.last.error
+        assert b"Resend: 6\n" in tap.said
+        assert [line for line in used.executed if line.startswith(b"G1")] == file
+        sent = [int(line[1:].split()[0]) for line in tap.lines if line.startswith(b"N") and b" G1 " in line]
+        assert sent.count(6) == 2
+        behind = sent[sent.index(6) + 1 :]
+        assert behind[behind.index(6) :][:4] == [6, 7, 8, 9], "and on from there"

@@ -148,7 +148,7 @@ def _banner(port: serial.Serial) -> bytes:
     ],
 )
 def test_opening_the_port_reboots_the_board_as_configured(policy: ResetOnOpen, killed: bool, reboots: bool) -> None:
-    """SERIAL.md §18, 23a."""
+    """SERIAL.md §18, §23a."""
     with VirtualPrinter(Options(reset_on_open=policy)) as printer:
         with _open(printer.path) as port:
             port.write(b"M112\n" if killed else b"G90\n")

@@ -71,6 +71,7 @@ def test_a_heat_wait_names_its_heater_target_and_setter() -> None:
 
 
 def test_m0_is_not_m0_everything() -> None:
+    """SERIAL.md §26."""
     assert wants_person(b"M0") == "M0"
     for code in (b"M04", b"M003", b"M109 S0", b"M00x3", b"M117 M0", b"@paused"):
         assert wants_person(code) in ("", "M0") if code == b"M00x3" else wants_person(code) == ""
@@ -89,6 +90,7 @@ def test_a_script_line_loses_its_comment() -> None:
 
 
 def test_the_firmware_is_known_by_its_answer() -> None:
+    """SERIAL.md §19: name, machine, capabilities."""
     firmware = identify(
         ["FIRMWARE_NAME:Marlin 2.1.2 (Dec 1 2022 00:00:00) SOURCE_CODE_URL:x MACHINE_TYPE:Ender 3 UUID:1"],
         frozenset({"EMERGENCY_PARSER"}),

@@ -101,7 +101,7 @@ def test_the_emergency_stop_is_ctrl_x_for_smoothieware_and_m112_after_a_newline_
 
 
 def test_lines_without_a_checksum_get_one_and_others_stay() -> None:
-    """SERIAL.md, Dialects: Repetier wants a checksum on every line."""
+    """SERIAL.md Dialects: Repetier wants a checksum on every line."""
     written: list[bytes] = []
     write = with_checksums(written.append)
     write(b"M105\n")

@@ -129,6 +129,7 @@ def test_an_ftdi_chips_latency_is_lowered_and_said(computer: Computer) -> None:
 
 
 def test_a_latency_that_must_not_be_changed_is_reported_as_it_is(computer: Computer) -> None:
+    """SERIAL.md §17b."""
     path = computer.plug("ttyUSB0")
     fixed = Path("/proc/sys/kernel/ngroups_max")  # a number that not even root may change
     (computer.sys / "class/tty/ttyUSB0/device/latency_timer").symlink_to(fixed)

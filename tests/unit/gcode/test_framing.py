@@ -12,6 +12,7 @@ CODE = st.binary(max_size=200).filter(lambda b: not set(b) & set(b"\r\n*"))
 
 
 def test_the_first_line_of_a_job_has_the_checksum_that_everybody_knows() -> None:
+    """SERIAL.md §7."""
     assert frame(0, b"M110 N0") == b"N0 M110 N0*125\n"
 
 
@@ -30,6 +31,7 @@ def test_the_checksum_is_the_exclusive_or_of_all_bytes(data: bytes) -> None:
 
 @given(number=st.integers(1, 10**6), code=CODE, data=st.data())
 def test_a_line_with_one_byte_changed_is_refused(number: int, code: bytes, data: st.DataObject) -> None:
+    """SERIAL.md §7."""
     line = bytearray(frame(number, code)[:-1])
     place = data.draw(st.integers(0, line.rindex(b"*") - 1))
     line[place] ^= data.draw(st.integers(1, 255))

@@ -201,6 +201,7 @@ def test_during_a_print_the_firmware_itself_watches_over_the_heaters() -> None:
 
 @pytest.mark.parametrize("firmware", ["Klipper", "Marlin 1.1.9", "Marlin 2.0.9.3", "Prusa-Firmware-Buddy 5.1"])
 def test_a_firmware_without_such_a_watch_or_with_one_that_may_kill_at_once_is_not_asked_for_it(firmware: str) -> None:
+    """SERIAL.md §31."""
     desk = Bench(settings=DriverSettings(deadman_s=3600), firmware=firmware).idle().print(FILE)
     assert not [code for code in desk.acknowledge() if code.startswith(b"M85")]
 

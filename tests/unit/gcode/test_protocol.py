@@ -135,7 +135,7 @@ def test_a_wait_after_a_second_means_that_the_line_or_its_ok_was_lost() -> None:
 
 
 def test_several_lines_are_in_flight_where_the_configuration_says_so() -> None:
-    """SERIAL.md §6."""
+    """SERIAL.md §1, §6: and never more."""
     wire = Wire(Window(2))
     assert wire.fill(1) == 3
     assert wire.ok() is not None
@@ -571,7 +571,7 @@ def test_m110_in_a_hosts_message_has_no_number() -> None:
 
 
 def test_temperatures_prove_progress_only_for_a_line_that_heats() -> None:
-    """SERIAL.md §14: any line heard is no ok heard."""
+    """SERIAL.md §14, §15: any line heard is no ok heard."""
     for code, extends in ((b"G1 X1", False), (b"M109 S200", True)):
         wire = Wire()
         wire.send(numbered(1, code))

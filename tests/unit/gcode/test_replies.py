@@ -57,6 +57,7 @@ def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str,
 
 @pytest.mark.parametrize("line", [b"echo:SD card ok", b"okay", b"k", b"o", b"look", b"echo:Unknown command: ok"])
 def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
+    """SERIAL.md §3, §4."""
     assert Kind.OK not in kinds(line)
 
 
@@ -90,6 +91,7 @@ def test_a_resend_request_in_all_its_forms(line: bytes) -> None:
 
 
 def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
+    """SERIAL.md §8."""
     assert [(e.kind, e.number) for e in parse(b"Resend: ?")] == [(Kind.RESEND, -1)]
 
 
@@ -129,10 +131,12 @@ def test_a_line_means(line: bytes, kind: Kind) -> None:
 
 @pytest.mark.parametrize("line", [b"//action:pause", b"// action:pause", b"//action: pause "])
 def test_an_action_with_and_without_spaces(line: bytes) -> None:
+    """SERIAL.md §30: a space after `//` is allowed."""
     assert [(e.kind, e.text) for e in parse(line)] == [(Kind.ACTION, "pause")]
 
 
 def test_a_capability() -> None:
+    """SERIAL.md §19."""
     assert [(e.kind, e.text, e.number) for e in parse(b"Cap:BUSY_PROTOCOL:1")] == [
         (Kind.CAPABILITY, "BUSY_PROTOCOL", 1)
     ]

@@ -179,6 +179,7 @@ def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
 
 
 def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last() -> None:
+    """SERIAL.md §18: the first answer may be line noise."""
     desk = Desk()
     desk.session.open(desk.now, desk.now)
     for _ in range(4):
@@ -189,6 +190,7 @@ def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last()
 
 
 def test_heaters_go_off_in_the_hello_after_a_print_that_ended_without_its_end() -> None:
+    """SERIAL.md §31: heaters must not stay on because the host died."""
     desk = Desk(unsafe=True)
     desk.session.open(desk.now, desk.now)
     assert desk.acknowledge()[1:4] == [b"M104 S0", b"M140 S0", b"M107"]
@@ -211,6 +213,7 @@ def test_temperatures_are_polled_without_auto_report_also_between_the_lines_of_a
 
 
 def test_with_auto_report_nothing_is_polled_during_a_print() -> None:
+    """SERIAL.md §17."""
     desk = Desk(caps=("AUTOREPORT_TEMP",)).idle().print(CODES)
     desk.take()
     desk.now += 3.0
@@ -241,6 +244,7 @@ def test_a_line_in_flight_that_is_asked_for_again_still_goes_before_the_pause() 
 
 
 def test_resume_restores_place_and_modes_after_scripts_and_takes_the_very_next_line() -> None:
+    """SERIAL.md §27."""
     desk = Desk(Scripts(pause=("G91", "G1 Z5"))).idle()
     desk.print([b"M83", b"M106 S128", b"G1 X1 F1800", *CODES])
     for _ in range(3):
@@ -277,6 +281,7 @@ def test_without_scripts_resume_sends_nothing_of_its_own() -> None:
 
 
 def test_m0_is_never_sent_and_the_numbers_go_on() -> None:
+    """SERIAL.md §26."""
     desk = Desk().idle().print([b"G1 X1", b"M0", b"G1 X3"])
     assert desk.acknowledge() == [wire(1, b"G1 X1"), b"M400", b"M114"]
     assert desk.seen.state is S.PAUSED
@@ -289,6 +294,7 @@ def test_m0_is_never_sent_and_the_numbers_go_on() -> None:
 
 @pytest.mark.parametrize("code", [b"M1 wait", b"M226 P3 S1", b"M600", b"@pause", b"M00"])
 def test_others_that_wait_for_a_person_are_kept_back_too(code: bytes) -> None:
+    """SERIAL.md §26."""
     desk = Desk().idle().print([b"G1 X1", code, b"G1 X3"])
     desk.acknowledge()
     assert desk.seen.state is S.PAUSED
@@ -301,6 +307,7 @@ def test_m110_inside_a_message_does_not_reach_the_printer() -> None:
 
 
 def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
+    """SERIAL.md §24: set the target, watch the temperature."""
     desk = Desk().idle().print([b"M109 S200", b"G1 X2"])
     assert desk.take() == [b"M104 S200"]
     desk.hear("ok")
@@ -316,6 +323,7 @@ def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
 
 
 def test_the_waiting_line_itself_is_sent_when_the_target_is_near() -> None:
+    """SERIAL.md §24: then the blocking form."""
     desk = Desk().idle().print([b"M190 S60", b"G1 X2"])
     assert desk.take() == [b"M140 S60"]
     desk.hear("ok")
@@ -334,6 +342,7 @@ def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
 
 
 def test_a_fatal_error_stops_everything_until_the_board_restarts() -> None:
+    """SERIAL.md §23a, §25."""
     desk = Desk().idle().print(CODES)
     desk.take()
     desk.hear("Error:Thermal Runaway, system stopped! Heater_ID: 0", "Error:Printer halted. kill() called!")
@@ -380,6 +389,7 @@ def test_a_storm_of_requests_ends_the_connection_and_names_the_line() -> None:
 
 
 def test_the_person_at_the_printer_is_named_as_what_is_waited_for() -> None:
+    """SERIAL.md §15."""
     desk = Desk().idle().print(CODES)
     desk.hear("echo:busy: paused for user")
     assert desk.seen.waiting == "the person at the printer"
@@ -389,12 +399,14 @@ def test_the_person_at_the_printer_is_named_as_what_is_waited_for() -> None:
 
 @pytest.mark.parametrize(("action", "state"), [("pause", S.PAUSING), ("paused", S.PAUSED), ("cancel", S.CANCELLING)])
 def test_what_somebody_does_at_the_printer_counts(action: str, state: PrinterState) -> None:
+    """SERIAL.md §30."""
     desk = Desk().idle().print(CODES)
     desk.hear(f"//action:{action}")
     assert desk.seen.state is state
 
 
 def test_a_pause_of_the_printers_own_is_resumed_with_nothing_but_the_next_line() -> None:
+    """SERIAL.md §25a, §30."""
     desk = Desk(Scripts(pause=("G91",), resume=("G90",))).idle().print(CODES)
     desk.hear("//action:paused", "ok")
     desk.take()
@@ -403,6 +415,7 @@ def test_a_pause_of_the_printers_own_is_resumed_with_nothing_but_the_next_line()
 
 
 def test_a_script_waits_for_heat_on_the_hosts_side_too() -> None:
+    """SERIAL.md §24."""
     desk = Desk().idle()
     desk.session.run_script(RunScript("s", (b"M109 S200",)), desk.now)
     desk.session.step(desk.now)

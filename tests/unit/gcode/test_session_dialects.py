@@ -20,7 +20,7 @@ def checked(code: bytes) -> bytes:
 
 @pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "Marlin 2.1"])
 def test_polls_and_scripts_have_a_number_and_a_checksum_too(firmware: str) -> None:
-    """SERIAL.md, Dialects: Repetier wants checksums always; elsewhere they keep a garbled line from being another."""
+    """SERIAL.md Dialects: Repetier wants checksums always; elsewhere they keep a garbled line from being another."""
     desk = Bench(firmware=firmware).idle()
     desk.later(2.0)
     assert desk.take() == [b"M105"], "the desk takes off what it has verified"
@@ -35,12 +35,13 @@ def told_about_m110(desk: Bench) -> list[bytes]:
 
 
 def test_a_line_without_a_number_has_a_checksum_where_the_firmware_wants_it() -> None:
-    """SERIAL.md, Dialects."""
+    """SERIAL.md Dialects."""
     assert told_about_m110(Bench(firmware="Repetier_1.0.3").idle()) == [checked(b"M117 about M110")]
     assert told_about_m110(Bench().idle()) == [b"M117 about M110"]
 
 
 def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
+    """SERIAL.md Dialects, checksum outside jobs."""
     desk = Bench().idle()
     desk.hear("Error:Missing checksum")
     assert told_about_m110(desk) == [checked(b"M117 about M110")]
@@ -138,7 +139,7 @@ def test_what_only_resembles_a_halt_or_restart_is_none(line: str) -> None:
 
 
 def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -> None:
-    """SERIAL.md, Dialects: Repetier says `ok` when it has received a line, and the answer when it gets to it."""
+    """SERIAL.md Dialects: Repetier says `ok` when it has received a line, and the answer when it gets to it."""
     desk = Bench(firmware="Repetier_0.92.9")
 
     def answer(code: bytes) -> None:

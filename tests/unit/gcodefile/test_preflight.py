@@ -79,6 +79,7 @@ def test_the_limits_are_those_of_the_configuration() -> None:
 
 
 def test_the_longest_line_that_fits_passes_and_one_byte_more_does_not() -> None:
+    """SERIAL.md §11: refused before the print starts, number and checksum counted."""
     for before in (0, 8, 9, 98, 99, 5_000):
         head = b"G1 X1\n" * before
         fits = max(n for n in range(200) if framed_length(before + 1, b"M117 " + b"x" * n) <= COMMAND_SIZE - 1)
@@ -122,6 +123,7 @@ def test_a_refused_file_is_refused_as_soon_as_the_line_is_there() -> None:
 
 
 def test_damage_in_comments_and_a_few_nuls_do_not_stop_a_file() -> None:
+    """SERIAL.md §12."""
     data = sliced("demo")
     damaged = data.replace(b";TYPE:Skirt/Brim", b";TYPE:\xff\xfe\0\0\x80") + b"\0" * 512
     assert scan(damaged).total_lines == scan(data).total_lines

@@ -42,6 +42,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 
 @given(st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join), st.lists(st.integers(0, 10_000), max_size=8))
 def test_any_cut_gives_what_the_slow_way_gives(data: bytes, places: list[int]) -> None:
+    """SERIAL.md §11, §12: comments, blanks, NULs, all ends of a line, a last line without."""
     assert fast_lines(cut(data, places)) == slow_lines(data)
 
 
@@ -109,4 +110,5 @@ def test_an_endless_comment_goes_on_whatever_it_looks_like_at_a_cut() -> None:
     ],
 )
 def test_numbers_checksums_and_renumbering_are_taken_out(text: bytes, lines: list[bytes]) -> None:
+    """SERIAL.md §7, §11, §13."""
     assert sendable(text + b"\n") == lines

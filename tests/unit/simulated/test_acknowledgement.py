@@ -32,7 +32,7 @@ def test_blank_lines_and_comments_get_no_ok(line: str) -> None:
 
 
 def test_a_long_line_gets_one_ok_and_is_truncated() -> None:
-    """SERIAL.md §5a, 11."""
+    """SERIAL.md §5a, §11."""
     host = Host()
     assert host.send("M117 " + "x" * 120) == ["ok"]
     assert host.executed == ["M117 " + "x" * 90]
@@ -63,7 +63,7 @@ def test_what_is_unknown_is_echoed_and_gets_its_ok(line: str) -> None:
 
 
 def test_an_unknown_numbered_line_is_echoed_without_number_and_checksum() -> None:
-    """SERIAL.md §5a, 7."""
+    """SERIAL.md §5a, §7."""
     assert Host().line(1, "g1 X1") == ['echo:Unknown command: "g1 X1"', "ok"]
 
 
@@ -102,7 +102,7 @@ def test_a_number_without_checksum_is_asked_for_again() -> None:
 
 
 def test_an_error_throws_away_everything_buffered() -> None:
-    """SERIAL.md §9, 9b: line 6 is spoilt, 7 and 8 vanish without a word."""
+    """SERIAL.md §9, §9b: line 6 is spoilt, 7 and 8 vanish without a word."""
     host = Host()
     for number in range(1, 6):
         host.line(number, "G90")
@@ -172,7 +172,7 @@ def test_m110_inside_a_message_changes_the_number_by_accident() -> None:
 
 
 def test_m105_has_its_data_on_the_line_of_the_ok() -> None:
-    """SERIAL.md §3, 5a, 22."""
+    """SERIAL.md §3, §5a, §22."""
     assert Host().send("M105") == ["ok T:21.00 /0.00 B:21.00 /0.00 @:0 B@:0"]
 
 
@@ -195,7 +195,7 @@ def test_advanced_ok_tells_line_planner_and_queue() -> None:
 
 
 def test_four_commands_fit_in_the_queue_and_127_bytes_wait_behind_them() -> None:
-    """SERIAL.md §6, 6a: eight in flight overflow the buffers; what does not fit is lost."""
+    """SERIAL.md §6, §6a: eight in flight overflow the buffers; what does not fit is lost."""
     host = Host()
     host.line(1, "G4 S1")
     lines = [numbered(number, "M117 " + "x" * 40) for number in range(2, 9)]
@@ -226,7 +226,7 @@ def test_a_line_may_arrive_in_pieces() -> None:
 
 
 def test_comments_backspaces_and_escapes_are_taken_out() -> None:
-    """SERIAL.md §5a, 11: a comment ends the command; the rest of its line is passed over."""
+    """SERIAL.md §5a, §11: a comment ends the command; the rest of its line is passed over."""
     host = Host()
     assert host.raw(b"G90 ; all*of it\nG9\x0891\nM117 a\\;b\n") == ["ok", "ok", "ok"]
     assert host.executed == ["G90 ", "G91", "M117 a;b"]

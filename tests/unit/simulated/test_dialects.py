@@ -1,4 +1,4 @@
-"""The table of SERIAL.md, Dialects, as the virtual firmwares keep it; and what else tells them apart on the wire."""
+"""The table of SERIAL.md Dialects, as the virtual firmwares keep it; and what else tells them apart on the wire."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_wait_when_idle(facts: Facts) -> None:
 
 @every
 def test_reports_of_temperatures(facts: Facts) -> None:
-    """SERIAL.md §17, 22."""
+    """SERIAL.md §17, §22."""
     host = Host(dialect=facts.dialect)
     assert ask(host, facts, "M155 S1")[-1].startswith("ok" if facts.dialect != "repetier" else ("ok", "Unknown"))
     assert any("T:21" in line for line in host.wait(3.0)) is facts.report
@@ -141,7 +141,7 @@ def test_reports_of_temperatures(facts: Facts) -> None:
 
 @every
 def test_busy_while_it_works(facts: Facts) -> None:
-    """SERIAL.md §15, 17."""
+    """SERIAL.md §15, §17."""
     host = Host(dialect=facts.dialect)
     ask(host, facts, "G4 S10")
     assert any("busy: processing" in line for line in host.wait(9.0)) is facts.busy
@@ -195,7 +195,7 @@ def test_a_heater_that_fails_stops_it_with_a_reason(facts: Facts) -> None:
 
 @every
 def test_a_stopped_board_comes_back_when_it_is_reset(facts: Facts) -> None:
-    """SERIAL.md §20, 23a."""
+    """SERIAL.md §20, §23a."""
     host = Host(dialect=facts.dialect, faults=("kill@1",))
     host.line(1, "G90")
     host.firmware.reset(host.now)
@@ -270,7 +270,7 @@ def test_m110_in_a_message_is_found_by_marlin_alone() -> None:
 
 
 def test_repetier_says_ok_on_receipt_and_the_data_afterwards() -> None:
-    """SERIAL.md §2, 3."""
+    """SERIAL.md §2, §3."""
     host = Host(dialect="repetier")
     assert host.line(1, "G4 S5") == ["ok 1"]
     assert host.line(2, "M105") == ["ok 2"]

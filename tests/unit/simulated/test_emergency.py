@@ -1,4 +1,4 @@
-"""Stopping in a hurry, waiting for a person, and rebooting: SERIAL.md §6a, 18–25a."""
+"""Stopping in a hurry, waiting for a person, and rebooting: SERIAL.md §6a, §18–25a."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ KILLED = ["Error:Printer halted. kill() called!", "//action:poweroff"]
 
 
 def test_it_boots_with_a_banner() -> None:
-    """SERIAL.md §18, 21."""
+    """SERIAL.md §18, §21."""
     assert Host().booted[:2] == ["start", "Marlin 2.1.2"]
 
 
 @pytest.mark.parametrize("parser", [False, True])
 @pytest.mark.parametrize("send", [lambda h: h.send("M112"), lambda h: h.line(1, "M112")])
 def test_m112_halts_until_a_reset(parser: bool, send: object) -> None:
-    """SERIAL.md §23, 23a."""
+    """SERIAL.md §23, §23a."""
     host = Host(emergency_parser=parser)
     host.send("M104 S200")
     assert send(host) == KILLED  # type: ignore[operator]
@@ -97,7 +97,7 @@ def test_m410_stops_where_the_head_is() -> None:
 
 
 def test_m0_waits_for_a_person_with_a_prompt() -> None:
-    """SERIAL.md §15, 25a."""
+    """SERIAL.md §15, §25a."""
     host = Host()
     said = host.send("M0 Remove the part")
     assert "//action:prompt_begin Remove the part" in said
@@ -107,7 +107,7 @@ def test_m0_waits_for_a_person_with_a_prompt() -> None:
 
 
 def test_m600_tells_that_it_has_paused_and_keeps_busy() -> None:
-    """SERIAL.md §25a, 30."""
+    """SERIAL.md §25a, §30."""
     host = Host()
     assert host.send("M600") == ["//action:paused"]
     assert host.wait(4.0) == ["echo:busy: paused for user"] * 2

@@ -130,7 +130,7 @@ def test_a_second_fault_does_not_move_the_first() -> None:
 
 
 def test_oks_are_lost_and_doubled() -> None:
-    """SERIAL.md §1, 4."""
+    """SERIAL.md §1, §4."""
     assert Host(faults=("lost-ok=1",)).send("G90") == []
     assert Host(faults=("double-ok=1",)).line(1, "G1 X1") == ["ok", "ok"]
     lost = [len(host.line(n, "G90")) for host in [Host(faults=("lost-ok=0.3", "seed=3"))] for n in range(1, 301)]
@@ -153,7 +153,7 @@ def test_a_resend_storm_asks_for_its_line_until_the_numbers_begin_again(command:
 
 @pytest.mark.parametrize("command", ["G90", "G1 X1"])
 def test_silence_lasts_until_a_reset(command: str) -> None:
-    """SERIAL.md §16, 29."""
+    """SERIAL.md §16, §29."""
     host = Host(faults=("silence@2",))
     host.send("M155 S1")
     assert host.line(1, command) == ["ok"]
@@ -178,7 +178,7 @@ def test_a_reset_says_start_and_begins_to_count_again(command: str) -> None:
 
 
 def test_a_kill_says_why_and_halts() -> None:
-    """SERIAL.md §23a, 25: two error lines."""
+    """SERIAL.md §23a, §25: two error lines."""
     host = Host(faults=("kill@2",))
     host.line(1, "G1 X1")
     assert host.line(2, "G1 X2") == [
@@ -268,7 +268,7 @@ def test_late_and_slow_go_by_the_time_of_the_host() -> None:
 
 
 def test_a_request_asks_for_a_line_that_is_off() -> None:
-    """SERIAL.md §9, 10."""
+    """SERIAL.md §9, §10."""
     host = Host(faults=("wrong-resend=1", "seed=1"))
     for number in range(1, 11):
         host.line(number, "G90")
@@ -285,7 +285,7 @@ def test_a_request_is_made_twice() -> None:
 
 @pytest.mark.parametrize("command", ["G90", "G1 X1"])
 def test_a_silence_may_end_and_what_was_sent_meanwhile_is_lost(command: str) -> None:
-    """SERIAL.md §14, 16."""
+    """SERIAL.md §14, §16."""
     host = Host(faults=("silence@2:10",))
     host.send("M155 S1")
     host.line(1, command)
@@ -314,7 +314,7 @@ def test_a_silence_is_not_leapt_over() -> None:
 
 @pytest.mark.parametrize("command", ["G90", "G1 X1"])
 def test_the_printer_pauses_for_a_person(command: str) -> None:
-    """SERIAL.md §15, 25a, 30."""
+    """SERIAL.md §15, §25a, §30."""
     host = Host(faults=("pause@2",))
     host.line(1, command)
     assert host.line(2, command) + host.wait(1.0) == ["//action:paused"]

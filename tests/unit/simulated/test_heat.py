@@ -1,4 +1,4 @@
-"""Heating, cooling and waiting for them, in virtual time: SERIAL.md §15, 22, 24."""
+"""Heating, cooling and waiting for them, in virtual time: SERIAL.md §15, §22, §24."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_m109_reports_each_second_and_counts_down_at_the_target() -> None:
 
 
 def test_busy_is_said_every_two_seconds_while_heating() -> None:
-    """SERIAL.md §15, 17."""
+    """SERIAL.md §15, §17."""
     host = Host()
     host.send("M190 S60")
     assert host.wait(20.0).count("echo:busy: processing") == 10
@@ -106,7 +106,7 @@ def test_a_heat_wait_without_a_target_does_not_wait() -> None:
 
 
 def test_temperatures_are_reported_by_themselves_when_asked_for() -> None:
-    """SERIAL.md §14, 17."""
+    """SERIAL.md §14, §17."""
     host = Host()
     assert host.send("M155 S2") == ["ok"]
     assert host.wait(9.0) == [" T:21.00 /0.00 B:21.00 /0.00 @:0 B@:0"] * 4

@@ -105,7 +105,7 @@ def test_g92_in_the_middle_of_a_move_only_gives_the_places_other_names() -> None
 
 
 def test_a_leap_reports_all_that_it_leaps_over_in_order() -> None:
-    """SERIAL.md §14, 15."""
+    """SERIAL.md §14, §15."""
     host = Host(leap=True)
     host.send("M155 S3")
     said = host.send("G4 S7")
@@ -168,7 +168,7 @@ def test_m118_speaks_to_the_host() -> None:
 
 
 def test_m115_tells_name_machine_and_capabilities() -> None:
-    """SERIAL.md §17, 19."""
+    """SERIAL.md §17, §19."""
     said = Host(emergency_parser=True, auto_report=False, machine="Anvil").send("M115")
     assert " MACHINE_TYPE:Anvil EXTRUDER_COUNT:1 UUID:" in said[0]
     assert {"Cap:EMERGENCY_PARSER:1", "Cap:AUTOREPORT_TEMP:0", "Cap:BUSY_PROTOCOL:1"} <= set(said)
