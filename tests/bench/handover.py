@@ -64,6 +64,7 @@ SCENARIOS = (
     Scenario("a bad cable", faults=("corrupt=0.002", "corrupt-back=0.002"), lines=600, half=True),
     Scenario("a bad cable, a window", faults=("corrupt=0.002", "corrupt-back=0.002"), lines=600, window=3, kept=False),
     Scenario("cancels", words=("cancel",), head=HEAD[:1]),
+    Scenario("polls", dialect="marlin1", half=True),
     Scenario("prusa", dialect="prusa", window=3),
     Scenario("repetier", dialect="repetier", half=True),
     Scenario("smoothie", dialect="smoothie", half=True),

@@ -34,6 +34,7 @@ TIMING = Timing(
     retry_most=0.1,
     take_over=3.0,
     calm=0.03,
+    poll=0.05,
 )
 
 
