@@ -63,6 +63,7 @@ class Sender:
         self._has = -1  # it has told that it has all up to this number
         self._answered = False  # something was heard that may have been the answer
         self._vague = 0  # answers in a row that did not tell the place
+        self._move_s = ORDINARY_S  # patience for the next M110
         self._speaks = False  # `ok T:…` answers M105
         self._doubt = False  # an ok was lost, doubled or late since the last M105 that proved all before it
         self._listen_at = inf  # when an ok too many is listened for
@@ -82,9 +83,10 @@ class Sender:
         """Whether an `ok` to M105 holds its answer."""
         return self._speaks
 
-    def take_over(self, last: int, *, speaks: bool) -> None:
+    def take_over(self, last: int, *, speaks: bool, patience_s: float) -> None:
         """Nothing was sent yet, but by an agent before this one: the printer has all up to number `last`. An `ok` of
-        that may still come."""
+        that may still come; `patience_s` is what all that may take before the first move to another space."""
+        self._move_s = patience_s
         self._numbers.found(last)
         self._located = self._doubt = self._unproven = True
         self._speaks = speaks
@@ -162,13 +164,14 @@ class Sender:
         sure = not self._locates or (not self._unproven if numbers.host else numbers.last == numbers.base)
         sure = sure or self._has == numbers.last  # asked again it might not say: Repetier skips lines after a request
         way: list[Command | Service] = [] if sure else [Service.LOCATE]
+        patience, self._move_s = self._move_s, ORDINARY_S
         if not self._speaks:
-            return [*way, move_to(base, ORDINARY_S)]
+            return [*way, move_to(base, patience)]
         if base >= HOST:
-            return [*way, move_to(base, ORDINARY_S), Service.BARRIER]
+            return [*way, move_to(base, patience), Service.BARRIER]
         if base < 2:
-            return [*way, Service.LISTEN, move_to(base, ORDINARY_S)]
-        return [*way, move_to(base - 1, ORDINARY_S), Command(frame(base, PROBE), PROBE, base, ORDINARY_S)]
+            return [*way, Service.LISTEN, move_to(base, patience)]
+        return [*way, move_to(base - 1, patience), Command(frame(base, PROBE), PROBE, base, ORDINARY_S)]
 
     def _go_on(self, now: float) -> None:
         """Do what is to be done before the next line, and send that."""

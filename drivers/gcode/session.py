@@ -27,6 +27,7 @@ from drivers.gcode.ears import Ears
 from drivers.gcode.flow import Flow
 from drivers.gcode.memory import Memory, Notebook, Stage
 from drivers.gcode.printing import Printing
+from drivers.gcode.procedures import old_lines_s
 from drivers.gcode.replies import Event, Kind
 from drivers.gcode.slot import Slot
 from drivers.gcode.standing import RUNNING
@@ -113,7 +114,10 @@ class Session(Printing):
         elif event.kind is Kind.START and self._restarting:
             self._restarting = False
         elif self.state is not _S.ERROR or event.kind is Kind.START:
-            self._ears.heard(event, now)
+            try:
+                self._ears.heard(event, now)
+            except DataError as error:
+                self._unreadable(error)
 
     def half_heard(self, now: float) -> None:
         """A line has begun and not ended. Should its end not come, it was garbled."""
@@ -130,11 +134,11 @@ class Session(Printing):
         if now >= self._half_until:
             self._half_until = inf
             self.protocol.damaged(now)
-        if now >= self.protocol.deadline:
-            command = self.protocol.tick(now)
-            if command is not None:
-                self.pump.acknowledged(command, now, gave_up=command.gives_up)
         try:
+            if now >= self.protocol.deadline:
+                command = self.protocol.tick(now)
+                if command is not None:
+                    self.pump.acknowledged(command, now, gave_up=command.gives_up)
             self.pump.step(now)
         except DataError as error:
             self._unreadable(error)
@@ -165,9 +169,9 @@ class Session(Printing):
         space); what is sent next is `takeover`'s."""
         self.taking = None
         self._renew()
-        self.protocol.take_over(last, speaks=memory.speaks)
         self.capabilities = set(memory.capabilities)
-        self._know(memory.identity())
+        firmware = self._know(memory.identity())
+        self.protocol.take_over(last, speaks=memory.speaks, patience_s=old_lines_s(firmware))
         self.notes.go_on(key, memory)
         self.answered = True
         self._ready()
