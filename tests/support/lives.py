@@ -1,4 +1,4 @@
-"""A cloud, a virtual printer that writes down what it executes, and an agent that comes and goes: each a real process."""
+"""A cloud, a printer that writes down what it executes, and an agent that comes and goes: each a real process."""
 
 from __future__ import annotations
 
