@@ -136,7 +136,10 @@ class Session(Printing):
         if self.taking is not None:
             self.taking.heard(event, now)
         elif self.state is not _S.ERROR or event.kind is Kind.START:
-            self._ears.heard(event, now)
+            try:
+                self._ears.heard(event, now)
+            except DataError as error:
+                self._unreadable(error)
 
     def half_heard(self, now: float) -> None:
         """A line has begun and not ended. Should its end not come, it was garbled."""
@@ -153,11 +156,11 @@ class Session(Printing):
         if now >= self._half_until:
             self._half_until = inf
             self.protocol.damaged(now)
-        if now >= self.protocol.deadline:
-            command = self.protocol.tick(now)
-            if command is not None:
-                self.pump.acknowledged(command, now, gave_up=command.gives_up)
         try:
+            if now >= self.protocol.deadline:
+                command = self.protocol.tick(now)
+                if command is not None:
+                    self.pump.acknowledged(command, now, gave_up=command.gives_up)
             self.pump.step(now)
         except DataError as error:
             self._unreadable(error)

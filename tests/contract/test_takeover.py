@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -11,8 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.core.ports import Outcome, PrinterState, Scripts, Telemetry
+from agent.core.ports import Host, Outcome, PrinterState, Scripts, Telemetry
+from agent.errors import UnavailableError
 from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.framing import frame
+from drivers.gcode.memory import Stage, decode
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from tests.contract.driver_contract import Clock, Lines, Rig, moves
@@ -123,3 +128,301 @@ def test_a_firmware_that_cannot_say_where_it_is_fails_honestly(tmp_path: Path, d
         rig.driver.close()
         assert b"M104 S0" in made.executed[at:]
         assert not [line for line in made.executed[at:] if line.startswith(b"G1")][3:], "only what was on its way"
+
+
+@contextmanager
+def printing(made: World, source: Sequence[bytes], until: int = 50, **started: Sequence[str]) -> Iterator[Rig]:
+    """An agent that prints, handed over at the end."""
+    rig = made.ready()
+    rig.driver.start_print("p", Lines(source), **started)
+    if until:
+        rig.until_line(until)
+    yield rig
+    rig.driver.close(hand_over=True)
+
+
+def tell(made: World, data: bytes) -> None:
+    """Write to the port while no agent runs."""
+    fd = os.open(made.printer.path, os.O_WRONLY | os.O_NOCTTY)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def settle(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 5.0
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "reopened"])
+def test_a_board_that_was_reset_meanwhile_fails_the_print_and_is_made_safe(tmp_path: Path, kept: bool) -> None:
+    """SERIAL.md §20: kept open, the `start` is heard; reopened, the place 0 tells."""
+    source = moves(3000)
+    with world(tmp_path, kept=kept) as made:
+        with printing(made, source):
+            pass
+        if kept:
+            assert made.memories.keeper.take() is not None
+        tell(made, b"\nM997\n")
+        settle(lambda: made.printer.resets == 1)
+        at = len(made.executed)
+        rig = made.next(source, 40)
+        assert failed(rig) == "the printer restarted: its position is lost"
+        assert rig.driver.telemetry().line == 40
+        rig.until(lambda t: t.state is S.IDLE)
+        assert b"M104 S0" in made.executed[at:]
+        assert not [line for line in made.executed[at:] if line.startswith(b"G")]
+        rig.driver.start_print("q", Lines(moves(5)))
+        assert rig.ended("q").line == 5
+        rig.driver.close()
+
+
+def test_a_printer_that_is_not_as_far_as_the_print_was_has_begun_something_else(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        rig = made.next(source, 2000)
+        assert "it has begun something else" in failed(rig)
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+
+
+@pytest.mark.parametrize("memory", [b"", b"{}", b"\xff", b'{"version": 2}'])
+def test_a_memory_that_cannot_be_read_fails_the_print(tmp_path: Path, memory: bytes) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        made.memories.written.append(memory)
+        rig = made.next(source)
+        assert "what was remembered of the print cannot be read" in failed(rig)
+        rig.until(lambda t: t.state is S.IDLE)
+        assert b"M104 S0" in made.executed
+        rig.driver.close()
+
+
+def test_a_file_that_cannot_be_read_any_more_fails_the_print(tmp_path: Path) -> None:
+    class Gone(Lines):
+        def lines(self, start: int = 1) -> Iterator[bytes]:
+            raise OSError("the card was pulled out")
+
+    with world(tmp_path) as made:
+        with printing(made, moves(3000)):
+            pass
+        rig = made.rig()
+        unfinished = made.memories.unfinished("p", Lines(moves(3000)))
+        unfinished = msgspec.structs.replace(unfinished, source=Gone(moves(3000)))
+        rig.driver.open(made.memories.host(rig.wake), unfinished)
+        assert "the card was pulled out" in failed(rig)
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+
+
+def test_a_printer_that_is_gone_is_waited_for_and_then_the_print_has_failed(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        made.printer.stop()
+        rig = made.rig()
+        began = time.monotonic()
+        rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source)))
+        assert rig.driver.telemetry().key == "p"
+        assert "No such file" in failed(rig)
+        assert 0.9 < time.monotonic() - began < 3.0
+        assert made.memories.keeper.take() is None, "what was kept is of no use"
+        rig.driver.close()
+
+
+@pytest.mark.parametrize("hand_over", [True, False])
+def test_a_stop_before_the_printer_was_found_leaves_the_print_or_ends_it(tmp_path: Path, hand_over: bool) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        made.printer.stop()
+        rig = made.rig()
+        rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source)))
+        rig.until(lambda t: "No such file" in t.reason)
+        rig.driver.close(hand_over=hand_over)
+        last = rig.driver.telemetry().last
+        assert (last is None) is hand_over
+        assert last is None or "stopped before it was found" in last.error
+
+
+def test_all_that_was_left_is_the_end(tmp_path: Path) -> None:
+    """Killed after the last line and before it was written down that the print is complete."""
+    source = moves(30)
+    with world(tmp_path) as made:
+        with printing(made, source, 0) as rig:
+            rig.ended("p")
+        assert rig.file_lines() == source
+        rig = made.rig()
+        tell(made, b"\n" + frame(30, b"M110 N30"))
+        rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source), 25))
+        assert completed(rig).line == 30
+        assert rig.file_lines() == source
+        assert made.executed[-1] != b"M104 S0"
+
+
+def test_a_heat_up_is_gone_on_with(tmp_path: Path) -> None:
+    """SERIAL.md §24: the line that waits was not sent yet, its target was set."""
+    source = [b"G28", b"M109 S60", *moves(20)]
+    with world(tmp_path, speed=20.0) as made:
+        with printing(made, source, 1) as rig:
+            rig.until(lambda t: t.waiting == "heating")
+        rig = made.next(source, 1)
+        rig.until(lambda t: t.waiting == "heating")
+        assert completed(rig).line == 22
+        assert made.executed.count(b"G28") == 1
+        assert made.executed.count(b"M109 S60") == 1
+
+
+def test_a_long_line_that_the_printer_is_at_is_waited_for(tmp_path: Path) -> None:
+    source = [*moves(20), b"G4 P3000", b"G28", *moves(20)]
+    with world(tmp_path, speed=2.0) as made:
+        with printing(made, source, 20):
+            settle(lambda: b"G4 P3000" in made.executed)
+        assert completed(made.next(source, 20)).line == 42
+        assert [line for line in made.executed if line in source] == source
+
+
+def test_the_preamble_comes_again_when_no_line_was_done(tmp_path: Path) -> None:
+    source = [b"M109 S60", *moves(20)]
+    with world(tmp_path, speed=20.0) as made:
+        with printing(made, source, 0, preamble=["M220 S80"]) as rig:
+            rig.until(lambda t: t.waiting == "heating")
+        rig = made.rig()
+        unfinished = made.memories.unfinished("p", Lines(source), 0, ("M220 S80",))
+        rig.driver.open(made.memories.host(rig.wake), unfinished)
+        assert completed(rig).line == 21
+        assert made.executed.count(b"M220 S80") == 2
+
+
+HOT = [b"G28", b"M109 S200", b"G1 Z5 F6000", *moves(3000)]
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_paused_print_stays_paused_until_it_is_resumed(tmp_path: Path, window: int) -> None:
+    with world(tmp_path, window=window) as made:
+        with printing(made, HOT) as rig:
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+        at = len(made.executed)
+        rig = made.next(HOT, 50)
+        paused = rig.until(lambda t: t.state is S.PAUSED)
+        assert paused.key == "p"
+        settle(lambda: rig.driver.telemetry().heaters)
+        assert not [line for line in made.executed[at:] if line.startswith(b"G1")], "the head stays where it is"
+        rig.driver.resume()
+        completed(rig)
+        back = [line for line in made.executed[at:] if line.startswith(b"G1")]
+        assert back[0].startswith(b"G1 X1")
+        assert back[1:3] == [b"G1 Z5.000 F600", b"G1 E2 F2100"]
+        assert [line for line in made.executed if line in set(HOT) and line.startswith(b"G1 X1")] == moves(3000)
+
+
+def test_a_pause_of_the_file_is_not_asked_for_twice(tmp_path: Path) -> None:
+    source = [*moves(60), b"M0 Change the colour", *moves(3)]
+    with world(tmp_path) as made:
+        with printing(made, source, 0) as rig:
+            rig.until(lambda t: t.state is S.PAUSED)
+        rig = made.next(source, 50)
+        assert "Change the colour" in rig.until(lambda t: t.state is S.PAUSED).reason
+        rig.driver.resume()
+        assert completed(rig).line == 64
+
+
+@pytest.mark.parametrize(
+    ("stage", "away"),
+    [(Stage.PARKING, True), (Stage.RESUMING, True), (Stage.PAUSING, True), (Stage.PAUSED, False)],
+)
+def test_a_pause_that_was_interrupted_ends_paused_without_pulling_back_twice(
+    tmp_path: Path, stage: Stage, away: bool
+) -> None:
+    with world(tmp_path) as made:
+        with printing(made, HOT) as rig:
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+        stages = [decode(memory).stage for memory in made.memories.written]
+        assert stages == [Stage.PRINTING, Stage.PAUSING, Stage.PARKING, Stage.PAUSED]
+        known = decode(made.memories.written[1 if stage is Stage.PAUSING else 2])
+        made.memories.written.append(msgspec.json.encode(msgspec.structs.replace(known, stage=stage)))
+        at = len(made.executed)
+        rig = made.next(HOT, 50)
+        rig.until(lambda t: t.state is S.PAUSED)
+        assert (b"G1 X0 Y0 F6000" in made.executed[at:]) is away
+        assert made.executed.count(b"G1 E-2 F2100") == (2 if stage is Stage.PAUSING else 1)
+        rig.driver.resume()
+        completed(rig)
+        printed = [line for line in made.executed if line in set(HOT) and line.startswith(b"G1 X1")]
+        assert printed == moves(3000)
+
+
+def test_a_cancel_that_was_begun_is_done_again(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path, scripts=Scripts(cancel=("M117 bye",))) as made:
+        with printing(made, source):
+            pass
+        known = decode(made.memories.written[-1])
+        made.memories.written.append(msgspec.json.encode(msgspec.structs.replace(known, stage=Stage.CANCELLING)))
+        moved = len(made.executed)
+        rig = made.next(source, 50)
+        last = rig.ended("p").last
+        assert last is not None
+        assert last.outcome is Outcome.CANCELLED
+        assert b"M117 bye" in made.executed[moved:]
+        assert made.executed[-1] == b"M107"
+        rig.driver.close()
+
+
+def test_a_printer_that_paused_by_itself_stays_paused(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path, faults=("pause@60",)) as made:
+        with printing(made, source, 0) as rig:
+            rig.until(lambda t: t.state is S.PAUSED)
+        rig = made.next(source, 50)
+        assert "by itself" in rig.until(lambda t: t.state is S.PAUSED).reason
+        tell(made, b"M108\n")
+        completed(rig)
+        assert rig.file_lines() == source
+
+
+def test_a_disk_that_refuses_does_not_stop_the_print(tmp_path: Path) -> None:
+    def full(_key: str, _memory: bytes) -> None:
+        raise UnavailableError("no space left")
+
+    with world(tmp_path) as made:
+        rig = made.rig()
+        rig.driver.open(Host(rig.wake, remember=full))
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.start_print("p", Lines(moves(300)))
+        completed(rig)
+
+
+def test_the_thread_gives_signs_of_life_whatever_it_does(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        memories = made.memories
+
+        def lives() -> None:
+            beats = memories.beats
+            settle(lambda: memories.beats > beats + 2)
+
+        for port in (tmp_path / "nothing", tmp_path / "printer"):
+            settings = msgspec.structs.replace(made.settings, port=str(port))
+            timing = msgspec.structs.replace(TIMING, beat=0.02)
+            rig = Rig(GcodeDriver(settings, clock=Clock(), timing=timing), made.executed, lambda: None)
+            rig.driver.open(memories.host(rig.wake))
+            lives()
+            if port.name == "printer":
+                rig.until(lambda t: t.state is S.IDLE)
+                lives()
+                rig.driver.start_print("p", Lines(moves(100_000)))
+                rig.until_line(10)
+                lives()
+                assert rig.driver.telemetry().state is S.PRINTING
+            rig.driver.close()

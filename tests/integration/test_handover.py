@@ -1,0 +1,17 @@
+"""A slice of `python -m tests.bench.handover`: kill -9 in the middle of a print, and no line is lost or done twice."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.bench.handover import SCENARIOS, Scenario, tear
+
+KILLS = {"repetier": 1, "a bad cable, a window": 2, "cancels": 2}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_kill_9_in_the_middle_of_a_print(tmp_path: Path, scenario: Scenario) -> None:
+    tear(tmp_path, scenario, KILLS.get(scenario.name, 2), random.Random(scenario.name))
