@@ -1,4 +1,4 @@
-"""A cloud, a virtual printer that writes down what it executes, and an agent that comes and goes: each a real process."""
+"""A cloud, a printer that writes down what it executes, and an agent that comes and goes: each a real process."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Lives:
     def __init__(
         self, folder: Path, stack: ExitStack, speed: str, faults: tuple[str, ...], window: int, more: str
     ) -> None:
+        self.module: tuple[str, ...] = ("agent.cli",)
         self.folder = folder
         self.printer_link = folder / "printer"
         self.socket = folder / "agent.sock"
@@ -104,7 +105,7 @@ class Lives:
         environ = {key: value for key, value in os.environ.items() if not key.startswith("PRINTER_AGENT_")}
         with (self.folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(
-                [sys.executable, "-m", "agent.cli", "run", "--config", str(self.config), "--until-eof"],
+                [sys.executable, "-m", *self.module, "run", "--config", str(self.config), "--until-eof"],
                 stdin=subprocess.PIPE,  # it ends when we do, in whatever way
                 stdout=log,
                 stderr=log,
@@ -113,11 +114,16 @@ class Lives:
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         """kill -9, or another way; the exit code."""
-        agent, self._agent = self._agent, None
-        if agent is None:
+        if self._agent is None:
             return 0
+        self._agent.send_signal(how)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Until it has ended; the exit code."""
+        agent, self._agent = self._agent, None
+        assert agent is not None
         assert agent.stdin is not None
-        agent.send_signal(how)
         try:
             return agent.wait(PATIENCE)
         finally:
@@ -178,11 +184,19 @@ class Lives:
 
 @contextmanager
 def lives(
-    folder: Path, *, speed: str = "1", faults: tuple[str, ...] = (), window: int = 1, more: str = ""
+    folder: Path,
+    *,
+    speed: str = "1",
+    faults: tuple[str, ...] = (),
+    window: int = 1,
+    more: str = "",
+    module: tuple[str, ...] = (),
 ) -> Iterator[Lives]:
-    """Everything up, the agent started and the printer registered. `more` is TOML behind the agent's configuration."""
+    """Everything up, the agent started and the printer registered. `more` is TOML behind the agent's configuration,
+    `module` another main module, with its first arguments."""
     with ExitStack() as stack:
         made = Lives(folder, stack, speed, faults, window, more)
+        made.module = module or made.module
         made.start()
         made.register()
         yield made
@@ -214,12 +228,15 @@ def of_the_file(executed: list[tuple[float, str]], lines: list[str]) -> list[tup
 
 def assert_whole(executed: list[tuple[float, str]], lines: list[str]) -> None:
     """What was executed is the file: each line once, in order."""
-    found = [code for _, code in of_the_file(executed, lines)]
+    own = of_the_file(executed, lines)
     wanted = [line for line in lines if line.startswith(("M117", "G1 X"))]
-    if found != wanted:
-        pairs = enumerate(zip(found, wanted, strict=False))
-        at = next((i for i, (a, b) in pairs if a != b), min(len(found), len(wanted)))
-        raise AssertionError(
-            f"executed is not the file: {len(found)} lines, {len(wanted)} in the file; from line {at}:"
-            f" executed {found[max(at - 2, 0) : at + 4]}, the file {wanted[max(at - 2, 0) : at + 4]}"
-        )
+    if [code for _, code in own] == wanted:
+        return
+    pairs = enumerate(zip(own, wanted, strict=False))
+    at = next((i for i, ((_, found), line) in pairs if found != line), min(len(own), len(wanted)))
+    moment = own[min(at, len(own) - 1)][0]
+    around = "\n".join(f"  {moved - moment:+.3f} {code}" for moved, code in executed if abs(moved - moment) < 2.0)
+    raise AssertionError(
+        f"executed is not the file: {len(own)} lines, {len(wanted)} in the file;"
+        f" instead of {wanted[min(at, len(wanted) - 1)]!r}, at 0.000 s:\n{around}"
+    )

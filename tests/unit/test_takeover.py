@@ -349,7 +349,7 @@ def test_a_print_does_not_begin_while_its_beginning_cannot_be_written_down(desk:
     def full(*_: object) -> None:
         raise UnavailableError("the state folder does not take a write")
 
-    desk.store.begin_print = full  # type: ignore[method-assign]
+    desk.store.begin_print = full  # type: ignore[method-assign,assignment]
     desk.runner.step()
     assert desk.printer.asked == []
     desk.store.begin_print = real  # type: ignore[method-assign]
