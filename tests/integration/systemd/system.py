@@ -68,13 +68,14 @@ class System:
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
         new = ("--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--cgroup", "--ipc", "--uts")
         argv = ["unshare", *new, "--propagation", "private", "sh", str(BOOT), str(self.folder)]
-        self._process = subprocess.Popen(
-            ["sh", "-c", enter, "sh", str(self._group), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "boot.log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self.folder / "boot.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", enter, "sh", str(self._group), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             self.until("systemd is up", self._is_up)
         except BaseException:
