@@ -116,7 +116,12 @@ class System:
     def run(self, *argv: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """One command inside. With `check`, one that fails is an AssertionError with its output."""
         inside = ["nsenter", "-t", str(self._first), "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--"]
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+        clean = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "HOME": "/root",
+        }
+        clean |= {key: value for key, value in os.environ.items() if key.startswith("PIP_") or key.endswith("_proxy")}
         done = subprocess.run(
             [*inside, *argv], capture_output=True, text=True, check=False, timeout=timeout, env=clean, cwd="/"
         )
