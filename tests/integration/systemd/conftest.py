@@ -11,14 +11,15 @@ import pytest
 from tests.integration.systemd.service import UNIT, Service, install, service, system_python
 from tests.integration.systemd.system import System, missing
 
-GCODE = "M190 S60\nM109 S210\nG28\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(1200))
+GCODE = "M190 S60\nM109 S210\nG28\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2500))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All in one worker, where the workers are told to keep groups together (make test)."""
+    """Those that share a systemd in one worker, where the workers are told to keep groups together (make test)."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("systemd"))
+            shared = item.path.name != "test_install.py"
+            item.add_marker(pytest.mark.xdist_group("systemd" if shared else "install"))
 
 
 @pytest.fixture(scope="session")

@@ -55,6 +55,7 @@ class Service(Rig):
         super().__init__(parts, member, url, folder)
         self.system = system
         self.socket = system.inside("/run/printer-agent/agent.sock")
+        self.job_id = self.task_id = ""  # of the job that `begin` began
         self._read = 0  # characters of the journal that belong to the past
 
     def until(self, what: str, look: Callable[[], Any]) -> Any:
@@ -107,21 +108,32 @@ class Service(Rig):
         except UnavailableError:
             return False
 
-    def begin(self, folder: Path, gcode: str) -> dict[str, Any]:
-        """Submit a print, and wait until it moves, hot; the portal's answer."""
+    def begin(self, folder: Path, gcode: str) -> None:
+        """Submit a print, and wait until it moves, hot."""
         file = folder / "part.gcode"
         file.write_text(gcode)
         job = self.submit(file)
+        self.job_id, self.task_id = str(job["job_id"]), str(job["task_id"])
+        self.until("the print moves", lambda: self.line() > 20)
 
-        def line() -> int:
-            place = self.status()["data"]
-            return int(place.get("line", 0)) if place.get("job_id") == job["job_id"] else 0
+    def line(self) -> int:
+        """Where that print is; 0 when it does not run, or nobody answers."""
+        try:
+            status = self.status()
+        except UnavailableError:
+            return 0
+        place = status["data"]
+        running = status["printer_status"] == "printing" and place.get("job_id") == self.job_id
+        return int(place.get("line", 0)) if running else 0
 
-        self.until("the print moves", lambda: line() > 20)
-        return job
+    def seconds(self, verb: str) -> float:
+        """What `systemctl start` or the like takes; done when the service is ready."""
+        begun = time.monotonic()
+        self.system.systemctl(verb, UNIT)
+        return time.monotonic() - begun
 
     def targets(self) -> list[float]:
-        """The temperatures that the printer itself heats to, asked at its port."""
+        """The temperatures that the printer itself heats to, asked at its port: only while nobody else does."""
         port = os.open(self.folder / "printer", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         try:
             os.write(port, b"\nM105\n")

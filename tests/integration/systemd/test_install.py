@@ -34,26 +34,29 @@ def machine(possible: None, tmp_path: Path) -> Iterator[System]:
         made.stop()
 
 
+def there(machine: System, path: str) -> bool:
+    """Also a link that leads nowhere from out here."""
+    return machine.inside(path).is_symlink() or machine.inside(path).exists()
+
+
 def pid(machine: System) -> str:
     return machine.show(UNIT)["MainPID"]
 
 
 def test_make_install_and_uninstall(machine: System) -> None:
+    """Over what is there: an older agent goes, the configuration stays."""
     python = f"SYSTEM_PYTHON={system_python()}"
-    machine.run(*make("install", python), timeout=110)
-    assert all(machine.inside(file).is_symlink() or machine.inside(file).exists() for file in FILES)
-    assert machine.run("printer-agent", "--version").stdout.startswith("printer-agent ")
-    assert "print.example.com" in machine.inside(CONFIG).read_text()
     machine.write(CONFIG, CONFIGURED)
-    machine.systemctl("enable", "--now", UNIT)
-    first = pid(machine)
-    machine.run(*make("install", python), timeout=110)  # the upgrade
+    machine.write("/opt/printer-agent/of-an-older-one", "")
+    machine.run(*make("install", python), timeout=110)
+    assert all(there(machine, file) for file in FILES)
+    assert not there(machine, "/opt/printer-agent/of-an-older-one")
     assert machine.inside(CONFIG).read_text() == CONFIGURED
-    machine.systemctl("restart", UNIT)
-    assert pid(machine) not in (first, "0")
+    assert machine.run("printer-agent", "--version").stdout.startswith("printer-agent ")
+    machine.systemctl("enable", "--now", UNIT)
     assert "No such file" in machine.run("printer-agent", "status").stdout
     machine.run(*make("uninstall", python))
-    assert not any(machine.inside(file).is_symlink() or machine.inside(file).exists() for file in FILES)
+    assert not any(there(machine, file) for file in FILES)
     assert machine.show(UNIT)["ActiveState"] == "inactive"
     assert machine.inside(CONFIG).read_text() == CONFIGURED
 
@@ -81,6 +84,7 @@ def test_the_debian_package_is_installed_upgraded_and_purged(machine: System) ->
     built = machine.run(*make("deb", f"SYSTEM_PYTHON={system_python()}"), timeout=110).stdout
     package = f"{ROOT}/{re.findall(r'dist/printer-agent_[0-9.]+_[a-z0-9]+[.]deb', built)[-1]}"
     machine.run("dpkg", "--force-depends", "--install", package)
+    assert "print.example.com" in machine.inside(CONFIG).read_text()
     machine.write(CONFIG, CONFIGURED)
     machine.systemctl("enable", "--now", UNIT)
     first = pid(machine)
@@ -95,4 +99,4 @@ def test_the_debian_package_is_installed_upgraded_and_purged(machine: System) ->
     assert machine.inside("/var/lib/private/printer-agent/agent.db").exists()
     machine.run("dpkg", "--purge", "printer-agent")
     gone = (CONFIG, "/var/lib/private/printer-agent", "/opt/printer-agent", "/usr/bin/printer-agent")
-    assert not any(machine.inside(path).exists() for path in gone)
+    assert not any(there(machine, path) for path in gone)

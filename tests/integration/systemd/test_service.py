@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -32,9 +33,9 @@ def test_it_is_ready_soon(agent: Service) -> None:
 def test_it_prints_and_says_so_and_stays_small(agent: Service, tmp_path: Path) -> None:
     agent.start()
     idle = agent.resident()
-    job = agent.begin(tmp_path, GCODE)
+    agent.begin(tmp_path, GCODE)
     agent.until("systemctl status tells", lambda: re.match(r"printing part.gcode: \d+%", agent.show("StatusText")))
-    agent.job_is(str(job["job_id"]), "completed")
+    agent.job_is(agent.job_id, "completed")
     agent.until("systemctl status tells the end", lambda: agent.show("StatusText") == "idle")
     assert idle <= RESIDENT, idle
     assert agent.resident("VmHWM") <= RESIDENT, agent.resident("VmHWM")
@@ -95,9 +96,11 @@ def test_a_reload_of_a_bad_file_changes_nothing(agent: Service, more: str, reaso
 
 
 def test_a_stop_ends_the_print_with_the_heaters_off(printing: Service) -> None:
-    assert max(printing.targets()) > 200
+    assert '"target":210' in json.dumps(printing.status()["data"], separators=(",", ":"))
+    assert printing.line() > 0
     printing.system.systemctl("stop", UNIT)
     assert set(printing.targets()) == {0.0}
+    assert '"outcome":"completed"' not in printing.log()
     assert printing.show("Result") == "success"
 
 
