@@ -31,7 +31,7 @@ dry-run: $(VENV)/.sandbox
 	$(BIN)/printer-agent dry-run $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -234,8 +234,8 @@ class App:
         else:
             self._config = merged(self._config, new)
             self._runner.configure(self._config)
-            set_level(new.logs.level)
             log.info("configuration read", changed=", ".join(filter(is_live, keys)) or "nothing")
+            set_level(new.logs.level)
             if rest := [key for key in keys if not is_live(key)]:
                 log.warning("changed keys need a restart", keys=", ".join(rest))
         self._health.ready()

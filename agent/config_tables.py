@@ -22,7 +22,7 @@ class Cloud(_Section, frozen=True):
     faye_ext: Literal["subscribe", "all"] = "subscribe"
     ca_file: str = ""
     allow_http: bool = False
-    # Together they are the limit of a whole call, and less than the time after which a silent thread counts as hung.
+    # Together they are the limit of a whole call.
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 10.0
     read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 20.0
 

@@ -14,6 +14,7 @@ from agent.config import Config, need_server
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 
 PAGE_LIMIT = 1000  # pages followed at most
+CREDENTIAL = "member_token"  # systemd's name of it
 ANSWER_LIMIT = 16 << 20  # bytes
 
 
@@ -26,7 +27,7 @@ def token(config: Config, environ: Mapping[str, str]) -> str:
     if config.member.token_file:
         places.append(Path(config.member.token_file).expanduser())
     if environ.get("CREDENTIALS_DIRECTORY"):
-        places.append(Path(environ["CREDENTIALS_DIRECTORY"]) / "member_token")
+        places.append(Path(environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL)
     for place in places:
         try:
             found = place.read_text(encoding="utf-8").strip()
@@ -34,6 +35,8 @@ def token(config: Config, environ: Mapping[str, str]) -> str:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{place}: the member's token cannot be read: {type(error).__name__}") from None
+        if not found and place.name == CREDENTIAL:
+            continue  # the unit's stand-in for one that is not there
         return _usable(found, str(place))
     if environ.get("PRINTER_AGENT_MEMBER_TOKEN"):
         return _usable(environ["PRINTER_AGENT_MEMBER_TOKEN"].strip(), "PRINTER_AGENT_MEMBER_TOKEN")

@@ -72,7 +72,7 @@ uninstall_all() {
 
 tell_the_system() {
     if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
-    if [ -d /run/udev ]; then udevadm control --reload && udevadm trigger --subsystem-match=tty; fi
+    if [ -d /run/udev ] && command -v udevadm >/dev/null; then udevadm control --reload && udevadm trigger --subsystem-match=tty; fi
 }
 
 case ${1:-} in

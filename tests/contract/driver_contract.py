@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Driver, Halts, Host, Outcome, PrinterState, Scripts, Telemetry
-from agent.errors import NotReadyError
+from agent.core.ports import Driver, Halts, Host, Outcome, PrinterState, Rescripted, Scripts, Telemetry
+from agent.errors import DataError, NotReadyError
 
 S = PrinterState
 NO_SCRIPTS = Scripts()
@@ -189,6 +189,22 @@ class DriverContract(ABC):
             assert now.last.outcome is Outcome.COMPLETED
             assert [line for line in rig.file_lines() if line in set(source)] == source
             assert b"M117 resumed" in rig.executed
+
+    def test_scripts_that_are_replaced_hold_for_the_print_that_runs(self, tmp_path: Path) -> None:
+        """Where the driver can take other scripts at all; one that cannot be sent changes nothing."""
+        with self.rig(tmp_path, Setup(scripts=Scripts(pause=("M117 old",)))) as rig:
+            rig.ready()
+            if not isinstance(rig.driver, Rescripted):
+                pytest.skip("this driver keeps the scripts that it was made with")
+            rig.driver.start_print("p", Lines(moves(4000)))
+            rig.until_line(50)
+            rig.driver.use_scripts(Scripts(pause=("M117 new",)))
+            with pytest.raises(DataError, match="expected one line"):
+                rig.driver.use_scripts(Scripts(cancel=("M117 a\nM117 b",)))
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+            assert b"M117 new" in rig.executed
+            assert b"M117 old" not in rig.executed
 
     def test_a_hot_and_homed_print_gets_out_of_the_way_in_a_pause_and_comes_back(self, tmp_path: Path) -> None:
         """SERIAL.md §27: retract, lift first, then park; return, prime, go on with the very next line."""

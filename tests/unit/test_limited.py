@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from agent.clock import SystemClock
-from agent.cloud import Cloud
+from agent.cloud import SLACK, Cloud
 from agent.config import Cloud as CloudConfig
 from agent.config import Config
 from agent.errors import CloudError
+from agent.limited import Names
 from tests.support.http import scripted
 
 TOKEN = "T" * 43
@@ -79,4 +81,73 @@ def test_the_limit_is_each_calls_own() -> None:
         time.sleep(0.6)
         cloud.post_status(TOKEN, b"{}")
         assert len({str(one.connection) for one in server.asked()}) == 1
+        cloud.close()
+
+
+@pytest.fixture
+def silent_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A name server that does not answer until the event is set."""
+    answers, real = threading.Event(), socket.getaddrinfo
+
+    def look_up(*arguments: Any) -> Any:
+        answers.wait(10)
+        return real(*arguments)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield answers
+    answers.set()
+
+
+def asking() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "name-server"]
+
+
+def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(silent_names: threading.Event) -> None:
+    names = Names()
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="the name server does not answer"):
+            names.look_up("127.0.0.1", 80, 0.1)
+        assert time.monotonic() - began < 2
+        assert len(asking()) == 1
+    silent_names.set()
+    assert names.look_up("127.0.0.1", 80, 5)[0][4] == ("127.0.0.1", 80)
+    for thread in asking():
+        thread.join(5)
+    assert asking() == []
+
+
+def test_a_name_that_there_is_not_is_said_as_ever() -> None:
+    with pytest.raises(OSError, match="is no host name"):
+        Names().look_up("a" * 64, 80, 5)
+    with pytest.raises(socket.gaierror):
+        Names().look_up("256.256.256.256.", 80, 5)
+
+
+def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_may_take(
+    silent_names: threading.Event,
+) -> None:
+    beats: list[float] = []
+    config = Config(cloud=CloudConfig(server="http://127.0.0.1:9", connect_timeout_s=0.2, read_timeout_s=0.3))
+    cloud = Cloud(config, SystemClock(), beat=beats.append)
+    began = time.monotonic()
+    with pytest.raises(CloudError, match="no answer: timed out"):
+        cloud.post_status(TOKEN, b"{}")
+    assert time.monotonic() - began < 2
+    assert beats == [pytest.approx(0.5 + SLACK), 0.0]
+    cloud.close()
+
+
+def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An IPv6 address that leads nowhere, for example."""
+    with scripted() as server, socket.create_server(("127.0.0.1", 0)) as closed:
+        port = int(server.url.rpartition(":")[2])
+        nowhere = closed.getsockname()
+        closed.close()
+        kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        both = [(*kind, nowhere), (*kind, ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_: both)
+        cloud = Cloud(Config(cloud=CloudConfig(server=server.url)), SystemClock())
+        cloud.post_status(TOKEN, b"{}")
+        assert len(server.asked()) == 1
         cloud.close()

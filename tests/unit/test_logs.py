@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.logs import KEPT, Ring, configure, redact
+from agent.logs import KEPT, Ring, configure, redact, set_level
 
 tokens = st.binary(min_size=32, max_size=32).map(
     lambda raw: __import__("base64").urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -107,3 +107,14 @@ def test_the_last_2000_lines_are_kept(capsys: pytest.CaptureFixture[str]) -> Non
     lines = [json.loads(line)["number"] for line in ring.text().splitlines()]
     assert lines == list(range(5, KEPT + 5))
     assert KEPT == 2000
+
+
+def test_another_level_holds_for_loggers_that_are_there_already() -> None:
+    log, ring = log_with("json", "warning")
+    log.info("unheard")
+    set_level("info")
+    structlog.get_logger(part="y").info("heard")
+    log.info("heard too")
+    set_level("error")
+    structlog.get_logger(part="y").warning("unheard")
+    assert [json.loads(line)["event"] for line in ring.text().splitlines()] == ["heard", "heard too"]

@@ -3,14 +3,19 @@ processes outside, and the person at the portal and the one at the printer are o
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from agent.dryrun.parts import Parts
+from agent.errors import UnavailableError
 from agent.sandbox.client import SandboxMember
 from tests.integration.rig import Rig
 from tests.integration.systemd.system import OUTSIDE, System
@@ -18,8 +23,6 @@ from tests.integration.systemd.system import OUTSIDE, System
 ROOT = Path(__file__).parents[3]
 UNIT = "printer-agent.service"
 CONFIG = "/etc/printer-agent/config.toml"
-PTY = "[Service]\nDeviceAllow=char-pts rw\n"
-"""The simulator's port is a pseudo-terminal, which the unit rightly does not allow."""
 
 
 def system_python() -> str:
@@ -52,21 +55,104 @@ class Service(Rig):
         super().__init__(parts, member, url, folder)
         self.system = system
         self.socket = system.inside("/run/printer-agent/agent.sock")
+        self.job_id = self.task_id = ""  # of the job that `begin` began
+        self._read = 0  # characters of the journal that belong to the past
+
+    def until(self, what: str, look: Callable[[], Any]) -> Any:
+        """As the rig's; a look inside takes its time, so that the clock decides."""
+        try:
+            return self.system.until(what, look)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def log(self) -> str:
-        """What the agent logged, and systemd of it."""
-        return self.system.journal(UNIT)
+        """What the agent logged, and systemd of it, since `forget`."""
+        return self.system.journal(UNIT)[self._read :]
 
-    def configure(self, more: str = "", unit: str = PTY, driver: str = "gcode") -> None:
-        """The configuration and a drop-in."""
+    def forget(self) -> None:
+        """The journal begins now."""
+        self._read += len(self.log())
+
+    def configure(
+        self, more: str = "", port: str = str(OUTSIDE / "printer"), driver: str = "gcode", name: str = "config"
+    ) -> None:
+        """The configuration. systemd lets every service open pseudo-terminals, so the simulator's needs no rule."""
         self.system.write(
-            CONFIG,
+            f"/etc/printer-agent/{name}.toml",
             f'[cloud]\nserver = "{self.url}"\n[printer]\ndriver = "{driver}"\n'
-            f'[serial]\nport = "{OUTSIDE / "printer"}"\nbaud = 115200\n'
+            f'[serial]\nport = "{port}"\nbaud = 115200\n'
             f"[reports]\nprogress_s = 0.1\nheartbeat_s = 1\n{more}",
         )
-        self.system.write(f"/etc/systemd/system/{UNIT}.d/test.conf", unit)
-        self.system.systemctl("daemon-reload")
+
+    def install_plug_in(self) -> None:
+        """hanging.py, as pip would install it."""
+        (packages,) = self.system.inside("/opt/printer-agent/lib").glob("python3*/site-packages")
+        shutil.copy(Path(__file__).with_name("hanging.py"), packages)
+        about = packages / "hanging-1.dist-info"
+        about.mkdir(exist_ok=True)
+        (about / "METADATA").write_text("Metadata-Version: 2.1\nName: hanging\nVersion: 1\n")
+        (about / "entry_points.txt").write_text("[printer_agent.drivers]\nhanging = hanging:HangingDriver\n")
+
+    def start(self) -> None:
+        """Start, and wait until the printer is ready at the cloud; registered the first time."""
+        self.system.systemctl("start", UNIT)
+        if self.printer_id:
+            self.until("the printer is ready and listens", lambda: self.state() == "ready" and self.listens())
+        else:
+            self.register()
+
+    def listens(self) -> bool:
+        """Whether the agent hears commands."""
+        try:
+            return bool(self.status()["listening"])
+        except UnavailableError:
+            return False
+
+    def begin(self, folder: Path, gcode: str) -> None:
+        """Submit a print, and wait until it moves, hot."""
+        file = folder / "part.gcode"
+        file.write_text(gcode)
+        job = self.submit(file)
+        self.job_id, self.task_id = str(job["job_id"]), str(job["task_id"])
+        self.until("the print moves", lambda: self.line() > 20)
+
+    def line(self) -> int:
+        """Where that print is; 0 when it does not run, or nobody answers."""
+        try:
+            status = self.status()
+        except UnavailableError:
+            return 0
+        place = status["data"]
+        running = status["printer_status"] == "printing" and place.get("job_id") == self.job_id
+        return int(place.get("line", 0)) if running else 0
+
+    def seconds(self, verb: str) -> float:
+        """What `systemctl start` or the like takes; done when the service is ready."""
+        begun = time.monotonic()
+        self.system.systemctl(verb, UNIT)
+        return time.monotonic() - begun
+
+    def targets(self) -> list[float]:
+        """The temperatures that the printer itself heats to, asked at its port: only while nobody else does."""
+        port = os.open(self.folder / "printer", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            os.write(port, b"\nM105\n")
+            return list(self.until("the printer tells its temperatures", lambda: _targets(port)))
+        finally:
+            os.close(port)
+
+    def resident(self, what: str = "VmRSS") -> int:
+        """The agent's memory now (or VmHWM, at most), in KiB."""
+        status = self.system.inside(f"/proc/{self.pid()}/status").read_text()
+        return int(re.findall(rf"{what}:\s+(\d+) kB", status)[0])
+
+    def killed(self, restarts: str) -> float:
+        """Kill the agent; the seconds until the next one, the `restarts`th, has begun and is ready, or waits."""
+        begun, pid = time.monotonic(), self.pid()
+        self.system.run("kill", "-KILL", str(pid))
+        self.until("systemd starts another one", lambda: self.show("NRestarts") == restarts and self.pid() != pid)
+        self.until("it says so", lambda: self.show("ActiveState") == "active" or "waiting" in self.show("StatusText"))
+        return time.monotonic() - begun
 
     def show(self, name: str) -> str:
         """One property of the unit."""
@@ -75,6 +161,14 @@ class Service(Rig):
     def pid(self) -> int:
         """The agent's process, by its number inside."""
         return int(self.show("MainPID"))
+
+
+def _targets(port: int) -> list[float]:
+    try:
+        said = os.read(port, 4096)
+    except BlockingIOError:
+        return []
+    return [float(value) for value in re.findall(rb"[TB]:[\d.]+ */([\d.]+)", said)]
 
 
 @contextmanager
@@ -93,6 +187,6 @@ def service(system: System, installed: Path, *, speed: str = "max", faults: tupl
         url = str(ready["url"])
         with SandboxMember(url, str(ready["member_token"])) as member:
             made = Service(system, parts, member, url, folder)
-            made.configure()
+            system.systemctl("daemon-reload")
             yield made
             system.systemctl("stop", UNIT)

@@ -19,6 +19,7 @@ from typing import Any
 BOOT = Path(__file__).with_name("boot.sh")
 OUTSIDE = Path("/run/outside")
 """Where the shared folder is seen from inside."""
+NEW = ("--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--cgroup", "--ipc", "--uts", "--propagation", "private")
 PATIENCE = 20.0  # seconds for anything that should happen
 LOOK = 0.02
 TARGET = "printer-agent-test.target"
@@ -34,7 +35,11 @@ def missing() -> str:
         return f"not installed: {', '.join(lacking) or 'systemd'}"
     if "overlay" not in Path("/proc/filesystems").read_text():
         return "the kernel has no overlayfs"
-    return "" if _unified() is not None else "no cgroup2 is mounted"
+    if _unified() is None:
+        return "no cgroup2 is mounted"
+    mount = ["unshare", *NEW, "mount", "-t", "tmpfs", "x", "/mnt"]
+    tried = subprocess.run(mount, capture_output=True, text=True, check=False)
+    return "" if tried.returncode == 0 else f"no namespaces: {tried.stderr.strip()}"
 
 
 def _unified() -> Path | None:
@@ -66,15 +71,15 @@ class System:
         (self._units / TARGET).write_text("[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket\n")
         self._group.mkdir()
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
-        new = ("--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--cgroup", "--ipc", "--uts")
-        argv = ["unshare", *new, "--propagation", "private", "sh", str(BOOT), str(self.folder)]
-        self._process = subprocess.Popen(
-            ["sh", "-c", enter, "sh", str(self._group), *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=(self.folder / "boot.log").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        argv = ["unshare", *NEW, "sh", str(BOOT), str(self.folder)]
+        with (self.folder / "boot.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", enter, "sh", str(self._group), *argv],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
             self.until("systemd is up", self._is_up)
         except BaseException:
@@ -115,7 +120,12 @@ class System:
     def run(self, *argv: str, check: bool = True, timeout: float = 60.0) -> subprocess.CompletedProcess[str]:
         """One command inside. With `check`, one that fails is an AssertionError with its output."""
         inside = ["nsenter", "-t", str(self._first), "--pid", "--mount", "--cgroup", "--ipc", "--uts", "--"]
-        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+        clean = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C.UTF-8",
+            "HOME": "/root",
+        }
+        clean |= {key: value for key, value in os.environ.items() if key.startswith("PIP_") or key.endswith("_proxy")}
         done = subprocess.run(
             [*inside, *argv], capture_output=True, text=True, check=False, timeout=timeout, env=clean, cwd="/"
         )

@@ -1,0 +1,58 @@
+"""A print outlives its agent under systemd: killed, restarted, ended by the watchdog. The next one goes on with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.core import ports
+from agent.health import FRESH, TICK
+from tests.integration.rig import check_record
+from tests.integration.systemd.conftest import GCODE
+from tests.integration.systemd.service import UNIT, Service
+
+pytestmark = pytest.mark.skipif(not hasattr(ports, "Host"), reason="the hand-over of a running print is the next step")
+
+GAP = 3.0  # seconds without an agent, its start included
+
+
+def goes_on_to_its_end(agent: Service) -> None:
+    """The job of `begin` completes, as one print with one end; the printer was not reset meanwhile."""
+    agent.job_is(agent.job_id, "completed")
+    check_record([report["body"] for report in agent.member.reports(agent.task_id)])
+    assert "restarted" not in agent.log()
+
+
+def test_a_print_goes_on_after_kill_9(printing: Service) -> None:
+    assert printing.killed("1") < GAP
+    goes_on_to_its_end(printing)
+
+
+def test_a_print_goes_on_after_a_restart(printing: Service) -> None:
+    before = printing.pid()
+    assert printing.seconds("restart") < GAP
+    assert printing.pid() != before
+    goes_on_to_its_end(printing)
+
+
+def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:
+    agent.install_plug_in()
+    agent.configure(driver="hanging")
+    agent.start()
+    agent.begin(tmp_path, GCODE * 8)
+    trap = agent.folder / "printer.hang"
+    trap.write_text("runner")
+    agent.system.until("it is ended", lambda: agent.show("NRestarts") == "1", within=FRESH + TICK + GAP)
+    trap.unlink()
+    before = agent.until("it prints again", agent.line)
+    agent.until("it goes on", lambda: agent.line() > before + 20)
+    assert agent.do("cancel")["data"]["state"] == "completed"
+    agent.job_is(agent.job_id, "canceled")
+    assert agent.show("ActiveState") == "active"
+
+
+def test_a_print_is_ended_by_a_stop_all_the_same(printing: Service) -> None:
+    assert printing.line() > 0
+    printing.system.systemctl("stop", UNIT)
+    assert set(printing.targets()) == {0.0}

@@ -1,0 +1,102 @@
+"""`make install`, `make uninstall` and the Debian package, for real, on a machine whose changes are kept in memory."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.systemd.service import CONFIG, ROOT, UNIT, make, system_python
+from tests.integration.systemd.system import System
+
+CONFIGURED = '[cloud]\nserver = "http://127.0.0.1:9"\n[serial]\nport = "/dev/none"\n'
+FILES = (
+    "/etc/systemd/system/printer-agent.service",
+    "/etc/systemd/system/printer-agent@.service",
+    "/etc/udev/rules.d/60-printer-agent.rules",
+    "/usr/local/bin/printer-agent",
+    "/opt/printer-agent/bin/printer-agent",
+)
+
+
+@pytest.fixture
+def machine(possible: None, tmp_path: Path) -> Iterator[System]:
+    """One on which nothing of ours is installed."""
+    made = System(tmp_path)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def there(machine: System, path: str) -> bool:
+    """Also a link that leads nowhere from out here."""
+    return machine.inside(path).is_symlink() or machine.inside(path).exists()
+
+
+def pid(machine: System) -> str:
+    return machine.show(UNIT)["MainPID"]
+
+
+def test_make_install_and_uninstall(machine: System) -> None:
+    """Over what is there: an older agent goes, the configuration stays."""
+    python = f"SYSTEM_PYTHON={system_python()}"
+    machine.write(CONFIG, CONFIGURED)
+    machine.write("/opt/printer-agent/of-an-older-one", "")
+    machine.run(*make("install", python), timeout=110)
+    assert all(there(machine, file) for file in FILES)
+    assert not there(machine, "/opt/printer-agent/of-an-older-one")
+    assert machine.inside(CONFIG).read_text() == CONFIGURED
+    assert machine.run("printer-agent", "--version").stdout.startswith("printer-agent ")
+    machine.systemctl("enable", "--now", UNIT)
+    assert "No such file" in machine.run("printer-agent", "status").stdout
+    machine.run(*make("uninstall", python))
+    assert not any(there(machine, file) for file in FILES)
+    assert machine.show(UNIT)["ActiveState"] == "inactive"
+    assert machine.inside(CONFIG).read_text() == CONFIGURED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ("SYSTEM_PYTHON=/bin/false", "does not run"),
+        ("PREFIX=opt", "expected an absolute path"),
+        ("PREFIX=/", "absolute"),
+    ],
+)
+def test_make_install_says_what_cannot_be(wrong: str, why: str, possible: None, tmp_path: Path) -> None:
+    done = subprocess.run(
+        make("install", f"DESTDIR={tmp_path}", wrong), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode != 0
+    assert why in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_debian_package_is_installed_upgraded_and_purged(machine: System) -> None:
+    if shutil.which("dpkg-deb") is None:
+        pytest.skip("dpkg-deb is not installed")
+    built = machine.run(*make("deb", f"SYSTEM_PYTHON={system_python()}"), timeout=110).stdout
+    package = f"{ROOT}/{re.findall(r'dist/printer-agent_[0-9.]+_[a-z0-9]+[.]deb', built)[-1]}"
+    machine.run("dpkg", "--force-depends", "--install", package)
+    assert "print.example.com" in machine.inside(CONFIG).read_text()
+    machine.write(CONFIG, CONFIGURED)
+    machine.systemctl("enable", "--now", UNIT)
+    first = pid(machine)
+    upgraded = machine.run("dpkg", "--force-depends", "--install", package)
+    assert "conffile" not in upgraded.stdout + upgraded.stderr, "asked about a file that it has not changed"
+    assert machine.show(UNIT)["ActiveState"] == "active"
+    assert pid(machine) != first, "the running service is handed over to the new version"
+    assert machine.inside(CONFIG).read_text() == CONFIGURED
+    machine.run("dpkg", "--remove", "printer-agent")
+    assert machine.show(UNIT)["ActiveState"] == "inactive"
+    assert machine.inside(CONFIG).exists()
+    assert machine.inside("/var/lib/private/printer-agent/agent.db").exists()
+    machine.run("dpkg", "--purge", "printer-agent")
+    gone = (CONFIG, "/var/lib/private/printer-agent", "/opt/printer-agent", "/usr/bin/printer-agent")
+    assert not any(there(machine, path) for path in gone)

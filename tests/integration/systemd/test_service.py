@@ -1,0 +1,126 @@
+"""The installed unit under a real systemd: it starts, prints, reloads, and ends as an administrator expects it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.integration.systemd.conftest import GCODE
+from tests.integration.systemd.service import CONFIG, UNIT, Service
+
+READY = 0.8  # seconds from the start of the process
+RESIDENT = 45 * 1024  # KiB
+SMALL = "G28\nM117 reloaded\n"
+
+
+def seconds_to_ready(agent: Service) -> float:
+    """From the start of the process to READY=1, by systemd's clock."""
+    agent.system.systemctl("start", UNIT)
+    begun, ready = (int(agent.show(f"{name}TimestampMonotonic")) for name in ("ExecMainStart", "ActiveEnter"))
+    agent.system.systemctl("stop", UNIT)
+    return (ready - begun) / 1e6
+
+
+def test_it_is_ready_soon(agent: Service) -> None:
+    """Not when the cloud answers or the printer does: when the state is open and the loops run."""
+    tries = [seconds_to_ready(agent) for _ in range(3)]
+    assert min(tries) <= READY, tries
+
+
+def test_it_prints_and_says_so_and_stays_small(agent: Service, tmp_path: Path) -> None:
+    agent.start()
+    idle = agent.resident()
+    agent.begin(tmp_path, GCODE)
+    agent.until("systemctl status tells", lambda: re.match(r"printing part.gcode: \d+%", agent.show("StatusText")))
+    agent.job_is(agent.job_id, "completed")
+    agent.until("systemctl status tells the end", lambda: agent.show("StatusText") == "idle")
+    assert idle <= RESIDENT, idle
+    assert agent.resident("VmHWM") <= RESIDENT, agent.resident("VmHWM")
+
+
+def test_a_configuration_that_cannot_be_used_keeps_it_down(agent: Service) -> None:
+    agent.configure(more="[jobs]\n")
+    agent.system.run("systemctl", "start", UNIT, check=False)
+    agent.until("it has failed", lambda: agent.show("ActiveState") == "failed")
+    assert agent.show("ExecMainStatus") == "78"
+    assert agent.show("NRestarts") == "0"
+    assert f"{CONFIG}: [jobs]: unknown section" in agent.log()
+
+
+def test_it_starts_where_no_serial_module_is_loaded_and_may_open_no_other_device(agent: Service) -> None:
+    """Its rules for char-ttyUSB and char-ttyACM name nothing then. One for ttyS it has not."""
+    assert "ttyACM" not in Path("/proc/devices").read_text()
+    agent.system.run("mknod", "/dev/ttyS9", "c", "4", "73")
+    agent.system.run("chgrp", "dialout", "/dev/ttyS9")
+    agent.system.run("chmod", "0660", "/dev/ttyS9")
+    agent.configure(port="/dev/ttyS9")
+    agent.system.systemctl("start", UNIT)
+    agent.until("the port is refused", lambda: "Operation not permitted" in agent.show("StatusText"))
+    assert agent.show("ActiveState") == "active"
+
+
+def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> None:
+    agent.start()
+    assert agent.do("home")["data"]["state"] == "completed"
+    agent.configure(more='[scripts]\nhome = []\n[logs]\nlevel = "warning"\n[job]\nmax_file_mb = 7\n')
+    agent.system.systemctl("reload", UNIT)
+    agent.until("the reload is logged", lambda: "changed keys need a restart" in agent.log())
+    assert '"changed":"scripts.home, logs.level"' in agent.log()
+    assert '"keys":"job.max_file_mb"' in agent.log()
+    agent.forget()
+    assert "no script is configured" in agent.do("home")["error_message"]
+    agent.until("the refusal is logged", lambda: '"event":"task failed"' in agent.log())
+    assert '"level":"info"' not in agent.log()
+    assert agent.show("ActiveState") == "active"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ("[scripts]\nhome = []\n[jobs]\n", "[jobs]: unknown section"),
+        ('[scripts]\nhome = []\npause = ["M105\\n"]\n', "[scripts] pause: line 1"),
+        ("[scripts\n", "not TOML"),
+    ],
+    ids=["a section too many", "two lines in one", "not TOML"],
+)
+def test_a_reload_of_a_bad_file_changes_nothing(agent: Service, more: str, reason: str) -> None:
+    agent.start()
+    agent.configure(more=more)
+    agent.system.systemctl("reload", UNIT)
+    agent.until("it says why", lambda: "the configuration cannot be used; the old one stays" in agent.log())
+    assert reason in agent.log()
+    assert agent.do("home")["data"]["state"] == "completed"
+
+
+def test_a_stop_ends_the_print_with_the_heaters_off(printing: Service) -> None:
+    assert '"target":210' in json.dumps(printing.status()["data"], separators=(",", ":"))
+    assert printing.line() > 0
+    printing.system.systemctl("stop", UNIT)
+    assert set(printing.targets()) == {0.0}
+    assert '"outcome":"completed"' not in printing.log()
+    assert printing.show("Result") == "success"
+
+
+def test_credentials_may_be_there_or_not(agent: Service) -> None:
+    """Root's own files become readable for the service alone; without them it starts all the same."""
+    agent.system.systemctl("start", UNIT)
+    agent.system.systemctl("stop", UNIT)
+    agent.system.write("/etc/printer-agent/member_token", "a-member's-token\n", 0o600)
+    agent.system.systemctl("start", UNIT)
+    credential = agent.system.inside(f"/proc/{agent.pid()}/root/run/credentials/{UNIT}/member_token")
+    assert credential.read_text() == "a-member's-token\n"
+    assert credential.stat().st_mode & 0o077 == 0
+    assert "a-member's-token" not in agent.system.systemctl("show", UNIT) + agent.log()
+
+
+def test_one_that_is_killed_is_back_soon_and_one_that_is_killed_again_and_again_takes_its_time(agent: Service) -> None:
+    agent.system.systemctl("start", UNIT)
+    for restarts in ("1", "2"):
+        assert agent.killed(restarts) < 3
+        agent.until("it is ready", lambda: agent.show("ActiveState") == "active")
+    agent.killed("3")
+    agent.until("it says that it waits", lambda: agent.show("StatusText").startswith("waiting 2 s, because 3 starts"))
+    agent.until("it is ready", lambda: agent.show("ActiveState") == "active")
