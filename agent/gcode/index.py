@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 
@@ -21,22 +22,25 @@ class Thinned:
         self.step = 1
         self.count = 0
         self._cap = cap
-        self._kept: list[tuple[int, float]] = []
+        self._keys = array("q")  # 16 bytes each with its value; as pairs in a list they would be 130
+        self._values = array("d")
 
     def add(self, key: int, value: float = 0) -> None:
         if self.count % self.step == 0:
-            if len(self._kept) >= self._cap:
-                del self._kept[1::2]
+            if len(self._keys) >= self._cap:
+                del self._keys[1::2]
+                del self._values[1::2]
                 self.step *= 2
             if self.count % self.step == 0:
-                self._kept.append((key, value))
+                self._keys.append(key)
+                self._values.append(value)
         self.count += 1
 
     def keys(self) -> tuple[int, ...]:
-        return tuple(key for key, _ in self._kept)
+        return tuple(self._keys)
 
     def values(self) -> tuple[float, ...]:
-        return tuple(value for _, value in self._kept)
+        return tuple(self._values)
 
 
 class Position(msgspec.Struct, frozen=True):
