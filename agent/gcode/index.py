@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -26,22 +27,25 @@ class Thinned(Generic[V]):
         self.step = 1
         self.count = 0
         self._cap = cap
-        self._kept: list[tuple[int, V]] = []
+        self._keys = array("q")  # 8 bytes each; in a list of pairs one would be 130 with its value
+        self._values: list[V] = []
 
     def add(self, key: int, value: V) -> None:
         if self.count % self.step == 0:
-            if len(self._kept) >= self._cap:
-                del self._kept[1::2]
+            if len(self._keys) >= self._cap:
+                del self._keys[1::2]
+                del self._values[1::2]
                 self.step *= 2
             if self.count % self.step == 0:
-                self._kept.append((key, value))
+                self._keys.append(key)
+                self._values.append(value)
         self.count += 1
 
     def keys(self) -> tuple[int, ...]:
-        return tuple(key for key, _ in self._kept)
+        return tuple(self._keys)
 
     def values(self) -> tuple[V, ...]:
-        return tuple(value for _, value in self._kept)
+        return tuple(self._values)
 
 
 class Position(msgspec.Struct, frozen=True):

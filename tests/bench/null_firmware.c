@@ -6,8 +6,8 @@
                                                         QUEUE commands; of more than four it also says that it has an
                                                         emergency parser; ADVANCED 1: `ok N1 P15 B3`
 
-   What it counts is in the file STATS (struct seen) at any moment: lines of the file are those with a number, M110 and
-   the host's own (from HOST on) aside; HOST itself is our driver's question where the firmware is, no resend. M115 is answered with capabilities, M105 and M155 with temperatures that are
+   What it counts is in the file STATS (struct seen) at any moment: lines of the file are those with a number, M105, M110
+   and the host's own (from HOST on) aside. A numbered M105 out of turn is our driver's question where it is, no resend. M115 is answered with capabilities, M105 and M155 with temperatures that are
    always those asked for, a number that is not the next one as Marlin does; PRUSA Fir and M862.2 Q as a Prusa MK3. It
    ends when the client has gone, and after 1,800 s in any case. */
 #define _GNU_SOURCE
@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -61,10 +62,10 @@ static void say(double at, const char *text)
     snprintf(r->text, sizeof r->text, "%s", text);
 }
 
-static void complain(double at, const char *why, long number)
+static void complain(double at, const char *why, const char *code)
 {
     char text[160];
-    seen->resends += number != HOST;
+    seen->resends += !strstr(code, "M105");
     snprintf(text, sizeof text, "Error:%s, Last Line: %ld\nResend: %ld\nok\n", why, last_number, last_number + 1);
     say(at, text);
 }
@@ -93,18 +94,18 @@ static void take(double at, char *line)
             if (second) number = strtol(second + 1, NULL, 10);
         } else if (number != last_number + 1) {
             if (number < last_number - 1 || number > last_number)
-                complain(at, "Line Number is not Last Line Number+1", number);
+                complain(at, "Line Number is not Last Line Number+1", code);
             return;
         }
-        if (!star) { complain(at, "No Checksum with line number", number); return; }
+        if (!star) { complain(at, "No Checksum with line number", code); return; }
         unsigned char sum = 0;
         for (char *p = line; p < star; p++) sum ^= (unsigned char)*p;
-        if (strtol(star + 1, NULL, 10) != sum) { complain(at, "checksum mismatch", number); return; }
+        if (strtol(star + 1, NULL, 10) != sum) { complain(at, "checksum mismatch", code); return; }
         last_number = number;
         while (*code == ' ') code++;
     }
     if (number == 0) seen->executed = 0; /* M110 N0: a print begins */
-    if (number > 0 && number < HOST && !strstr(line, "M110")) {
+    if (number > 0 && number < HOST && !strstr(line, "M110") && strncmp(code, "M105", 4)) {
         double t = now();
         if (!seen->executed) seen->first_at = t;
         seen->last_at = t;
@@ -154,6 +155,7 @@ int main(int count, char **given)
     if (stats < 0 || ftruncate(stats, sizeof *seen)) return 73;
     seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED, stats, 0);
     if (seen == MAP_FAILED) return 73;
+    setpriority(PRIO_PROCESS, 0, -20); /* where allowed: a real one does not share its processor with the host */
     master = posix_openpt(O_RDWR | O_NOCTTY);
     if (master < 0 || grantpt(master) || unlockpt(master)) return 69;
     int slave = open(ptsname(master), O_RDWR | O_NOCTTY);

@@ -200,7 +200,7 @@ def _cancelled(world: Daemon, agent: Agent) -> tuple[int, float]:
 
 def receipts(table: Table, world: Daemon, count: int) -> None:
     """From a command's publication to its receipt, while a print goes at full speed."""
-    grown(world.hosted("long.gcode"), 400_000_000)
+    grown(world.hosted("long.gcode"), 400_000 * count)
     taken = []
     with world.life(Link()) as agent:
         task, job = world.print_file("long.gcode")
@@ -212,7 +212,7 @@ def receipts(table: Table, world: Daemon, count: int) -> None:
             world.ended(asked)
         rate = agent.firmware.seen().rate
         world.ended(world.member.command(world.printer_id, "cancel", job_id=job))
-        world.ended(task)
+        assert world.ended(task).body["body"]["job_status"] == "canceled", "the print was over too soon"
     world.hosted("long.gcode").unlink()
     half, most = share(taken, 0.5), share(taken, 0.99)
     what = f"published → receipt at the cloud, while printing {rate:,.0f} lines/s"
