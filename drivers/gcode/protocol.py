@@ -38,7 +38,7 @@ from collections import deque
 from math import inf
 
 from drivers.gcode.codes import LONG_S, heats, word
-from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO, file_line
+from drivers.gcode.numbering import HISTORY, HOST, MOVE_TO
 from drivers.gcode.phases import PROBE, STRIKES, Counters, Phase, Service
 from drivers.gcode.quality import SAMPLES
 from drivers.gcode.sending import Sender
@@ -237,7 +237,7 @@ class Protocol(Sender):
         numbers, asked = self._numbers, number
         if not numbers.within(number):
             if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
-                self._fail(f"line {file_line(number)}: the printer asked for it, but is at {file_line(numbers.last)}")
+                self._fail(f"line {number}: the printer asked for it, but the last one sent is {numbers.last}")
                 return None
             number = numbers.base  # the M110 that led here was lost
         if not numbers.knows(number):
