@@ -562,6 +562,16 @@ def test_a_line_older_than_the_history_fails() -> None:
     assert "line 5" in wire.protocol.failure
 
 
+def test_a_line_that_was_never_sent_fails_and_says_so() -> None:
+    """SERIAL.md §10: neither it nor the way to it is known."""
+    wire = Wire()
+    wire.print(1, 4)
+    wire.send(line(5))
+    for _ in range(2):
+        wire.asks(9, "Line Number is not Last Line Number+1")
+    assert wire.protocol.failure == "line 9: the printer asked for it, but the last one sent is 5"
+
+
 def test_m110_in_a_hosts_message_has_no_number() -> None:
     """SERIAL.md §13: Marlin finds the text anywhere in a numbered line."""
     wire = Wire()
