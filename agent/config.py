@@ -58,7 +58,7 @@ class Serial(_Section, frozen=True):
     port: str = "auto"
     baud: Literal["auto"] | Annotated[int, msgspec.Meta(gt=0)] = "auto"
     dialect: str = "auto"
-    window: Literal["auto"] | Annotated[int, msgspec.Meta(ge=1, le=16)] = "auto"
+    window: Literal["auto"] | Annotated[int, msgspec.Meta(ge=1, le=64)] = "auto"
 
 
 class MaxTemperature(_Section, frozen=True):
