@@ -53,12 +53,9 @@ def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
     """What it says to M115, asked again where a line that came as another one, or a garbled answer, left it unknown."""
     texts: list[str] = []
     for _ in range(timing.hello_tries):
-        answer = yield _may_fail(b"M115", timing)
-        if answer is None:
-            break
-        texts = answer
-        if not _is_named(texts):  # some say `ok` first, and then who they are
-            texts = [*texts, *((yield _may_fail(b"M105", timing)) or [])]
+        answer = (yield _may_fail(b"M115", timing)) or []
+        later = [] if _is_named(answer) else (yield _may_fail(b"M105", timing)) or []
+        texts = [*texts, *answer, *later]  # only now: some say `ok` first, and then who they are
         if _is_named(texts):
             break
     return texts
