@@ -1,7 +1,7 @@
 """What kinds of firmware there are and what this one can do, from its answer to M115 (SERIAL.md §17, §19, Dialects).
 
-Two things need no switch, because they are taken as they come: the form of a resend request, and whether an `ok`
-follows it (SERIAL.md §8).
+What needs no switch, because it is taken as it comes: the form of a resend request, whether an `ok` follows it
+(SERIAL.md §8), whether line numbers are checked at all, and `wait`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,8 @@ class Dialect(msgspec.Struct, frozen=True):
     autoreport: bool | None = None  # M155
     keepalive: bool | None = None  # M113 and `busy:`
     emergency: bool | None = None  # M108 acts at once, whatever is in the queue
-    waits: bool = False  # says `wait` when it has nothing to do
     checksums: bool = False  # wants a checksum on every line, also on those without a number
-    numbering: bool = True  # checks line numbers and asks for lines again
-    locates: bool = True  # tells its place when a number is too high (SERIAL.md §9a)
+    locates: bool = True  # tells its place when a number is too high, so a print can be taken over (SERIAL.md §9a)
     g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
     deadman: str = ""  # a pattern of the FIRMWARE_NAMEs whose M85 is safe to use (SERIAL.md §31); empty: none
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (SERIAL.md §23)
@@ -43,10 +41,10 @@ class Dialect(msgspec.Struct, frozen=True):
 
 
 DIALECTS: Final = (
-    Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, numbering=False, locates=False,
+    Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, locates=False,
             reboot=b"\nFIRMWARE_RESTART\n"),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
-    Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, waits=True, checksums=True,
+    Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
             deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),

@@ -30,11 +30,7 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
     if unsafe:
         for code in off(heat.heaters):
             yield _may_fail(code, timing)
-    texts = (yield _may_fail(b"M115", timing)) or []
-    if not any("FIRMWARE_NAME" in text for text in texts):  # some say `ok` first, and then who they are
-        later = (yield _may_fail(b"M105", timing)) or []
-        texts = [*texts, *later]
-    firmware = learn(texts)
+    firmware = learn((yield from _identity(timing)))
     if unsafe and firmware.deadman:
         yield _may_fail(DISARM, timing)
     if firmware.autoreport:
@@ -43,6 +39,22 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
         yield _may_fail(b"M113 S2", timing)
     yield _may_fail(b"M105", timing)
     return End.DONE
+
+
+def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
+    """What it says to M115, asked again where a line that came as another one, or a garbled answer, left it unknown."""
+    texts: list[str] = []
+    for _ in range(timing.hello_tries):
+        answer = (yield _may_fail(b"M115", timing)) or []
+        later = [] if _is_named(answer) else (yield _may_fail(b"M105", timing)) or []
+        texts = [*texts, *answer, *later]  # only now: some say `ok` first, and then who they are
+        if _is_named(texts):
+            break
+    return texts
+
+
+def _is_named(texts: list[str]) -> bool:
+    return any("FIRMWARE_NAME" in text for text in texts)
 
 
 def script(lines: Sequence[bytes], heat: Heat) -> Procedure:

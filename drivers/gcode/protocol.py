@@ -8,9 +8,10 @@
     OPEN      an error that names a place, OPEN      the request was garbled: as if it had come
               then ok without a request
     OPEN      patience over, gives_up      OPEN      the line is forgotten
-    OPEN      patience over, a garbled     LOCATING  a number too high is sent: a strike
+    OPEN      an ok is overdue, a garbled  LOCATING  a number too high is sent: a strike
               line, `wait` when not idle
     SETTLING  ok                           SETTLING  the first is the request's own: swallowed; a moment for stragglers
+                                                     (none where nothing was amiss)
     SETTLING  resend, the same n           SETTLING  stale, ignored
     SETTLING  another line, or 0.5 s       OPEN      (a moment after the line)
               0.5 s, where the ok has come LOCATING  it may be late, and must not be taken for another's
@@ -23,9 +24,10 @@
     LOCATING  an answer without a place    LOCATING  again; the twentieth in a row counts as none
     LOCATING  nothing                      LOCATING  again: a strike, until patience is over
 
-`sending` writes, `silence` asks, `resends` goes back. Between the file's lines and the host's (`numbering`) stands an
-M110, and before it a number too high: a line that was wrongly taken for acknowledged would else be lost for good.
-Failures: a silence, the same number asked for ten times, a number older than the history (SERIAL.md §1–10, §13–16).
+`sending` writes, `exchange` is in a hurry, `silence` asks, `resends` goes back. Between the file's lines and the host's
+(`numbering`) stands an M110. Before it goes a number too high: a line that was wrongly taken for acknowledged would
+else be lost for good. After it, where `ok T:…` answers M105, goes an M105 that proves that it was done. Failures: a
+silence, the same number asked for ten times, a number older than the history (SERIAL.md §1–10, §13–16).
 
 A number too high executes nothing and tells the printer's place, whereas a repeat of the last line is passed over in
 silence (§9a). `M110` is never in flight with anything else: Marlin carries it out twice, on arrival and in its turn.

@@ -13,7 +13,8 @@ _PLANNER = re.compile(r"\bP(\d{1,3})\b")
 
 class Quality:
     """Written by the link's thread alone, read by any. `latencies` is a ring, in seconds, indexed by the count of lines
-    sent modulo SAMPLES; it is written in place, without a call, where lines go by."""
+    sent modulo SAMPLES; it is written in place, without a call, where lines go by. A line counts only when it was alone
+    in flight: with more of them its `ok` waits for those before it, and says nothing about the link."""
 
     def __init__(self) -> None:
         self.latencies = array("d", [-1.0]) * SAMPLES

@@ -54,7 +54,7 @@ class Resends(Silence):
         numbers, asked = self._numbers, number
         if not numbers.within(number):
             if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
-                self._fail(f"line {file_line(number)}: the printer asked for it, but is at {file_line(numbers.last)}")
+                self._fail(f"line {number}: the printer asked for it, but the last one sent is {numbers.last}")
                 return None
             number = numbers.base  # the M110 that led here was lost
         if not numbers.knows(number):

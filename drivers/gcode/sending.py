@@ -21,6 +21,8 @@ from drivers.gcode.window import Window
 TOO_HIGH = b"\n" + frame(NOWHERE, PROBE)
 """After a newline, which ends a line whose own end was garbled."""
 
+SOONEST_S = 0.05
+"""Seconds without an `ok` before which nobody is asked, however short patience is: a busy computer hears late."""
 _HARMLESS = frozenset((PROBE, b"M114", DRAIN, b"G4"))
 """A host's lines whose loss would do no harm."""
 
@@ -46,7 +48,8 @@ class Sender:
         self._rounds = 0  # in which the answer to an M105 was missing
         self._origin: tuple[Command, Command] | None = None  # a host's line as written, and as it was given
         self._unproven = False  # the host's space holds lines that must not get lost
-        self._ask_s = self._ask_first_s = ORDINARY_S / SHARE * timing.patience  # without an ok, for an ordinary line
+        self._ask_first_s = max(ORDINARY_S / SHARE * timing.patience, SOONEST_S)
+        self._ask_s = self._ask_first_s  # without an ok, for an ordinary line
         self._since = 0.0  # when it was asked first in this silence
         self._strikes = 0  # questions since then that nothing answered
         self._calm = False  # it was asked only to make sure

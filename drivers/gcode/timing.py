@@ -12,7 +12,7 @@ class Timing(msgspec.Struct, frozen=True):
 
     patience: float = 1.0
     busy: float = 15.0  # after a `busy:` line, which comes every 2 s
-    probe: float = 10.0  # for an answer to a probe
+    probe: float = 10.0  # of silence beyond the patience for a line, until it has failed
     garbled: float = 0.1  # after a line that may have been an `ok` before it was garbled
     listen: float = 2.0  # between moments in which an `ok` too many is listened for, once there was one
     resend_ok: float = 0.5  # for the `ok` that some firmwares send after a resend request (SERIAL.md §8)

@@ -25,6 +25,11 @@ WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no line number and ask for no line again, so nothing can be done about a line that is spoilt."""
 
 
+CHECKSUM_OPTIONAL = ("reprap", "smoothie")
+"""They take a line whose `*` or `N` was garbled as one without a checksum: no host can keep a bad cable from spoiling
+a line now and then. All the others must be the file's, once and in order."""
+
+
 class TestDialects(DriverContract):
     """SERIAL.md Dialects: told by M115 alone."""
 
@@ -35,6 +40,15 @@ class TestDialects(DriverContract):
         self.dialect = str(request.param)
         if self.dialect not in DIALECTS:
             pytest.skip(f"the simulator does not know {self.dialect} yet")
+
+    def agrees(self, executed: list[bytes], source: list[bytes], faults: tuple[str, ...]) -> None:
+        if self.dialect not in CHECKSUM_OPTIONAL or not any(fault.startswith("corrupt") for fault in faults):
+            super().agrees(executed, source, faults)
+            return
+        whole = [line for line in executed if line in source]
+        spoilt = [line for line in source if line not in whole]
+        assert len(spoilt) <= 3
+        assert whole == [line for line in source if line not in spoilt]
 
     @contextmanager
     def rig(self, tmp_path: Path, setup: Setup) -> Iterator[Rig]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from math import inf
-
 import pytest
 
 from drivers.gcode.framing import frame
 from drivers.gcode.numbering import HISTORY, file_line
-from drivers.gcode.protocol import Protocol
-from drivers.gcode.pump import Running
 from drivers.gcode.sending import TOO_HIGH
-from drivers.gcode.steps import RENUMBER, Command, End, Procedure, numbered, plain
+from drivers.gcode.steps import RENUMBER, Command, numbered, plain
 from drivers.gcode.window import MOST, Window
 from tests.unit.gcode.wire import Wire, host_base, host_line, line, moves
 
@@ -448,6 +443,20 @@ def test_a_request_that_its_own_error_contradicts_is_not_believed() -> None:
     assert wire.protocol.failure == ""
 
 
+def test_requests_that_contradict_themselves_without_end_fail() -> None:
+    """SERIAL.md §10: every loop has an end."""
+    wire = Wire()
+    wire.print(1, 9)
+    wire.send(line(10))
+    for _ in range(50):
+        if wire.protocol.failure:
+            break
+        wire.protocol.error("checksum mismatch, Last Line: 3", wire.now)
+        wire.protocol.resend(7, wire.now)
+        wire.ok()
+    assert wire.protocol.failure == "line 10: the printer asks for others, each time for another one"
+
+
 def test_an_ok_that_was_lost_is_found_out_and_nothing_is_sent_twice() -> None:
     """SERIAL.md §4, §9a, §16: a number too high tells the place, M105 that the line was done; in seconds."""
     wire = Wire()
@@ -614,142 +623,6 @@ def test_busy_extends_patience_and_a_person_may_take_for_ever() -> None:
     assert wire.protocol.deadline < float("inf")
 
 
-def test_a_printer_that_says_nothing_fails_in_seconds() -> None:
-    """SERIAL.md §16: it is asked early, again each time that the silence has doubled, and not for minutes."""
-    wire = Wire()
-    wire.send(line(1))
-    began, asked = wire.now, []
-    while not wire.protocol.failure:
-        wire.silence()
-        asked.append(wire.now - began)
-    assert asked == [0.5, 1.0, 1.5, 2.5, 4.5, 8.5, 16.5, 18.5]
-    assert wire.protocol.failure == "line 1 (G1 X1): no answer, although asked 7 times"
-    assert wire.written.count(TOO_HIGH) == 7
-
-
-def test_a_slow_machine_asks_three_times_before_it_gives_up() -> None:
-    """SERIAL.md §16: what the printer said is heard late when this computer is busy."""
-    wire = Wire()
-    wire.send(line(1))
-    for _ in range(3):
-        wire.now += 100.0
-        assert wire.protocol.tick(wire.now) is None
-        assert wire.protocol.failure == ""
-    wire.now += 100.0
-    wire.protocol.tick(wire.now)
-    assert wire.protocol.failure == "line 1 (G1 X1): no answer, although asked 3 times"
-
-
-def test_a_long_line_is_not_buried_in_questions() -> None:
-    """SERIAL.md §15: a firmware that reads nothing meanwhile has 128 bytes of room."""
-    wire = Wire()
-    wire.send(numbered(1, b"G28"))
-    began = wire.now
-    while wire.now - began < 899:
-        assert wire.protocol.failure == ""
-        wire.silence()
-    assert 3 <= wire.written.count(TOO_HIGH) <= 6
-
-
-def test_lines_that_are_late_are_asked_after_later_and_a_loss_soon_again() -> None:
-    """SERIAL.md §15, §16: where each move waits for room in the planner a question for each would be of no use."""
-    wire = Wire()
-    waited = []
-    for number in range(1, 7):
-        wire.send(line(number))
-        waited.append(wire.protocol.deadline - wire.now)
-        wire.silence()
-        wire.ok()
-        wire.asks(number + 1, "Line Number is not Last Line Number+1")
-        wire.serve()
-    assert waited == pytest.approx([0.5, 1.0, 2.0, 4.0, 4.0, 4.0])
-    wire.send(line(7))
-    wire.silence()
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
-    wire.send(line(8))
-    wire.serve()
-    assert wire.protocol.deadline - wire.now == pytest.approx(0.5)
-
-
-def test_a_place_that_was_just_told_is_not_asked_for_again() -> None:
-    """SERIAL.md §9a: Repetier would not tell it twice: after a request it passes over what has another number."""
-    wire = Wire()
-    wire.print(1, 1)
-    lost = wire.send(line(2))
-    wire.take()
-    wire.silence()
-    assert wire.take() == [TOO_HIGH]
-    wire.asks(3, "Line Number is not Last Line Number+1")
-    assert wire.settle() == [moves(host_base(2))]
-    wire.ok()
-    wire.protocol.send_again(wire.now)
-    assert wire.take() == [host_line(2, 1, b"M105")]
-    wire.ok("T:20.0 /0.0")
-    wire.protocol.send_again(wire.now)
-    assert wire.counters.line == lost.number
-
-
-def test_an_answer_that_tells_no_place_is_no_silence() -> None:
-    """SERIAL.md §16: three in a row without an answer fail; Repetier's `skip`, `ok` is one, as is a garbled one."""
-    wire = Wire()
-    wire.print(1, 1)
-    wire.send(plain(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
-    wire.send(line(2))
-    wire.serve()
-    wire.silence()
-    for _ in range(14):
-        wire.protocol.other(wire.now)
-        wire.ok()
-        wire.silence()
-        assert wire.protocol.failure == ""
-    wire.asks(3, "Line Number is not Last Line Number+1")
-    assert wire.serve() == []
-    assert wire.protocol.fits(line(3))
-
-
-@pytest.mark.parametrize("tells", [True, False])
-def test_answers_without_end_that_tell_no_place_fail_too(tells: bool) -> None:
-    """SERIAL.md §16: every wait has a limit; shorter for a printer that has never told its place."""
-    wire = Wire()
-    wire.print(1, 1)
-    if tells:
-        wire.send(plain(b"M105"))
-        wire.serve()
-        wire.ok("T:20.0 /0.0")
-    wire.send(line(2))
-    wire.serve()
-    for _ in range(50):
-        if wire.protocol.failure:
-            break
-        wire.silence()
-        wire.protocol.damaged(wire.now)
-    times = 21 if tells else 4
-    assert wire.protocol.failure == f"line 2 (G1 X2): no answer, although asked {times} times"
-
-
-def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
-    """SERIAL.md §15, §16: it answers for its place, so it lives; a slow move without `busy` is no reason to fail."""
-    wire = Wire()
-    slow = wire.send(line(1))
-    sent: list[bytes] = []
-    while wire.now < 300.0:
-        wire.silence()
-        for data in wire.take():
-            if data == TOO_HIGH:
-                wire.asks(wire.place + 1, "Line Number is not Last Line Number+1")
-            else:
-                sent.append(data)
-        assert wire.protocol.failure == ""
-    assert len(sent) <= 16, "and it is not buried in questions"
-    assert wire.counters.line == 0
-    for text in ("", "", "T:20.0 /0.0", "T:20.0 /0.0"):
-        wire.ok(text)
-    assert wire.counters.line == slow.number
-
-
 def test_a_line_that_gives_up_is_forgotten() -> None:
     """SERIAL.md §18: a hello that is not answered is said again, not asked after."""
     wire = Wire()
@@ -779,113 +652,3 @@ def test_what_an_emergency_parser_reads_takes_no_credit() -> None:
     assert wire.written[-1] == b"M108\n"
     assert wire.ok() is heat
     assert wire.protocol.free()
-
-
-@pytest.mark.parametrize("lines", [1, 3])
-def test_the_quick_way_does_what_the_long_way_does(lines: int) -> None:
-    quick, long = Wire(Window(lines)), Wire(Window(lines))
-    for wire in (quick, long):
-        wire.fill(1)
-    for number in range(1 + lines, 200):
-        assert quick.protocol.exchange(line(number), quick.now)
-        long.ok()
-        long.send(line(number))
-    assert quick.written == long.written
-    assert _state(quick.protocol) == _state(long.protocol)
-    assert vars(quick.counters) == vars(long.counters)
-    quick.protocol.resend(199, quick.now)
-    assert not quick.protocol.exchange(line(200), quick.now)
-
-
-def _lines(first: int, last: int) -> Procedure:
-    for number in range(first, last + 1):
-        yield line(number)
-    return End.DONE
-
-
-def _streamed(
-    wire: Wire, running: Running, heard: list[bytes], until: float = inf, mail: tuple[str, ...] = ()
-) -> bytes:
-    return wire.protocol.stream(running, lambda: heard.pop(0), lambda: wire.now, until, mail)[1]
-
-
-def test_a_stream_does_what_the_long_way_does() -> None:
-    stream, long = Wire(), Wire()
-    for wire in (stream, long):
-        wire.fill(1)
-    running = Running(_lines(2, 300))
-    running.advance()
-    assert _streamed(stream, running, [*[b"ok\n", b"ok\r\n"] * 100, b"ok T:1 /2\n"]) == b"ok T:1 /2\n"
-    for number in range(2, 202):
-        long.ok()
-        long.send(line(number))
-    assert stream.written == long.written
-    assert running.next == line(202)
-    assert _state(stream.protocol) == _state(long.protocol)
-    assert vars(stream.counters) == vars(long.counters)
-    stream.protocol.resend(201, stream.now)
-    stream.ok()
-    assert stream.settle() == [frame(201, b"G1 X201")]
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda wire: wire.protocol.damaged(wire.now) or wire.silence(),  # its place is asked for
-        lambda wire: wire.protocol.resend(1, wire.now),
-        lambda wire: wire.protocol.error("checksum mismatch, Last Line: 0", wire.now),
-        lambda wire: wire.ok(),
-    ],
-)
-def test_nothing_streams_when_something_is_unusual(spoil: Callable[[Wire], object]) -> None:
-    wire = Wire()
-    wire.fill(1)
-    spoil(wire)
-    wire.take()
-    running = Running(_lines(2, 9))
-    running.advance()
-    assert _streamed(wire, running, [b"ok\n", b"ok\n"]) == b"ok\n"
-    assert wire.take() == []
-    assert running.next == line(2)
-
-
-def test_a_stream_ends_for_mail_in_time_and_before_a_line_that_may_take_long() -> None:
-    """SERIAL.md §27: a pause is heard before the next line goes."""
-    wire = Wire()
-    wire.fill(1)
-    running = Running(_lines(2, 4))
-    running.advance()
-    assert _streamed(wire, running, [b"ok\n"], mail=("pause",)) == b"ok\n"
-    assert _streamed(wire, running, [b"ok\n"], until=wire.now) == b"ok\n"
-    assert running.next == line(2)
-    assert _streamed(wire, running, [b"ok\n"] * 3) == b"", "the file has ended"
-    assert running.end is End.DONE
-    assert [c.number for c in wire.protocol.in_flight] == [4]
-    running = Running(iter_of(numbered(5, b"G28"), line(6)))
-    running.advance()
-    assert _streamed(wire, running, [b"ok\n"]) == b"ok\n"
-    assert running.next == numbered(5, b"G28")
-
-
-def iter_of(*steps: Command) -> Procedure:
-    yield from steps
-    return End.DONE
-
-
-def test_requests_that_contradict_themselves_without_end_fail() -> None:
-    """SERIAL.md §10: every loop has an end."""
-    wire = Wire()
-    wire.print(1, 9)
-    wire.send(line(10))
-    for _ in range(50):
-        if wire.protocol.failure:
-            break
-        wire.protocol.error("checksum mismatch, Last Line: 3", wire.now)
-        wire.protocol.resend(7, wire.now)
-        wire.ok()
-    assert wire.protocol.failure == "line 10: the printer asks for others, each time for another one"
-
-
-def _state(protocol: Protocol) -> dict[str, object]:
-    own = {k: v for k, v in vars(protocol).items() if k not in ("_write", "_counters", "window", "_numbers")}
-    return own | vars(protocol._numbers) | vars(protocol.window)

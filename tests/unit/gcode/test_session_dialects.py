@@ -157,6 +157,24 @@ def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -
     assert b"G1 X10.000 Y20.000 F6000" in desk.resume()
 
 
+@pytest.mark.parametrize(("silent", "name"), [(1, "Marlin 2.1.2"), (3, "Marlin 2.1.2"), (99, "")])
+def test_a_printer_that_does_not_say_who_it_is_is_asked_again(silent: int, name: str) -> None:
+    """SERIAL.md §18, §19: M115 or its answer was garbled. A firmware that knows no M115 is used too."""
+    desk, usual, left = Bench(), Bench.answer, [silent]
+
+    def answer(code: bytes) -> None:
+        if code == b"M115" and left[0] > 0:
+            left[0] -= 1
+            desk.hear("FIRM?ARE_N?ME:Marlin", "ok")
+        else:
+            usual(desk, code)
+
+    desk.answer = answer  # type: ignore[method-assign]
+    desk.idle()
+    assert desk.seen.firmware == name
+    assert left[0] in (0, 95), "asked four times at most"
+
+
 def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
     desk = Bench(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
     desk.take()
