@@ -13,6 +13,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     shown += [f"trouble   {part}: {why}" for part, why in found.get("conditions", {}).items() if part != "printer"]
     if found.get("job_id"):
         shown.append(f"job       {found['job_id']} {found.get('job_status') or 'fetching the file'}".rstrip())
+    if data.get("ui_sub_state") and not found.get("error_message"):
+        shown.append(f"waits     {data['ui_sub_state']}")
     if data.get("total_lines"):
         shown.append(
             f"progress  {found.get('job_progress', 0):.1%}, layer {data['layer']} of {data['total_layers']},"
