@@ -88,7 +88,9 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def decode(memory: bytes) -> Memory:
-    """Raises DataError for what was never written by `Notebook`, or by another version of it."""
+    """Raises DataError for nothing at all, and for what `Notebook` never wrote, or another version of it."""
+    if not memory:
+        raise DataError("the agent ended before the print had begun")
     try:
         found = msgspec.json.decode(memory, type=Memory)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -65,4 +65,5 @@ class Opening:
         if found is None:
             self.close(port, leave=False)
             raise PortError(f"{port.device} was kept open, and is not the port of the configuration")
+        port.device = found.path
         return port, found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-from drivers.gcode.codes import HeatWait, values, wants_person, word
+from drivers.gcode.codes import LONG_S, ORDINARY_S, HeatWait, values, wants_person, word
 from drivers.gcode.dialects import Firmware
 from drivers.gcode.heat import Heat
 from drivers.gcode.memory import Saved
@@ -80,9 +80,14 @@ def pause_again(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, 
     return End.DONE
 
 
+def old_lines_s(firmware: Firmware) -> float:
+    """Patience with a printer that may be at a long line of an agent before this one, and says so if it can."""
+    return ORDINARY_S if firmware.keepalive else LONG_S
+
+
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
     """The first after a print was taken over: how warm it is, and all that the hello sets."""
-    yield ask(PROBE)
+    yield Ask(Command(PROBE + b"\n", PROBE, patience=old_lines_s(firmware)))
     if firmware.autoreport:
         yield ask(b"M155 S2")
     if firmware.keepalive:

@@ -56,6 +56,7 @@ class Sender:
         self._told = -1  # a place that was told once and is not believed yet
         self._locates = True  # answers a number too high with its place
         self._located = False  # has done so
+        self._move_s = ORDINARY_S  # patience for the next M110
         self._speaks = False  # `ok T:…` answers M105
         self._doubt = False  # an ok was lost, doubled or late since the last M105 that proved all before it
         self._listen_at = inf  # when an ok too many is listened for
@@ -75,9 +76,10 @@ class Sender:
         """Whether an `ok` to M105 holds its answer."""
         return self._speaks
 
-    def take_over(self, last: int, *, speaks: bool) -> None:
+    def take_over(self, last: int, *, speaks: bool, patience_s: float) -> None:
         """Nothing was sent yet, but by an agent before this one: the printer has all up to number `last`. An `ok` of
-        that may still come."""
+        that may still come; `patience_s` is what all that may take before the first move to another space."""
+        self._move_s = patience_s
         self._numbers.found(last)
         self._located = self._doubt = self._unproven = True
         self._speaks = speaks
@@ -185,7 +187,8 @@ class Sender:
         """The way to the space in which `base + 1` is the next number."""
         numbers = self._numbers
         sure = not self._locates or (not self._unproven if numbers.host else numbers.last == numbers.base)
-        moving: list[Command | Service] = [move_to(base, ORDINARY_S)]
+        moving: list[Command | Service] = [move_to(base, self._move_s)]
+        self._move_s = ORDINARY_S
         return moving if sure else [Service.LOCATE, *moving]
 
     def _go_on(self, now: float) -> None:

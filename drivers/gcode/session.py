@@ -27,6 +27,7 @@ from drivers.gcode.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.ears import Ears
 from drivers.gcode.memory import Memory, Notebook, Stage
 from drivers.gcode.printing import Printing
+from drivers.gcode.procedures import old_lines_s
 from drivers.gcode.replies import Event, Kind
 from drivers.gcode.slot import Slot
 from drivers.gcode.standing import RUNNING
@@ -181,9 +182,9 @@ class Session(Printing):
         space); what is sent next is `takeover`'s."""
         self.taking = None
         self._renew()
-        self.protocol.take_over(last, speaks=memory.speaks)
         self.capabilities = set(memory.capabilities)
-        self._know(memory.identity())
+        firmware = self._know(memory.identity())
+        self.protocol.take_over(last, speaks=memory.speaks, patience_s=old_lines_s(firmware))
         self.notes.go_on(key, memory)
         self.answered = True
         self._ready()

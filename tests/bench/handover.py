@@ -63,6 +63,7 @@ SCENARIOS = (
     Scenario("heating", head=HEAD, speed=60.0, lines=1000, half=True),
     Scenario("a bad cable", faults=("corrupt=0.002", "corrupt-back=0.002"), lines=600, half=True),
     Scenario("a bad cable, a window", faults=("corrupt=0.002", "corrupt-back=0.002"), lines=600, window=3, kept=False),
+    Scenario("a terrible cable", faults=("corrupt=0.01", "corrupt-back=0.01"), lines=100),
     Scenario("cancels", words=("cancel",), head=HEAD[:1]),
     Scenario("polls", dialect="marlin1", half=True),
     Scenario("prusa", dialect="prusa", window=3),

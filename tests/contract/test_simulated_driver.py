@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 
 import pytest
 
 import drivers
+from agent.core.ports import Outcome, PrinterState
 from agent.errors import ConfigError
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver
-from tests.contract.driver_contract import Clock, DriverContract, Rig, Setup
+from tests.contract.driver_contract import Clock, DriverContract, Lines, Rig, Setup, moves
 from tests.contract.test_gcode_driver import QUICK
+from tests.support.handover import Kept, Memories
+
+FAST = DriverSettings(simulated=SimulatedSettings(speed=inf))
 
 
 class TestSimulatedDriver(DriverContract):
@@ -39,3 +44,26 @@ def test_a_fault_that_does_not_exist_is_an_error_of_the_configuration() -> None:
     settings = DriverSettings(simulated=SimulatedSettings(faults=("gremlins",)))
     with pytest.raises(ConfigError, match=r"\[simulated\].*gremlins"):
         SimulatedDriver(settings, clock=Clock())
+
+
+def test_a_print_ends_with_the_process_that_its_printer_lives_in() -> None:
+    """The next agent finds another printer, and says so."""
+    memories = Memories(Kept())
+    source = Lines(moves(3000))
+    first, second = (SimulatedDriver(FAST, clock=Clock(), timing=QUICK) for _ in range(2))
+    rig = Rig(first, [], lambda: None)
+    first.open(memories.host(rig.wake))
+    rig.until(lambda t: t.state is PrinterState.IDLE)
+    first.start_print("p", source)
+    rig.until_line(50)
+    first.close(hand_over=True)
+    rig = Rig(second, [], lambda: None)
+    second.open(memories.host(rig.wake), memories.unfinished("p", source, 50))
+    try:
+        last = rig.ended("p").last
+        assert last is not None
+        assert (last.outcome, last.error) == (Outcome.FAILED, "the printer restarted: its position is lost")
+        rig.until(lambda t: t.state is PrinterState.IDLE)
+    finally:
+        second.close()
+    assert memories.keeper.take() is None

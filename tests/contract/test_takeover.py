@@ -18,8 +18,9 @@ from agent.errors import UnavailableError
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.framing import frame
 from drivers.gcode.memory import Stage, decode
+from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
-from drivers.simulated import Options, VirtualPrinter
+from drivers.simulated import Options, ResetOnOpen, VirtualPrinter
 from tests.contract.driver_contract import Clock, Lines, Rig, moves
 from tests.contract.test_gcode_driver import QUICK
 from tests.support.handover import Kept, Memories, Nowhere
@@ -38,9 +39,10 @@ class World:
     executed: list[bytes]
     memories: Memories
     settings: DriverSettings
+    timing: Timing = TIMING
 
     def rig(self) -> Rig:
-        driver = GcodeDriver(self.settings, clock=Clock(), timing=TIMING)
+        driver = GcodeDriver(self.settings, clock=Clock(), timing=self.timing)
         return Rig(driver, self.executed, lambda: None)
 
     def ready(self) -> Rig:
@@ -69,9 +71,17 @@ def world(
     speed: float = inf,
     faults: tuple[str, ...] = (),
     scripts: Scripts | None = None,
+    reset: ResetOnOpen = ResetOnOpen.HALTED,
 ) -> Iterator[World]:
     executed: list[bytes] = []
-    options = Options(dialect=dialect, speed=speed, faults=faults, link=folder / "printer", advanced_ok=window > 1)
+    options = Options(
+        dialect=dialect,
+        speed=speed,
+        faults=faults,
+        link=folder / "printer",
+        advanced_ok=window > 1,
+        reset_on_open=reset,
+    )
     printer = VirtualPrinter(options, on_line=executed.append)
     settings = DriverSettings(port=str(folder / "printer"), baud=115200, window=window, scripts=scripts or Scripts())
     memories = Memories(Kept() if kept else Nowhere())
@@ -84,6 +94,7 @@ def completed(rig: Rig) -> Telemetry:
     now = rig.ended("p", 20)
     rig.driver.close()
     assert now.last is not None
+    assert now.key == ""
     assert now.last.outcome is Outcome.COMPLETED, now.last.error
     return now
 
@@ -110,7 +121,9 @@ def test_the_next_driver_goes_on_with_the_very_next_line(tmp_path: Path, dialect
         rig = made.next(source, line)
         assert completed(rig).line == 3000
         assert rig.file_lines() == source
-        assert made.executed[-4:].count(b"M104 S0") == 0, "it was not cancelled"
+        assert b"M104 S0" not in made.executed, "it was not cancelled"
+        if dialect == "marlin":
+            assert made.executed.count(b"M155 S2") == made.executed.count(b"M113 S2") == 2, "what the hello sets"
 
 
 @pytest.mark.parametrize("dialect", CANNOT_TELL)
@@ -148,6 +161,12 @@ def tell(made: World, data: bytes) -> None:
         os.write(fd, data)
     finally:
         os.close(fd)
+
+
+def opened_after(made: World, resets: int) -> bool:
+    """Open and close the port; whether the board has been reset since it was so often."""
+    tell(made, b"")
+    return made.printer.resets > resets
 
 
 def settle(true: Callable[[], object]) -> None:
@@ -191,7 +210,7 @@ def test_a_printer_that_is_not_as_far_as_the_print_was_has_begun_something_else(
         rig.driver.close()
 
 
-@pytest.mark.parametrize("memory", [b"", b"{}", b"\xff", b'{"version": 2}'])
+@pytest.mark.parametrize("memory", [b"{}", b"\xff", b'{"version": 2}'])
 def test_a_memory_that_cannot_be_read_fails_the_print(tmp_path: Path, memory: bytes) -> None:
     source = moves(3000)
     with world(tmp_path) as made:
@@ -202,6 +221,53 @@ def test_a_memory_that_cannot_be_read_fails_the_print(tmp_path: Path, memory: by
         assert "what was remembered of the print cannot be read" in failed(rig)
         rig.until(lambda t: t.state is S.IDLE)
         assert b"M104 S0" in made.executed
+        rig.driver.close()
+
+
+def test_a_print_that_had_not_begun_yet_fails(tmp_path: Path) -> None:
+    with world(tmp_path) as made:
+        made.ready().driver.close(hand_over=True)
+        made.memories.written.append(b"")
+        rig = made.next(moves(10))
+        assert failed(rig) == "the agent ended before the print had begun"
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept", "reopened"])
+def test_a_board_that_is_reset_when_its_port_is_opened_goes_on_only_where_it_was_kept_open(
+    tmp_path: Path, kept: bool
+) -> None:
+    """SERIAL.md §18, where clearing HUPCL does not help."""
+    source = moves(3000)
+    with world(tmp_path, kept=kept, reset=ResetOnOpen.ALWAYS) as made:
+        with printing(made, source):
+            resets = made.printer.resets
+        if not kept:
+            settle(lambda: opened_after(made, resets))
+        rig = made.next(source, 50)
+        if kept:
+            completed(rig)
+            assert made.printer.resets == resets
+            assert rig.file_lines() == source
+        else:
+            assert "restarted" in failed(rig)
+            rig.driver.close()
+
+
+def test_a_port_that_was_kept_open_while_idle_is_taken_up_too(tmp_path: Path) -> None:
+    with world(tmp_path, reset=ResetOnOpen.ALWAYS) as made:
+        rig = made.ready()
+        resets = made.printer.resets
+        kept = made.memories.keeper.take()
+        assert kept is not None
+        rig.driver.close()
+        assert made.memories.keeper.take() is None, "an ordinary stop keeps nothing"
+        made.memories.keeper.keep(kept)
+        os.close(kept)
+        rig = made.ready()
+        assert made.printer.resets == resets
+        assert rig.driver.telemetry().port == made.printer.path
         rig.driver.close()
 
 
@@ -282,10 +348,13 @@ def test_a_heat_up_is_gone_on_with(tmp_path: Path) -> None:
         assert made.executed.count(b"M109 S60") == 1
 
 
-def test_a_long_line_that_the_printer_is_at_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_long_line_that_the_printer_is_at_is_waited_for(tmp_path: Path, window: int) -> None:
+    """With a window its queue is full, and it says `ok` later for lines that another agent has sent."""
     source = [*moves(20), b"G4 P3000", b"G28", *moves(20)]
-    with world(tmp_path, speed=2.0) as made:
-        with printing(made, source, 20):
+    with world(tmp_path, speed=8.0, window=window) as made:
+        made.timing = msgspec.structs.replace(TIMING, patience=0.2, probe=1.0)  # `busy` comes every 250 ms
+        with printing(made, source, 19):
             settle(lambda: b"G4 P3000" in made.executed)
         assert completed(made.next(source, 20)).line == 42
         assert [line for line in made.executed if line in source] == source
