@@ -25,8 +25,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Host, PrinterState, Scripts
-from agent.core.report import TAKING_OVER
+from agent.core.ports import Driver, Host, PortKeeper, PrinterState, Scripts
 from agent.descriptors import keeper
 from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
@@ -41,6 +40,7 @@ from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.ledger import Ledger
 from agent.servertime import ServerTime
+from agent.status import summary
 from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from agent.watch import Watch
@@ -79,11 +79,7 @@ class App:
         self._watch = Watch()
         self._server_time = ServerTime(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
-        jobs = folder / "jobs"
-        try:
-            jobs.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise UnavailableError(f"{jobs}: cannot be made: {error.strerror}") from None
+        self._jobs = _made(folder / "jobs")
         self._board = Board(self._driver)
         self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
 
@@ -91,28 +87,8 @@ class App:
             server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
         )
         inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
-        desk = Desk(
-            config,
-            jobs,
-            self._store,
-            inbox,
-            self._board,
-            registrar,
-            lambda: self._subscriber.listening,
-            self._watch,
-            self._wake_reporter.set,
-        )
-        context = Context(
-            config=config,
-            store=self._store,
-            ledger=Ledger(self._store),
-            driver=self._driver,
-            clock=self._clock,
-            jobs=jobs,
-            logs=lambda: with_boxes(ring.text(), boxes),
-            tell=self._wake_reporter.set,
-            host=Host(wake=self._wake_runner.set, remember=self._store.remember, port=port),
-        )
+        desk = self._desk(config, inbox)
+        context = self._context(config, port, lambda: with_boxes(ring.text(), boxes))
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
@@ -137,6 +113,32 @@ class App:
             self._reporter.announce,
             self._clock,
             self._pulse("subscriber"),
+        )
+
+    def _desk(self, config: Config, inbox: Inbox) -> Desk:
+        return Desk(
+            config,
+            self._jobs,
+            self._store,
+            inbox,
+            self._board,
+            self._registrar,
+            lambda: self._subscriber.listening,
+            self._watch,
+            self._wake_reporter.set,
+        )
+
+    def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
+        return Context(
+            config=config,
+            store=self._store,
+            ledger=Ledger(self._store),
+            driver=self._driver,
+            clock=self._clock,
+            jobs=self._jobs,
+            logs=logs,
+            tell=self._wake_reporter.set,
+            host=Host(wake=self._wake_runner.set, remember=self._store.remember, port=port),
         )
 
     def run(self) -> int:
@@ -254,16 +256,7 @@ class App:
         self._subscriber.interrupt()
 
     def _line(self) -> str:
-        """The situation in one line, for `systemctl status`."""
-        situation = self._board.read()
-        telemetry, job = situation.telemetry, situation.job
-        if job is not None and not job.state.ended:
-            doing = "taking over" if situation.busy == TAKING_OVER else telemetry.state
-            return f"{doing} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
-        trouble = self._watch.read().first()
-        if trouble and not trouble.startswith(Part.PRINTER):
-            return f"{telemetry.state}; {trouble}"
-        return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
+        return summary(self._board.read(), self._watch.read())
 
     def _firmware(self, config: Config) -> Callable[[], str]:
         """What to register as: the configured name, else the printer's own answer, for which a start waits a little."""
@@ -278,6 +271,15 @@ class App:
             return self._driver.telemetry().firmware or f"printer-agent {__version__}"
 
         return name
+
+
+def _made(folder: Path) -> Path:
+    """The folder, for its owner alone. Raises UnavailableError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder
 
 
 def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
