@@ -26,8 +26,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Halts, Host, PrinterState, Rescripted, Scripts
-from agent.core.report import TAKING_OVER
+from agent.core.ports import Driver, Halts, Host, PortKeeper, PrinterState, Rescripted, Scripts
 from agent.descriptors import keeper
 from agent.errors import AgentError, UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
@@ -42,6 +41,7 @@ from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.ledger import Ledger
 from agent.servertime import ServerTime
+from agent.status import summary
 from agent.store import Store
 from agent.subscriber import CatchUp, Subscriber
 from agent.watch import Watch
@@ -98,11 +98,7 @@ class App:
         self._watch = Watch()
         self._server_time = ServerTime(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
-        jobs = folder / "jobs"
-        try:
-            jobs.mkdir(mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise UnavailableError(f"{jobs}: cannot be made: {error.strerror}") from None
+        self._jobs = _made(folder / "jobs")
         self._board = Board(self._driver)
         pulses = {name: self._pulse(name) for name in ("reporter", "catch-up", "subscriber")}
         clouds = {name: Cloud(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
@@ -112,34 +108,8 @@ class App:
             server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
         )
         inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
-        desk = Desk(
-            config,
-            jobs,
-            self._store,
-            inbox,
-            self._board,
-            registrar,
-            lambda: self._subscriber.listening,
-            self._watch,
-            self._wake_reporter.set,
-            self._driver.halt if isinstance(self._driver, Halts) else None,
-        )
-        context = Context(
-            config=config,
-            store=self._store,
-            ledger=Ledger(self._store),
-            driver=self._driver,
-            clock=self._clock,
-            jobs=jobs,
-            logs=lambda: with_boxes(ring.text(), boxes),
-            tell=self._wake_reporter.set,
-            host=Host(
-                wake=self._wake_runner.set,
-                beat=self._health.pulse("link", waiting=True).beat,
-                remember=self._store.remember,
-                port=port,
-            ),
-        )
+        desk = self._desk(config, inbox)
+        context = self._context(config, port, lambda: with_boxes(ring.text(), boxes))
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
@@ -164,6 +134,38 @@ class App:
             self._reporter.announce,
             self._clock,
             pulses["subscriber"],
+        )
+
+    def _desk(self, config: Config, inbox: Inbox) -> Desk:
+        return Desk(
+            config,
+            self._jobs,
+            self._store,
+            inbox,
+            self._board,
+            self._registrar,
+            lambda: self._subscriber.listening,
+            self._watch,
+            self._wake_reporter.set,
+            self._driver.halt if isinstance(self._driver, Halts) else None,
+        )
+
+    def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
+        return Context(
+            config=config,
+            store=self._store,
+            ledger=Ledger(self._store),
+            driver=self._driver,
+            clock=self._clock,
+            jobs=self._jobs,
+            logs=logs,
+            tell=self._wake_reporter.set,
+            host=Host(
+                wake=self._wake_runner.set,
+                beat=self._health.pulse("link", waiting=True).beat,
+                remember=self._store.remember,
+                port=port,
+            ),
         )
 
     def run(self) -> int:
@@ -320,16 +322,7 @@ class App:
         self._subscriber.interrupt()
 
     def _line(self) -> str:
-        """The situation in one line, for `systemctl status`."""
-        situation = self._board.read()
-        telemetry, job = situation.telemetry, situation.job
-        if job is not None and not job.state.ended:
-            doing = "taking over" if situation.busy == TAKING_OVER else telemetry.state
-            return f"{doing} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
-        trouble = self._watch.read().first()
-        if trouble and not trouble.startswith(Part.PRINTER):
-            return f"{telemetry.state}; {trouble}"
-        return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
+        return summary(self._board.read(), self._watch.read())
 
     def _firmware(self, config: Config) -> Callable[[], str]:
         """What to register as: the configured name, else the printer's own answer, for which a start waits a little."""
@@ -349,6 +342,15 @@ class App:
 def _scripts(config: Config) -> Scripts:
     """Those that the driver needs in the course of a print."""
     return Scripts(pause=config.scripts.pause, resume=config.scripts.resume, cancel=config.scripts.cancel)
+
+
+def _made(folder: Path) -> Path:
+    """The folder, for its owner alone. Raises UnavailableError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder
 
 
 def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:

@@ -75,13 +75,17 @@ def download(
     sink: Callable[[bytes], None] = ignore,
     retry: Retry = Retry(),  # noqa: B008  (immutable)
     digest: str = "",
+    boot: str = "",
 ) -> Downloaded:
     """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name. What is here
-    must have the checksum `digest` (see agent.digests) and the one that the server gives, where there is one.
+    must have the checksum `digest` (see agent.digests) and the one that the server gives, where there is one. `boot` is
+    the machine's boot, for going on with what a process before this one was killed in; empty: from the beginning.
 
     Raises DataError (the address, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer,
     or none that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
-    with Incoming(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink) as incoming:
+    with Incoming(
+        target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot
+    ) as incoming:
         incoming.expect(digest)
         _Fetch(url, incoming, session, retry, allow_http=allow_http).run()
         return incoming.finish()
@@ -98,7 +102,7 @@ class _Fetch:
         self._session = session
         self._retry = retry
         self._allow_http = allow_http
-        self._validator = ""  # for If-Range: a strong ETag or a Last-Modified
+        self._validator = incoming.take_up()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without a new byte
         self._deadline = retry.monotonic() + retry.total_s
 
@@ -225,6 +229,7 @@ class _Fetch:
             incoming.expect(given(headers, whole=True))
             etag = headers.get("ETag", "")
             self._validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
+            incoming.note(self._validator)
             length = headers.get("Content-Length", "").strip()
             if length.isascii() and length.isdigit() and len(length) <= 18:
                 incoming.announce(int(length))

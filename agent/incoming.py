@@ -7,17 +7,18 @@ when a transfer had to begin again, so that a scan can run in the same pass.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import shutil
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 import msgspec
 
+from agent import partial
 from agent.errors import CancelledError, ChangedError, DataError, UnavailableError
 
 BLOCK = 64 * 1024
@@ -56,6 +57,8 @@ def never() -> bool:
 
 class Incoming:
     """The file `target` + `.part` until `finish` gives it its name. A context manager: it cleans up after a failure.
+    `boot` names the machine's present boot: what a process of the same boot left when it was killed is gone on with;
+    empty: never.
 
     Raises UnavailableError when the disk does not take it, DataError when it is too large."""
 
@@ -67,6 +70,7 @@ class Incoming:
         progress: Progress,
         cancelled: Callable[[], bool],
         sink: Callable[[bytes], None],
+        boot: str = "",
     ) -> None:
         self.size = 0
         self.total: int | None = None
@@ -78,8 +82,11 @@ class Incoming:
         self._progress, self._cancelled, self._sink = progress, cancelled, sink
         self._hash = hashlib.sha256()
         self._again = hashlib.sha256()
+        self._boot = boot
+        self._left = partial.origin(self._part, boot)  # by the process before this one
+        fresh = 0 if self._left else os.O_TRUNC
         try:
-            self._fd = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | fresh, 0o600)
         except OSError as error:
             raise self._disk(error) from error
 
@@ -93,6 +100,29 @@ class Incoming:
             os.close(self._fd)
             self._fd = -1
             self._part.unlink(missing_ok=True)
+            partial.forget(self._part)
+
+    def take_up(self) -> str:
+        """Take in what is here already, as if it came now; the validator of the file that it is a part of, empty for
+        none. Raises CancelledError, DataError, and whatever the sink raises."""
+        if self._left is None:
+            return ""
+        try:
+            while block := os.read(self._fd, BLOCK):
+                self.check_cancelled()
+                self._take(block)
+        except OSError as error:
+            raise self._disk(error) from error
+        for algorithm, digits in self._left.expected.items():
+            self.expect(f"{algorithm}={digits}")
+        return self._left.validator
+
+    def note(self, validator: str) -> None:
+        """The bytes come from the file with this validator, should the next process have to go on."""
+        try:
+            partial.note(self._part, partial.Origin(self._boot, validator, self._expected))
+        except OSError as error:
+            raise self._disk(error) from error
 
     def announce(self, total: int) -> None:
         """The whole file will have `total` bytes."""
@@ -135,9 +165,13 @@ class Incoming:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             raise self._disk(error) from error
-        self._hash.update(block)
         if self.total is None and (self.size + len(block)) >> 20 != self.size >> 20:
             self._leave_space()
+        self._take(block)
+
+    def _take(self, block: bytes) -> None:
+        """They are in the file."""
+        self._hash.update(block)
         self.size += len(block)
         self._sink(block)
         self._progress(self.size, self.total)
@@ -163,6 +197,7 @@ class Incoming:
             os.close(self._fd)
             self._fd = -1
             self._part.replace(self._target)
+            partial.forget(self._part)
             folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -190,7 +225,9 @@ class Incoming:
 
 def _known(algorithm: str) -> Callable[[], Any]:
     if algorithm == "md5":
-        return partial(hashlib.md5, usedforsecurity=False)  # against accidents only, also on a hardened system
+        return functools.partial(
+            hashlib.md5, usedforsecurity=False
+        )  # against accidents only, also on a hardened system
     return hashlib.sha512
 
 

@@ -17,6 +17,7 @@ import structlog
 
 from agent import durable
 from agent.checkpoint import FileMark
+from agent.clock import boot_id
 from agent.config import Config
 from agent.core.command import Command
 from agent.download import download, spool
@@ -24,6 +25,7 @@ from agent.errors import CancelledError, DataError, UnavailableError
 from agent.gcode import Index, Limits, Scanner
 from agent.incoming import BLOCK
 from agent.limited import limited_session
+from agent.partial import sidecar
 
 log = structlog.get_logger(part="jobfile")
 
@@ -53,7 +55,8 @@ class JobFile:
     @property
     def paths(self) -> tuple[Path, ...]:
         """Both files, and what a broken transfer leaves."""
-        return self.path, self.index_path, self.path.with_name(self.path.name + ".part")
+        part = self.path.with_name(self.path.name + ".part")
+        return self.path, self.index_path, part, sidecar(part)
 
     def remove(self) -> None:
         """All of it."""
@@ -80,6 +83,7 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
             cancelled=cancelled,
             sink=scanner.feed,
             digest=command.digest,
+            boot=boot_id(),
         )
     return _keep(scanner, file, found.sha256)
 

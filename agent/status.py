@@ -1,9 +1,25 @@
-"""The running agent's answer to `status`, for a person."""
+"""What the agent is doing, for a person: in one line for systemd, in some for `printer-agent status`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+from agent.board import Situation
+from agent.core.conditions import Conditions, Part
+from agent.core.report import TAKING_OVER
+
+
+def summary(situation: Situation, conditions: Conditions) -> str:
+    """The situation in one line, for `systemctl status`."""
+    telemetry, job = situation.telemetry, situation.job
+    if job is not None and not job.state.ended:
+        doing = "taking over" if situation.busy == TAKING_OVER else telemetry.state
+        return f"{doing} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
+    trouble = conditions.first()
+    if trouble and not trouble.startswith(Part.PRINTER):
+        return f"{telemetry.state}; {trouble}"
+    return f"{telemetry.state}: {telemetry.reason}" if telemetry.reason else str(telemetry.state)
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
@@ -13,6 +29,8 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     shown += [f"trouble   {part}: {why}" for part, why in found.get("conditions", {}).items() if part != "printer"]
     if found.get("job_id"):
         shown.append(f"job       {found['job_id']} {found.get('job_status') or 'fetching the file'}".rstrip())
+    if data.get("ui_sub_state") and not found.get("error_message"):
+        shown.append(f"waits     {data['ui_sub_state']}")
     if data.get("total_lines"):
         shown.append(
             f"progress  {found.get('job_progress', 0):.1%}, layer {data['layer']} of {data['total_layers']},"

@@ -66,7 +66,7 @@ class Printing(Standing):
 
     def pause(self, reason: str, *, in_file: bool = False) -> None:
         """Only while PRINTING; otherwise the moment has passed."""
-        if self.state is _S.PRINTING:
+        if self.state is _S.PRINTING and self.pump.ended is None:
             self._parked = self.pump.park()
             self.notes.change(Stage.PAUSING, pause=Pause(in_file=in_file, reason=reason))
             self.go_away(reason, self.routines.pause(self.parking), in_file=in_file)
@@ -113,7 +113,7 @@ class Printing(Standing):
 
     def paused_by_itself(self, reason: str) -> None:
         """The printer has parked by itself, and knows the way back."""
-        if self.state is _S.PRINTING:
+        if self.state is _S.PRINTING and self.pump.ended is None:
             self._parked = self.pump.park()
             self.routines.forget_pause()
             self.notes.change(Stage.PAUSED, pause=Pause(reason=reason))

@@ -61,6 +61,7 @@ class Pump:
     def run(self, procedure: Procedure) -> None:
         """Begin `procedure`; one that ran is dropped. Raises what its first step raises."""
         self.drop()
+        self.ended = None  # that of one before, which nobody has looked at yet
         self._running = running = Running(procedure)
         running.advance()
         self._look(running)

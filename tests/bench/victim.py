@@ -19,7 +19,7 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Cloud as CloudConfig
 from agent.config import Config, Printer
-from agent.core.ports import Host, LineSource, Operation, Outcome, PrinterState
+from agent.core.ports import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
 from agent.health import Pulse
 from agent.inbox import Inbox
@@ -77,6 +77,17 @@ class NotingPrinter(SlotDriver):
             file.flush()
             os.fsync(file.fileno())
         self.ends = Operation(key, Outcome.COMPLETED)
+
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
+        """A print that it did is at its end; one that it never heard of cannot be gone on with."""
+        if unfinished is None:
+            return
+        key = unfinished.key
+        if self._path.exists() and key in self._path.read_text().split():
+            self.ends = Operation(key, Outcome.COMPLETED)
+            self.now(state=PrinterState.PRINTING, key=key, line=1)
+        else:
+            self.now(last=Operation(key, Outcome.FAILED, "the printer has not begun it"))
 
     def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""

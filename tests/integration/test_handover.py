@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.handover import SCENARIOS, Scenario, tear
+from tests.bench.handover import SCENARIOS, tear
+from tests.bench.handover_world import Scenario
 
 KILLS = {"repetier": 1, "a bad cable, a window": 2, "cancels": 2}
 

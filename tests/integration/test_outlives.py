@@ -113,6 +113,18 @@ def test_a_print_that_is_taken_over_can_be_cancelled(tmp_path: Path) -> None:
         heaters_are_off(made)
 
 
+def test_a_stop_while_a_print_is_taken_over_ends_it_with_the_heaters_off(tmp_path: Path) -> None:
+    with lives(tmp_path) as made:
+        under_way(made)
+        made.kill()
+        made.start()
+        made.until("it is taken over", lambda: '"taking over"' in made.log())
+        assert made.kill(signal.SIGTERM) == 0
+        heaters_are_off(made)
+        made.start()
+        assert made.ended()["job_status"] == "failed"
+
+
 def test_a_file_that_is_another_one_now_ends_the_print_with_the_heaters_off(tmp_path: Path) -> None:
     with lives(tmp_path) as made:
         lines = under_way(made)

@@ -66,4 +66,4 @@ def test_a_print_and_its_reports_survive_a_full_state_folder(tmp_path: Path) -> 
 
 
 def test_the_disk_is_written_to_once_a_second_at_most_while_printing_and_hardly_while_idle(tmp_path: Path) -> None:
-    assert writes(tmp_path, printing=6.0, idle=4.0)["commits_a_minute_idle"] == 0
+    assert writes(tmp_path, printing=12.0, idle=4.0)["commits_a_minute_idle"] == 0

@@ -186,7 +186,7 @@ class Lives:
 def lives(
     folder: Path,
     *,
-    speed: str = "1",
+    speed: str = "4",
     faults: tuple[str, ...] = (),
     window: int = 1,
     more: str = "",
@@ -202,7 +202,7 @@ def lives(
         yield made
 
 
-def gcode(moves: int, *, length: float = 2.5, speed: int = 6000) -> list[str]:
+def gcode(moves: int, *, length: float = 2.5, speed: int = 1500) -> list[str]:
     """A print of which each line is there once, and which says where it is: mm, and mm a minute."""
     lines = ["M117 begin", "G90", "M82", "G28", "M104 S60", "M106 S120", "G1 Z0.2 F600"]
     for at in range(1, moves + 1):

@@ -17,7 +17,7 @@ MAY = {
     "agent.errors": (),
     "agent.faye": ("agent.faye",),
     "agent.gcode": ("agent.gcode", "agent.core", "agent.errors"),
-    "agent.incoming": ("agent.errors",),
+    "agent.incoming": ("agent.errors", "agent.partial"),
     "agent.sandbox": ("agent.sandbox", "agent.core", "agent.errors"),
     "agent.config": ("agent.config_tables", "agent.errors"),
     "agent.config_tables": (),

@@ -11,13 +11,14 @@ import pytest
 
 from agent.core.command import Command, Name
 from agent.core.job import JobState
-from agent.core.ports import Outcome, PrinterState, Unfinished
+from agent.core.ports import Outcome, PrinterState, Telemetry, Unfinished
 from agent.core.task import TaskState
 from agent.errors import UnavailableError
 from agent.gcode import Scanner
 from agent.jobfile import JobFile
 from agent.runner.takeover import ANSWER_MAY_TAKE
 from agent.store import Store
+from agent.watch import Watch
 from tests.support.clock import FakeClock
 from tests.support.desk import FILE, Desk
 
@@ -76,6 +77,14 @@ def test_while_it_is_taken_over_everybody_is_told_so(desk: Desk) -> None:
     again.printer.now(state=S.PRINTING, reason="")
     again.runner.step()
     assert again.board.read().body()["printer_status"] == "printing"
+
+
+def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
+    watch = Watch()
+    watch.printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    assert watch.read().first() == ""
+    watch.printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
+    assert watch.read().first() == "printer: no serial port found"
 
 
 def test_the_same_task_goes_on_and_ends_once_and_its_progress_never_goes_back(desk: Desk) -> None:
@@ -227,7 +236,8 @@ def test_a_pause_that_was_under_way_is_done_when_the_printer_has_paused(desk: De
         assert again.printer.slot.state is S.PAUSING
         again.printer.now(state=S.PAUSED)
     again.runner.step()
-    assert again.end(pause)["job_status"] == "paused"
+    end = again.end(pause)
+    assert (end["data"]["state"], end["job_status"]) == ("completed", "paused")
 
 
 def test_a_step_of_a_print_that_cannot_go_on_fails(desk: Desk) -> None:

@@ -233,6 +233,42 @@ def test_after_a_pause_or_cancel_no_further_line_of_the_file_is_written() -> Non
         assert not [line for line in desk.acknowledge() if line.startswith(b"N")]
 
 
+def to_the_last_answer(desk: Desk) -> None:
+    """Answer what is asked, and hear the answer that ends the procedure, without a step after it."""
+    for _ in range(20):
+        line = desk.take()[-1]
+        if line == b"M114":
+            desk.hear("X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0")
+        for event in parse(b"ok"):
+            desk.session.heard(event, desk.now)
+        if desk.session.pump.ended is not None:
+            return
+        desk.session.step(desk.now)
+    pytest.fail("it does not end")
+
+
+def test_a_cancel_in_the_moment_in_which_a_pause_ends_is_a_whole_one() -> None:
+    desk = Desk().idle().print(CODES)
+    desk.take()
+    desk.session.pause("")
+    desk.hear("ok")
+    to_the_last_answer(desk)
+    desk.session.cancel()
+    desk.session.step(desk.now)
+    assert desk.seen.last is None
+    assert b"M104 S0" in desk.acknowledge()
+    assert desk.seen.last == Operation("p", Outcome.CANCELLED)
+
+
+def test_a_pause_in_the_moment_in_which_the_print_ends_comes_too_late() -> None:
+    desk = Desk().idle().print(CODES[:1])
+    to_the_last_answer(desk)
+    desk.session.pause("")
+    desk.session.step(desk.now)
+    assert desk.acknowledge() == []
+    assert desk.seen.last == Operation("p", Outcome.COMPLETED)
+
+
 def test_a_line_in_flight_that_is_asked_for_again_still_goes_before_the_pause() -> None:
     desk = Desk().idle().print(CODES)
     desk.take()
