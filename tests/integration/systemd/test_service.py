@@ -17,11 +17,13 @@ SMALL = "G28\nM117 reloaded\n"
 
 
 def seconds_to_ready(agent: Service) -> float:
-    """From the start of the process to READY=1, by systemd's clock."""
+    """From the start of the process to READY=1, by systemd's clock, less what its main thread waited for a processor
+    that other tests had."""
     agent.system.systemctl("start", UNIT)
+    waited = int(agent.system.inside(f"/proc/{agent.pid()}/task/{agent.pid()}/schedstat").read_text().split()[1])
     begun, ready = (int(agent.show(f"{name}TimestampMonotonic")) for name in ("ExecMainStart", "ActiveEnter"))
     agent.system.systemctl("stop", UNIT)
-    return (ready - begun) / 1e6
+    return (ready - begun) / 1e6 - waited / 1e9
 
 
 def test_it_is_ready_soon(agent: Service) -> None:
@@ -34,6 +36,7 @@ def test_it_prints_and_says_so_and_stays_small(agent: Service, tmp_path: Path) -
     agent.start()
     idle = agent.resident()
     agent.begin(tmp_path, GCODE)
+    agent.system.systemctl("reload", UNIT)  # the status is told anew, which is else done every five seconds
     agent.until("systemctl status tells", lambda: re.match(r"printing part.gcode: \d+%", agent.show("StatusText")))
     agent.job_is(agent.job_id, "completed")
     agent.until("systemctl status tells the end", lambda: agent.show("StatusText") == "idle")
