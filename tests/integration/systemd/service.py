@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,12 +125,6 @@ class Service(Rig):
         running = status["printer_status"] == "printing" and place.get("job_id") == self.job_id
         return int(place.get("line", 0)) if running else 0
 
-    def seconds(self, verb: str) -> float:
-        """What `systemctl start` or the like takes; done when the service is ready."""
-        begun = time.monotonic()
-        self.system.systemctl(verb, UNIT)
-        return time.monotonic() - begun
-
     def targets(self) -> list[float]:
         """The temperatures that the printer itself heats to, asked at its port: only while nobody else does."""
         port = os.open(self.folder / "printer", os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -146,13 +139,20 @@ class Service(Rig):
         status = self.system.inside(f"/proc/{self.pid()}/status").read_text()
         return int(re.findall(rf"{what}:\s+(\d+) kB", status)[0])
 
-    def killed(self, restarts: str) -> float:
-        """Kill the agent; the seconds until the next one, the `restarts`th, has begun and is ready, or waits."""
-        begun, pid = time.monotonic(), self.pid()
+    def killed(self, restarts: str) -> None:
+        """Kill the agent, and wait until the next one, the `restarts`th, is ready or waits."""
+        pid = self.pid()
         self.system.run("kill", "-KILL", str(pid))
         self.until("systemd starts another one", lambda: self.show("NRestarts") == restarts and self.pid() != pid)
         self.until("it says so", lambda: self.show("ActiveState") == "active" or "waiting" in self.show("StatusText"))
-        return time.monotonic() - begun
+
+    def took(self, since: str) -> float:
+        """Seconds from systemd's timestamp `since` (ExecMainStart: this process began; ActiveExit: the last agent was
+        no longer there) to READY=1, less what the main thread waited for a processor that other tests had."""
+        thread = f"/proc/{self.pid()}/task/{self.pid()}/schedstat"
+        waited = int(self.system.inside(thread).read_text().split()[1])
+        begun, ready = (int(self.show(f"{name}TimestampMonotonic")) for name in (since, "ActiveEnter"))
+        return (ready - begun) / 1e6 - waited / 1e9
 
     def show(self, name: str) -> str:
         """One property of the unit."""

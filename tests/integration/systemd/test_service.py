@@ -12,16 +12,16 @@ from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import CONFIG, UNIT, Service
 
 READY = 0.8  # seconds from the start of the process
+GAP = 3.0  # seconds without an agent when one is killed
 RESIDENT = 45 * 1024  # KiB
 SMALL = "G28\nM117 reloaded\n"
 
 
 def seconds_to_ready(agent: Service) -> float:
-    """From the start of the process to READY=1, by systemd's clock."""
     agent.system.systemctl("start", UNIT)
-    begun, ready = (int(agent.show(f"{name}TimestampMonotonic")) for name in ("ExecMainStart", "ActiveEnter"))
+    seconds = agent.took("ExecMainStart")
     agent.system.systemctl("stop", UNIT)
-    return (ready - begun) / 1e6
+    return seconds
 
 
 def test_it_is_ready_soon(agent: Service) -> None:
@@ -34,6 +34,7 @@ def test_it_prints_and_says_so_and_stays_small(agent: Service, tmp_path: Path) -
     agent.start()
     idle = agent.resident()
     agent.begin(tmp_path, GCODE)
+    agent.system.systemctl("reload", UNIT)  # the status is told anew, which is else done every five seconds
     agent.until("systemctl status tells", lambda: re.match(r"printing part.gcode: \d+%", agent.show("StatusText")))
     agent.job_is(agent.job_id, "completed")
     agent.until("systemctl status tells the end", lambda: agent.show("StatusText") == "idle")
@@ -119,8 +120,8 @@ def test_credentials_may_be_there_or_not(agent: Service) -> None:
 def test_one_that_is_killed_is_back_soon_and_one_that_is_killed_again_and_again_takes_its_time(agent: Service) -> None:
     agent.system.systemctl("start", UNIT)
     for restarts in ("1", "2"):
-        assert agent.killed(restarts) < 3
-        agent.until("it is ready", lambda: agent.show("ActiveState") == "active")
+        agent.killed(restarts)
+        assert agent.took("ActiveExit") < GAP
     agent.killed("3")
     agent.until("it says that it waits", lambda: agent.show("StatusText").startswith("waiting 2 s, because 3 starts"))
     agent.until("it is ready", lambda: agent.show("ActiveState") == "active")

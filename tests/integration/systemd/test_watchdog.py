@@ -1,4 +1,4 @@
-"""A thread that hangs is noticed, its stack is in the journal, and a new agent runs within half a minute. Three
+"""A thread that hangs is noticed, its stack is in the journal, and a new agent runs within half a minute. Several
 printers on one board, each with a service of its own, hang beside each other."""
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from agent.core import ports
 from agent.health import FRESH, TICK
 from tests.integration.systemd.service import Service
 from tests.integration.systemd.system import OUTSIDE
 
-THREADS = ("runner", "reporter", "MainThread")
+THREADS = ("runner", "reporter", "MainThread", *(("link",) if hasattr(ports, "Host") else ()))
+"""The driver's own thread says that it lives from the day on that its host can be told."""
 MARGIN = 4.0  # seconds: to the end of the old agent, and for two shared processors to start three new ones
 WATCHDOG = 30.0  # seconds: the unit's WatchdogSec, for the thread that would have to notice
 
@@ -59,13 +61,11 @@ def test_a_hung_thread_costs_half_a_minute_at_most(printers: Service) -> None:
             if restarted(printers, thread):
                 took[thread] = time.monotonic() - hung_at(printers, thread)
     assert took.keys() == set(THREADS), took
-    assert max(took["runner"], took["reporter"]) < FRESH + TICK + MARGIN, took
-    assert took["MainThread"] < WATCHDOG + MARGIN, took
+    assert took.pop("MainThread") < WATCHDOG + MARGIN, took
+    assert max(took.values()) < FRESH + TICK + MARGIN, took
     for thread in THREADS:
         journal = printers.system.journal(unit(thread))
         assert "Fatal Python error: Aborted" in journal
         assert "hanging.py" in journal
-        assert "in telemetry" in journal
-        assert ('"event":"threads hang"' in journal) == (thread != "MainThread")
-    assert '"threads":"runner"' in printers.system.journal(unit("runner"))
-    assert '"threads":"reporter"' in printers.system.journal(unit("reporter"))
+        assert "in hang" in journal
+        assert (f'"threads":"{thread}"' in journal) == (thread != "MainThread")
