@@ -266,7 +266,7 @@ class Sender:
         command = command or self.in_flight[0]
         if command.patience == ORDINARY_S:
             return self._ask_s
-        if command.gives_up:
+        if self._given(command).gives_up:
             return command.patience * self._scale
         return asked_after(command.code, command.patience) * self._scale
 

@@ -628,7 +628,9 @@ def test_a_line_that_gives_up_is_forgotten() -> None:
     wire = Wire()
     hello = Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True)
     wire.send(hello)
+    began = wire.now
     assert wire.silence() is hello
+    assert wire.now - began == pytest.approx(2.0), "it has its whole time"
     assert wire.protocol.free()
     assert wire.written == [hello.wire]
 
