@@ -4,6 +4,7 @@ and the cloud heard of one print. `python -m tests.bench.outlives [--quick] [PAR
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import sys
 import tempfile
@@ -19,7 +20,7 @@ import structlog
 from tests.support.lives import Lives, assert_whole, gcode, lives, of_the_file, write_gcode
 
 SEED = 20160301
-MOVES_A_KILL = 40  # in the file; in each life about half of them are printed, so that the file lasts
+MOVES_A_KILL = 32  # in the file; in each life fewer of them are printed, so that the file lasts
 LONGEST_LIFE = 0.5  # seconds from the first line of a life to its end
 GAP = 3.0  # seconds that the printer may go without a line over a restart
 NOT_YET = 0.3  # seconds after its start in which no agent can have sent a line
@@ -62,7 +63,7 @@ def outlives(folder: Path, part: Part, kills: int, seed: int, say: Callable[[str
             made.start()
             if number % 50 == 49:
                 say(f"  {number + 1} kills, {time.monotonic() - began:.0f} s")
-        end = made.ended()
+        end = made.ended(within=60.0 + len(lines) / 10)
         assert end["job_status"] == "completed", end
         assert_whole(made.executed(), lines)
         _one_of_each(made)
@@ -73,6 +74,7 @@ def outlives(folder: Path, part: Part, kills: int, seed: int, say: Callable[[str
         "gap_p50_s": round(gaps[len(gaps) // 2], 2),
         "gap_max_s": round(gaps[-1], 2),
         "seconds": round(time.monotonic() - began),
+        "load": round(os.getloadavg()[0], 1),  # of the machine: an agent's start is half a second of its time
     }
 
 

@@ -172,14 +172,14 @@ class Lives:
         """What the cloud was told of a task (the print's), in order."""
         return [one["body"] for one in self.member.reports(task_id or self.task_id)]
 
-    def ended(self, task_id: str = "") -> dict[str, Any]:
+    def ended(self, task_id: str = "", within: float = PATIENCE) -> dict[str, Any]:
         """The task's terminal report, once it is there."""
 
         def terminal() -> dict[str, Any] | None:
             found = self.reports(task_id)
             return found[-1] if found and found[-1]["progress"] == 1 else None
 
-        return dict(self.until("the task ends", terminal))
+        return dict(self.until("the task ends", terminal, within))
 
 
 @contextmanager
