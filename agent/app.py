@@ -124,7 +124,6 @@ class App:
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
         self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"))
-        self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
         self._reporter = Reporter(
             self._store,
             clouds["reporter"],
@@ -147,6 +146,7 @@ class App:
             self._clock,
             pulses["subscriber"],
         )
+        self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
 
     def run(self) -> int:
         """Serve until a signal or `stop`. The process's exit code."""
