@@ -26,16 +26,16 @@ from agent.clock import SystemClock, boot_id
 from agent.cloud import Cloud
 from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Halts, Host, PortKeeper, PrinterState, Rescripted, Scripts
+from agent.core.ports import Driver, Halts, Host, PortKeeper, PrinterState
 from agent.descriptors import keeper
-from agent.errors import AgentError, UnavailableError
+from agent.errors import UnavailableError
 from agent.health import Health, Pulse, watchdog_interval
 from agent.inbox import Inbox
 from agent.local import Desk, LocalServer
-from agent.logs import Ring, set_level, with_boxes
+from agent.logs import Ring, with_boxes
 from agent.paths import socket_path, state_dir
 from agent.registration import Registrar
-from agent.reload import changed, is_live, merged
+from agent.reload import Reload, driver_scripts
 from agent.reporter import Reporter
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -80,8 +80,6 @@ class App:
         self._health = health or Health(self._clock)
         self._health.status("opening the state")
         self._health.extend(OPENING)
-        self._config = config
-        self._reread = reread or (lambda: config)
         self._stop = threading.Event()
         self._wake = threading.Event()  # the main thread's
         self._hangup = False
@@ -135,6 +133,7 @@ class App:
             self._clock,
             pulses["subscriber"],
         )
+        self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
 
     def _desk(self, config: Config, inbox: Inbox) -> Desk:
         return Desk(
@@ -198,7 +197,9 @@ class App:
             self._wake.clear()
             if self._hangup:
                 self._hangup = False
-                self._reload()
+                self._health.reloading()
+                self._reload.run()
+                self._health.ready()
         self._end(threads, ends["reporter"])
         return EX_SOFTWARE if self._failed.is_set() else 0
 
@@ -222,25 +223,6 @@ class App:
         if number == signal.SIGUSR2 or (number == signal.SIGTERM and self._stop_hands_over):
             self._handing_over.set()
         self.stop()
-
-    def _reload(self) -> None:
-        """Take over what a running agent can of the configuration; all of it is checked before anything changes."""
-        self._health.reloading()
-        try:
-            new = self._reread()
-            keys = changed(self._config, new)
-            if isinstance(self._driver, Rescripted):
-                self._driver.use_scripts(_scripts(new))
-        except AgentError as error:
-            log.error("the configuration cannot be used; the old one stays", reason=str(error))
-        else:
-            self._config = merged(self._config, new)
-            self._runner.configure(self._config)
-            log.info("configuration read", changed=", ".join(filter(is_live, keys)) or "nothing")
-            set_level(new.logs.level)
-            if rest := [key for key in keys if not is_live(key)]:
-                log.warning("changed keys need a restart", keys=", ".join(rest))
-        self._health.ready()
 
     def _guard(self, name: str, loop: Loop, end: threading.Event) -> None:
         """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive. The print
@@ -339,11 +321,6 @@ class App:
         return name
 
 
-def _scripts(config: Config) -> Scripts:
-    """Those that the driver needs in the course of a print."""
-    return Scripts(pause=config.scripts.pause, resume=config.scripts.resume, cancel=config.scripts.cancel)
-
-
 def _made(folder: Path) -> Path:
     """The folder, for its owner alone. Raises UnavailableError."""
     try:
@@ -362,7 +339,7 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
         baud=config.serial.baud,
         dialect=config.serial.dialect,
         window=config.serial.window,
-        scripts=_scripts(config),
+        scripts=driver_scripts(config),
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
     from agent.config import Config
-    from agent.health import Health
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
 
@@ -39,32 +37,18 @@ def run(arguments: argparse.Namespace) -> int:
     config = _checked(arguments)
     ring = Ring()
     configure(config.logs.level, config.logs.format, ring)
-    health = Health(SystemClock())
-    _wait_after_failures(health)
+    clock, folder = SystemClock(), runtime_dir(os.environ)
+    health = Health(clock)
+    if folder is not None:
+        restarts.wait(folder, clock, health)
     app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)
     code = app.run()
-    if code == EX_OK and (folder := runtime_dir(os.environ)) is not None:
+    if code == EX_OK and folder is not None:
         restarts.forget(folder)
     return code
-
-
-def _wait_after_failures(health: Health) -> None:
-    """Not at once when the last agents have failed soon after their start; only in a service."""
-    from agent import restarts
-    from agent.clock import SystemClock
-    from agent.paths import runtime_dir
-
-    folder = runtime_dir(os.environ)
-    if folder is None:
-        return
-    failed = restarts.note(folder, SystemClock()).failed
-    if (seconds := restarts.pause(failed)) > 0:
-        health.extend(seconds + 30)
-        health.status(f"waiting {seconds:.0f} s, because {failed} starts in a row have failed")
-        time.sleep(seconds)
 
 
 def dry_run(arguments: argparse.Namespace) -> int:

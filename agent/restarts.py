@@ -6,12 +6,15 @@ systemd starts a new agent at once, because a print may be going on; RestartStep
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from agent.core.ports import Clock
+from agent.health import Health
 
 log = structlog.get_logger(part="agent")
 
@@ -19,6 +22,7 @@ NOTE = "starts.json"
 SOON = 60.0  # seconds: an agent that ended sooner has failed, whatever it was
 AT_ONCE = 2  # restarts in a row without a pause
 LONGEST = 120.0  # seconds
+SLACK = 30.0  # seconds that systemd gives the start itself
 
 
 class Starts(msgspec.Struct, frozen=True):
@@ -47,6 +51,16 @@ def note(folder: Path, clock: Clock) -> Starts:
     except OSError as error:
         log.warning("no note of this start could be kept", reason=error.strerror)
     return made
+
+
+def wait(folder: Path, clock: Clock, health: Health, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Before a start: not at once when the last ones have failed. systemd is told why, and to wait too."""
+    failed = note(folder, clock).failed
+    seconds = pause(failed)
+    if seconds > 0:
+        health.extend(seconds + SLACK)
+        health.status(f"waiting {seconds:.0f} s, because {failed} starts in a row have failed")
+        sleep(seconds)
 
 
 def forget(folder: Path) -> None:

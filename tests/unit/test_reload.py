@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
+import pytest
+import structlog
 
 from agent.config import Config
 from agent.config import Job as JobSection
 from agent.config import Logs as LogsSection
 from agent.config import Scripts as ScriptsSection
-from agent.reload import changed, is_live, merged
+from agent.core.ports import Scripts
+from agent.errors import ConfigError
+from agent.reload import Reload, changed, is_live, merged
+from drivers.gcode.driver import GcodeDriver
+from drivers.settings import DriverSettings
+from tests.support.clock import FakeClock
 
 OLD = Config()
 NEW = Config(
@@ -36,3 +45,30 @@ def test_every_key_of_the_file_is_looked_at() -> None:
         for key in getattr(OLD, section).__struct_fields__:
             other = msgspec.structs.replace(getattr(OLD, section), **{key: object()})
             assert changed(OLD, msgspec.structs.replace(OLD, **{section: other})) == [f"{section}.{key}"]
+
+
+@pytest.fixture
+def driver() -> Iterator[GcodeDriver]:
+    yield GcodeDriver(DriverSettings(scripts=Scripts(pause=("M117 old",))), clock=FakeClock())
+    structlog.reset_defaults()
+
+
+def test_runner_and_driver_get_what_is_new_once(driver: GcodeDriver) -> None:
+    taken: list[Config] = []
+    reload = Reload(OLD, lambda: NEW, driver, taken.append)
+    reload.run()
+    reload.run()
+    assert [config.scripts for config in taken] == [NEW.scripts] * 2
+    assert driver._slot.scripts == Scripts(pause=("M117 x",))
+
+
+def test_a_file_that_cannot_be_used_changes_nothing(driver: GcodeDriver) -> None:
+    def bad() -> Config:
+        raise ConfigError("agent.toml: [jobs]: unknown section")
+
+    taken: list[Config] = []
+    Reload(OLD, bad, driver, taken.append).run()
+    unsendable = Config(scripts=ScriptsSection(pause=("M117 a\nM117 b",)))
+    Reload(OLD, lambda: unsendable, driver, taken.append).run()
+    assert taken == []
+    assert driver._slot.scripts is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent import restarts
+from agent.health import Health
 from agent.restarts import AT_ONCE, LONGEST, NOTE, SOON, pause
 from tests.support.clock import FakeClock
 
@@ -48,3 +49,14 @@ def test_a_note_that_makes_no_sense_is_none(tmp_path: Path, text: bytes) -> None
 
 def test_without_a_place_for_it_the_agent_starts_all_the_same(tmp_path: Path) -> None:
     assert restarts.note(tmp_path / "gone", FakeClock()).failed == 0
+
+
+def test_the_pause_is_waited_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    clock, slept, said = FakeClock(), list[float](), list[str]()
+    health = Health(clock)
+    monkeypatch.setattr(health, "_notify", said.append)
+    for _ in range(AT_ONCE + 2):
+        restarts.wait(tmp_path, clock, health, sleep=slept.append)
+    assert slept == [2.0]
+    assert said == ["EXTEND_TIMEOUT_USEC=32000000", "STATUS=waiting 2 s, because 3 starts in a row have failed"]

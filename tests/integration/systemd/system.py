@@ -22,14 +22,15 @@ OUTSIDE = Path("/run/outside")
 NEW = ("--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--cgroup", "--ipc", "--uts", "--propagation", "private")
 PATIENCE = 20.0  # seconds for anything that should happen
 LOOK = 0.02
-TARGET = "printer-agent-test.target"
+GROUP = "printer-agent-test"
+TARGET = f"{GROUP}.target"
 
 
 def missing() -> str:
     """Why there can be no such systemd here; "" when there can."""
     if os.geteuid() != 0:
         return "needs root"
-    tools = ("unshare", "nsenter", "systemctl", "journalctl")
+    tools = ("unshare", "setpriv", "nsenter", "systemctl", "journalctl")
     lacking = [tool for tool in tools if shutil.which(tool) is None]
     if lacking or not Path("/lib/systemd/systemd").exists():
         return f"not installed: {', '.join(lacking) or 'systemd'}"
@@ -52,6 +53,13 @@ def _unified() -> Path | None:
     return Path(places[0] + own.rstrip("/")) if places and own is not None else None
 
 
+def _clear(group: Path) -> None:
+    """Remove the group and those in it, as far as no process is left in them."""
+    for one, _, _ in os.walk(group, topdown=False):
+        with suppress(OSError):
+            Path(one).rmdir()
+
+
 class System:
     """`folder` is shared: what is put there is seen inside as OUTSIDE. `start`, then anything, then `stop`."""
 
@@ -60,7 +68,7 @@ class System:
         self._units = folder / "units"
         self._process: subprocess.Popen[bytes] | None = None
         self._first = 0  # the process that is PID 1 inside
-        self._group = (_unified() or Path()) / f"printer-agent-test-{os.getpid()}-{folder.name}"
+        self._group = (_unified() or Path()) / f"{GROUP}-{os.getpid()}-{folder.name}"
 
     # --- its life
 
@@ -69,9 +77,12 @@ class System:
         self.folder.chmod(0o755)  # a service's user shall find its printer in there
         self._units.mkdir(exist_ok=True)
         (self._units / TARGET).write_text("[Unit]\nDefaultDependencies=no\nWants=systemd-journald.socket\n")
+        for group in self._group.parent.glob(f"{GROUP}-*"):  # of test runs that were killed
+            if not Path("/proc", group.name.split("-")[3]).exists():
+                _clear(group)
         self._group.mkdir()
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
-        argv = ["unshare", *NEW, "sh", str(BOOT), str(self.folder)]
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *NEW, "sh", str(BOOT), str(self.folder)]
         with (self.folder / "boot.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", enter, "sh", str(self._group), *argv],
@@ -95,9 +106,7 @@ class System:
         process.wait(PATIENCE)
         end = time.monotonic() + PATIENCE
         while self._group.exists() and time.monotonic() < end:
-            for group, _, _ in os.walk(self._group, topdown=False):
-                with suppress(OSError):  # busy until the last process is gone
-                    Path(group).rmdir()
+            _clear(self._group)
             time.sleep(LOOK)
 
     def _is_up(self) -> bool:
