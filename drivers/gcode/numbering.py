@@ -85,6 +85,11 @@ class Numbers:
         self.cursor = command.number + 1
         self.ring[command.number % HISTORY] = command
 
+    def ends_with(self, code: bytes) -> bool:
+        """Whether the last line that has a number is `code`."""
+        command = self.ring[self.last % HISTORY]
+        return command is not None and command.number == self.last and command.code == code
+
     def at_cursor(self) -> Command | None:
         """What is to be written again, None when there is nothing or it is no longer known."""
         command = self.ring[self.cursor % HISTORY]

@@ -161,8 +161,10 @@ class Sender:
         todo.append(command)
 
     def _leave(self, base: int) -> list[Command | Service]:
-        """The way to the space in which `base + 1` is the next number. An M105 after the M110 proves that it was done:
-        had another's `ok` been taken for its own, it would set the number back behind the next line's."""
+        """The way to the space in which `base + 1` is the next number. An M105 after the M110 makes sure that no other
+        `ok` is taken for its own: carried out in its turn, it would set the number back behind the next line's. On the
+        way to the file the M105 goes before, because there the number must tell the file's place at every instant; a
+        moment after the M110 shows whether its `ok` was its own."""
         numbers = self._numbers
         sure = not self._locates or (not self._unproven if numbers.host else numbers.last == numbers.base)
         sure = sure or self._has == numbers.last  # asked again it might not say: Repetier skips lines after a request
@@ -172,9 +174,9 @@ class Sender:
             return [*way, move_to(base, patience)]
         if base >= HOST:
             return [*way, move_to(base, patience), Service.BARRIER]
-        if base < 2:
-            return [*way, Service.LISTEN, move_to(base, patience)]
-        return [*way, move_to(base - 1, patience), Command(frame(base, PROBE), PROBE, base, ORDINARY_S)]
+        if not numbers.ends_with(PROBE):
+            way.append(Service.BARRIER)
+        return [*way, move_to(base, patience), Service.LISTEN]
 
     def _go_on(self, now: float) -> None:
         """Do what is to be done before the next line, and send that."""

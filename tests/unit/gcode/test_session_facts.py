@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from agent.core.ports import Outcome, PrinterState
@@ -25,6 +27,9 @@ def test_one_more_ok_after_m110_acknowledges_nothing() -> None:
     assert desk.written == [], "a moment for it"
     desk.now += 0.04
     desk.hear_one("ok")
+    desk.later(0.06)
+    assert desk.take() == [b"M105"], "which proves that the M110 was done"
+    desk.hear_one("ok T:20.0 /0.0 B:20.0 /0.0")
     desk.later(0.06)
     assert desk.take() == [wire(1, CODES[0])]
     desk.later(0.1)
@@ -64,7 +69,7 @@ def test_reports_alone_keep_no_print_alive() -> None:
             desk.hear_one(line)
     assert desk.seen.last is not None
     assert desk.seen.last.outcome is Outcome.FAILED
-    assert "no answer, although asked 3 times" in desk.seen.last.error
+    assert re.search(r"no answer, although asked \d+ times", desk.seen.last.error)
     assert desk.now - began < 30.0
 
 
@@ -98,7 +103,7 @@ def test_a_line_that_is_worked_on_may_take_hours_as_long_as_it_is_said(busy: str
     for _ in range(3600):
         desk.later(2.0)
         desk.hear(busy)
-    assert not desk.take()
+    assert set(desk.take()) <= {b"M105"}, "a question whether it has the line, no line of the file"
     assert desk.session.state is S.PRINTING
 
 
