@@ -82,7 +82,6 @@ class App:
         self._jobs = _made(folder / "jobs")
         self._board = Board(self._driver)
         self._clouds = [Cloud(config, self._clock, self._server_time) for _ in range(3)]  # one a thread
-
         self._registrar = registrar = Registrar(
             server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
         )
@@ -205,6 +204,7 @@ class App:
             cloud.limit(LAST_WORD if handing_over else LAST_WORDS)
         self._catch_up.ask()
         self._subscriber.interrupt()
+        self._local.interrupt()
         self._wake_runner.set()
         deadline = self._clock.monotonic() + HAND_OVER
 
