@@ -243,6 +243,7 @@ class App:
             cloud.limit(LAST_WORD if handing_over else LAST_WORDS)
         self._catch_up.ask()
         self._subscriber.interrupt()
+        self._local.interrupt()
         self._wake_runner.set()
         deadline = self._clock.monotonic() + HAND_OVER
 

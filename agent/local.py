@@ -200,6 +200,11 @@ class LocalServer:
         self._lock = threading.Lock()  # guards the connections
         self._socket = _listen(path)
 
+    def interrupt(self) -> None:
+        """`stop` is set: let `run` see it at once. Any thread."""
+        with suppress(OSError):  # closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
+
     def run(self, stop: threading.Event) -> None:
         """Until `stop` is set; clients that are still there are then cut off."""
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="local") as workers:
@@ -210,6 +215,8 @@ class LocalServer:
                 except TimeoutError:
                     continue
                 except OSError as error:  # no more descriptors, for example; the printer must not stop for that
+                    if stop.is_set():
+                        break
                     log.warning("a local client could not be let in", reason=str(error))
                     stop.wait(POLL)
                     continue

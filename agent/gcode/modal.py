@@ -59,12 +59,13 @@ class Modal:
         for code in reversed(dict.fromkeys(reversed(odd))):  # each once, where it was said last
             self.follow(code)
 
-    def moves(self, lines: Sequence[bytes]) -> None:
-        """Of the next lines only the feed rate: that of the last move which names one."""
+    def moves(self, lines: Sequence[bytes]) -> bool:
+        """Of the next lines only the feed rate: that of the last move which names one. Whether one does."""
         for code in reversed(lines):
             if b"F" in code and (code[:3] in MOVES or _MOVE.match(code)):
                 self.follow(code)
-                return
+                return True
+        return False
 
     def follow(self, code: bytes) -> None:
         """One line more."""

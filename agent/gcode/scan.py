@@ -60,6 +60,9 @@ class Scanner:
         self._moves: LayersFromMoves | None = LayersFromMoves(MAX_LAYERS)
         self._seeks: Thinned[tuple[int, bytes]] = Thinned(MAX_SEEKS)
         self._modal = Modal()
+        self._sets = False  # whether the block at hand has a G code that sets something
+        self._unsettled: list[bytes] = []  # lines that `_modal` has yet to see: since the last seek point
+        self._recent: list[list[bytes]] = []  # all lines since then
         self._last_seek = -STEP
         self._shares: Thinned[float] = Thinned(MAX_MARKS)
         self._last_share = 0.0
@@ -88,8 +91,16 @@ class Scanner:
         if text := self._blocks.feed(block):
             if offset - self._last_seek >= STEP:
                 self._last_seek = offset
+                self._settle()
                 self._seeks.add(self._count + 1, (offset, b"\n".join(self._modal.lines())))
             self._text(text)
+
+    def _settle(self) -> None:
+        """What the lines since the last seek point have set."""
+        self._modal.feed(self._unsettled)
+        any(self._modal.moves(lines) for lines in reversed(self._recent))
+        self._unsettled.clear()
+        self._recent.clear()
 
     def finish(self) -> Index:
         """The end of the file. Raises DataError also where there is nothing to print in it."""
@@ -111,6 +122,7 @@ class Scanner:
     def _text(self, text: bytes) -> None:
         """Whole lines; between two telling comments there is a segment of lines to send."""
         text = b"\n" + text
+        self._sets = _SETS.search(text) is not None
         at = 0
         for mark in _MARK.finditer(text):
             self._segment(text, at, mark.start())
@@ -149,8 +161,9 @@ class Scanner:
             if why := preflight.not_a_command(code):
                 raise preflight.refusal(self._physical_line(text, start, end, at), code, why)
             self._special(code, first + at, (text, start, end, at))
-        self._modal.feed(lines if _SETS.search(text, start, end) else [code for _, code in specials])
-        self._modal.moves(lines)
+        sets = self._sets and _SETS.search(text, start, end)
+        self._unsettled += lines if sets else [code for _, code in specials]
+        self._recent.append(lines)
         if not self._has_command:
             self._has_command = any(map(preflight.has_command, lines))
         if self._layers_due:
@@ -204,6 +217,7 @@ class Scanner:
             self._slicer = "".join(c for c in name if c.isprintable())[:80]
 
     def _index(self) -> Index:
+        self._settle()
         layers = self._layers if self._moves is None else self._moves.starts
         share_lines, shares = self._shares.keys(), self._shares.values()
         left_lines, left = self._left.keys(), self._left.values()
