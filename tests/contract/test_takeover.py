@@ -451,12 +451,12 @@ def test_a_cancel_that_was_begun_is_done_again(tmp_path: Path) -> None:
 
 def test_a_printer_that_paused_by_itself_stays_paused(tmp_path: Path) -> None:
     source = moves(3000)
-    with world(tmp_path, faults=("pause@60",)) as made:
+    with world(tmp_path, faults=("pause@60:4",)) as made:  # then somebody at the printer says go on
         with printing(made, source, 0) as rig:
             rig.until(lambda t: t.state is S.PAUSED)
+        made.timing = msgspec.structs.replace(TIMING, patience=0.5)  # it says that it is busy every 2 s
         rig = made.next(source, 50)
         assert "by itself" in rig.until(lambda t: t.state is S.PAUSED).reason
-        tell(made, b"M108\n")
         completed(rig)
         assert rig.file_lines() == source
 

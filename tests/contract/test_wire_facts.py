@@ -120,11 +120,11 @@ def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -
         used.driver.start_print("p", Lines([b"G1 X11 F6000", b"G1 X12"]))
         used.ended("p")
         sent = [line for line in tap.lines[before:] if line and b"M105" not in line]
-        renumbered = sent.index(b"N0 M110 N0*125")
-        assert any(b" M400*" in line for line in sent[:renumbered])
-        assert sent[renumbered + 1].startswith(b"N1 G1 X11 F6000*")
-        assert sent[renumbered + 2].startswith(b"N2 G1 X12*")
-        assert any(b" M400*" in line for line in sent[renumbered + 3 :]), "completed means that it has moved"
+        first = next(at for at, line in enumerate(sent) if line.startswith(b"N1 G1 X11 F6000*"))
+        assert sent[first - 1] == b"N0 M110 N0*125"
+        assert any(b" M400*" in line for line in sent[:first])
+        assert sent[first + 1].startswith(b"N2 G1 X12*")
+        assert any(b" M400*" in line for line in sent[first + 2 :]), "completed means that it has moved"
 
 
 def test_a_spoilt_line_among_several_costs_none_and_doubles_none(tmp_path: Path) -> None:
