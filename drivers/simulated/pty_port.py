@@ -7,6 +7,7 @@ within POLL_S: a client that wants its closing and opening noticed leaves twice 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import math
 import os
 import select
@@ -192,9 +193,11 @@ class PtyPort:
         self._attached = False
 
     def _tidy(self, slave: int) -> None:
-        """Raw mode, nothing left to read, closed: as a port is found that nobody uses. TCSANOW, since the others wait
-        for the client or eat what was said (SERIAL.md §17a)."""
+        """Raw mode, nothing left to read, free for all, closed: as a port is found that nobody uses. A real one is that
+        by its last close; a pty keeps the lock of a client that was killed. TCSANOW, since the others wait for the
+        client or eat what was said (SERIAL.md §17a)."""
         try:
+            fcntl.ioctl(slave, termios.TIOCNXCL)
             tty.setraw(slave, termios.TCSANOW)
             termios.tcflush(slave, termios.TCIFLUSH)
         finally:
