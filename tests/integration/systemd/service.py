@@ -139,6 +139,25 @@ class Service(Rig):
         status = self.system.inside(f"/proc/{self.pid()}/status").read_text()
         return int(re.findall(rf"{what}:\s+(\d+) kB", status)[0])
 
+    def upgrade(self, version: str) -> None:
+        """What `make install` does to an installed agent, with the same agent under another number."""
+        new = "/opt/printer-agent.new"
+        self.system.run("cp", "--archive", "/opt/printer-agent", new)
+        self.system.run(
+            "sh",
+            "-c",
+            f"sed -i 's/^__version__ = .*/__version__ = \"{version}\"/' {new}/lib/*/site-packages/agent/__init__.py",
+        )
+        move = (
+            "mv /opt/printer-agent /opt/printer-agent.old && mv {0} /opt/printer-agent && rm -r /opt/printer-agent.old"
+        )
+        self.system.run("sh", "-c", move.format(new))
+        self.system.systemctl("daemon-reload")
+
+    def shown(self, *commands: str) -> str:
+        """Commands inside, as a person's terminal has them."""
+        return "".join(f"# {command}\n{self.system.run('sh', '-c', command).stdout}" for command in commands)
+
     def killed(self, restarts: str) -> None:
         """Kill the agent, and wait until the next one, the `restarts`th, is ready or waits."""
         pid = self.pid()

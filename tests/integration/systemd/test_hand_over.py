@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-import pytest
-
-from agent.core import ports
+from agent import __version__
 from agent.health import FRESH, TICK
 from tests.integration.rig import check_record
 from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import UNIT, Service
-
-pytestmark = pytest.mark.skipif(not hasattr(ports, "Host"), reason="the hand-over of a running print is the next step")
 
 GAP = 3.0  # seconds without an agent, its start included
 
@@ -30,12 +27,21 @@ def test_a_print_goes_on_after_kill_9(printing: Service) -> None:
     goes_on_to_its_end(printing)
 
 
-def test_a_print_goes_on_after_a_restart(printing: Service) -> None:
-    before = printing.pid()
-    printing.system.systemctl("restart", UNIT)
-    assert printing.pid() != before
+def test_a_print_goes_on_after_an_upgrade(printing: Service) -> None:
+    """As systemd/README.md has it: the new environment takes the old one's place, then a restart."""
+    transcript = printing.shown("printer-agent --version", "printer-agent status | head -2")
+    printing.upgrade("0.1.1")
+    transcript += printing.shown("systemctl restart printer-agent")
     assert printing.took("ActiveExit") < GAP
+    printing.until("it goes on", lambda: printing.line() > 0)
+    transcript += printing.shown("printer-agent --version", "printer-agent status | head -2")
     goes_on_to_its_end(printing)
+    transcript += printing.shown('journalctl -u printer-agent -o cat | grep -oE \'"event":"[^"]*".*\' | tail -12')
+    print(transcript)  # noqa: T201 the README shows it: pytest -s
+    assert re.findall(r"printer-agent (0[.\d]+)", transcript) == [__version__, "0.1.1"]
+    assert re.findall(r"^job .*", transcript, re.MULTILINE), transcript
+    events = re.findall(r'"event":"(handing over|stopped|started|taken over)"', printing.log())
+    assert events[-4:] == ["handing over", "stopped", "started", "taken over"]
 
 
 def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:
