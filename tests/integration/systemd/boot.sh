@@ -1,11 +1,12 @@
 #!/bin/sh
 # Runs in new namespaces of its own (system.py): makes a root that looks like this machine's, but keeps whatever is
 # written to it in memory, and becomes systemd there. $1 is the folder that both sides share, seen inside as
-# /run/outside. Nothing of the machine can be changed: its root is the read-only lower layer; its /dev, /run and /tmp are
+# /run/outside; $2 is the project's, which stays where it is. Nothing of the machine can be changed: its root is the read-only lower layer; its /dev, /run and /tmp are
 # not there (systemd empties what it finds in them); the kernel's own settings are read-only; and of the units that are
 # installed here only those are left that do nothing by themselves.
 set -eu
 outside=$1
+project=$2
 scratch=/mnt
 mount -t tmpfs -o mode=755,size=1g tmpfs $scratch
 mkdir $scratch/upper $scratch/work $scratch/root $scratch/outside
@@ -35,6 +36,12 @@ mount -t tmpfs -o mode=755 tmpfs run
 mkdir run/lock run/outside
 mount --move $scratch/outside run/outside
 for folder in tmp var/tmp; do mount -t tmpfs -o mode=1777 tmpfs $folder; done
+case $project in
+/tmp/* | /var/tmp/* | /run/*)
+    mkdir -p ".$project" $scratch/project $scratch/project-work
+    mount -t overlay -o "lowerdir=$project,upperdir=$scratch/project,workdir=$scratch/project-work" overlay ".$project"
+    ;;
+esac
 mount -t tmpfs -o mode=755 tmpfs etc/systemd/system
 for unit in sysinit.target basic.target sockets.target timers.target paths.target slices.target local-fs.target \
     swap.target network.target multi-user.target shutdown.target umount.target final.target system.slice \

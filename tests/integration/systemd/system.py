@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 BOOT = Path(__file__).with_name("boot.sh")
+PROJECT = Path(__file__).parents[3]
 OUTSIDE = Path("/run/outside")
 """Where the shared folder is seen from inside."""
 NEW = ("--pid", "--fork", "--kill-child=SIGKILL", "--mount", "--cgroup", "--ipc", "--uts", "--propagation", "private")
@@ -82,7 +83,7 @@ class System:
                 _clear(group)
         self._group.mkdir()
         enter = 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"'
-        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *NEW, "sh", str(BOOT), str(self.folder)]
+        argv = ["setpriv", "--pdeathsig", "KILL", "unshare", *NEW, "sh", str(BOOT), str(self.folder), str(PROJECT)]
         with (self.folder / "boot.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", enter, "sh", str(self._group), *argv],
