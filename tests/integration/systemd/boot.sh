@@ -1,9 +1,9 @@
 #!/bin/sh
 # Runs in new namespaces of its own (system.py): makes a root that looks like this machine's, but keeps whatever is
 # written to it in memory, and becomes systemd there. $1 is the folder that both sides share, seen inside as
-# /run/outside; $2 is the project's, which stays where it is. Nothing of the machine can be changed: its root is the read-only lower layer; its /dev, /run and /tmp are
-# not there (systemd empties what it finds in them); the kernel's own settings are read-only; and of the units that are
-# installed here only those are left that do nothing by themselves.
+# /run/outside; $2 is the project's, which is seen where it is. Nothing of the machine can be changed: its root is the
+# read-only lower layer; its /dev, /run and /tmp are not there (systemd empties what it finds in them); the kernel's own
+# settings are read-only; and of the units that are installed here only those are left that do nothing by themselves.
 set -eu
 outside=$1
 project=$2
