@@ -29,19 +29,23 @@ def test_a_print_goes_on_after_kill_9(printing: Service) -> None:
 
 def test_a_print_goes_on_after_an_upgrade(printing: Service) -> None:
     """As systemd/README.md has it: the new environment takes the old one's place, then a restart."""
-    transcript = printing.shown("printer-agent --version", "printer-agent status | head -2")
+    look = ("printer-agent --version", f"systemctl show -P StatusText {UNIT}")
+    printing.until("systemd has been told", lambda: "layer" in printing.show("StatusText"))
+    transcript = printing.shown(*look)
     printing.upgrade("0.1.1")
     transcript += printing.shown("systemctl restart printer-agent")
     assert printing.took("ActiveExit") < GAP
-    printing.until("it goes on", lambda: printing.line() > 0)
-    transcript += printing.shown("printer-agent --version", "printer-agent status | head -2")
+    printing.until("it goes on", lambda: printing.line() > 0 and "printing" in printing.show("StatusText"))
+    transcript += printing.shown(*look)
     goes_on_to_its_end(printing)
-    transcript += printing.shown('journalctl -u printer-agent -o cat | grep -oE \'"event":"[^"]*".*\' | tail -12')
-    print(transcript)  # noqa: T201 the README shows it: pytest -s
-    assert re.findall(r"printer-agent (0[.\d]+)", transcript) == [__version__, "0.1.1"]
-    assert re.findall(r"^job .*", transcript, re.MULTILINE), transcript
-    events = re.findall(r'"event":"(handing over|stopped|started|taken over)"', printing.log())
-    assert events[-4:] == ["handing over", "stopped", "started", "taken over"]
+    transcript += printing.shown(f"journalctl -u {UNIT} -o cat -n 40")
+    print(transcript)  # noqa: T201 for the README: pytest -s
+    assert re.findall(r"^printer-agent (0[.\d]+)", transcript, re.MULTILINE) == [__version__, "0.1.1"]
+    shares = [int(share) for share in re.findall(r"^printing .*: (\d+)%", transcript, re.MULTILINE)]
+    assert 0 < shares[0] <= shares[1], transcript
+    part = r'"part":"agent",.*"event":"(handing over|stopped|started)"|"part":"gcode",.*"event":"(taken over)"'
+    events = ["".join(found) for found in re.findall(part, printing.log())]
+    assert events[-4:] == ["handing over", "stopped", "started", "taken over"], printing.log()
 
 
 def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:
