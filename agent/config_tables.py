@@ -22,9 +22,9 @@ class Cloud(_Section, frozen=True):
     faye_ext: Literal["subscribe", "all"] = "subscribe"
     ca_file: str = ""
     allow_http: bool = False
-    # Together they are the limit of a whole call.
-    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 10.0
-    read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 20.0
+    # Together they are the limit of a whole call; short enough for a hung one to be noticed within half a minute.
+    connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 6.0
+    read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 12.0
 
 
 class Member(_Section, frozen=True):
