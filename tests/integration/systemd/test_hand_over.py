@@ -27,25 +27,27 @@ def test_a_print_goes_on_after_kill_9(printing: Service) -> None:
     goes_on_to_its_end(printing)
 
 
-def test_a_print_goes_on_after_an_upgrade(printing: Service) -> None:
+def test_a_print_goes_on_after_an_upgrade(agent: Service, tmp_path: Path) -> None:
     """As systemd/README.md has it: the new environment takes the old one's place, then a restart."""
+    agent.start()
+    agent.begin(tmp_path, GCODE * 3)
     look = ("printer-agent --version", f"systemctl show -P StatusText {UNIT}")
-    printing.until("systemd has been told", lambda: "layer" in printing.show("StatusText"))
-    transcript = printing.shown(*look)
-    printing.upgrade("0.1.1")
-    transcript += printing.shown("systemctl restart printer-agent")
-    assert printing.took("ActiveExit") < GAP
-    printing.until("it goes on", lambda: printing.line() > 0 and "printing" in printing.show("StatusText"))
-    transcript += printing.shown(*look)
-    goes_on_to_its_end(printing)
-    transcript += printing.shown(f"journalctl -u {UNIT} -o cat -n 40")
+    agent.until("systemd has been told", lambda: "layer" in agent.show("StatusText"))
+    transcript = agent.shown(*look)
+    agent.upgrade("0.1.1")
+    transcript += agent.shown("systemctl restart printer-agent")
+    assert agent.took("ActiveExit") < GAP
+    agent.until("it goes on", lambda: agent.line() > 0 and "printing" in agent.show("StatusText"))
+    transcript += agent.shown(*look)
+    goes_on_to_its_end(agent)
+    transcript += agent.shown(f"journalctl -u {UNIT} -o cat -n 40")
     print(transcript)  # noqa: T201 for the README: pytest -s
     assert re.findall(r"^printer-agent (0[.\d]+)", transcript, re.MULTILINE) == [__version__, "0.1.1"]
     shares = [int(share) for share in re.findall(r"^printing .*: (\d+)%", transcript, re.MULTILINE)]
     assert 0 < shares[0] <= shares[1], transcript
     part = r'"part":"agent",.*"event":"(handing over|stopped|started)"|"part":"gcode",.*"event":"(taken over)"'
-    events = ["".join(found) for found in re.findall(part, printing.log())]
-    assert events[-4:] == ["handing over", "stopped", "started", "taken over"], printing.log()
+    events = ["".join(found) for found in re.findall(part, agent.log())]
+    assert events[-4:] == ["handing over", "stopped", "started", "taken over"], agent.log()
 
 
 def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:
