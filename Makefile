@@ -39,19 +39,19 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m tests.bench.fuzz_faye 1000000
+	$(BIN)/python -m benchmarks.fuzz_faye 1000000
 
 bench: $(VENV)/.test
-	$(BIN)/python -m tests.bench.serial_bench $(ARGS)
+	$(BIN)/python -m benchmarks.serial_bench $(ARGS)
 
 bench-faye: $(VENV)/.test
-	$(BIN)/python -m tests.bench.faye_bench $(ARGS)
+	$(BIN)/python -m benchmarks.faye_bench $(ARGS)
 
 torture: $(VENV)/.test
-	$(BIN)/python -m tests.bench.torture $(ARGS)
+	$(BIN)/python -m benchmarks.torture $(ARGS)
 
 outlives: $(VENV)/.test
-	$(BIN)/python -m tests.bench.outlives $(ARGS)
+	$(BIN)/python -m benchmarks.outlives $(ARGS)
 
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(SYSTEM_PYTHON)' PIP='$(BIN)/pip'
 

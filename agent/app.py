@@ -21,34 +21,34 @@ import structlog
 
 import drivers
 from agent import __version__
-from agent.board import Board
-from agent.clock import SystemClock, boot_id
-from agent.cloud import Cloud
-from agent.config import Config, need_server
 from agent.core.conditions import Part
-from agent.core.ports import Driver, Halts, Host, PortKeeper, PrinterState
-from agent.descriptors import keeper
+from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
 from agent.errors import UnavailableError
-from agent.health import Health, Pulse, watchdog_interval
-from agent.inbox import Inbox
-from agent.local import Desk, LocalServer
-from agent.logs import Ring, with_boxes
-from agent.paths import socket_path, state_dir
-from agent.registration import Registrar
-from agent.reload import Reload, driver_scripts
-from agent.reporter import Reporter
+from agent.local.socket_server import LocalApi, LocalServer
+from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.ledger import Ledger
-from agent.servertime import ServerTime
-from agent.status import summary
-from agent.store import Store
-from agent.subscriber import CatchUp, Subscriber
-from agent.watch import Watch
+from agent.runner.report_writer import ReportWriter
+from agent.server.api_client import ApiClient
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.server.reporter import Reporter
+from agent.server.server_clock import ServerTime
+from agent.server.subscriber import CatchUp, Subscriber
+from agent.service.condition_tracker import ConditionTracker
+from agent.service.config import Config, need_server
+from agent.service.descriptor_store import keeper
+from agent.service.health import Health, Pulse, watchdog_interval
+from agent.service.logs import Ring, with_boxes
+from agent.service.paths import socket_path, state_dir
+from agent.service.reload import Reload, driver_scripts
+from agent.service.snapshot import AgentSnapshot
+from agent.service.system_clock import SystemClock, boot_id
+from agent.state.store import Store
 from drivers.settings import DriverSettings, SimulatedSettings
 
 if TYPE_CHECKING:
-    from agent.page import StatusPage
+    from agent.local.status_page import StatusPage
 
 log = structlog.get_logger(part="agent")
 
@@ -93,13 +93,13 @@ class App:
         folder = state_dir(config, environ)
         boxes = folder / "blackbox"
         self._driver = _driver(config, self._clock, boxes)
-        self._watch = Watch()
+        self._watch = ConditionTracker()
         self._server_time = ServerTime(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
         self._jobs = _made(folder / "jobs")
-        self._board = Board(self._driver)
+        self._board = AgentSnapshot(self._driver)
         pulses = {name: self._pulse(name) for name in ("reporter", "catch-up", "subscriber")}
-        clouds = {name: Cloud(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
+        clouds = {name: ApiClient(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
         self._clouds = tuple(clouds.values())
 
         self._registrar = registrar = Registrar(
@@ -135,8 +135,8 @@ class App:
         )
         self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
 
-    def _desk(self, config: Config, inbox: Inbox) -> Desk:
-        return Desk(
+    def _desk(self, config: Config, inbox: Inbox) -> LocalApi:
+        return LocalApi(
             config,
             self._jobs,
             self._store,
@@ -146,14 +146,14 @@ class App:
             lambda: self._subscriber.listening,
             self._watch,
             self._wake_reporter.set,
-            self._driver.halt if isinstance(self._driver, Halts) else None,
+            self._driver.halt if isinstance(self._driver, SupportsEmergencyStop) else None,
         )
 
     def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
         return Context(
             config=config,
             store=self._store,
-            ledger=Ledger(self._store),
+            ledger=ReportWriter(self._store),
             driver=self._driver,
             clock=self._clock,
             jobs=self._jobs,
@@ -271,10 +271,10 @@ class App:
         self._health.extend(THREAD_END + SLACK)
         thread.join(timeout=THREAD_END)
 
-    def _status_page(self, config: Config, desk: Desk) -> StatusPage | None:
+    def _status_page(self, config: Config, desk: LocalApi) -> StatusPage | None:
         if not config.local.status_page:
             return None
-        from agent.page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
+        from agent.local.status_page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
 
         return StatusPage(
             config.local.status_page,

@@ -17,7 +17,7 @@ import msgspec
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
-    from agent.config import Config
+    from agent.service.config import Config
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
 
@@ -26,12 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
     """The daemon."""
     import faulthandler
 
-    from agent import restarts
     from agent.app import App
-    from agent.clock import SystemClock
-    from agent.health import Health
-    from agent.logs import Ring, configure
-    from agent.paths import runtime_dir
+    from agent.service import restart_pause
+    from agent.service.health import Health
+    from agent.service.logs import Ring, configure
+    from agent.service.paths import runtime_dir
+    from agent.service.system_clock import SystemClock
 
     faulthandler.enable()  # systemd's watchdog ends us with SIGABRT: where each thread stood goes to the journal
     config = _checked(arguments)
@@ -40,14 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     clock, folder = SystemClock(), runtime_dir(os.environ)
     health = Health(clock)
     if folder is not None:
-        restarts.wait(folder, clock, health)
+        restart_pause.wait(folder, clock, health)
     app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)
     code = app.run()
     if code == EX_OK and folder is not None:
-        restarts.forget(folder)
+        restart_pause.forget(folder)
     return code
 
 
@@ -70,7 +70,7 @@ def dry_run(arguments: argparse.Namespace) -> int:
 
 def simulate(arguments: argparse.Namespace) -> int:
     """A virtual printer alone."""
-    from agent.logs import configure
+    from agent.service.logs import configure
     from drivers.simulated.serve import serve
 
     configure("info", "auto")
@@ -100,10 +100,10 @@ def replay(arguments: argparse.Namespace) -> int:
 def sandbox(arguments: argparse.Namespace) -> int:
     """The local cloud alone."""
     _need_extra()
-    from agent.config import Config
-    from agent.logs import configure
-    from agent.paths import state_dir
     from agent.sandbox.serve import serve
+    from agent.service.config import Config
+    from agent.service.logs import configure
+    from agent.service.paths import state_dir
 
     configure("info", "auto")
     state = arguments.state or state_dir(Config(), {**os.environ, "STATE_DIRECTORY": ""}) / "sandbox"
@@ -113,8 +113,8 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """What the running agent is doing."""
-    from agent.ask import ask
-    from agent.status import lines
+    from agent.local.socket_client import ask
+    from agent.local.status_text import lines
 
     found = ask(_socket(arguments), {"op": "status"})["status"]
     if arguments.json:
@@ -126,7 +126,7 @@ def status(arguments: argparse.Namespace) -> int:
 
 def print_file(arguments: argparse.Namespace) -> int:
     """Print a file; done when the print has begun."""
-    from agent.ask import send_file
+    from agent.local.socket_client import send_file
 
     print(f"printing: {send_file(_socket(arguments), arguments.file)}")
     return EX_OK
@@ -149,7 +149,7 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def halt(arguments: argparse.Namespace) -> int:
     """Emergency stop."""
-    from agent.ask import ask
+    from agent.local.socket_client import ask
 
     ask(_socket(arguments), {"op": "halt"})
     print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
@@ -163,8 +163,8 @@ def reset(arguments: argparse.Namespace) -> int:
 
 def register(arguments: argparse.Namespace) -> int:
     """The code that a member types into the web portal."""
-    from agent.ask import ask
-    from agent.status import registration_lines
+    from agent.local.socket_client import ask
+    from agent.local.status_text import registration_lines
 
     found = ask(_socket(arguments), {"op": "register"})["registration"]
     if arguments.json:
@@ -176,7 +176,7 @@ def register(arguments: argparse.Namespace) -> int:
 
 def outbox(arguments: argparse.Namespace) -> int:
     """Reports that wait, and those that the server refused; send these once more, or throw them away."""
-    from agent.ask import ask
+    from agent.local.socket_client import ask
 
     for word, said in (("retry", "queued once more"), ("drop", "thrown away")):
         which = getattr(arguments, word)
@@ -202,7 +202,7 @@ def outbox(arguments: argparse.Namespace) -> int:
 
 def printers(arguments: argparse.Namespace) -> int:
     """`GET printers`, as a member."""
-    from agent import member
+    from agent.server import member
 
     config = _config(arguments)
     bearer = member.token(config, os.environ)
@@ -243,7 +243,7 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
 
 
 def _config(arguments: argparse.Namespace) -> Config:
-    from agent.config import load
+    from agent.service.config import load
 
     path = arguments.config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     return load(path, os.environ, arguments.overrides)
@@ -252,7 +252,7 @@ def _config(arguments: argparse.Namespace) -> Config:
 def _checked(arguments: argparse.Namespace) -> Config:
     """The configuration, of which the daemon needs a server and a driver that is there."""
     import drivers
-    from agent.config import need_server
+    from agent.service.config import need_server
 
     config = _config(arguments)
     need_server(config)
@@ -261,13 +261,13 @@ def _checked(arguments: argparse.Namespace) -> Config:
 
 
 def _socket(arguments: argparse.Namespace) -> Path:
-    from agent.paths import socket_path
+    from agent.service.paths import socket_path
 
     return socket_path(_config(arguments), os.environ)
 
 
 def _step(arguments: argparse.Namespace, name: str) -> int:
-    from agent.ask import command
+    from agent.local.socket_client import command
 
     command(_socket(arguments), name)
     print(f"{name}: done")

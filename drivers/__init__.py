@@ -5,8 +5,8 @@ A driver from another distribution joins by an entry point in the group `printer
     [project.entry-points."printer_agent.drivers"]
     myprinter = "my_package.driver:MyDriver"
 
-A driver is made with `Class(settings, clock=…)` (`drivers.settings.DriverSettings`, `agent.core.ports.Clock`) and
-fulfils `agent.core.ports.Driver`. `tests/contract/driver_contract.py` says what that means.
+A driver is made with `Class(settings, clock=…)` (`drivers.settings.DriverSettings`, `agent.core.clock.Clock`) and
+fulfils `agent.core.driver.Driver`. `tests/contract/driver_contract.py` says what that means.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Protocol, cast
 from agent.errors import ConfigError
 
 if TYPE_CHECKING:
-    from agent.core.ports import Clock, Driver
+    from agent.core.clock import Clock
+    from agent.core.driver import Driver
     from drivers.settings import DriverSettings
 
 GROUP = "printer_agent.drivers"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agent.core.ports import Scripts
+from agent.core.driver import Scripts
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""What a server's answer to a report means (PROTOCOL.md, «Answers and what they mean to the agent»)."""
+"""What a server's answer to a report means (docs/protocol.md, «Answers and what they mean to the agent»)."""
 
 from __future__ import annotations
 

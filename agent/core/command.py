@@ -1,6 +1,7 @@
 """A message from the command channel -> one of a closed set of commands, or a rejection with a reason.
 
-The message is a JSON object, or a string that holds one (PROTOCOL.md, «Faye»). What comes out of here is checked: a
+The message is a JSON object, or a string that holds one (docs/protocol.md, «Faye»). What comes out of here is checked:
+a
 task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
 """
 
@@ -24,7 +25,7 @@ _TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}\Z")
 
 
 class Name(StrEnum):
-    """The commands of PROTOCOL.md's table."""
+    """The commands of docs/protocol.md's table."""
 
     PRINT_DATA = "print_data"
     PAUSE = "pause"

@@ -5,7 +5,7 @@
     any that has not ended ── cancel ──▶ canceled,  ── fail ──▶ failed
 
 `accepted` has no job_status at the cloud: `received` is said only when the file is completely here, because the server
-may delete it then (PROTOCOL.md, «Reports on a command»).
+may delete it then (docs/protocol.md, «Reports on a command»).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.core.ports import PrinterState
+from agent.core.driver import PrinterState
 
 
 class JobState(StrEnum):

@@ -1,4 +1,4 @@
-"""What is posted: the bodies of reports and of the heartbeat (PROTOCOL.md, «Reports on a command», «Heartbeat»).
+"""What is posted: the bodies of reports and of the heartbeat (docs/protocol.md, «Reports on a command», «Heartbeat»).
 
     receipt    progress 0, data.state "received"                          one, at once
     milestone  the file is completely here (job_status "received")        one a print; the server may delete it then
@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from agent.core.command import Command
+from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobView
-from agent.core.ports import Heater, Link, PrinterState, Telemetry
 
 MAX_DATA = 5000
 """Characters of `data` as JSON. Counted as UTF-16 units of the compact text, which is what a JavaScript server sees."""

@@ -6,6 +6,6 @@ through all of them. What is shown, and the summary, is what the *cloud* was tol
     show.py     a bar on a terminal, plain lines elsewhere, JSON
 """
 
-from agent.dryrun.session import Wanted, run
+from agent.dryrun.print_run import Wanted, run
 
 __all__ = ["Wanted", "run"]

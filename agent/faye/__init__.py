@@ -7,7 +7,6 @@ transport                   the interface; long_polling (requests) and websocket
 dispatcher, client          the threads
 """
 
-from .book import Subscription
 from .client import FayeClient
 from .events import (
     Connected,
@@ -23,6 +22,7 @@ from .events import (
     TransportChanged,
 )
 from .messages import Message
+from .subscriptions import Subscription
 
 __all__ = [
     "Connected",

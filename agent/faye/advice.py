@@ -14,7 +14,7 @@ MAX_TIMEOUT = 600.0
 MIN_TIMEOUT = 0.1
 """Seconds. With less, a server that answers at once would be asked without a pause."""
 DEFAULT_TIMEOUT = 60.0
-"""Seconds; what Faye's server uses when nothing is configured (FAYE.md)."""
+"""Seconds; what Faye's server uses when nothing is configured (docs/faye.md)."""
 
 
 class Reconnect(StrEnum):

@@ -18,11 +18,11 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from .actions import Abort, Closed, Deliver, Emit, Send, Switch
-from .book import Subscription
 from .dispatcher import Dispatcher
 from .events import Event
 from .long_polling import LongPolling
 from .protocol import Protocol
+from .subscriptions import Subscription
 from .transport import Transport
 
 STOP_POLL = 0.2

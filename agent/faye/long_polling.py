@@ -17,8 +17,8 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from .actions import Lane, Send
-from .links import Links, TrackedAdapter
 from .messages import encode
+from .sockets import Links, TrackedAdapter
 from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, tls_context
 
 CHUNK = 16 * 1024

@@ -23,7 +23,7 @@ It has no clock, no thread and no socket. Whoever drives it calls `receive`, `fa
     CLOSING            reply, failure, or no reply in time     CLOSED
 
 A reply is ours when a message of ours with its id *and* its channel is waited for. Advice is read from such replies
-only: whoever may publish may write `advice`, `id` and `successful` into an event (FAYE.md). At most one connect is
+only: whoever may publish may write `advice`, `id` and `successful` into an event (docs/faye.md). At most one connect is
 waited for at any time; before another is sent, its connection is dropped.
 """
 
@@ -33,11 +33,11 @@ from collections.abc import Callable, Sequence
 
 from .actions import Action, Deliver
 from .advice import Reconnect
-from .book import Subscription
 from .events import Dropped, Subscribed
-from .ledger import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, Pending
 from .messages import Message, Wire, decode
-from .session import GRACE, IDLE, LIVE, LONG_POLLING, Session, State
+from .pending_replies import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, Pending
+from .session_steps import GRACE, IDLE, LIVE, LONG_POLLING, Session, State
+from .subscriptions import Subscription
 
 HARD_WAIT = 900.0
 """Seconds after which a reply that still trickles in is given up."""

@@ -1,7 +1,7 @@
 """What a G-code program has set that its later lines rely on, as the few lines that say so: pure.
 
 Whoever goes on in the middle of a print must know it, as whoever pauses one: absolute or relative, millimetres or
-inches, the tool, the fans, whether the axes were homed, and the feed rate (SERIAL.md §27).
+inches, the tool, the fans, whether the axes were homed, and the feed rate (docs/serial.md §27).
 """
 
 from __future__ import annotations

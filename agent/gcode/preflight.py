@@ -8,11 +8,11 @@ from operator import xor
 
 import msgspec
 
-from agent.core.ports import COMMAND_SIZE
+from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 
 MAX_FRAMED = COMMAND_SIZE - 1
-"""Bytes of a numbered line with its checksum that a firmware's command buffer takes (SERIAL.md §11)."""
+"""Bytes of a numbered line with its checksum that a firmware's command buffer takes (docs/serial.md §11)."""
 
 SHORT = 64
 """Bytes of code that fit whatever the number and the checksum are: `N` + 19 digits + blank + `*255` + SHORT < 95."""
@@ -47,7 +47,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def framed_length(ordinal: int, code: bytes) -> int:
-    """Bytes of `N<ordinal> <code>*<checksum>`, the form in which a file's line is sent (SERIAL.md §7)."""
+    """Bytes of `N<ordinal> <code>*<checksum>`, the form in which a file's line is sent (docs/serial.md §7)."""
     line = b"N%d %b" % (ordinal, code)
     return len(line) + 1 + len(str(reduce(xor, line, 0)))
 
@@ -80,7 +80,9 @@ def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
         return "", ""
     warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
     upper = code.upper()
-    if _SENT_RENUMBER.search(upper):  # Marlin looks for it anywhere in a numbered line, even in a text (SERIAL.md §13)
+    if _SENT_RENUMBER.search(
+        upper
+    ):  # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13)
         return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
     for command in _COMMAND.finditer(upper):
         letter, number = command[1], int(command[2][:6])

@@ -17,7 +17,7 @@ READ_BYTES = 64 * 1024
 
 
 class FileSource:
-    """Implements `agent.core.ports.LineSource` for the file at `path` and the index that its scan gave."""
+    """Implements `agent.core.driver.LineSource` for the file at `path` and the index that its scan gave."""
 
     def __init__(self, path: Path, index: Index) -> None:
         """Raises DataError when the file is not there or has another size than the one that was scanned."""
@@ -43,7 +43,7 @@ class FileSource:
         return self._lines(start)
 
     def settings_before(self, line: int) -> list[bytes]:
-        """See `agent.core.ports.Unfinished.settings_before`. Reads what is between two seek points at most."""
+        """See `agent.core.driver.Unfinished.settings_before`. Reads what is between two seek points at most."""
         ordinal, offset = self.index.seek(line)
         modal = Modal(self.index.modal(line))
         with self.path.open("rb", buffering=0) as file:

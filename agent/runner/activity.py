@@ -15,15 +15,16 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from agent.config import Config
 from agent.core import report
+from agent.core.clock import Clock
 from agent.core.command import Command
+from agent.core.driver import Driver, Host, Telemetry
 from agent.core.job import JobView
-from agent.core.ports import Clock, Driver, Host, Telemetry
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
-from agent.runner.ledger import Ledger
-from agent.store import Store, Task
+from agent.runner.report_writer import ReportWriter
+from agent.service.config import Config
+from agent.state.store import Store, Task
 
 log = structlog.get_logger(part="runner")
 
@@ -66,7 +67,7 @@ class Context(msgspec.Struct, frozen=True):
 
     config: Config
     store: Store
-    ledger: Ledger
+    ledger: ReportWriter
     driver: Driver
     clock: Clock
     jobs: Path  # the folder for files to print
@@ -80,13 +81,13 @@ class Context(msgspec.Struct, frozen=True):
         return self.host.wake
 
     def complete(self, task: Task, job: JobView | None = None, extra: dict[str, Any] | None = None) -> None:
-        """The task did what it was asked. Never raises; see Ledger."""
+        """The task did what it was asked. Never raises; see ReportWriter."""
         self.ledger.end(task, TaskEvent.COMPLETE, report.completed(task.command, job, extra))
         log.info("task completed", command=task.command.said, task_id=task.command.task_id)
         self.tell()
 
     def fail(self, task: Task, code: int, message: str, job: JobView | None = None) -> None:
-        """The task was refused or failed. Never raises; see Ledger."""
+        """The task was refused or failed. Never raises; see ReportWriter."""
         self.ledger.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
         log.warning("task failed", command=task.command.said, task_id=task.command.task_id, code=code, reason=message)
         self.tell()

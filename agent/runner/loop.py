@@ -9,29 +9,29 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from agent.board import Board
-from agent.config import Config
 from agent.core.command import Name
+from agent.core.driver import PrinterState
 from agent.core.job import JobView
-from agent.core.ports import PrinterState
 from agent.core.task import TaskState
 from agent.errors import NotReadyError, RefusedError, UnavailableError
-from agent.health import Pulse
-from agent.inbox import too_old
-from agent.jobfile import sweep
+from agent.files.job_file import sweep
 from agent.runner.activity import Activity, Context
-from agent.runner.legacy import Legacy
-from agent.runner.printing import PrintActivity
-from agent.runner.procedures import (
+from agent.runner.job_control import StepActivity
+from agent.runner.print_activity import PrintActivity
+from agent.runner.script_activity import (
     ResetActivity,
     ScriptActivity,
     check_dismiss,
     keep_settings,
     request_settings,
 )
-from agent.runner.steps import StepActivity
+from agent.runner.startup_recovery import StartupRecovery
 from agent.runner.transfers import upgrade, upload_logs
-from agent.store import Task
+from agent.server.inbox import too_old
+from agent.service.config import Config
+from agent.service.health import Pulse
+from agent.service.snapshot import AgentSnapshot
+from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
 
@@ -46,7 +46,7 @@ class Runner:
     def __init__(
         self,
         context: Context,
-        board: Board,
+        board: AgentSnapshot,
         wake: threading.Event,
         pulse: Pulse,
         hand_over: Callable[[], bool] = lambda: False,
@@ -119,7 +119,7 @@ class Runner:
         """Once, before anything else: what the agent before this one left."""
         if self._cleared:
             return
-        legacy = Legacy(self._context)
+        legacy = StartupRecovery(self._context)
         sweep(self._context.jobs, legacy.files())
         if not legacy.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print

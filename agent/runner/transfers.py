@@ -12,15 +12,15 @@ import msgspec
 import requests
 import urllib3
 
-from agent.cloud import plain
-from agent.config import FirmwareUpgrade
-from agent.core.ports import Telemetry
-from agent.download import download
+from agent.core.driver import Telemetry
 from agent.errors import AgentError, ConfigError, DataError, RefusedError, UnavailableError
-from agent.limited import limited_session
+from agent.files.fetch import download
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
-from agent.store import Task
+from agent.server.api_client import plain
+from agent.server.http_deadline import limited_session
+from agent.service.config import FirmwareUpgrade
+from agent.state.store import Task
 
 UPLOAD_MAY_TAKE = 300.0  # seconds
 PACKAGE_LIMIT = 512 << 20  # bytes

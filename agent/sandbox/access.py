@@ -1,7 +1,8 @@
 """Who may hear and who may speak on the printers' channels. Pure.
 
 A printer's command channel is the printer: whoever publishes there moves it. So only the cloud itself may publish on
-`/printers/**`, and only the holder of a printer's token may subscribe there, to this printer's channels (PROTOCOL.md).
+`/printers/**`, and only the holder of a printer's token may subscribe there, to this printer's channels
+(docs/protocol.md).
 """
 
 from __future__ import annotations

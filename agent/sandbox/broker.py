@@ -7,7 +7,7 @@
                                     superseded it, its client disconnected, or the broker closed
                 held ──▶ abandoned  its connection is gone; the client's queue stays for the next connect
 
-Times are seconds of any one monotonic clock. Delivery is at most once, as with the real server (FAYE.md). Not
+Times are seconds of any one monotonic clock. Delivery is at most once, as with the real server (docs/faye.md). Not
 thread-safe: the caller holds a lock.
 """
 

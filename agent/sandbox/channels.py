@@ -1,7 +1,7 @@
 """Bayeux channel names: what is a channel, what is a pattern, and which patterns match a channel (Bayeux 1.0 §2.1).
 
 As strict as the real server: a name with a dot, a trailing slash, a non-ASCII letter, or a wildcard anywhere but at
-the end is none (FAYE.md).
+the end is none (docs/faye.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The REST API as a member uses it (PROTOCOL.md, «The member's side»): printers, registration, commands, jobs."""
+"""The REST API as a member uses it (docs/protocol.md, «The member's side»): printers, registration, commands, jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bottle import Bottle, HTTPResponse, request
 
 from agent.errors import CloudError
 from agent.sandbox import views
-from agent.sandbox.cloud import Cloud, text_field
-from agent.sandbox.ledger import Job, Task
-from agent.sandbox.state import Owned
+from agent.sandbox.accounts import Owned
+from agent.sandbox.endpoints import SandboxServices, text_field
+from agent.sandbox.task_table import Job, Task
 from agent.sandbox.web import ApiError, answer, endpoint, json_object, root_url
 
 DEFAULT_LIMIT = 10
@@ -31,7 +31,7 @@ _log = structlog.get_logger(part="sandbox.member")
 class MemberApi:
     """The endpoints that take `Authorization: Bearer`."""
 
-    def __init__(self, cloud: Cloud, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
+    def __init__(self, cloud: SandboxServices, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
         self._cloud = cloud
         self._new_id = new_id
 

@@ -1,4 +1,4 @@
-"""The REST API as a printer uses it (PROTOCOL.md): registration, reports on commands, heartbeats, waiting jobs."""
+"""The REST API as a printer uses it (docs/protocol.md): registration, reports on commands, heartbeats, waiting jobs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from bottle import Bottle, HTTPResponse, request
 
-from agent.sandbox.cloud import Cloud, text_field
-from agent.sandbox.ledger import Task
-from agent.sandbox.state import Printer
+from agent.sandbox.accounts import Printer
+from agent.sandbox.endpoints import SandboxServices, text_field
+from agent.sandbox.task_table import Task
 from agent.sandbox.validate import is_uuid, report_problem, status_problem
 from agent.sandbox.web import ApiError, answer, endpoint, header, json_object, root_url
 
@@ -16,7 +16,7 @@ from agent.sandbox.web import ApiError, answer, endpoint, header, json_object, r
 class PrinterApi:
     """The endpoints that take `X-Printer-Auth-Token`."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: SandboxServices) -> None:
         self._cloud = cloud
 
     def install(self, app: Bottle) -> None:

@@ -1,4 +1,4 @@
-"""Publishing on an external Faye server, over HTTP: handshake once, again when the session is gone (FAYE.md)."""
+"""Publishing on an external Faye server, over HTTP: handshake once, again when the session is gone (docs/faye.md)."""
 
 from __future__ import annotations
 

@@ -22,16 +22,16 @@ from waitress import create_server, wasyncore
 
 from agent.errors import EX_OK, ConfigError, UnavailableError
 from agent.sandbox.access import PrinterAccess
+from agent.sandbox.accounts import State
 from agent.sandbox.broker import Broker
-from agent.sandbox.cloud import Cloud, Event
-from agent.sandbox.database import Database
+from agent.sandbox.endpoints import Event, SandboxServices
 from agent.sandbox.faye_http import FayeEndpoint
-from agent.sandbox.files import MAX_FILE_BYTES, Files
-from agent.sandbox.ledger import Ledger
+from agent.sandbox.file_hosting import MAX_FILE_BYTES, Files
 from agent.sandbox.member_api import MemberApi
 from agent.sandbox.printer_api import PrinterApi
 from agent.sandbox.publisher import ExternalPublisher
-from agent.sandbox.state import State
+from agent.sandbox.records import Database
+from agent.sandbox.task_table import TaskTable
 from agent.sandbox.web import endpoint, error_answer
 
 THREADS = 64
@@ -74,9 +74,9 @@ def serve(
         external = ExternalPublisher(publish_to) if publish_to else None
         if external is not None:
             cleanup.callback(external.close)
-        cloud = Cloud(
+        cloud = SandboxServices(
             state=people,
-            ledger=Ledger(database),
+            ledger=TaskTable(database),
             publisher=external or faye,
             emit=_Emitter(emit).emit,
             wall=time.time,
@@ -123,7 +123,7 @@ class _Emitter:
                 _log.warning("events can no longer be written", error=str(error))
 
 
-def _application(cloud: Cloud, faye: FayeEndpoint, folder: Path) -> Bottle:
+def _application(cloud: SandboxServices, faye: FayeEndpoint, folder: Path) -> Bottle:
     app = Bottle()
     app.default_error_handler = _plain_error
     app.route("/", "GET", lambda: _HOME.format(base=cloud.base))

@@ -1,4 +1,4 @@
-"""Whether a printer's report is one: the tables «Reports on a command» and «Heartbeat» of PROTOCOL.md. Pure."""
+"""Whether a printer's report is one: the tables «Reports on a command» and «Heartbeat» of docs/protocol.md. Pure."""
 
 from __future__ import annotations
 

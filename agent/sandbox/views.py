@@ -1,12 +1,12 @@
-"""What the member's side answers, as the public reference has it (PROTOCOL.md, «The member's side»). Pure."""
+"""What the member's side answers, as the public reference has it (docs/protocol.md, «The member's side»). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agent.sandbox.ledger import Job, Report, Task
-from agent.sandbox.state import Owned, Printer
+from agent.sandbox.accounts import Owned, Printer
+from agent.sandbox.task_table import Job, Report, Task
 
 OFFLINE_AFTER_S = 60.0
 """Seconds of silence after which a printer counts as offline."""

@@ -16,5 +16,5 @@ urgent                    what is written past the protocol: emergency stop, reb
 blackbox                  the last lines both ways, written down when something fails
 terminal, port, opening   the descriptor, and what is kept of it for the next agent
 seeking, link             the one thread that owns it: how it finds the printer, and talks to it
-driver                    `agent.core.ports.Driver`
+driver                    `agent.core.driver.Driver`
 """

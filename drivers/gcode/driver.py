@@ -1,22 +1,23 @@
-"""A printer that speaks G-code over a serial port, as `agent.core.ports.Driver`."""
+"""A printer that speaks G-code over a serial port, as `agent.core.driver.Driver`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.core.ports import Clock, Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
+from agent.core.clock import Clock
+from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError
-from drivers.gcode.blackbox import BlackBox, Recorder
-from drivers.gcode.codes import clean
-from drivers.gcode.dialects import by_name
-from drivers.gcode.link import LinkThread
-from drivers.gcode.port import Search
+from drivers.gcode.link.black_box import BlackBox, Recorder
+from drivers.gcode.link.link_thread import LinkThread
+from drivers.gcode.link.port import PortSearch
+from drivers.gcode.printing.dialects import by_name
+from drivers.gcode.protocol.codes import clean
+from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import Plain, RunScript, StartPrint
-from drivers.gcode.session import RUNNING
+from drivers.gcode.session.session import RUNNING
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
-from drivers.gcode.window import MOST
 from drivers.settings import DriverSettings
 
 _S = PrinterState
@@ -26,7 +27,7 @@ class GcodeDriver:
     """Each call checks the state, claims the next one and leaves a request for the link's thread."""
 
     def __init__(
-        self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None, search: Search | None = None
+        self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None, search: PortSearch | None = None
     ) -> None:
         """`search` says where to look for the printer, by default at the computer's own ports. Raises ConfigError
         for a dialect or window that does not exist, DataError for a script line that cannot be sent."""
@@ -37,7 +38,7 @@ class GcodeDriver:
         self._settings = settings
         self._clock = clock
         self._timing = timing or Timing()
-        self._search = search or Search(settings)
+        self._search = search or PortSearch(settings)
         self._slot = Slot()
         self._link: LinkThread | None = None
 
@@ -96,12 +97,12 @@ class GcodeDriver:
         self._claim(allowed, "reset", Plain.RESET, state=_S.OFFLINE, reason="the printer is being reset")
 
     def halt(self) -> None:
-        """See `agent.core.ports.Halts`."""
+        """See `agent.core.driver.SupportsEmergencyStop`."""
         allowed = list(_S) if self._slot.read().port else []
         self._claim(allowed, "halt", Plain.HALT)
 
     def use_scripts(self, scripts: Scripts) -> None:
-        """See `agent.core.ports.Rescripted`."""
+        """See `agent.core.driver.SupportsScriptReload`."""
         _check(scripts)
         self._slot.scripts = scripts
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from agent.core.ports import LineSource
+from agent.core.driver import LineSource
 
 
 class StartPrint(msgspec.Struct, frozen=True):

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from agent.core.ports import Link, Operation, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.driver import Link, Operation, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
-from drivers.gcode.protocol import Counters
+from drivers.gcode.protocol.protocol import Counters
 
 SLOW_MS = 2
 """A latency timer above this is worth a warning."""

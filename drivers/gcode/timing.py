@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from agent.core.ports import TAKE_OVER_S
+from agent.core.driver import TAKE_OVER_S
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Defaults are for real boards. `patience` multiplies what a command may take (`drivers.gcode.codes`)."""
+    """Defaults are for real boards. `patience` multiplies what a command may take (`drivers.gcode.protocol.codes`)."""
 
     patience: float = 1.0
     busy: float = 15.0  # after a `busy:` line, which comes every 2 s
     probe: float = 10.0  # of silence beyond the patience for a line, until it has failed
     garbled: float = 0.1  # after a line that may have been an `ok` before it was garbled
     listen: float = 2.0  # between moments in which an `ok` too many is listened for, once there was one
-    resend_ok: float = 0.5  # for the `ok` that some firmwares send after a resend request (SERIAL.md §8)
-    straggle: float = 0.02  # after that, for stragglers (SERIAL.md §9b)
+    resend_ok: float = 0.5  # for the `ok` that some firmwares send after a resend request (docs/serial.md §8)
+    straggle: float = 0.02  # after that, for stragglers (docs/serial.md §9b)
     take_over: float = TAKE_OVER_S  # of silence from a printer whose print is to be taken over
     calm: float = 0.1  # without anything heard, before such a printer is asked where it is
     beat: float = 3.0  # between two signs of life of the thread

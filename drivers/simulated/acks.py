@@ -38,7 +38,7 @@ class Acks:
         self.due = self._held[0][0] if self._held else math.inf
 
     def _glue(self, text: bytes) -> None:
-        """To the end of what was said just before, else of a report that comes in between (SERIAL.md §4)."""
+        """To the end of what was said just before, else of a report that comes in between (docs/serial.md §4)."""
         out = self._machine.out
         another = out and out[-1][-1:] == b"\n" and not out[-1].startswith((b"ok", b"Resend", b"rs "))
         if another and not out[-1].endswith(b"ok\n"):

@@ -1,4 +1,4 @@
-"""The families of firmware, as tables: what each takes, refuses, asks for again, and says (SERIAL.md, Dialects).
+"""The families of firmware, as tables: what each takes, refuses, asks for again, and says (docs/serial.md, Dialects).
 
 To add one: a `Dialect`, made from the nearest by `replace`, and its place in `_ALL`."""
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from drivers.simulated.family import Dialect, Sum, Verdict
+from drivers.simulated.dialect import Dialect, Sum, Verdict
 
 WAIT_S = 1.0
 """Seconds with nothing to do until `wait` is said, where it is."""

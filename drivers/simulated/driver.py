@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.ports import Clock, Host, LineSource, Scripts, Telemetry, Unfinished
+from agent.core.clock import Clock
+from agent.core.driver import Host, LineSource, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError, DataError
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
@@ -21,7 +22,7 @@ BAUD = 115200  # a pty has none; this spares the search
 
 
 class SimulatedDriver:
-    """See `agent.core.ports.Driver`; `[simulated]` says what the printer is, how fast, and what goes wrong."""
+    """See `agent.core.driver.Driver`; `[simulated]` says what the printer is, how fast, and what goes wrong."""
 
     def __init__(
         self,
@@ -84,9 +85,9 @@ class SimulatedDriver:
         self._driver.reset()
 
     def halt(self) -> None:
-        """See `agent.core.ports.Halts`."""
+        """See `agent.core.driver.SupportsEmergencyStop`."""
         self._driver.halt()
 
     def use_scripts(self, scripts: Scripts) -> None:
-        """See `agent.core.ports.Rescripted`."""
+        """See `agent.core.driver.SupportsScriptReload`."""
         self._driver.use_scripts(scripts)

@@ -1,11 +1,11 @@
 """What stops in a hurry: found in a line that is read, or, by the emergency parser, in the bytes as they arrive,
-whatever waits in the buffers (SERIAL.md §6a, 23)."""
+whatever waits in the buffers (docs/serial.md §6a, 23)."""
 
 from __future__ import annotations
 
 import re
 
-from drivers.simulated.family import Dialect
+from drivers.simulated.dialect import Dialect
 from drivers.simulated.words import body_of
 
 _LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M\d{3})")
@@ -21,7 +21,7 @@ def codes_in(line: bytes, family: Dialect) -> list[bytes]:
 
 
 class Scanner:
-    """Remembers the start of the line that is being received; it acts at the line's end (SERIAL.md §23)."""
+    """Remembers the start of the line that is being received; it acts at the line's end (docs/serial.md §23)."""
 
     def __init__(self, codes: tuple[bytes, ...]) -> None:
         """`codes` are those that it acts on."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.errors import DataError
-from drivers.simulated.mishaps import Dice, Noise, garbage
+from drivers.simulated.randomness import Dice, Noise, garbage
 
 LATE_MS = 500.0
 _LONGEST = 86400.0
@@ -121,7 +121,7 @@ class Faults:
         return self._slow + (self._late if self._dice["late-ok"].fall() else 0.0)
 
     def glued(self) -> bool:
-        """Is the next `ok` glued to the end of another line (SERIAL.md §4)?"""
+        """Is the next `ok` glued to the end of another line (docs/serial.md §4)?"""
         return self._dice["glued-ok"].fall()
 
     def resends(self, number: int) -> list[int]:

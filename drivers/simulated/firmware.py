@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
-from drivers.simulated.board import Board
+from drivers.simulated.controller import Board
 from drivers.simulated.faults import Event, Faults
 from drivers.simulated.machine import Machine
 from drivers.simulated.options import Options
@@ -56,7 +56,7 @@ class Firmware:
         self._start(now)
 
     def reset(self, now: float) -> None:
-        """Reboot: everything is forgotten but the heat, and `start` is said (SERIAL.md §20)."""
+        """Reboot: everything is forgotten but the heat, and `start` is said (docs/serial.md §20)."""
         old = self.machine
         old.now = max(old.now, now + self._ahead)
         old.heaters_off()

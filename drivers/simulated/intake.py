@@ -1,7 +1,7 @@
 """From received bytes to accepted command lines: receive buffer, comments, line numbers, checksums.
 
 Which line is accepted, which is asked for again, which is passed over in silence: as the family has it, Marlin 2.1.2
-unless told (SERIAL.md §5a, 7–9b, 11, 13)."""
+unless told (docs/serial.md §5a, 7–9b, 11, 13)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import Enum
 from functools import reduce
 from operator import xor
 
-from drivers.simulated.family import Dialect, Sum, Verdict
+from drivers.simulated.dialect import Dialect, Sum, Verdict
 from drivers.simulated.words import body_of
 
 _BACKSLASH, _BACKSPACE, _SEMICOLON = 92, 8, 59
@@ -63,7 +63,7 @@ class Intake:
         del self._rx[self._room :]
 
     def flush(self) -> None:
-        """Throw away everything buffered, as the firmware does before it asks for a line again (SERIAL.md §9)."""
+        """Throw away everything buffered, as the firmware does before it asks for a line again (docs/serial.md §9)."""
         self._rx.clear()
         self._line.clear()
         self._mode = Mode.NORMAL
@@ -139,7 +139,7 @@ class Intake:
         return Verdict.ACCEPT if right else Verdict.WRONG_CHECKSUM
 
     def _sets_number(self, command: bytes) -> bool:
-        """Is it M110? Some find it anywhere, even in a message (SERIAL.md §13)."""
+        """Is it M110? Some find it anywhere, even in a message (docs/serial.md §13)."""
         if b"M110" not in command:
             return False
         return self._family.m110_anywhere or body_of(command).startswith(b"M110")

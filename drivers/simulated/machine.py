@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from drivers.simulated import heat
+from drivers.simulated import heater
 from drivers.simulated.motion import STEPS_PER_MM, Motion
 from drivers.simulated.options import Options
 
@@ -23,8 +23,8 @@ class Machine:
         self.family = options.family()
         self.now = now
         self.out: list[bytes] = []
-        self.nozzle: heat.Heater = heat.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
-        self.bed: heat.Heater = heat.bed(options.ambient, options.bed_max) if last is None else last.bed
+        self.nozzle: heater.Heater = heater.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
+        self.bed: heater.Heater = heater.bed(options.ambient, options.bed_max) if last is None else last.bed
         self.motion = Motion(options.planner_blocks)
         self.fan = 0.0
         self.flow_percent = 100.0
@@ -50,7 +50,7 @@ class Machine:
         return not self.cold_allowed and self.nozzle.at(self.now) < COLD
 
     def temperatures(self) -> bytes:
-        """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (SERIAL.md §22)."""
+        """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (docs/serial.md §22)."""
         now, nozzle, bed = self.now, self.nozzle, self.bed
         text = self.family.temperatures.format(
             t=nozzle.at(now), tt=nozzle.target, tp=nozzle.power(now), b=bed.at(now), bt=bed.target, bp=bed.power(now)
@@ -65,7 +65,7 @@ class Machine:
             self.say(text)
 
     def act(self, text: bytes) -> None:
-        """Tell the host to act, where the firmware knows how to (SERIAL.md §30)."""
+        """Tell the host to act, where the firmware knows how to (docs/serial.md §30)."""
         if self.family.actions:
             self.say(b"//action:" + text)
 
@@ -102,7 +102,7 @@ class Machine:
         self.motion.quick_stop(self.now)
 
     def kill(self, fault: str = "") -> None:
-        """Stop for good: only a reset helps (SERIAL.md §23a, 25). `fault` is that of a heater, none is M112."""
+        """Stop for good: only a reset helps (docs/serial.md §23a, 25). `fault` is that of a heater, none is M112."""
         if self.halted:
             return
         family = self.family

@@ -11,8 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from agent.errors import DataError
+from drivers.simulated.dialect import Dialect
 from drivers.simulated.dialects import DIALECTS, WAIT_S
-from drivers.simulated.family import Dialect
 
 _T = TypeVar("_T")
 
@@ -25,7 +25,7 @@ class ResetOnOpen(StrEnum):
     """When a client that opens the port reboots the board, as the DTR line does on a real one.
 
     A pty has no DTR. HALTED is the default: a board that was killed or fell silent comes back when its port is closed
-    and opened again, and one that works is left alone, as with HUPCL cleared (SERIAL.md §18)."""
+    and opened again, and one that works is left alone, as with HUPCL cleared (docs/serial.md §18)."""
 
     HALTED = "halted"
     ALWAYS = "always"
@@ -41,13 +41,13 @@ class Options(msgspec.Struct, frozen=True):
     faults: tuple[str, ...] = ()  # specs of `faults.py`
     link: Path | None = None  # a stable name for the port: a symlink that is kept up to date
     reset_on_open: ResetOnOpen = ResetOnOpen.HALTED
-    advanced_ok: bool = False  # `ok N12 P15 B3` (SERIAL.md §6)
-    emergency_parser: bool | None = None  # what stops in a hurry acts while it is being received (SERIAL.md §23)
+    advanced_ok: bool = False  # `ok N12 P15 B3` (docs/serial.md §6)
+    emergency_parser: bool | None = None  # what stops in a hurry acts while it is being received (docs/serial.md §23)
     emergency_ok: bool = False  # with an emergency parser: M108 and M410 give an `ok` as well, as some builds do
     busy_protocol: bool | None = None
     auto_report: bool | None = None
-    idle_wait: bool | None = None  # `wait` when there is nothing to do (SERIAL.md §5)
-    resend_ok: bool | None = None  # an `ok` after a request for a line (SERIAL.md §8)
+    idle_wait: bool | None = None  # `wait` when there is nothing to do (docs/serial.md §5)
+    resend_ok: bool | None = None  # an `ok` after a request for a line (docs/serial.md §8)
     rx_buffer: int | None = None  # a ring: it holds one byte less than its size
     queue_size: int | None = None  # BUFSIZE; the command that is being executed has one of the places
     planner_blocks: int = 16  # BLOCK_BUFFER_SIZE; a ring as well

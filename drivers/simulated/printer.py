@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from drivers.simulated.clock import VirtualClock
 from drivers.simulated.faults import Faults
 from drivers.simulated.firmware import Firmware
 from drivers.simulated.options import Options
 from drivers.simulated.pty_port import PtyPort
+from drivers.simulated.virtual_clock import VirtualClock
 
 
 class VirtualPrinter:

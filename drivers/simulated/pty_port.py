@@ -20,10 +20,10 @@ from pathlib import Path
 import structlog
 
 from agent.errors import PortError
-from drivers.simulated.clock import VirtualClock
 from drivers.simulated.firmware import Firmware
-from drivers.simulated.link import StableLink
 from drivers.simulated.options import ResetOnOpen
+from drivers.simulated.stable_link import StableLink
+from drivers.simulated.virtual_clock import VirtualClock
 
 POLL_S = 0.01
 """Real seconds between two looks for a client while there is none: the kernel does not tell when one opens."""
@@ -195,7 +195,7 @@ class PtyPort:
     def _tidy(self, slave: int) -> None:
         """Raw mode, nothing left to read, free for all, closed: as a port is found that nobody uses. A real one is that
         by its last close; a pty keeps the lock of a client that was killed. TCSANOW, since the others wait for the
-        client or eat what was said (SERIAL.md §17a)."""
+        client or eat what was said (docs/serial.md §17a)."""
         try:
             fcntl.ioctl(slave, termios.TIOCNXCL)
             tty.setraw(slave, termios.TCSANOW)
@@ -223,7 +223,8 @@ class PtyPort:
                 raise
 
     def _open_pty(self) -> tuple[int, int]:
-        """A pty of another name than the last one had, as a board that is plugged in again may get (SERIAL.md §29)."""
+        """A pty of another name than the last one had, as a board that is plugged in again may get (docs/serial.md
+        §29)."""
         try:
             first = os.openpty()
             if os.ttyname(first[1]) != self._name:

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import EX_OK, DataError
-from drivers.gcode.blackbox import HEARD, SENT, Entry, read
-from drivers.gcode.dialects import identify
-from drivers.gcode.framing import LineSplitter, frame
-from drivers.gcode.replies import Kind, parse
+from drivers.gcode.link.black_box import HEARD, SENT, Entry, read
+from drivers.gcode.printing.dialects import identify
+from drivers.gcode.protocol.framing import LineSplitter, frame
+from drivers.gcode.protocol.replies import Kind, parse
 from drivers.simulated.dialects import DIALECTS
 from drivers.simulated.firmware import Firmware
 from drivers.simulated.options import Options

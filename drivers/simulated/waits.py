@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from drivers.simulated.heat import Heater
+from drivers.simulated.heater import Heater
 from drivers.simulated.machine import BUSY, Machine
 from drivers.simulated.words import Words
 
@@ -33,7 +33,8 @@ def planner_room(machine: Machine) -> Wait:
 
 
 def heat_up(machine: Machine, heater: Heater, *, cool_too: bool) -> Wait:
-    """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (SERIAL.md §22).
+    """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (docs/serial.md
+    §22).
 
     Without `cool_too` (the S form) a heater that is too warm is not waited for. A target that is not being approached
     any more ends the wait, so that `R0` does not last for ever."""
@@ -100,7 +101,7 @@ def person(machine: Machine, seconds: float | None) -> Wait:
 
 
 def stop(machine: Machine, words: Words) -> Wait:
-    """M0 and M1: finish the moves, then ask the person with a prompt (SERIAL.md §25a)."""
+    """M0 and M1: finish the moves, then ask the person with a prompt (docs/serial.md §25a)."""
     yield from finish_moves(machine)
     seconds, text = None, words.text
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
@@ -117,7 +118,7 @@ def stop(machine: Machine, words: Words) -> Wait:
 
 
 def change_filament(machine: Machine, _words: Words) -> Wait:
-    """M600: tell the host that the printer has paused by itself, and wait for the person (SERIAL.md §25a)."""
+    """M600: tell the host that the printer has paused by itself, and wait for the person (docs/serial.md §25a)."""
     yield from paused(machine)
 
 

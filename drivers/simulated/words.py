@@ -38,7 +38,8 @@ def body_of(line: bytes) -> bytes:
 
 def parse(body: bytes) -> Words | None:
     """The command in `body`, or None when it does not begin with a G, M or T code. Lower case is not understood
-    (SERIAL.md §5a), nor are letters without meaning an error: as in the firmware, they are only never asked for."""
+    (docs/serial.md §5a), nor are letters without meaning an error: as in the firmware, they are only never asked
+    for."""
     match = _CODE.match(body)
     if match is None:
         return None

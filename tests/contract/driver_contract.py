@@ -17,7 +17,16 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Driver, Halts, Host, Outcome, PrinterState, Rescripted, Scripts, Telemetry
+from agent.core.driver import (
+    Driver,
+    Host,
+    Outcome,
+    PrinterState,
+    Scripts,
+    SupportsEmergencyStop,
+    SupportsScriptReload,
+    Telemetry,
+)
 from agent.errors import DataError, NotReadyError
 
 S = PrinterState
@@ -121,7 +130,7 @@ class DriverContract(ABC):
         assert executed == source
 
     def test_it_comes_to_idle_and_says_what_it_found(self, tmp_path: Path) -> None:
-        """SERIAL.md §5a, §19, §22: M115 says it before its `ok`, M105 behind it."""
+        """docs/serial.md §5a, §19, §22: M115 says it before its `ok`, M105 behind it."""
         with self.rig(tmp_path, Setup()) as rig:
             assert isinstance(rig.driver, Driver)
             assert rig.driver.telemetry().state is S.OFFLINE
@@ -134,7 +143,7 @@ class DriverContract(ABC):
             assert now.last is None
 
     def test_a_print_completes_with_all_lines_in_order(self, tmp_path: Path) -> None:
-        """SERIAL.md §2: an `ok` is no end of a move; M400 is waited for."""
+        """docs/serial.md §2: an `ok` is no end of a move; M400 is waited for."""
         source = moves(300)
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
@@ -175,7 +184,7 @@ class DriverContract(ABC):
             assert (now.last.outcome, now.line) == (Outcome.COMPLETED, 0)
 
     def test_pause_stops_and_resume_goes_on_with_the_very_next_line(self, tmp_path: Path) -> None:
-        """SERIAL.md §27."""
+        """docs/serial.md §27."""
         source = moves(4000)
         scripts = Scripts(pause=("G91", "G1 Z5", "G90", "M117 paused"), resume=("M117 resumed",))
         with self.rig(tmp_path, Setup(scripts=scripts)) as rig:
@@ -198,7 +207,7 @@ class DriverContract(ABC):
         """Where the driver can take other scripts at all; one that cannot be sent changes nothing."""
         with self.rig(tmp_path, Setup(scripts=Scripts(pause=("M117 old",)))) as rig:
             rig.ready()
-            if not isinstance(rig.driver, Rescripted):
+            if not isinstance(rig.driver, SupportsScriptReload):
                 pytest.skip("this driver keeps the scripts that it was made with")
             rig.driver.start_print("p", Lines(moves(4000)))
             rig.until_line(50)
@@ -211,7 +220,7 @@ class DriverContract(ABC):
             assert b"M117 old" not in rig.executed
 
     def test_a_hot_and_homed_print_gets_out_of_the_way_in_a_pause_and_comes_back(self, tmp_path: Path) -> None:
-        """SERIAL.md §27: retract, lift first, then park; return, prime, go on with the very next line."""
+        """docs/serial.md §27: retract, lift first, then park; return, prime, go on with the very next line."""
         source = [b"G28", b"M109 S200", b"G1 Z5 F6000", *moves(4000)]
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
@@ -233,7 +242,7 @@ class DriverContract(ABC):
             assert back[1:3] == [b"G1 Z5.000 F600", b"G1 E2 F2100"]
 
     def test_a_print_that_is_cancelled_stops_and_leaves_the_heaters_off(self, tmp_path: Path) -> None:
-        """SERIAL.md §28."""
+        """docs/serial.md §28."""
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines([b"M104 S50", *moves(20000)]))
@@ -249,7 +258,7 @@ class DriverContract(ABC):
             assert b"M104 S0" in tail
 
     def test_the_cancel_script_runs_and_the_heaters_go_off_nevertheless(self, tmp_path: Path) -> None:
-        """SERIAL.md §28."""
+        """docs/serial.md §28."""
         with self.rig(tmp_path, Setup(scripts=Scripts(cancel=("M117 bye",)))) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(moves(20000)))
@@ -259,7 +268,7 @@ class DriverContract(ABC):
             assert rig.executed.index(b"M117 bye") < rig.executed.index(b"M104 S0")
 
     def test_cancel_does_not_wait_for_the_heater(self, tmp_path: Path) -> None:
-        """SERIAL.md §24: the wait for heat is the host's."""
+        """docs/serial.md §24: the wait for heat is the host's."""
         with self.rig(tmp_path, Setup(speed=1.0)) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines([b"M109 S200", *moves(10)]))
@@ -286,7 +295,7 @@ class DriverContract(ABC):
             assert now.last.outcome is Outcome.CANCELLED
 
     def test_m0_in_the_file_pauses_and_says_why(self, tmp_path: Path) -> None:
-        """SERIAL.md §26."""
+        """docs/serial.md §26."""
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines([*moves(2), b"M0 Change the colour", *moves(4)]))
@@ -362,7 +371,7 @@ class DriverContract(ABC):
             assert not [t for t in threading.enumerate() if t.name == "link"]
 
     def test_a_printer_that_is_not_there_is_offline_until_it_appears(self, tmp_path: Path) -> None:
-        """SERIAL.md §29."""
+        """docs/serial.md §29."""
         with self.rig(tmp_path, Setup(present=False)) as rig:
             rig.driver.open(Host(rig.wake))
             now = rig.until(lambda t: t.state is S.OFFLINE and "No such file" in t.reason)
@@ -371,7 +380,7 @@ class DriverContract(ABC):
             rig.until(lambda t: t.state is S.IDLE)
 
     def test_a_restart_in_the_middle_fails_the_print(self, tmp_path: Path) -> None:
-        """SERIAL.md §20."""
+        """docs/serial.md §20."""
         with self.rig(tmp_path, Setup(faults=("reset@50",))) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
@@ -383,7 +392,7 @@ class DriverContract(ABC):
             rig.until(lambda t: t.state is S.IDLE)
 
     def test_a_halt_is_an_error_until_reset(self, tmp_path: Path) -> None:
-        """SERIAL.md §23a, §25: then silence until the board is reset."""
+        """docs/serial.md §23a, §25: then silence until the board is reset."""
         with self.rig(tmp_path, Setup(faults=("kill@50",))) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
@@ -398,9 +407,9 @@ class DriverContract(ABC):
             rig.until(lambda t: t.state is S.IDLE)
 
     def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
-        """SERIAL.md §23."""
+        """docs/serial.md §23."""
         with self.rig(tmp_path, Setup()) as rig:
-            if not isinstance(rig.driver, Halts):
+            if not isinstance(rig.driver, SupportsEmergencyStop):
                 pytest.skip("this driver has no emergency stop")
             rig.ready()
             rig.driver.start_print("p", Lines(moves(20000)))
@@ -417,7 +426,7 @@ class DriverContract(ABC):
             assert len(late) <= 3, "only what was in flight"
 
     def test_a_pulled_cable_fails_the_print_and_the_printer_comes_back(self, tmp_path: Path) -> None:
-        """SERIAL.md §29: it reports ready when it answers."""
+        """docs/serial.md §29: it reports ready when it answers."""
         with self.rig(tmp_path, Setup(faults=("unplug@50:0.3",))) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
@@ -429,7 +438,7 @@ class DriverContract(ABC):
 
     @pytest.mark.parametrize("faults", [("lost-ok=0.03",), ("corrupt=0.001",), ("double-ok=0.05",)])
     def test_a_bad_cable_loses_doubles_and_swaps_no_line(self, tmp_path: Path, faults: tuple[str, ...]) -> None:
-        """SERIAL.md §1, §4, §8, §9, §9a."""
+        """docs/serial.md §1, §4, §8, §9, §9a."""
         source = moves(150)
         with self.rig(tmp_path, Setup(faults=faults)) as rig:
             rig.ready()

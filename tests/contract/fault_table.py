@@ -102,7 +102,7 @@ _SMOOTHIE = ("took too long", "runaway", "MINTEMP", "runaway")
 
 EXCEPTIONS: dict[tuple[str, str], End] = {
     **{(case, dialect): GAPS for case in NOISY for dialect in (*WITHOUT_REQUESTS, *WITHOUT_NEED_OF_CHECKSUMS)},
-    # A byte that becomes a Ctrl-X is its emergency stop (SERIAL.md, Dialects).
+    # A byte that becomes a Ctrl-X is its emergency stop (docs/serial.md, Dialects).
     **{(case, "smoothie"): End("HALTED", gaps=True, either=True) for case in NOISY},
     # What came during the silence is gone; the storm's line is never taken; nobody asks for either.
     **{(c, d): GAPS for c in ("silence, for a moment", "resend-storm") for d in WITHOUT_REQUESTS},

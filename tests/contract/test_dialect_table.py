@@ -1,4 +1,4 @@
-"""The table of SERIAL.md Dialects, cell by cell: what the driver does with a board of each family, on a pty."""
+"""The table of docs/serial.md Dialects, cell by cell: what the driver does with a board of each family, on a pty."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.core.ports import Halts, Outcome
+from agent.core.driver import Outcome, SupportsEmergencyStop
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.framing import checksum
+from drivers.gcode.protocol.framing import checksum
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
@@ -108,7 +108,7 @@ def talk(folder: Path, dialect: str) -> Seen:
         rig.driver.run_script("s", ["M117 about M110"])
         rig.ended("s")
         seen.script, before = tap.sent[before:], len(tap.sent)
-        assert isinstance(rig.driver, Halts)
+        assert isinstance(rig.driver, SupportsEmergencyStop)
         rig.driver.halt()
         end = time.monotonic() + 5.0
         while not (seen.stopped and b" M112*" in seen.halt) and time.monotonic() < end:
@@ -141,7 +141,8 @@ def talks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Seen]:
 
 @column
 def test_the_hello_is_understood_by_every_family(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md §18, §19: a newline first, both numbers of M110 equal, then M115; the rest comes from its answer."""
+    """docs/serial.md §18, §19: a newline first, both numbers of M110 equal, then M115; the rest comes from its
+    answer."""
     seen = talks[dialect]
     assert seen.hello.startswith(b"\nN0 M110 N0*125\n")
     assert b" M115*" in seen.hello
@@ -150,7 +151,7 @@ def test_the_hello_is_understood_by_every_family(talks: dict[str, Seen], dialect
 
 @column
 def test_the_request_is_understood_in_the_familys_form(tmp_path: Path, dialect: str) -> None:
-    """SERIAL.md Dialects, resend form; §8, §9: what is asked for is sent again, once."""
+    """docs/serial.md Dialects, resend form; §8, §9: what is asked for is sent again, once."""
     seen = spoilt_print(tmp_path / "a", dialect)
     request = REQUEST.get(dialect, PLAIN)
     assert seen.outcome is Outcome.COMPLETED
@@ -165,7 +166,7 @@ def test_the_request_is_understood_in_the_familys_form(tmp_path: Path, dialect: 
 @column
 @pytest.mark.parametrize("follows", [True, False])
 def test_the_ok_after_a_request_may_come_or_not(tmp_path: Path, dialect: str, follows: bool) -> None:
-    """SERIAL.md Dialects, ok after resend; §8: neither costs a line or sends one twice."""
+    """docs/serial.md Dialects, ok after resend; §8: neither costs a line or sends one twice."""
     seen = spoilt_print(tmp_path / "a", dialect, resend_ok=follows)
     assert seen.outcome is Outcome.COMPLETED
     assert len(seen.printed) == len(FILE)
@@ -178,14 +179,14 @@ def test_the_ok_after_a_request_may_come_or_not(tmp_path: Path, dialect: str, fo
 
 @column
 def test_wait_changes_nothing_while_there_is_nothing_to_do(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md Dialects, wait when idle; §5."""
+    """docs/serial.md Dialects, wait when idle; §5."""
     seen = talks[dialect]
     assert (b"wait" in seen.heard_idle) is (dialect == "repetier")
     assert b"999999999" not in seen.idle, "it is not asked for its place"
 
 
 def test_wait_is_an_option_of_marlin_and_shows_a_lost_ok_sooner(tmp_path: Path) -> None:
-    """SERIAL.md Dialects, wait when idle; §5: it stands for the `ok` only where nothing else is pending."""
+    """docs/serial.md Dialects, wait when idle; §5: it stands for the `ok` only where nothing else is pending."""
     options = Options(link=tmp_path / "a/p", idle_wait=True, faults=("lost-ok=0.05", "seed=2"))
     timing = msgspec.structs.replace(TIMING, patience=100.0)
     with board(tmp_path / "a", options, timing=timing) as (rig, printer, tap):
@@ -201,7 +202,7 @@ def test_wait_is_an_option_of_marlin_and_shows_a_lost_ok_sooner(tmp_path: Path) 
 
 @column
 def test_temperatures_are_reported_or_polled(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md Dialects, auto-report; §17."""
+    """docs/serial.md Dialects, auto-report; §17."""
     seen = talks[dialect]
     reports = REPORTS.get(dialect, False)
     assert (b"M155 S2" in seen.hello) is reports
@@ -210,13 +211,13 @@ def test_temperatures_are_reported_or_polled(talks: dict[str, Seen], dialect: st
 
 @column
 def test_busy_is_asked_for_where_it_is_known(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md Dialects, busy keepalive; §17."""
+    """docs/serial.md Dialects, busy keepalive; §17."""
     assert (b"M113 S2" in talks[dialect].hello) is KEEPALIVE.get(dialect, False)
 
 
 @column
 def test_the_emergency_stop_is_the_familys(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md Dialects, emergency; §23: after a newline, and again with a number; it stops."""
+    """docs/serial.md Dialects, emergency; §23: after a newline, and again with a number; it stops."""
     seen = talks[dialect]
     stop = STOP.get(dialect, b"\nM112\n")
     assert seen.halt.startswith(stop)
@@ -228,7 +229,7 @@ def test_the_emergency_stop_is_the_familys(talks: dict[str, Seen], dialect: str)
 
 @column
 def test_a_line_without_a_number_has_a_checksum_where_it_must(talks: dict[str, Seen], dialect: str) -> None:
-    """SERIAL.md Dialects, checksum outside jobs; §13: a line that must not be numbered shows it."""
+    """docs/serial.md Dialects, checksum outside jobs; §13: a line that must not be numbered shows it."""
     line = b"M117 about M110"
     seen = talks[dialect]
     assert (b"%b*%d\n" % (line, checksum(line)) in seen.script) is (dialect == "repetier")

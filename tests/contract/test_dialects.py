@@ -31,7 +31,7 @@ a line now and then. All the others must be the file's, once and in order."""
 
 
 class TestDialects(DriverContract):
-    """SERIAL.md Dialects: told by M115 alone."""
+    """docs/serial.md Dialects: told by M115 alone."""
 
     dialect = ""
 

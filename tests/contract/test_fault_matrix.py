@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.ports import Host, Operation, Outcome, PrinterState, Telemetry
+from agent.core.driver import Host, Operation, Outcome, PrinterState, Telemetry
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
@@ -127,7 +127,7 @@ def one_cell(folder: Path, name: str, dialect: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_print_ends_as_the_table_says(tmp_path: Path, name: str) -> None:
-    """SERIAL.md §1, §4, §8, §9, §10, §15, §16, §20, §21, §25, §29, Dialects: completed, or failed with the truth.
+    """docs/serial.md §1, §4, §8, §9, §10, §15, §16, §20, §21, §25, §29, Dialects: completed, or failed with the truth.
 
     All dialects at once: they wait nearly all of the time."""
     folders = {dialect: tmp_path / dialect for dialect in NAMES}
@@ -152,7 +152,7 @@ seconds. The others say nothing of it."""
 
 @pytest.mark.parametrize("dialect", PERSON)
 def test_a_person_who_is_waited_for_is_told_of(tmp_path: Path, dialect: str) -> None:
-    """SERIAL.md §15, §25a, §30: however long it takes, and whatever the host's patience."""
+    """docs/serial.md §15, §25a, §30: however long it takes, and whatever the host's patience."""
     case = Case(("pause@100:2.3",), strikes=("pause",), patience=1.0)
     with rig(tmp_path, dialect, case) as (used, printer):
         now = printed(used)

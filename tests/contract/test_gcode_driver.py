@@ -33,7 +33,7 @@ class TestGcodeDriver(DriverContract):
             printer.stop()
 
     def test_a_heater_that_a_script_left_on_is_off_after_the_stop(self, tmp_path: Path) -> None:
-        """SERIAL.md §31: heaters off at a supervised stop."""
+        """docs/serial.md §31: heaters off at a supervised stop."""
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
             rig.driver.run_script("warm", ["M140 S50", "M105"])

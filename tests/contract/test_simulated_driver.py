@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import drivers
-from agent.core.ports import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState
 from agent.errors import ConfigError
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver

@@ -13,11 +13,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.core.ports import Host, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.driver import Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import UnavailableError
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.framing import frame
-from drivers.gcode.memory import Stage, decode
+from drivers.gcode.protocol.framing import frame
+from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, ResetOnOpen, VirtualPrinter
@@ -184,7 +184,7 @@ def settle(true: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("kept", [True, False], ids=["kept", "reopened"])
 def test_a_board_that_was_reset_meanwhile_fails_the_print_and_is_made_safe(tmp_path: Path, kept: bool) -> None:
-    """SERIAL.md §20: kept open, the `start` is heard; reopened, the place 0 tells."""
+    """docs/serial.md §20: kept open, the `start` is heard; reopened, the place 0 tells."""
     source = moves(3000)
     with world(tmp_path, kept=kept) as made:
         with printing(made, source):
@@ -244,7 +244,7 @@ def test_a_print_that_had_not_begun_yet_fails(tmp_path: Path) -> None:
 def test_a_board_that_is_reset_when_its_port_is_opened_goes_on_only_where_it_was_kept_open(
     tmp_path: Path, kept: bool
 ) -> None:
-    """SERIAL.md §18, where clearing HUPCL does not help."""
+    """docs/serial.md §18, where clearing HUPCL does not help."""
     source = moves(3000)
     with world(tmp_path, kept=kept, reset=ResetOnOpen.ALWAYS) as made:
         with printing(made, source):
@@ -342,7 +342,7 @@ def test_all_that_was_left_is_the_end(tmp_path: Path) -> None:
 
 
 def test_a_heat_up_is_gone_on_with(tmp_path: Path) -> None:
-    """SERIAL.md §24: the line that waits was not sent yet, its target was set."""
+    """docs/serial.md §24: the line that waits was not sent yet, its target was set."""
     source = [b"G28", b"M109 S60", *moves(20)]
     with world(tmp_path, speed=20.0) as made:
         with printing(made, source, 1) as rig:

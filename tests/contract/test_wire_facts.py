@@ -1,4 +1,4 @@
-"""Facts of SERIAL.md that need a whole driver, a pty and a board at its other end."""
+"""Facts of docs/serial.md that need a whole driver, a pty and a board at its other end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.core.ports import Halts, Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState, SupportsEmergencyStop
 from agent.gcode import FileSource, Scanner
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
@@ -69,7 +69,8 @@ ODD = (
 
 
 def test_an_odd_file_is_printed_to_its_last_line(tmp_path: Path) -> None:
-    """SERIAL.md §5a, §11, §12: comments and what is no text are not sent, blank lines would get no ok, lower case would
+    """docs/serial.md §5a, §11, §12: comments and what is no text are not sent, blank lines would get no ok, lower case
+    would
     not be understood; the last line counts without its end."""
     path = tmp_path / "odd.gcode"
     path.write_bytes(ODD)
@@ -93,7 +94,7 @@ def test_an_odd_file_is_printed_to_its_last_line(tmp_path: Path) -> None:
 
 
 def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_path: Path) -> None:
-    """SERIAL.md §6a, §23: at most three lines in flight leave the queue's fourth place to M112."""
+    """docs/serial.md §6a, §23: at most three lines in flight leave the queue's fourth place to M112."""
     with rig(Options(link=tmp_path / "p", speed=1.0), window=8) as (used, printer, tap):
         used.ready()
         used.driver.start_print("p", Lines([b"G4 S60"] * 20))
@@ -101,7 +102,7 @@ def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_pat
         while sum(b" G4 " in line for line in tap.lines) < 3:
             assert time.monotonic() < end, tap.lines
             time.sleep(0.001)
-        assert isinstance(used.driver, Halts)
+        assert isinstance(used.driver, SupportsEmergencyStop)
         used.driver.halt()
         now = used.ended("p")
         assert now.last is not None
@@ -113,7 +114,7 @@ def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_pat
 
 
 def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -> None:
-    """SERIAL.md §2, §7: number and checksum, after what was still moving, and the file's first line is N1."""
+    """docs/serial.md §2, §7: number and checksum, after what was still moving, and the file's first line is N1."""
     with rig(Options(link=tmp_path / "p")) as (used, _printer, tap):
         used.ready()
         before = len(tap.lines)
@@ -128,7 +129,7 @@ def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -
 
 
 def test_a_spoilt_line_among_several_costs_none_and_doubles_none(tmp_path: Path) -> None:
-    """SERIAL.md §6, §9, §9b: line 6 is spoilt while 7 and 8 are on their way; those vanish without a word."""
+    """docs/serial.md §6, §9, §9b: line 6 is spoilt while 7 and 8 are on their way; those vanish without a word."""
     file = [b"G1 X1%d F6000" % number for number in range(10, 40)]
     with rig(Options(link=tmp_path / "p"), window=3, spoils=b"N6 G1 X1") as (used, _printer, tap):
         used.ready()

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from agent.ask import ask
-from agent.dryrun.parts import Parts
+from agent.dryrun.processes import Parts
 from agent.errors import UnavailableError
-from agent.sandbox.client import SandboxMember
+from agent.local.socket_client import ask
+from agent.sandbox.member_client import SandboxMember
 
 PATIENCE = 30.0  # seconds for anything that should happen
 LOOK = 0.02
@@ -92,7 +92,8 @@ class Rig:
 
 
 def check_record(bodies: list[dict[str, Any]]) -> None:
-    """The life of a task (PROTOCOL.md): begins with progress 0, never goes back, one terminal report at the end."""
+    """The life of a task (docs/protocol.md): begins with progress 0, never goes back, one terminal report at the
+    end."""
     values = [body["progress"] for body in bodies]
     assert values[0] == 0
     assert values == sorted(values)

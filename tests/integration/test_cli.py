@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.ask import ask
 from agent.errors import UnavailableError
+from agent.local.socket_client import ask
 from tests.integration.rig import rig
 
 USAGE, DATA, UNAVAILABLE, CONFIG = 64, 65, 69, 78

@@ -1,4 +1,4 @@
-"""Each command of PROTOCOL.md's table, sent by a member, done by the daemon on the simulated printer."""
+"""Each command of docs/protocol.md's table, sent by a member, done by the daemon on the simulated printer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from agent.ask import ask
+from agent.local.socket_client import ask
 from tests.integration.rig import Rig, check_record, rig
 
 LONG = "G28\nG1 Z5 F600\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2000))
@@ -192,7 +192,7 @@ def cli(made: Rig, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(slow: Rig, tmp_path: Path) -> None:
-    """SERIAL.md §23, §23a, by a person at the printer."""
+    """docs/serial.md §23, §23a, by a person at the printer."""
     job = slow.submit(gcode(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
     halted = cli(slow, "halt")

@@ -22,12 +22,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from agent.download import Downloaded, Retry, download, spool
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
+from agent.files.fetch import Downloaded, Retry, download, spool
+from agent.files.spool import SPARE
 from agent.gcode import Scanner
-from agent.incoming import SPARE
-from agent.limited import limited_session
-from tests.unit.test_limited import trickling
+from agent.server.http_deadline import limited_session
+from tests.unit.server.test_http_deadline import trickling
 
 BODY = random.Random(7).randbytes(700_001)
 STRONG = {"ETag": '"v1"'}
@@ -353,7 +353,7 @@ def test_a_disk_that_fills_up_meanwhile_is_unavailable(fetch: Fetcher, monkeypat
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("agent.incoming.os.write", full)
+    monkeypatch.setattr("agent.files.spool.os.write", full)
     with pytest.raises(UnavailableError, match="no space left"):
         fetch(reply(body=BODY))
     monkeypatch.undo()
@@ -370,7 +370,7 @@ def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypa
 
 
 def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.download.HEAD_MAY_TAKE", 0.3)
+    monkeypatch.setattr("agent.files.fetch.HEAD_MAY_TAKE", 0.3)
     session, _ = limited_session(time.monotonic)
     with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
         download(

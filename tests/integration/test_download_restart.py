@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from agent.download import Downloaded, download
-from agent.partial import origin, sidecar
+from agent.files.fetch import Downloaded, download
+from agent.files.resume import origin, sidecar
 from tests.integration.test_download import BODY, Answer, Server, ranged, reply
 
 HERE = 400_000  # bytes that the first process gets
@@ -23,7 +23,7 @@ FIRST = """
 import sys
 from pathlib import Path
 import requests
-from agent.download import download
+from agent.files.fetch import download
 download(sys.argv[1], Path(sys.argv[2]), session=requests.Session(), max_bytes=10_000_000, boot="this")
 """
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent.app import EX_SOFTWARE
-from agent.ask import ask
-from tests.bench.outlives import PARTS, outlives
+from agent.local.socket_client import ask
+from benchmarks.outlives import PARTS, outlives
 from tests.integration.rig import check_record
 from tests.support.lives import Lives, assert_whole, gcode, lives, of_the_file, write_gcode
 

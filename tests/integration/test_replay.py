@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from agent.cli import main
-from agent.core.ports import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState
 from agent.errors import EX_OK, DataError
-from drivers.gcode.blackbox import files
 from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.link.black_box import files
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from drivers.simulated.replay import DIVERGES, replay

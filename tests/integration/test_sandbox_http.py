@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from agent.errors import ConfigError, RejectedError, TokenError, UnavailableError
-from agent.sandbox.client import SandboxMember
-from agent.sandbox.database import Database
+from agent.sandbox.accounts import State
+from agent.sandbox.member_client import SandboxMember
+from agent.sandbox.records import Database
 from agent.sandbox.serve import serve
-from agent.sandbox.state import State
 from tests.unit.sandbox.running import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, RunningPrinter
 
 DONE = {"progress": 1, "data": {"state": "completed"}}

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from agent.core.ports import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.port import Search
+from drivers.gcode.link.port import PortSearch
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from tests.contract.driver_contract import Clock, Lines, Rig, moves
@@ -32,7 +32,7 @@ def tree(root: Path) -> tuple[Path, Path]:
 @contextmanager
 def driving(dev: Path, sys: Path, port: str) -> Iterator[Rig]:
     settings = DriverSettings(port=port, baud=115200)
-    driver = GcodeDriver(settings, clock=Clock(), timing=IMPATIENT, search=Search(settings, dev, sys))
+    driver = GcodeDriver(settings, clock=Clock(), timing=IMPATIENT, search=PortSearch(settings, dev, sys))
     try:
         yield Rig(driver, [], lambda: None)
     finally:
@@ -54,7 +54,7 @@ def test_auto_finds_the_printer_behind_a_port_that_says_nothing(tmp_path: Path) 
 
 
 def test_a_print_fails_with_the_unplugged_ports_name_and_the_printer_is_found_under_its_new_one(tmp_path: Path) -> None:
-    """SERIAL.md §29: by id, not by number, since ttyUSB0 may come back as ttyUSB1."""
+    """docs/serial.md §29: by id, not by number, since ttyUSB0 may come back as ttyUSB1."""
     dev, sys = tree(tmp_path)
     by_id = dev / "serial/by-id" / ID
     by_id.symlink_to(dev / "ttyUSB0")

@@ -63,7 +63,7 @@ def test_thousands_of_numbered_moves_are_executed_in_order() -> None:
 
 
 def test_three_lines_in_flight_lose_nothing() -> None:
-    """SERIAL.md §6a."""
+    """docs/serial.md §6a."""
     executed: list[bytes] = []
     with VirtualPrinter(on_line=executed.append) as printer, _open(printer.path) as port:
         _ask(port, b"N0 M110 N0*125\n")
@@ -149,7 +149,7 @@ def _banner(port: serial.Serial) -> bytes:
     ],
 )
 def test_opening_the_port_reboots_the_board_as_configured(policy: ResetOnOpen, killed: bool, reboots: bool) -> None:
-    """SERIAL.md §18, §23a."""
+    """docs/serial.md §18, §23a."""
     with VirtualPrinter(Options(reset_on_open=policy)) as printer:
         with _open(printer.path) as port:
             port.write(b"M112\n" if killed else b"G90\n")
@@ -258,7 +258,7 @@ def test_a_file_in_the_place_of_the_link_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_an_unplugged_printer_comes_back_under_its_link(tmp_path: Path) -> None:
-    """SERIAL.md §29."""
+    """docs/serial.md §29."""
     link = tmp_path / "printer"
     with VirtualPrinter(Options(link=link, faults=("unplug@2:0.1",))) as printer:
         with _open(printer.path) as port:
@@ -274,7 +274,7 @@ def test_an_unplugged_printer_comes_back_under_its_link(tmp_path: Path) -> None:
 
 
 def test_an_unplugged_printer_without_a_link_comes_back_under_another_name() -> None:
-    """SERIAL.md §29."""
+    """docs/serial.md §29."""
     with VirtualPrinter(Options(faults=("unplug@1:0.05", "unplug@2:0.05"))) as printer:
         for number in (1, 2):
             before = printer.path
@@ -289,7 +289,7 @@ def test_an_unplugged_printer_without_a_link_comes_back_under_another_name() -> 
 
 
 def test_another_name_even_when_the_last_one_is_free_again() -> None:
-    """SERIAL.md §29."""
+    """docs/serial.md §29."""
     with VirtualPrinter(Options(faults=("unplug@1:0.2",))) as printer:
         before = printer.path
         with _open(before) as port:
@@ -300,7 +300,7 @@ def test_another_name_even_when_the_last_one_is_free_again() -> None:
 
 
 def test_a_link_points_to_the_other_name(tmp_path: Path) -> None:
-    """SERIAL.md §29: looked for by id, not by number."""
+    """docs/serial.md §29: looked for by id, not by number."""
     link = tmp_path / "printer"
     with VirtualPrinter(Options(link=link, faults=("unplug@1:0.05",))) as printer:
         before = link.readlink()
@@ -322,7 +322,8 @@ def test_every_dialect_works_on_a_port(dialect: str) -> None:
 
 
 def test_a_client_that_died_with_the_port_locked_does_not_lock_it_for_ever(tmp_path: Path) -> None:
-    """SERIAL.md §18: TIOCEXCL outlives its owner on a pty. Root may open it nevertheless, and so looks at the lock."""
+    """docs/serial.md §18: TIOCEXCL outlives its owner on a pty. Root may open it nevertheless, and so looks at the
+    lock."""
     is_locked = 0x80045440  # TIOCGEXCL, asm-generic/ioctls.h
     with VirtualPrinter(Options(link=tmp_path / "printer")) as printer:
         fd = os.open(printer.path, os.O_RDWR | os.O_NOCTTY)

@@ -1,4 +1,4 @@
-"""A slice of `python -m tests.bench.torture`: nothing lost, nothing twice, whatever breaks."""
+"""A slice of `python -m benchmarks.torture`: nothing lost, nothing twice, whatever breaks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from agent.ask import ask
-from tests.bench.fulldisk import full_disk, why_not
-from tests.bench.kills import torture, world
-from tests.bench.points import points
-from tests.bench.storms import storm, week
-from tests.bench.writes import writes
+from agent.local.socket_client import ask
+from benchmarks.fulldisk import full_disk, why_not
+from benchmarks.kills import torture, world
+from benchmarks.points import points
+from benchmarks.storms import storm, week
+from benchmarks.writes import writes
 
 
 def test_kill_9_at_any_instant_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class FakeClock:
-    """`agent.core.ports.Clock` in a test's hands. `wall` begins at 2016-03-01 12:00:00 UTC."""
+    """`agent.core.clock.Clock` in a test's hands. `wall` begins at 2016-03-01 12:00:00 UTC."""
 
     def __init__(self) -> None:
         self.now = 1000.0

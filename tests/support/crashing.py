@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from agent import cli
-from agent.subscriber import CatchUp
+from agent.server.subscriber import CatchUp
 
 
 def main(trigger: Path, argv: list[str]) -> int:

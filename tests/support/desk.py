@@ -10,19 +10,19 @@ from typing import Any
 
 import msgspec
 
-from agent.board import Board
-from agent.config import load
 from agent.core.command import Command, Name
-from agent.core.ports import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
+from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
 from agent.errors import NotReadyError
+from agent.files.job_file import JobFile
 from agent.gcode import Scanner
-from agent.health import Health
-from agent.jobfile import JobFile
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.ledger import Ledger
-from agent.store import Store
+from agent.runner.report_writer import ReportWriter
+from agent.service.config import load
+from agent.service.health import Health
+from agent.service.snapshot import AgentSnapshot
+from agent.state.store import Store
 from tests.support.clock import FakeClock
 from tests.support.driver import SlotDriver
 
@@ -96,11 +96,11 @@ class Desk:
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()
-        self.board = Board(self.printer)
+        self.board = AgentSnapshot(self.printer)
         context = Context(
             config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
             store=store,
-            ledger=Ledger(store),
+            ledger=ReportWriter(store),
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,

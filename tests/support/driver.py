@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agent.core.ports import Host, LineSource, PrinterState, Telemetry, Unfinished
+from agent.core.driver import Host, LineSource, PrinterState, Telemetry, Unfinished
 from agent.errors import NotReadyError
 
 
 class SlotDriver:
-    """As much of `agent.core.ports.Driver` as a reader of telemetry needs; it refuses all work."""
+    """As much of `agent.core.driver.Driver` as a reader of telemetry needs; it refuses all work."""
 
     def __init__(self, state: PrinterState = PrinterState.IDLE, reason: str = "") -> None:
         self.slot = Telemetry(state=state, reason=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
-from agent.core.ports import Host, LineSource, Unfinished
+from agent.core.driver import Host, LineSource, Unfinished
 
 
 class Kept:

@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.ask import ask
-from agent.dryrun.parts import Part, Parts
+from agent.dryrun.processes import Part, Parts
 from agent.errors import AgentError
-from agent.sandbox.client import SandboxMember
+from agent.local.socket_client import ask
+from agent.sandbox.member_client import SandboxMember
 
 PATIENCE = 60.0  # seconds for anything that should happen
 LOOK = 0.01

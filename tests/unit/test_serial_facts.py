@@ -1,6 +1,7 @@
-"""Every fact of SERIAL.md is proven by a test of the host's side that names it.
+"""Every fact of docs/serial.md is proven by a test of the host's side that names it.
 
-A test names a fact in its docstring: `SERIAL.md §9a`, each number with its own sign, or `Dialects, auto-report` for a
+A test names a fact in its docstring: `docs/serial.md §9a`, each number with its own sign, or `Dialects, auto-report`
+for a
 row of the table. Ranges (§1–16) name nothing, and neither do the virtual printer's own tests: they prove what the
 others are tested against.
 """
@@ -71,12 +72,12 @@ _NUMBER = re.compile(r"§(\d+[a-z]?)(?!\d|[a-z]|–)")
 
 
 def named() -> Iterator[tuple[str, str, str]]:
-    """File, test and docstring of each test whose docstring speaks of SERIAL.md."""
+    """File, test and docstring of each test whose docstring speaks of docs/serial.md."""
     for path in sorted(TESTS.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
                 text = ast.get_docstring(node) or ""
-                if "SERIAL.md" in text:
+                if "docs/serial.md" in text:
                     yield str(path.relative_to(TESTS)), node.name, text
 
 

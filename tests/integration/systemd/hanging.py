@@ -9,7 +9,8 @@ import threading
 import time
 from pathlib import Path
 
-from agent.core.ports import Clock, Telemetry
+from agent.core.clock import Clock
+from agent.core.driver import Telemetry
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
 

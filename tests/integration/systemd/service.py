@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from agent.dryrun.parts import Parts
+from agent.dryrun.processes import Parts
 from agent.errors import UnavailableError
-from agent.sandbox.client import SandboxMember
+from agent.sandbox.member_client import SandboxMember
 from tests.integration.rig import Rig
 from tests.integration.systemd.system import OUTSIDE, System
 

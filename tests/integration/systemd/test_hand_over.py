@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from agent import __version__
-from agent.health import FRESH, TICK
+from agent.service.health import FRESH, TICK
 from tests.integration.rig import check_record
 from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import UNIT, Service

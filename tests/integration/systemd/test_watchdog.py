@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.core import ports
-from agent.health import FRESH, TICK
+from agent.service.health import FRESH, TICK
 from tests.integration.systemd.service import Service
 from tests.integration.systemd.system import OUTSIDE
 
-THREADS = ("runner", "reporter", "MainThread", *(("link",) if hasattr(ports, "Host") else ()))
+THREADS = ("runner", "reporter", "MainThread", "link")
 """The driver's own thread says that it lives from the day on that its host can be told."""
 MARGIN = 4.0  # seconds: to the end of the old agent, and for two shared processors to start three new ones
 WATCHDOG = 30.0  # seconds: the unit's WatchdogSec, for the thread that would have to notice

@@ -10,8 +10,8 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from agent.faye.actions import Send
-from agent.faye.book import Subscription
 from agent.faye.protocol import Protocol
+from agent.faye.subscriptions import Subscription
 
 REFUSE = "refuse"  # the handshake is answered, with a refusal
 RESET = "reset"  # the connection breaks

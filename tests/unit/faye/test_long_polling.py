@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agent.faye.links import OneWrite
 from agent.faye.long_polling import LongPolling
+from agent.faye.sockets import OneWrite
 from tests.unit.faye.loopback import Ear, Loopback, Peer, ask
 
 

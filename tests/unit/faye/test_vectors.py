@@ -1,4 +1,4 @@
-"""Exchanges with a server, as vectors: each names the line of FAYE.md's checklist that it restates."""
+"""Exchanges with a server, as vectors: each names the line of docs/faye.md's checklist that it restates."""
 
 from __future__ import annotations
 

@@ -25,9 +25,9 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.faye.actions import Abort, Closed, Deliver, Emit, Lane, Send, Switch
-from agent.faye.book import Subscription
 from agent.faye.events import Event
 from agent.faye.protocol import Protocol
+from agent.faye.subscriptions import Subscription
 
 CONNECT = "/meta/connect"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from agent.sandbox.client import SandboxMember
+from agent.sandbox.member_client import SandboxMember
 from agent.sandbox.serve import serve
 
 TYPE_ID = "7FAF097F-DB2E-45DC-9395-A30210E789AA"

@@ -1,4 +1,4 @@
-"""Channel names as Bayeux and the real server have them (FAYE.md)."""
+"""Channel names as Bayeux and the real server have them (docs/faye.md)."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UnavailableError
-from agent.sandbox.database import Database
-from agent.sandbox.ledger import Ledger
-from agent.sandbox.state import State
+from agent.sandbox.accounts import State
+from agent.sandbox.records import Database
+from agent.sandbox.task_table import TaskTable
 
 TYPE_ID = "7FAF097F-DB2E-45DC-9395-A30210E789AA"
 
@@ -26,7 +26,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     database = Database(tmp_path / "state")
-    state, ledger = State(database), Ledger(database)
+    state, ledger = State(database), TaskTable(database)
     member = state.first_member()
     printer, token = state.add_printer("1.1", TYPE_ID, "SN")
     state.register(member[0], "mine", printer.code, 100.0)
@@ -36,7 +36,7 @@ def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     database.close()
 
     database = Database(tmp_path / "state")
-    state, ledger = State(database), Ledger(database)
+    state, ledger = State(database), TaskTable(database)
     assert state.first_member() == member
     assert state.member_of(member[1]) == member[0]
     assert state.token_fits(printer.printer_id, token)
@@ -103,7 +103,7 @@ def test_the_state_of_the_printer_is_the_last_it_said(database: Database) -> Non
 
 
 def test_a_job_that_was_reported_on_no_longer_waits(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = TaskTable(database)
     printer, _ = State(database).add_printer("1.1", TYPE_ID, "")
     for name in ("a", "b"):
         message = {"command": "print_data", "task_id": f"task-{name}", "job_id": name}
@@ -113,7 +113,7 @@ def test_a_job_that_was_reported_on_no_longer_waits(database: Database) -> None:
 
 
 def test_a_job_that_ended_does_not_come_back_to_life(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = TaskTable(database)
     printer, _ = State(database).add_printer("1.1", TYPE_ID, "")
     ledger.add_task(printer.printer_id, {"command": "print_data", "task_id": "t", "job_id": "j"}, 1.0, job=True)
     for status in ("printing", "completed", "printing"):
@@ -124,7 +124,7 @@ def test_a_job_that_ended_does_not_come_back_to_life(database: Database) -> None
 
 
 def test_a_print_started_at_the_printer_is_a_local_job(database: Database) -> None:
-    ledger = Ledger(database)
+    ledger = TaskTable(database)
     printer, _ = State(database).add_printer("1.1", TYPE_ID, "")
     ledger.job_changed(printer.printer_id, "local_1", "printing", 5.0)
     ledger.job_changed(printer.printer_id, "local_1", "completed", 6.0)

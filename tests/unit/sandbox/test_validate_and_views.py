@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.sandbox.ledger import Report, Task
-from agent.sandbox.state import Owned, Printer
+from agent.sandbox.accounts import Owned, Printer
+from agent.sandbox.task_table import Report, Task
 from agent.sandbox.validate import is_uuid, report_problem, status_problem
 from agent.sandbox.views import date, printer_status, printers_page, task_status
 

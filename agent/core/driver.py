@@ -1,0 +1,244 @@
+"""What the core and the drivers need from each other, as protocols and plain values.
+
+A driver owns one printer. The agent asks it for one *operation* at a time (a print, or a script such as `home`), and
+reads where it is from `Driver.telemetry()`, a latest-value slot. Every method returns at once: nothing here waits for
+the printer. When something changed that somebody may wait for, the driver calls the `wake` it was opened with.
+
+    operation   idle ── start_print ──▶ printing ⇄ pausing/paused/resuming ──▶ idle   (telemetry.last says how it ended)
+                idle ── run_script ──▶ busy ──▶ idle
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+import msgspec
+
+TAKE_OVER_S = 30.0
+"""Seconds from `Driver.open` until a printer whose print is to be taken over must have answered."""
+
+COMMAND_SIZE = 96
+"""Bytes of the firmware's command buffer (Marlin's MAX_CMD_SIZE), its terminating NUL included: a numbered line with
+its checksum may have at most COMMAND_SIZE - 1 bytes, or it is truncated and asked for for ever (docs/serial.md §11)."""
+
+
+class PrinterState(StrEnum):
+    """What the printer is doing, as the driver sees it."""
+
+    OFFLINE = "offline"  # no port, or no answer yet; `reason` says which
+    IDLE = "idle"
+    BUSY = "busy"  # a script runs
+    PRINTING = "printing"
+    PAUSING = "pausing"
+    PAUSED = "paused"
+    RESUMING = "resuming"
+    CANCELLING = "cancelling"
+    ERROR = "error"  # halted until `reset`; `reason` is what the firmware said
+
+
+class Outcome(StrEnum):
+    """How an operation ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class Heater(msgspec.Struct, frozen=True):
+    """One heater's reading. `name` is `tool0`…, `bed`, `chamber`; degrees Celsius; target 0 is off."""
+
+    name: str
+    actual: float
+    target: float = 0.0
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """How the last operation with this key ended. `error` is for a person; empty unless `outcome` is FAILED."""
+
+    key: str
+    outcome: Outcome
+    error: str = ""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """The quality of the serial link since it was opened."""
+
+    lines: int = 0  # lines sent, resends included
+    resends: int = 0  # lines sent again because the firmware asked
+    latency_p50_ms: float | None = None  # from a line to its acknowledgement, over the last ones; None: not known
+    latency_p99_ms: float | None = None
+    starved: int | None = None  # times that the planner ran dry during a print; None: the firmware does not tell
+    latency_timer_ms: int | None = None  # what an FTDI chip adds; None for ports without one
+
+    @property
+    def resend_rate(self) -> float:
+        """Lines sent again, as a share of all, 0 to 1."""
+        return self.resends / self.lines if self.lines else 0.0
+
+
+class Telemetry(msgspec.Struct, frozen=True):
+    """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
+
+    state: PrinterState
+    reason: str = ""  # why OFFLINE or ERROR, or what PAUSED waits for; for a person
+    port: str = ""
+    firmware: str = ""  # FIRMWARE_NAME of M115
+    machine: str = ""  # MACHINE_TYPE of M115
+    heaters: tuple[Heater, ...] = ()
+    key: str = ""  # of the running operation; empty when idle
+    line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
+    waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
+    last: Operation | None = None  # the operation that ended last
+    link: Link = Link()
+
+
+@runtime_checkable
+class LineSource(Protocol):
+    """A G-code file as numbered, sendable lines. Ordinal 1 is the first line that has something left when comments
+    and blanks are gone; the ordinal is the line number on the wire (DESIGN: hand-over)."""
+
+    @property
+    def total_lines(self) -> int:
+        """Sendable lines in all."""
+
+    def lines(self, start: int = 1) -> Iterator[bytes]:
+        """The sendable lines from ordinal `start`, stripped, without comments, newline, number or checksum.
+
+        Memory does not grow with the file. Raises OSError when the file cannot be read any more."""
+
+
+class Scripts(msgspec.Struct, frozen=True):
+    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network."""
+
+    pause: tuple[str, ...] = ()
+    resume: tuple[str, ...] = ()
+    cancel: tuple[str, ...] = ()
+
+
+class PortKeeper(Protocol):
+    """Keeps the open port while no agent runs (systemd's descriptor store), so that the board is not reset."""
+
+    def take(self) -> int | None:
+        """The descriptor that an agent before this one left; only once, the caller owns it then."""
+
+    def keep(self, fd: int) -> None:
+        """From now on keep a copy of `fd`, in place of what was kept."""
+
+    def drop(self) -> None:
+        """The port is gone: keep nothing."""
+
+
+class NoKeeper:
+    """Where nobody keeps it: the port is opened anew, with HUPCL off."""
+
+    def take(self) -> int | None:
+        """Nothing was kept."""
+        return None
+
+    def keep(self, fd: int) -> None:
+        """It is not kept."""
+
+    def drop(self) -> None:
+        """Nothing to forget."""
+
+
+def _nothing() -> None:
+    """Nobody listens."""
+
+
+def _forgotten(_key: str, _memory: bytes) -> None:
+    """Nobody writes it down: the print ends with its agent."""
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What a driver may ask of the agent it works for, all of it from the driver's own thread. `wake` and `beat` must
+    not block."""
+
+    wake: Callable[[], None]
+    """After each change of `state`, `reason`, `waiting` or `last` of the telemetry."""
+    beat: Callable[[], None] = _nothing
+    """I am alive: at least every 5 s as long as the thread does its work."""
+    remember: Callable[[str, bytes], None] = _forgotten
+    """(key of the print, memory): what the driver will need to take the print over after a restart; it is committed
+    when the call returns, and may take as long as a disk does, so the driver calls it at the beginning of a print and
+    around a pause, never per line. Raises UnavailableError: the print goes on, it can only not be taken over."""
+    port: PortKeeper = NoKeeper()
+
+
+class Unfinished(msgspec.Struct, frozen=True):
+    """A print that an agent before this one began and did not end."""
+
+    key: str
+    source: LineSource
+    preamble: tuple[str, ...]  # as given to `start_print`
+    memory: bytes  # what the driver gave to `Host.remember` last
+    settings_before: Callable[[int], Iterable[bytes]]
+    """Of the lines before an ordinal those that still say something about its modal state, in their order: all that
+    are no moves, and the last move that names a feed rate. Quick, whatever the file's size. Raises OSError."""
+    line: int = 0  # known to be done, at least: a printer that is before it has begun something else
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """One printer. All methods return at once, may be called from one thread (the runner's), and do not block on I/O;
+    `telemetry` may be called from any thread."""
+
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
+        """Start to look for the printer and to talk to it, on the driver's own thread. Never raises because the
+        printer is not there: that is state OFFLINE with a reason, and the driver keeps trying.
+
+        With `unfinished` the print is taken over first: `telemetry().key` is its key at once, in state OFFLINE until
+        the printer has said where it is, then PRINTING with the very next line, or PAUSED where it was paused. It ends
+        FAILED (`last`) when the board was reset, does not say where it is, or is not there within TAKE_OVER_S; the
+        heaters go off then as soon as it answers."""
+
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
+        """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
+        cancelled first (cancel script, heaters off); with `hand_over` it is left as it is, after a whole line, for the
+        next agent to go on with, and `last` says nothing of it. Idempotent."""
+
+    def telemetry(self) -> Telemetry:
+        """The latest snapshot."""
+
+    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """Print `source` from its first line; `preamble` is sent unnumbered before it (speed, flow).
+        Ends with `last.key == key`: COMPLETED after the last move has finished (M400), CANCELLED, or FAILED.
+        Raises NotReadyError unless IDLE."""
+
+    def run_script(self, key: str, lines: Sequence[str]) -> None:
+        """Send `lines` one after the other, then wait for the moves to finish.
+        Raises NotReadyError unless IDLE."""
+
+    def pause(self) -> None:
+        """PRINTING → PAUSING → PAUSED. Raises NotReadyError unless PRINTING."""
+
+    def resume(self) -> None:
+        """PAUSED → RESUMING → PRINTING, with the very next line. Raises NotReadyError unless PAUSED."""
+
+    def cancel(self) -> None:
+        """End the running print or script: nothing more of it is sent (at most one more line), the cancel script is,
+        heaters and fan go off; `last.outcome` is CANCELLED. Raises NotReadyError when nothing runs."""
+
+    def reset(self) -> None:
+        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE with a reason.
+        A running operation ends FAILED. Raises NotReadyError when there is no port."""
+
+
+@runtime_checkable
+class SupportsEmergencyStop(Protocol):
+    """What a driver may be able to do beside what every `Driver` can."""
+
+    def halt(self) -> None:
+        """Emergency stop: motors and heaters off at once, whatever runs → ERROR until `reset`; a running operation ends
+        FAILED. Returns at once. Raises NotReadyError when there is no port."""
+
+
+@runtime_checkable
+class SupportsScriptReload(Protocol):
+    """What a driver may be able to do beside what every `Driver` can."""
+
+    def use_scripts(self, scripts: Scripts) -> None:
+        """Use these from now on, in a print that runs too. Raises DataError for a line that cannot be sent; then the
+        old ones stay."""

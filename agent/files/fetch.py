@@ -1,0 +1,291 @@
+"""Fetch a file over HTTP: streamed, limited, checked, resumed where it broke off.
+
+The address comes from the network and may hold a secret: only its scheme, host and path are ever shown, and nothing of
+ours (token, cookie, ~/.netrc) goes there. A try that fails for now is made again, with exponential back-off and full
+jitter; what is here already stays. With a validator the server is asked for the rest (RFC 9110 §13.1.5, If-Range);
+otherwise, or if it sends the whole file all the same, the beginning is compared with what is here.
+"""
+
+from __future__ import annotations
+
+import http.client
+import math
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urljoin
+
+import msgspec
+import requests
+import structlog
+import urllib3
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from agent.core.answer import http_date, retry_after
+from agent.errors import CancelledError, ChangedError, CloudError, DataError
+from agent.files.address import checked, shown
+from agent.files.digest import given
+from agent.files.spool import BLOCK, Downloaded, Progress, SpoolFile, ignore, never, spool
+from agent.server.api_client import plain
+from agent.server.http_deadline import LimitedAdapter
+from agent.server.retry import delay
+
+__all__ = ["CancelledError", "ChangedError", "Downloaded", "Retry", "download", "spool"]
+
+TIMEOUTS = (10.0, 20.0)
+"""Seconds to connect, and between two bytes."""
+
+HEAD_MAY_TAKE = 60.0
+"""Seconds until the answer's headers must all be here: nobody can cancel while they drip in."""
+
+MAX_REDIRECTS = 5
+LONGEST_NAP = 0.5
+"""Seconds between two looks at `cancelled` while waiting for the next try."""
+
+_LATER = frozenset((408, 425, 429, *range(500, 600)))
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
+# None takes a header out, whatever the session would send.
+_NOTHING_OF_OURS = {"X-Printer-Auth-Token": None, "Authorization": None, "Cookie": None}
+
+log = structlog.get_logger(part="download")
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """When to give up: after `attempts` failures in a row that brought nothing new, or `total_s` seconds in all."""
+
+    attempts: int = 8
+    total_s: float = 6 * 3600.0
+    sleep: Callable[[float], None] = time.sleep
+    monotonic: Callable[[], float] = time.monotonic
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    session: requests.Session,
+    max_bytes: int,
+    allow_http: bool = True,
+    progress: Progress = ignore,
+    cancelled: Callable[[], bool] = never,
+    sink: Callable[[bytes], None] = ignore,
+    retry: Retry = Retry(),  # noqa: B008  (immutable)
+    digest: str = "",
+    boot: str = "",
+) -> Downloaded:
+    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name. What is here
+    must have the checksum `digest` (see agent.files.digest) and the one that the server gives, where there is one.
+    `boot` is
+    the machine's boot, for going on with what a process before this one was killed in; empty: from the beginning.
+
+    Raises DataError (the address, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer,
+    or none that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
+    with SpoolFile(
+        target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot
+    ) as incoming:
+        incoming.expect(digest)
+        _Fetch(url, incoming, session, retry, allow_http=allow_http).run()
+        return incoming.finish()
+
+
+class _Fetch:
+    """One download over all its tries."""
+
+    def __init__(
+        self, url: str, incoming: SpoolFile, session: requests.Session, retry: Retry, *, allow_http: bool
+    ) -> None:
+        self._url = url
+        self._incoming = incoming
+        self._session = session
+        self._retry = retry
+        self._allow_http = allow_http
+        self._validator = incoming.take_up()  # for If-Range: a strong ETag or a Last-Modified
+        self._failures = 0  # in a row, without a new byte
+        self._deadline = retry.monotonic() + retry.total_s
+
+    def run(self) -> None:
+        Retrying(
+            retry=retry_if_exception_type(CloudError),
+            stop=self._is_enough,
+            wait=self._wait,
+            sleep=self._nap,
+            reraise=True,
+        )(self._try)
+
+    def _is_enough(self, _: RetryCallState) -> bool:
+        return self._failures >= self._retry.attempts or self._retry.monotonic() >= self._deadline
+
+    def _try(self) -> None:
+        size_before = self._incoming.size
+        try:
+            self._transfer()
+        except CloudError as error:
+            self._failures = 0 if self._incoming.size > size_before else self._failures + 1
+            log.warning("try failed", url=shown(self._url), here=self._incoming.size, reason=str(error))
+            raise
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, CloudError) else None
+        return max(delay(max(self._failures, 1)), asked or 0.0)
+
+    def _nap(self, seconds: float) -> None:
+        """Sleep, but look at `cancelled` now and then."""
+        while seconds > 0:
+            self._incoming.check_cancelled()
+            step = min(seconds, LONGEST_NAP)
+            self._retry.sleep(step)
+            seconds -= step
+        self._incoming.check_cancelled()
+
+    def _transfer(self) -> None:
+        incoming = self._incoming
+        incoming.check_cancelled()
+        headers: dict[str, str | None] = {**_NOTHING_OF_OURS, "Accept-Encoding": "identity"}
+        if incoming.size and self._validator:
+            headers |= {"Range": f"bytes={incoming.size}-", "If-Range": self._validator}
+        with self._request(headers) as response:
+            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            self._accept(response, encoding)
+            blocks = _body(response)
+            if encoding != "identity":
+                blocks = _decoded(blocks, encoding)
+            for block in blocks:
+                incoming.write(block)
+                if self._retry.monotonic() >= self._deadline:
+                    raise CloudError(f"not done within {self._retry.total_s:.0f} s")
+            if incoming.total is not None and incoming.size != incoming.total:
+                raise CloudError(f"the transfer broke off after {incoming.size} of {incoming.total} bytes")
+            if incoming.behind:
+                raise ChangedError("the file changed while it was fetched: it is shorter now")
+
+    def _request(self, headers: dict[str, str | None]) -> requests.Response:
+        """The answer, with redirects followed by hand: each address is checked, and none inherits credentials."""
+        url = self._url
+        for _ in range(MAX_REDIRECTS + 1):
+            address, auth = checked(url, allow_http=self._allow_http)
+            failure: Exception
+            try:
+                response = self._send(address, auth, headers)
+                if response.status_code not in _REDIRECTS or "Location" not in response.headers:
+                    return response
+                response.close()
+                url = urljoin(address, response.headers["Location"])
+                continue
+            except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests' URL errors are ValueErrors
+                failure = DataError(f"not a usable address: {shown(url)} ({type(error).__name__})")
+            except requests.RequestException as error:
+                failure = CloudError(f"{shown(url)}: {_reason(error)}")
+            raise failure  # outside of the except: requests' own error shows the whole address
+        raise DataError(f"{shown(self._url)}: more than {MAX_REDIRECTS} redirects")
+
+    def _send(self, address: str, auth: AuthBase, headers: dict[str, str | None]) -> requests.Response:
+        """One request. Past `Session.send`, which would read the whole body of a redirect, however long it is."""
+        request = self._session.prepare_request(requests.Request("GET", address, headers=headers, auth=auth))
+        settings = self._session.merge_environment_settings(address, {}, True, None, None)
+        verify = settings["verify"]
+        adapter = self._session.get_adapter(address)
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(HEAD_MAY_TAKE)
+        response = adapter.send(
+            request,
+            stream=True,
+            timeout=TIMEOUTS,
+            verify=True if verify is None else verify,
+            cert=settings["cert"],
+            proxies=settings["proxies"],
+        )
+        if isinstance(adapter, LimitedAdapter):
+            adapter.within(math.inf)
+        return response
+
+    def _accept(self, response: requests.Response, encoding: str) -> None:
+        """Settle from the status and the headers what the body is. Raises DataError, CloudError."""
+        incoming, status, headers = self._incoming, response.status_code, response.headers
+        if status in _LATER:
+            now = http_date(headers.get("Date"))  # the server's own clock, where it says so: ours may be years off
+            asked = retry_after(headers.get("Retry-After"), time.time() if now is None else now)
+            raise CloudError(f"{shown(self._url)}: the server answered {_status(response)}", retry_after=asked)
+        if status == 206 and "Range" in response.request.headers and encoding == "identity":
+            match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
+            if not match or int(match[1]) != incoming.size:
+                self._validator = ""  # the next try asks for the whole
+                raise CloudError(f"{shown(self._url)}: the server sent another range than the one asked for")
+            if match[2] != "*":
+                incoming.announce(int(match[2]))
+            incoming.expect(given(headers, whole=False))
+            return
+        if status == 416 and "Range" in response.request.headers:
+            self._validator = ""
+            raise CloudError(f"{shown(self._url)}: the server does not have the rest of the file")
+        if status != 200:
+            raise DataError(f"{shown(self._url)}: the server answered {_status(response)}")
+        incoming.begin_again()
+        self._validator = ""
+        if encoding == "identity":
+            incoming.expect(given(headers, whole=True))
+            etag = headers.get("ETag", "")
+            self._validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
+            incoming.note(self._validator)
+            length = headers.get("Content-Length", "").strip()
+            if length.isascii() and length.isdigit() and len(length) <= 18:
+                incoming.announce(int(length))
+
+
+def _body(response: requests.Response) -> Iterator[bytes]:
+    """The bytes as they come; read1 returns with what is there, so that a slow sender does not hide a cancel."""
+    raw = response.raw
+    read = getattr(raw, "read1", None) or raw.read  # urllib3 1 has no read1
+    failure = ""
+    while not failure:
+        try:
+            block = read(BLOCK, decode_content=False)
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            failure = _reason(error)
+        else:
+            if not block:
+                return
+            yield block
+    raise CloudError(f"the transfer broke off: {failure}")
+
+
+def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Undo a Content-Encoding that was not asked for, in bounded pieces."""
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise DataError(f"the server sent the file with the unknown Content-Encoding «{encoding[:30]}»")
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    for block in blocks:
+        rest = block
+        while rest:
+            try:
+                piece = inflate.decompress(rest, BLOCK)
+            except zlib.error as error:
+                raise DataError(f"the server's {encoding} stream is damaged: {error}") from error
+            rest = inflate.unconsumed_tail
+            if piece:
+                yield piece
+    if not inflate.eof:
+        raise CloudError(f"the transfer broke off inside the {encoding} stream")
+
+
+def _status(response: requests.Response) -> str:
+    reason = "".join(c for c in (response.reason or "") if c.isprintable())[:60]
+    return f"{response.status_code} {reason}".strip()
+
+
+def _reason(error: Exception) -> str:
+    """Why, without the address that the libraries' own messages show."""
+    cause = plain(error)
+    kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+        (requests.ConnectTimeout, f"no connection within {TIMEOUTS[0]:g} s"),
+        ((requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError), f"silent for {TIMEOUTS[1]:g} s"),
+        ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), f"no secure connection (TLS): {cause}"),
+        (requests.exceptions.ProxyError, f"the proxy cannot be reached: {cause}"),
+        (requests.ConnectionError, f"the server cannot be reached: {cause}"),
+        ((urllib3.exceptions.ProtocolError, http.client.HTTPException), "the connection was closed early"),
+    )
+    return next((text for kind, text in kinds if isinstance(error, kind)), cause)

@@ -1,0 +1,1 @@
+"""The person at the printer: the local socket, the status page and the metrics."""

@@ -1,0 +1,220 @@
+"""The read-only status page and /metrics, on `[local] status_page`. There is no password: whoever reaches the address
+sees what is being printed. What could be misused is not shown: the registration code, tokens.
+
+    GET /              a page for a browser, which refreshes itself
+    GET /status.json   what `printer-agent status --json` says, without the registration code
+    GET /metrics       the same for Prometheus
+
+The thread `page` accepts, `page_0` … answer. A client has DEADLINE seconds for its request, however it drips in, and
+as many to take the answer; there are never more than AT_ONCE, so nobody outside can use the agent's memory up.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from typing import Any
+
+import msgspec
+import structlog
+
+from agent.errors import AgentError, ConfigError, UnavailableError
+from agent.local import page_html
+from agent.service.health import Pulse
+
+log = structlog.get_logger(part="page")
+
+DEADLINE = 5.0  # seconds
+HEAD_LIMIT = 16384  # bytes of a request; there is never a body
+AT_ONCE = 4  # connections served beside each other
+POLL = 1.0  # seconds between two looks at `stop`
+IP_FREEBIND = 15  # Linux's; the socket module does not name it
+
+Status = Callable[[], dict[str, Any]]
+
+
+class StatusPage:
+    """The page's server. `status` gives what the local socket's `status` says; any thread may call it."""
+
+    def __init__(self, address: str, status: Status, pulse: Pulse, deadline: float = DEADLINE) -> None:
+        """Listens on `address`, HOST:PORT. Raises ConfigError for one that cannot be, UnavailableError for one that is
+        taken. `deadline` is in seconds."""
+        self._socket = _listen(address)
+        self._status = status
+        self._pulse = pulse
+        self._deadline = deadline
+        host, port = self._socket.getsockname()[:2]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def run(self, stop: threading.Event) -> None:
+        """Until `stop` is set."""
+        log.info("the status page is on", address=self.address)
+        places = threading.BoundedSemaphore(AT_ONCE)
+        with self._socket, ThreadPoolExecutor(AT_ONCE, thread_name_prefix="page") as workers:
+            while not stop.is_set():
+                self._pulse.beat()
+                if not places.acquire(timeout=POLL):
+                    continue
+                try:
+                    connection, peer = self._socket.accept()
+                except TimeoutError:
+                    places.release()
+                except OSError as error:  # for example, too many open files: it passes
+                    places.release()
+                    log.warning("a connection could not be accepted", reason=error.strerror)
+                    stop.wait(POLL)
+                else:
+                    workers.submit(self._serve, connection, peer, stop).add_done_callback(lambda _: places.release())
+
+    def _serve(self, connection: socket.socket, peer: Any, stop: threading.Event) -> None:
+        with connection:
+            try:
+                head = _read_head(connection, self._deadline, stop)
+                connection.settimeout(self._deadline)
+                if head:
+                    _Handler(connection, peer, head, self._status)
+            except OSError as error:
+                log.debug("a browser went away", reason=str(error))
+            except Exception:
+                log.exception("defect", thread="page")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request, which is here as a whole; then the connection ends (HTTP/1.0)."""
+
+    def __init__(self, connection: socket.socket, peer: Any, head: bytes, status: Status) -> None:
+        self._head = head
+        self._status = status
+        super().__init__(connection, peer, server=None)  # type: ignore[arg-type]  # it never looks at it
+
+    def setup(self) -> None:
+        """The request from memory, so that reading it cannot take any time."""
+        super().setup()
+        self.rfile.close()
+        self.rfile = BytesIO(self._head)
+
+    def handle(self) -> None:
+        """Answer the request."""
+        self.raw_requestline = self.rfile.readline()
+        if len(self._head) > HEAD_LIMIT:
+            self.requestline = self.request_version = self.command = ""
+            self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        elif self.parse_request():  # says what is wrong by itself
+            self._answer()
+
+    def _answer(self) -> None:
+        path = self.path.partition("?")[0]
+        views = {"/": self._page, "/status.json": self._json, "/metrics": self._metrics}
+        if path not in views:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        elif self.command not in ("GET", "HEAD"):
+            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
+        else:
+            try:
+                kind, body = views[path](shown(self._status()))
+            except AgentError as error:
+                self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
+            else:
+                self._send(HTTPStatus.OK, kind, body)
+
+    def _page(self, status: dict[str, Any]) -> tuple[str, bytes]:
+        return "text/html; charset=utf-8", page_html.page(status).encode()
+
+    def _json(self, status: dict[str, Any]) -> tuple[str, bytes]:
+        return "application/json", msgspec.json.encode(status) + b"\n"
+
+    def _metrics(self, status: dict[str, Any]) -> tuple[str, bytes]:
+        from agent.local import metrics  # noqa: PLC0415 late: prometheus_client costs memory
+
+        return metrics.CONTENT_TYPE, metrics.exposition(status)
+
+    def _send(self, code: HTTPStatus, kind: str, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", page_html.POLICY)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cache-Control", "no-store")
+        if code is HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET, HEAD")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_error(self, code: int, _message: str | None = None, explain: str | None = None) -> None:
+        """A line of text; nothing of the request comes back in it."""
+        status = HTTPStatus(code)
+        text = f"{status.value} {status.phrase}{f': {explain}' if explain else ''}\n"
+        self._send(status, "text/plain; charset=utf-8", text.encode())
+
+    def version_string(self) -> str:
+        """The header Server: neither our version nor Python's."""
+        return "printer-agent"
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: a page that refreshes itself would fill the log."""
+
+
+def shown(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what only the printer's owner may know: the registration code and its address."""
+    who = status["registration"]
+    return {**status, "registration": {key: who[key] for key in ("printer_id", "registered") if key in who}}
+
+
+def _read_head(connection: socket.socket, deadline: float, stop: threading.Event) -> bytes:
+    """The request up to its empty line, at least; empty when none came in time. One byte too many is too long."""
+    head = b""
+    end = time.monotonic() + deadline
+    while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) <= HEAD_LIMIT:
+        left = end - time.monotonic()
+        if left <= 0 or stop.is_set():
+            return b""
+        connection.settimeout(min(left, POLL))
+        try:
+            block = connection.recv(4096)
+        except TimeoutError:
+            continue
+        if not block:
+            return b""
+        head += block
+    return head
+
+
+def _listen(address: str) -> socket.socket:
+    host, port = _parse(address)
+    server = socket.socket(socket.AF_INET6 if host.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+    server.settimeout(POLL)
+    try:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "linux":  # an address that the network has not given us yet is no reason not to print
+            server.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        server.bind((str(host), port))
+        server.listen(AT_ONCE)
+    except OSError as error:
+        server.close()
+        message = f"[local] status_page: {address}: cannot listen: {error.strerror}"
+        raise (ConfigError if isinstance(error, PermissionError) else UnavailableError)(message) from None
+    return server
+
+
+def _parse(address: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
+    """HOST:PORT with a numeric host or localhost: a name would need a name server before anything can be printed."""
+    host, _, port = address.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else "" if ":" in host else host
+    try:
+        found = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        if not port.isascii() or not port.isdigit() or int(port) > 65535:
+            raise ValueError
+    except ValueError:
+        expected = "expected ADDRESS:PORT like 127.0.0.1:9101 or [::1]:9101"
+        raise ConfigError(f"[local] status_page: {address!r}: {expected}") from None
+    return found, int(port)

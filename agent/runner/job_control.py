@@ -1,0 +1,99 @@
+"""pause, resume and cancel of a print: asked for at once, done when the printer has done it.
+
+While a print is taken over they wait for it, and so do those that an agent before this one had begun.
+"""
+
+from __future__ import annotations
+
+from agent.core.command import Name
+from agent.core.driver import PrinterState, Telemetry
+from agent.core.job import JobState
+from agent.errors import NotReadyError, RefusedError
+from agent.runner.activity import Context, Limit, matches
+from agent.runner.print_activity import PrintActivity
+from agent.state.store import Task
+
+PRINTER_MAY_TAKE = 3600.0  # seconds for a pause, resume or cancel to be done: a heat-up, a long retract script
+_DONE = {Name.PAUSE: PrinterState.PAUSED, Name.RESUME: PrinterState.PRINTING}
+_UNDER_WAY = {
+    Name.PAUSE: (PrinterState.PAUSING, PrinterState.PAUSED),
+    Name.RESUME: (PrinterState.RESUMING, PrinterState.PRINTING),
+}
+
+
+class StepActivity:
+    """pause, resume or cancel. Raises RefusedError, and NotReadyError from the driver."""
+
+    exclusive = False
+    busy = ""
+    outlives = True
+
+    def __init__(self, context: Context, task: Task, running: PrintActivity | None) -> None:
+        matches(task.command, running.view if running is not None else None)
+        if running is None:
+            raise RefusedError(409, f"{task.command.said}: no job is running")
+        self._context = context
+        self._print = running
+        self._limit = Limit(context.clock, PRINTER_MAY_TAKE)
+        self._asked = False
+        self.task = task
+        self.ended = False
+        if not running.taking_over or task.command.name is Name.CANCEL:
+            self._ask()
+
+    def step(self, telemetry: Telemetry) -> None:
+        """Done when the printer has done it; failed when the job ended before."""
+        command = self.task.command
+        job = self._print.view
+        if command.name is Name.CANCEL and self._print.ended:
+            if job.state is JobState.CANCELED:
+                self._end()
+            else:
+                self._fail(f"the job had already ended: {job.state}")
+        elif self._print.ended:
+            self._fail(f"the job ended first: {job.state}")
+        elif not self._asked:
+            if not self._print.taking_over:
+                self._ask_late(self._context.driver.telemetry())
+        elif command.name in _DONE and telemetry.state is _DONE[command.name]:
+            self._end()
+        elif self._limit.over():
+            self._fail("the printer did not do it in time")
+
+    def stop(self, reason: str) -> None:
+        """The agent goes down."""
+        self._fail(reason)
+
+    def hand_over(self) -> None:
+        """The next agent asks for it again."""
+
+    def _ask(self) -> None:
+        self._asked = True
+        name = self.task.command.name
+        if name is Name.CANCEL:
+            self._print.cancel()
+        elif self._print.busy:
+            raise RefusedError(409, f"{self.task.command.said}: the job has not begun to print")
+        elif name is Name.PAUSE:
+            self._context.driver.pause()
+        else:
+            self._context.driver.resume()
+
+    def _ask_late(self, telemetry: Telemetry) -> None:
+        """The print was taken over just now. What the printer does already was asked for by the agent before."""
+        name = self.task.command.name
+        if name in _UNDER_WAY and telemetry.state in _UNDER_WAY[name]:
+            self._asked = True
+            return
+        try:
+            self._ask()
+        except (RefusedError, NotReadyError) as error:
+            self._fail(str(error))
+
+    def _end(self) -> None:
+        self._context.complete(self.task, self._print.view)
+        self.ended = True
+
+    def _fail(self, message: str) -> None:
+        self._context.fail(self.task, 409, f"{self.task.command.said}: {message}", self._print.view)
+        self.ended = True

@@ -1,0 +1,183 @@
+"""The printer's side of the REST API (docs/protocol.md), on requests.
+
+One `ApiClient` belongs to one thread: it holds a keep-alive session. No redirect is followed, because the token would
+go
+with it. Every call has a connect limit, a read limit and one in all, the sum of the two. What the server said becomes
+one of three errors:
+CloudError (again later), RejectedError (never), TokenError (register anew).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import msgspec
+import requests
+import urllib3
+
+from agent import __version__
+from agent.core.answer import Answer, classify, retry_after
+from agent.core.clock import Clock
+from agent.errors import CloudError, RejectedError, TokenError
+from agent.server.http_deadline import limited_session
+from agent.server.server_clock import ServerTime
+from agent.service.config import Config, need_server
+
+TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
+ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
+EXCERPT = 300  # characters of an answer in an error
+SLACK = 5.0  # seconds beyond its limits after which a call is taken for hung: encoding, a slow processor
+CAUSES = 20  # errors behind each other that are looked through
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """The answer of `POST printers/registration_code`. What does not apply may be absent or null."""
+
+    printer_id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    auth_token: str | None = None
+    registration_code: str | None = None
+    registered: bool | None = None
+    registration_url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Registration(printer_id={self.printer_id}, registered={self.registered})"
+
+
+class ApiClient:
+    """Calls to one server as one printer. Tokens are arguments: they may change between two calls. `beat` is told
+    before a call how long it may take (seconds), and 0 after it."""
+
+    def __init__(
+        self,
+        config: Config,
+        clock: Clock,
+        server_time: ServerTime | None = None,
+        beat: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self._base = f"{need_server(config)}{config.cloud.api_base.rstrip('/')}/print"
+        self._timeout = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
+        self._clock = clock
+        self._server_time = server_time or ServerTime(clock)
+        self._beat = beat
+        self._session, self._limited = limited_session(clock.monotonic)
+        self._session.headers["User-Agent"] = f"printer-agent/{__version__}"
+        self._verify = config.cloud.ca_file or None  # with each call: on the session, $REQUESTS_CA_BUNDLE would win
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def limit(self, timeouts: tuple[float, float]) -> None:
+        """Wait no longer than this (connect, read; seconds) from the next call on; any thread."""
+        self._timeout = timeouts
+
+    def register(self, body: dict[str, Any], token: str | None) -> Registration:
+        """`POST printers/registration_code`; without a token the first time.
+
+        Raises CloudError, RejectedError, TokenError; CloudError also for an answer that makes no sense.
+        """
+        answer = self._call("POST", "printers/registration_code", token, msgspec.json.encode(body))
+        try:
+            found = msgspec.json.decode(answer, type=Registration)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise CloudError(f"registration: the answer is not as expected: {error}") from None
+        if not found.auth_token and not token:
+            raise CloudError("registration: the answer has no auth_token")
+        if found.auth_token and not re.fullmatch("[!-~]{1,1024}", found.auth_token):
+            raise CloudError("registration: the answer's auth_token cannot be the value of a header")
+        return found
+
+    def post_report(self, token: str, task_id: str, body: bytes, key: str) -> None:
+        """`POST printers/command/:task_id`. Raises CloudError, RejectedError, TokenError."""
+        self._call("POST", f"printers/command/{quote(task_id, safe='')}", token, body, {"Idempotency-Key": key})
+
+    def post_status(self, token: str, body: bytes) -> None:
+        """`POST printers/status`. Raises CloudError, RejectedError, TokenError."""
+        self._call("POST", "printers/status", token, body)
+
+    def jobs(self, token: str) -> list[object]:
+        """`GET printers/jobs`: command messages that the channel may have lost.
+
+        Raises CloudError, TokenError, and RejectedError with status 404 where the server has no such endpoint.
+        """
+        answer = self._call("GET", "printers/jobs", token)
+        try:
+            found = msgspec.json.decode(answer)
+        except (msgspec.MsgspecError, UnicodeError) as error:
+            raise CloudError(f"printers/jobs: the answer is not JSON: {error}") from None
+        jobs = found.get("jobs") if isinstance(found, dict) else found
+        if not isinstance(jobs, list):
+            raise CloudError("printers/jobs: the answer has no list of jobs")
+        return jobs
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        token: str | None,
+        body: bytes | None = None,
+        more: dict[str, str] | None = None,
+    ) -> bytes:
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **(more or {})}
+        if token:
+            headers[TOKEN_HEADER] = token
+        what = f"{method} {path}"
+        self._limited.within(sum(self._timeout))
+        self._beat(sum(self._timeout) + SLACK)
+        try:
+            with self._session.request(
+                method,
+                f"{self._base}/{path}",
+                data=body,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+                verify=self._verify,
+            ) as response:
+                answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise CloudError(f"{what}: no answer: {plain(error)}") from None
+        finally:
+            self._beat(0.0)
+        self._server_time.heard(response.headers.get("Date"))
+        self._judge(what, response, answer)
+        return answer
+
+    def _judge(self, what: str, response: requests.Response, answer: bytes) -> None:
+        status = response.status_code
+        excerpt = answer[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
+        match classify(status):
+            case Answer.TAKEN:
+                return
+            case Answer.NEVER:
+                raise RejectedError(f"{what}: {status} {excerpt}".rstrip(), status=status, answer=excerpt)
+            case Answer.TOKEN_DEAD:
+                raise TokenError(f"{what}: {status}, the server does not know the token")
+            case Answer.LATER:
+                now = self._server_time.now()  # of this very answer, where it says so
+                wait = retry_after(response.headers.get("Retry-After"), self._clock.wall() if now is None else now)
+                raise CloudError(f"{what}: {status} {excerpt}".rstrip(), status=status, retry_after=wait)
+
+
+def plain(error: BaseException) -> str:
+    """The cause of a failed request in a few words: no memory addresses, no URL with its query."""
+    cause: BaseException = error
+    for _ in range(CAUSES):
+        cause = cause.__cause__ or cause.__context__ or _reason(cause) or cause
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    if isinstance(cause, TimeoutError):
+        return "timed out"
+    return type(cause).__name__
+
+
+def _reason(error: BaseException) -> BaseException | None:
+    """urllib3 keeps the cause in `reason`, requests the urllib3 error in `args`."""
+    for candidate in (getattr(error, "reason", None), *error.args):
+        if isinstance(candidate, BaseException):
+            return candidate
+    return None

@@ -1,0 +1,121 @@
+"""`GET printers`, as a member (docs/protocol.md, «The member's side»): the printers that the member has registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import requests
+
+from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
+from agent.server.api_client import plain
+from agent.service.config import Config, need_server
+
+PAGE_LIMIT = 1000  # pages followed at most
+CREDENTIAL = "member_token"  # systemd's name of it
+ANSWER_LIMIT = 16 << 20  # bytes
+
+
+def token(config: Config, environ: Mapping[str, str]) -> str:
+    """The member's bearer token: a systemd credential, `[member] token_file`, or PRINTER_AGENT_MEMBER_TOKEN.
+
+    Raises ConfigError when there is none.
+    """
+    places = []
+    if config.member.token_file:
+        places.append(Path(config.member.token_file).expanduser())
+    if environ.get("CREDENTIALS_DIRECTORY"):
+        places.append(Path(environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL)
+    for place in places:
+        try:
+            found = place.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            continue
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{place}: the member's token cannot be read: {type(error).__name__}") from None
+        if not found and place.name == CREDENTIAL:
+            continue  # the unit's stand-in for one that is not there
+        return _usable(found, str(place))
+    if environ.get("PRINTER_AGENT_MEMBER_TOKEN"):
+        return _usable(environ["PRINTER_AGENT_MEMBER_TOKEN"].strip(), "PRINTER_AGENT_MEMBER_TOKEN")
+    raise ConfigError("no member token: set [member] token_file, PRINTER_AGENT_MEMBER_TOKEN or a systemd credential")
+
+
+def _usable(found: str, where: str) -> str:
+    if not found or not found.isascii() or not found.isprintable() or " " in found:
+        raise ConfigError(f"{where}: not a usable token")
+    return found
+
+
+def base(config: Config) -> str:
+    """The member's API: `[member]`, where empty as `[cloud]`; without a trailing slash."""
+    server = config.member.server.rstrip("/") or need_server(config)
+    return f"{server}{(config.member.api_base or config.cloud.api_base).rstrip('/')}"
+
+
+def pages(config: Config, bearer: str, *, limit: int, offset: int, every: bool) -> Iterator[dict[str, Any]]:
+    """The pages as the server gives them; with `every`, `_link_next` is followed to the end.
+
+    Raises UnavailableError, TokenError, RejectedError, DataError (an answer that makes no sense).
+    """
+    with requests.Session() as session:
+        if config.cloud.ca_file:
+            session.verify = config.cloud.ca_file
+        session.headers["Authorization"] = f"Bearer {bearer}"
+        session.trust_env = True
+        path = f"/print/printers?limit={limit}&offset={offset}"
+        for _ in range(PAGE_LIMIT):
+            page = _get(session, config, path)
+            yield page
+            path = page.get("_link_next") or ""
+            if not every or not path:
+                return
+            if not isinstance(path, str) or not path.startswith("/print/"):
+                raise DataError("GET printers: _link_next is not a path under /print")
+
+
+def _get(session: requests.Session, config: Config, path: str) -> dict[str, Any]:
+    limits = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
+    try:
+        answer = session.get(base(config) + path, timeout=limits, allow_redirects=False, auth=_Keep())
+    except requests.RequestException as error:
+        raise UnavailableError(f"GET printers: {base(config)} did not answer: {plain(error)}") from None
+    if answer.status_code in (401, 403):
+        raise TokenError(f"GET printers: {answer.status_code}, the server does not take the member's token")
+    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
+        said = answer.text[:300]
+        raise RejectedError(f"GET printers: {answer.status_code} {said}", status=answer.status_code, answer=said)
+    if answer.status_code != 200:
+        raise UnavailableError(f"GET printers: the server answered {answer.status_code}")
+    try:
+        page = msgspec.json.decode(answer.content[:ANSWER_LIMIT], type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise DataError(f"GET printers: the answer is not as expected: {error}") from None
+    if not isinstance(page.get("printers"), list):
+        raise DataError("GET printers: the answer has no list of printers")
+    return page
+
+
+class _Keep(requests.auth.AuthBase):
+    """Keeps our own Authorization header: requests would put one from ~/.netrc in its place."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def _shown(value: object) -> str:
+    """Nothing that a terminal would obey."""
+    return "".join(c if c.isprintable() else "?" for c in str(value))
+
+
+def table(printers: list[dict[str, Any]]) -> str:
+    """The printers for a person, a line each."""
+    keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
+    rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
+    rows += [[_shown(printer.get(key, "")) for key in keys] for printer in printers]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

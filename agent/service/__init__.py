@@ -1,0 +1,1 @@
+"""The process and its host: configuration, logs, health, systemd."""

@@ -1,0 +1,229 @@
+"""The configuration: TOML -> frozen structs. Precedence: command line > PRINTER_AGENT_* > file > default.
+Unknown keys are errors, wrong types are errors; each error names the file, the key and what was expected.
+`PRINTER_AGENT_CLOUD_SERVER` is `server` in `[cloud]`; lists and tables are written as in TOML.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+
+from agent.errors import ConfigError
+from agent.service.config_schema import (
+    Cloud,
+    Config,
+    FirmwareUpgrade,
+    Job,
+    Local,
+    Logs,
+    MaxTemperature,
+    Member,
+    Printer,
+    Reports,
+    Scripts,
+    Serial,
+    Simulated,
+    State,
+)
+
+__all__ = [
+    "Cloud",
+    "Config",
+    "FirmwareUpgrade",
+    "Job",
+    "Local",
+    "Logs",
+    "MaxTemperature",
+    "Member",
+    "Printer",
+    "Reports",
+    "Scripts",
+    "Serial",
+    "Simulated",
+    "State",
+    "check_url",
+    "is_loopback",
+    "load",
+    "need_server",
+]
+
+ENV_PREFIX = "PRINTER_AGENT_"
+NOT_KEYS = frozenset({"MEMBER_TOKEN"})  # a secret, read where it is needed
+
+
+def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Config:
+    """Read and check the configuration.
+
+    `overrides` are `section.key=value` from the command line. Raises ConfigError.
+    """
+    tree = _read(path) if path is not None else {}
+    where = str(path) if path is not None else "configuration"
+    for variable, section, key, text in _environment(environ):
+        _put(tree, section, key, text, variable)
+    for override in overrides:
+        name, equals, text = override.partition("=")
+        section, dot, key = name.strip().partition(".")
+        if not equals or not dot:
+            raise ConfigError(f"--set {override}: expected SECTION.KEY=VALUE")
+        _put(tree, section, key, text, f"--set {name}")
+    config = _convert(tree, where)
+    _check(config, where)
+    return config
+
+
+def need_server(config: Config) -> str:
+    """`[cloud] server`, without a trailing slash. Raises ConfigError when it is not set."""
+    if not config.cloud.server:
+        raise ConfigError("[cloud] server: not set; expected scheme://host[:port], e.g. https://print.example.com")
+    return config.cloud.server.rstrip("/")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    found = []
+    for variable in sorted(environ):
+        name = variable.removeprefix(ENV_PREFIX)
+        if name == variable or name in NOT_KEYS:
+            continue
+        section = next((s for s in Config.__struct_fields__ if name.startswith(s.upper() + "_")), "")
+        if not section:
+            raise ConfigError(f"{variable}: no such key; expected {ENV_PREFIX}SECTION_KEY")
+        found.append((variable, section, name[len(section) + 1 :].lower(), environ[variable]))
+    return found
+
+
+def _put(tree: dict[str, Any], section: str, key: str, text: str, source: str) -> None:
+    """Lay one value over the tree. The text is read as TOML where the key is not a string."""
+    table = _field_types(Config).get(section)
+    kind = _field_types(table).get(key) if isinstance(table, type) else None
+    if kind is None:
+        raise ConfigError(f"{source}: no such key; {_known(section)}")
+    value: Any = text
+    if kind is not str:
+        try:
+            value = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text  # a word such as auto or websocket
+    tree.setdefault(section, {})
+    if not isinstance(tree[section], dict):
+        raise ConfigError(f"[{section}]: expected a table")
+    tree[section][key] = value
+
+
+def _field_types(struct: Any) -> dict[str, Any]:
+    return {field.name: field.type for field in msgspec.structs.fields(struct)}
+
+
+def _known(section: str) -> str:
+    if section in Config.__struct_fields__:
+        keys = _field_types(_field_types(Config)[section])
+        return f"[{section}] has {', '.join(keys)}"
+    return f"the sections are {', '.join(Config.__struct_fields__)}"
+
+
+def _convert(tree: dict[str, Any], where: str) -> Config:
+    try:
+        return msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+    section, _, key = place.strip("`.").partition(".")
+    unknown = re.search(r"unknown field `([^`]*)`", what)
+    if unknown and not section:
+        raise ConfigError(f"{where}: [{unknown[1]}]: unknown section; {_known('')}")
+    if unknown:
+        dotted = ".".join(part for part in (key, unknown[1]) if part)
+        raise ConfigError(f"{where}: [{section}] {dotted}: unknown key; {_known(section)}")
+    raise ConfigError(f"{where}: {f'[{section}] {key}'.strip()}: {_plain(what)}{_choices(section, key)}")
+
+
+def _plain(what: str) -> str:
+    plain = what.replace("`", "").replace("Expected", "expected", 1).replace("Invalid enum value", "got")
+    return plain.replace("object", "table").replace("array", "list")
+
+
+def _choices(section: str, key: str) -> str:
+    kind = _field_types(_field_types(Config)[section]).get(key) if section in Config.__struct_fields__ else None
+    words = _words(kind)
+    return f"; expected {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else ""
+
+
+def _words(kind: Any) -> list[str]:
+    """What a type with choices takes, for a person."""
+    if get_origin(kind) is Literal:
+        return [str(arg) for arg in get_args(kind)]
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        return [word for arg in get_args(kind) for word in _words(arg)]
+    return ["a number"] if get_origin(kind) is Annotated else []
+
+
+def _check(config: Config, where: str) -> None:
+    """What types alone cannot say."""
+    cloud = config.cloud
+    if cloud.server:
+        check_url(cloud.server, f"{where}: [cloud] server", allow_http=cloud.allow_http)
+    if config.member.server:
+        check_url(config.member.server, f"{where}: [member] server", allow_http=cloud.allow_http)
+    paths = {"[cloud] api_base": cloud.api_base, "[cloud] faye_path": cloud.faye_path}
+    for key, value in {**paths, "[member] api_base": config.member.api_base}.items():
+        if value and not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value.rstrip("/")) and value != "/":
+            raise ConfigError(f"{where}: {key}: expected a path like /v1, got {value!r}")
+    if len(config.printer.build_volume) not in (0, 3):
+        raise ConfigError(f"{where}: [printer] build_volume: expected [x, y, z] in mm, or [] when it is not known")
+    if cloud.ca_file and not Path(cloud.ca_file).is_file():
+        raise ConfigError(f"{where}: [cloud] ca_file: no such file: {cloud.ca_file}")
+    if config.firmware_upgrade.command and not config.firmware_upgrade.public_key:
+        raise ConfigError(
+            f"{where}: [firmware_upgrade] public_key: needed with command; an unsigned package is never run"
+        )
+    for name in Scripts.__struct_fields__:
+        for number, line in enumerate(getattr(config.scripts, name), 1):
+            if not line.isascii() or not line.isprintable() or len(line) > 80:
+                raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected one G-code line of ASCII, ≤ 80")
+
+
+def check_url(url: str, what: str, *, allow_http: bool) -> None:
+    """A server's address: scheme://host[:port], https unless the host is a loopback one or `allow_http`."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ConfigError(f"{what}: not a usable URL") from None
+    readable = url.isprintable() and not set(url) & set(' \\"<>^`{|}')
+    if parts.scheme not in ("http", "https") or not parts.hostname or not readable:
+        raise ConfigError(f"{what}: expected scheme://host[:port] with http or https")
+    if parts.username or parts.password or parts.query or parts.fragment or parts.path not in ("", "/"):
+        raise ConfigError(f"{what}: expected scheme://host[:port] alone; paths go into api_base and faye_path")
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname):
+        raise ConfigError(
+            f"{what}: plain http would show the token to the network; use https, or set allow_http = true"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

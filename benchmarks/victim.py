@@ -1,0 +1,155 @@
+"""A small agent that kills itself: inbox, runner and reporter on one thread, with a printer that notes what it does.
+
+`python -m benchmarks.victim FOLDER SERVER-URL POINT` where POINT is `before N` or `after N`, the N-th commit, or
+`never 0`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import structlog
+
+from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
+from agent.core.task import TaskState
+from agent.runner import Runner
+from agent.runner.activity import Context
+from agent.runner.report_writer import ReportWriter
+from agent.server.api_client import ApiClient
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.server.reporter import Reporter
+from agent.service.config import Cloud as CloudConfig
+from agent.service.config import Config, Printer
+from agent.service.health import Pulse
+from agent.service.snapshot import AgentSnapshot
+from agent.service.system_clock import SystemClock, boot_id
+from agent.state.store import Store
+from tests.support.driver import SlotDriver
+
+MESSAGES = (
+    {"command": "home", "task_id": "home"},
+    {"command": "settings", "task_id": "settings", "settings": {"speed_percent": 90}},
+    {"command": "levitate", "task_id": "unknown"},
+    {"command": "print_data", "task_id": "bad", "file_url": "ftp://x"},
+    {"command": "print_data", "task_id": "print", "file_url": "SERVER/file"},
+)
+TASKS = {str(message["task_id"]) for message in MESSAGES}
+FILE = b"G28\nG1 X1 F600\nG1 X2\n"
+TURNS = 400  # of the loop at most
+
+
+class KillingStore(Store):
+    """Ends the process at a commit, before it or after it."""
+
+    count = 0
+    point = ("never", 0)
+
+    def _before_commit(self) -> None:
+        super()._before_commit()
+        self.count += 1
+        self._die("before")
+
+    def _after_commit(self) -> None:
+        super()._after_commit()
+        self._die("after")
+
+    def _die(self, when: str) -> None:
+        if (when, self.count) == self.point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class NotingPrinter(SlotDriver):
+    """Does each operation at once; what it did is in a file, a line each, on the disk before anything else happens."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self.ends: Operation | None = None
+
+    def _note(self, key: str) -> None:
+        with self._path.open("a") as file:
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.ends = Operation(key, Outcome.COMPLETED)
+
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
+        """A print that it did is at its end; one that it never heard of cannot be gone on with."""
+        if unfinished is None:
+            return
+        key = unfinished.key
+        if self._path.exists() and key in self._path.read_text().split():
+            self.ends = Operation(key, Outcome.COMPLETED)
+            self.now(state=PrinterState.PRINTING, key=key, line=1)
+        else:
+            self.now(last=Operation(key, Outcome.FAILED, "the printer has not begun it"))
+
+    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """Prints."""
+        self._note(key)
+        self.now(state=PrinterState.PRINTING, key=key, line=1)
+
+    def run_script(self, key: str, lines: Sequence[str]) -> None:
+        """Busy."""
+        self._note(key)
+        self.now(state=PrinterState.BUSY, key=key)
+
+    def turn(self) -> None:
+        """What runs has ended."""
+        if self.ends is not None:
+            self.now(state=PrinterState.IDLE, key="", last=self.ends)
+            self.ends = None
+
+
+def main(folder: Path, url: str, point: tuple[str, int]) -> int:
+    """Live until all tasks have ended and all is told. The exit code: 0."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    clock = SystemClock()
+    KillingStore.point = point
+    store = KillingStore(folder / "agent.db", clock, boot=boot_id())
+    jobs = folder / "jobs"
+    jobs.mkdir(exist_ok=True)
+    printer = NotingPrinter(folder / "executed")
+    board = AgentSnapshot(printer)
+    wake = threading.Event()
+    config = Config(cloud=CloudConfig(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
+    cloud = ApiClient(config, clock)
+    registrar = Registrar(url, Printer(), store, lambda: "f", lambda: None, clock)
+    context = Context(
+        config, store, ReportWriter(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set)
+    )
+    runner = Runner(context, board, wake, Pulse("runner", clock))
+    reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
+    inbox = Inbox(store, wake.set)
+    registrar.register(cloud, threading.Event(), lambda: None)
+    for message in MESSAGES:
+        inbox.take(
+            {key: text.replace("SERVER", url) if isinstance(text, str) else text for key, text in message.items()}
+        )
+        runner.step()
+        reporter.step()
+        printer.turn()
+    for _ in range(TURNS):
+        runner.step()
+        printer.turn()
+        reporter.step()
+        ended = len(store.tasks(TaskState.COMPLETED)) + len(store.tasks(TaskState.FAILED))
+        if ended == len(TASKS) and store.waiting() == 0:
+            break
+        wake.wait(0.02)
+        wake.clear()
+    else:
+        return 1
+    store.close()
+    (folder / "commits").write_text(str(store.count))
+    return 0
+
+
+if __name__ == "__main__":
+    _, where, server, when, number = sys.argv
+    sys.exit(main(Path(where), server, (when, int(number))))

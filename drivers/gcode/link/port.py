@@ -1,0 +1,204 @@
+"""The serial port itself: found, opened and configured with pyserial, then used through its descriptor."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import serial
+
+from agent.errors import PortError
+from drivers.gcode.link import terminal
+from drivers.gcode.link.black_box import BlackBox
+from drivers.gcode.link.discovery import DEV, SYS, Found, again, look, ports, tty
+from drivers.gcode.link.terminal import LISTEN_S
+from drivers.settings import DriverSettings
+
+__all__ = ["BAUDS", "LISTEN_S", "Port", "PortSearch"]
+
+BAUDS = (115200, 250000, 230400, 500000, 1000000, 57600)
+"""Tried in this order when the configuration says `auto`, bits per second."""
+_BACKLOG = 64 * 1024
+
+
+class Port:
+    """An open port. Only `listen` waits. Raises PortError for everything that goes wrong with it.
+
+    It is opened twice: the second descriptor waits for bytes inside the read, which saves a `poll` for each line, and
+    the first never waits, so that a port that takes no bytes cannot hold up the thread."""
+
+    def __init__(self, device: str, baud: int, box: BlackBox | None = None, *, kept: int | None = None) -> None:
+        """Opens exclusively, or takes up `kept`, a descriptor of it that is open already and keeps its rate. HUPCL is
+        cleared so that closing it does not reset the board (docs/serial.md §18). `box` keeps what goes by."""
+        self._sent = box.sent if box is not None else _unseen
+        self._heard = box.heard if box is not None else _unseen
+        self.device = device
+        self.baud = baud
+        self._unsent = b""
+        self._ear = -1
+        self._serial: serial.Serial | None = None
+        try:
+            if kept is None:
+                self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
+        except (OSError, ValueError) as error:  # SerialException is an OSError
+            raise PortError(f"{device}: {_plainly(error)}") from error
+        self.fd: int = self._serial.fileno() if self._serial is not None else kept if kept is not None else -1
+        try:
+            os.set_blocking(self.fd, False)
+            self._ear = terminal.second(self.fd, device)
+            if self._serial is not None:
+                attributes = termios.tcgetattr(self.fd)
+                attributes[2] &= ~termios.HUPCL
+                termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
+                self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
+            terminal.wait_in_read(self.fd)
+        except (OSError, ValueError, termios.error) as error:
+            self.close()
+            raise PortError(f"{device}: cannot be configured: {error}") from error
+        self.resets = kept is None and terminal.has_modem_lines(self.fd)
+
+    @classmethod
+    def taken(cls, kept: int, box: BlackBox | None = None) -> Port:
+        """The port behind a descriptor that an agent before this one left open; it is closed when it is of no use."""
+        try:
+            device, baud = os.ttyname(kept), terminal.rate(kept)
+            fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already, unless it was opened by a stranger
+        except OSError as error:
+            os.close(kept)
+            raise PortError(f"the port that was kept open: {_plainly(error)}") from error
+        return cls(device, baud, box, kept=kept)
+
+    @property
+    def blocked(self) -> bool:
+        """Whether bytes wait until the port takes them."""
+        return bool(self._unsent)
+
+    def read(self) -> bytes:
+        """What is there, which may be nothing."""
+        try:
+            data = os.read(self.fd, 4096)
+        except BlockingIOError:
+            return b""
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        if not data:
+            raise PortError(f"{self.device} was unplugged")
+        self._heard(data)
+        return data
+
+    def listen(self) -> bytes:
+        """What comes within LISTEN_S seconds; nothing also means that the port may be gone, which `read` tells."""
+        try:
+            data = os.read(self._ear, 4096)
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        self._heard(data)
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send `data`; what the port does not take now is kept for `flush`."""
+        self._sent(data)
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        if self._unsent:
+            self._unsent += data
+            if len(self._unsent) > _BACKLOG:
+                raise PortError(f"{self.device} takes no more data")
+            return
+        try:
+            taken = os.write(self.fd, data)
+        except BlockingIOError:
+            taken = 0
+        except OSError as error:
+            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+        if taken < len(data):
+            self._unsent = data[taken:]
+
+    def flush(self) -> None:
+        """Send what was kept, as far as the port takes it."""
+        data, self._unsent = self._unsent, b""
+        if data:
+            self._put(data)
+
+    def pulse(self, pause: Callable[[float], None]) -> None:
+        """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
+        try:
+            terminal.ready(self.fd, on=False)
+            pause(0.1)
+            terminal.ready(self.fd, on=True)
+        except OSError as error:
+            raise PortError(f"{self.device}: cannot be reset: {_plainly(error)}") from error
+
+    def close(self, *, leave: bool = False) -> None:
+        """Let go of the port; others may open it again, unless it is to `leave` it as it is for the next agent. Never
+        raises: an unplugged port is closed too."""
+        if not leave:
+            terminal.release(self.fd)
+        ear, self._ear = self._ear, -1
+        if ear >= 0:
+            os.close(ear)
+        fd, self.fd = self.fd, -1
+        if self._serial is not None:
+            self._serial.close()
+        elif fd >= 0:
+            os.close(fd)
+
+
+class PortSearch:
+    """Which ports and rates to try, and in which order. It remembers what answered last, for as long as it lives."""
+
+    def __init__(self, settings: DriverSettings, dev: Path = DEV, sys: Path = SYS) -> None:
+        self._port = settings.port
+        self._bauds = BAUDS if settings.baud == "auto" else (settings.baud,)
+        self._dev = dev
+        self._sys = sys
+        self._known: Found | None = None
+        self._baud = 0
+
+    def candidates(self) -> list[tuple[Found, int]]:
+        """Ports and rates, best first: what answered last, under any name (docs/serial.md §29); then all ports at the
+        most
+        usual rate, all at the next one …"""
+        known = self._known
+        named = self._port != "auto"
+        found = again(self._port, known, self._dev, self._sys) if named else ports(self._dev, self._sys)
+        pairs = [(port, baud) for baud in self._bauds for port in found]
+        if known is None:
+            return pairs
+        return sorted(pairs, key=lambda pair: (not _is(pair[0], known), _is(pair[0], known) and pair[1] != self._baud))
+
+    def kept(self, device: str) -> Found | None:
+        """Whose port the open `device` is; None when it is not the one that was configured."""
+        found = next((port for port in ports(self._dev, self._sys) if tty(port.path) == tty(device)), None)
+        if self._port == "auto":
+            return found or look(Path(device), self._dev, self._sys)
+        return look(Path(self._port), self._dev, self._sys) if tty(self._port) == tty(device) else None
+
+    def reopen(self, known: Found, baud: int) -> list[tuple[Found, int]]:
+        """Where the printer may be that was `known` at `baud`: under that name, any other of the same device, or the
+        one that is configured by now."""
+        found = again(known.path, known, self._dev, self._sys)
+        if self._port not in ("auto", known.path):
+            found.append(look(Path(self._port), self._dev, self._sys))
+        return [(port, baud) for port in found]
+
+    def answered(self, port: Found, baud: int) -> None:
+        """A printer is there."""
+        self._known, self._baud = port, baud
+
+
+def _is(port: Found, known: Found) -> bool:
+    return port.same(known) or port.path == known.path
+
+
+def _unseen(_data: bytes) -> None:
+    """Nobody keeps it."""
+
+
+def _plainly(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error)

@@ -1,0 +1,1 @@
+"""What is sent in which order: the file, procedures, heat, parking, dialects."""

@@ -1,0 +1,84 @@
+"""The file, as steps. File lines carry their ordinal as number; everything the host adds is unnumbered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from agent.core.driver import COMMAND_SIZE, LineSource
+from agent.errors import DataError
+from drivers.gcode.printing.heat import Heat
+from drivers.gcode.printing.modes import Modes
+from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, capital, message, wants_person
+from drivers.gcode.protocol.framing import frame
+from drivers.gcode.protocol.phases import PROBE
+from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber
+
+HARMLESS = b"M400"
+_MOVES = frozenset((b"G1 ", b"G0 "))
+
+
+def feed(
+    source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat, begun: Callable[[], None]
+) -> Procedure:
+    """All of `source`, from its first line to the end of its last move. `begun` is called when the printer is known to
+    count this print's lines: the M105 has a number that only those can have. Raises DataError when the file cannot be
+    read any more or a line does not fit the firmware's buffer."""
+    yield ask(b"M400")
+    yield renumber(patience_s=LONG_S, gives_up=False)
+    yield ask(PROBE)
+    begun()
+    return (yield from rest(source, 1, preamble, modes, heat))
+
+
+def rest(
+    source: LineSource, first: int, preamble: Sequence[bytes], modes: Modes, heat: Heat, *, stopped: bool = False
+) -> Procedure:
+    """`source` from line `first` on, to the end of its last move. `stopped`: that line asks for a pause, which was.
+    Raises as `feed`."""
+    for code in preamble:
+        yield ask(code)
+    number = first - 1
+    try:
+        for code in source.lines(first):
+            number += 1
+            if not code.isupper():
+                code = capital(code)  # noqa: PLW2901
+            if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
+                if b"F" in code:
+                    modes.feed = code
+                command = Command(frame(number, code), code, number, ORDINARY_S)
+            else:
+                yield from _special(number, code, modes, heat, stopped=stopped and number == first)
+                command = numbered(number, _safe(code))
+            if len(command.wire) > COMMAND_SIZE:  # its newline stands where the firmware keeps its NUL
+                raise DataError(_too_long(command))
+            yield command
+    except OSError as error:
+        raise DataError(f"line {number + 1}: the file cannot be read any more: {error}") from error
+    yield ask(b"M400")
+    return End.DONE
+
+
+def _special(number: int, code: bytes, modes: Modes, heat: Heat, *, stopped: bool) -> Procedure:
+    """What goes before a line that is no plain move."""
+    modes.follow(code)
+    person = wants_person(code)
+    if person and not stopped:
+        text = message(code)
+        yield Stop(f"the file asks for a pause ({person}, line {number})" + (f": {text}" if text else ""))
+    yield from heat.before(code, modes.tool)
+    return End.DONE
+
+
+def _safe(code: bytes) -> bytes:
+    """A line that must not reach the printer as it is, replaced: the numbers go on. Marlin finds `M110` anywhere in a
+    numbered line, even in a message (docs/serial.md §13); M0 and its like would block it (§26)."""
+    return HARMLESS if b"M110" in code or wants_person(code) else code
+
+
+def _too_long(command: Command) -> str:
+    text = command.code[:40].decode("utf-8", "replace")
+    return (
+        f"line {command.number} ({text}…): {len(command.wire) - 1} bytes with number and checksum, "
+        f"at most {COMMAND_SIZE - 1} fit the firmware's buffer"
+    )

@@ -1,0 +1,46 @@
+"""The built-in way out of the way, where no script says otherwise (docs/serial.md §27, §28): retract, lift, then park.
+Pure.
+
+Each part only where it is safe: filament is moved by a hot nozzle only, the head by a printer that was homed only.
+"""
+
+from __future__ import annotations
+
+from drivers.gcode.printing.heat import Heat
+from drivers.gcode.printing.modes import Modes, Position
+
+HOT = 170.0
+"""°C; below it firmwares move no filament (EXTRUDE_MINTEMP)."""
+RETRACT = 2.0
+"""mm of filament pulled back, and pushed again before the print goes on."""
+LIFT = 10.0
+"""mm that the head goes up before it goes anywhere else."""
+
+
+class Parking:
+    """`volume` is the build volume in mm (x, y, z), empty when not known: the lift may end at the end stop then."""
+
+    def __init__(self, volume: tuple[float, ...] = ()) -> None:
+        self._top = volume[2] if len(volume) == 3 else None
+
+    def retraction(self, heat: Heat, modes: Modes) -> float:
+        """How many mm may be pulled back now."""
+        heater = heat.heaters.get(f"tool{modes.tool}")
+        return RETRACT if heater is not None and heater.actual >= HOT else 0.0
+
+    def away(self, position: Position | None, modes: Modes, retract: float) -> list[bytes]:
+        """From `position`: pull back, go up, then to the corner X0 Y0. Nothing that is not safe, maybe nothing."""
+        move = position if modes.homed else None
+        if not retract and move is None:
+            return []
+        lines = [*modes.millimetres(), b"G90"]
+        if retract:
+            lines += [b"M83", b"G1 E-%g F2100" % retract]
+        if move is not None:
+            height = move.z + LIFT if self._top is None else max(move.z, min(move.z + LIFT, self._top))
+            lines += [b"G1 Z%.3f F600" % height, b"G1 X0 Y0 F6000"]
+        return lines
+
+    def prime(self, retracted: float) -> list[bytes]:
+        """What was pulled back is pushed again."""
+        return [b"M83", b"G1 E%g F2100" % retracted] if retracted else []

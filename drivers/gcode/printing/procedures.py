@@ -1,0 +1,194 @@
+"""What is sent when, apart from the file itself: hello, pause, resume, cancel, scripts. Generators of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+
+from drivers.gcode.printing.dialects import Firmware
+from drivers.gcode.printing.heat import Heat
+from drivers.gcode.printing.modes import Modes, Position, position_in
+from drivers.gcode.printing.parking import Parking
+from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, HeatWait, values, wants_person, word
+from drivers.gcode.protocol.phases import PROBE
+from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
+from drivers.gcode.session.driver_checkpoint import Saved
+from drivers.gcode.timing import Timing
+
+FAN_OFF = b"M107"
+MOTORS_OFF = b"M84"
+DISARM = b"M85 S0"
+
+
+def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heat: Heat) -> Procedure:
+    """Say hello until it is answered, learn who it is, ask for reports (docs/serial.md §17–19). `unsafe`: a print ended
+    without its end, so heaters go off first of all, and the firmware's own watch over them after."""
+    for _ in range(timing.hello_tries):
+        if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
+            break
+    else:
+        return End.NO_ANSWER
+    if unsafe:
+        for code in off(heat.heaters):
+            yield _may_fail(code, timing)
+    firmware = learn((yield from _identity(timing)))
+    if unsafe and firmware.deadman:
+        yield _may_fail(DISARM, timing)
+    if firmware.autoreport:
+        yield _may_fail(b"M155 S2", timing)
+    if firmware.keepalive:
+        yield _may_fail(b"M113 S2", timing)
+    yield _may_fail(b"M105", timing)
+    return End.DONE
+
+
+def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
+    """What it says to M115, asked again where a line that came as another one, or a garbled answer, left it unknown."""
+    texts: list[str] = []
+    for _ in range(timing.hello_tries):
+        answer = (yield _may_fail(b"M115", timing)) or []
+        later = [] if _is_named(answer) else (yield _may_fail(b"M105", timing)) or []
+        texts = [*texts, *answer, *later]  # only now: some say `ok` first, and then who they are
+        if _is_named(texts):
+            break
+    return texts
+
+
+def _is_named(texts: list[str]) -> bool:
+    return any("FIRMWARE_NAME" in text for text in texts)
+
+
+def script(lines: Sequence[bytes], heat: Heat) -> Procedure:
+    """Lines one after the other, then the end of all moves."""
+    yield from _lines(lines, heat)
+    yield ask(b"M400")
+    return End.DONE
+
+
+def pause(
+    lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking, known: Callable[[], None]
+) -> Procedure:
+    """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park. `known` is
+    called when all that is needed for the way back is in `saved`, before anything moves."""
+    yield ask(b"M400")
+    saved.position = yield from place()
+    saved.targets = heat.targets()
+    saved.away = bool(lines) or (modes.homed and saved.position is not None)
+    if not lines:
+        saved.retracted = parking.retraction(heat, modes)
+        lines = parking.away(saved.position, modes, saved.retracted)
+    known()
+    yield from _lines(lines, heat)
+    if lines:
+        yield ask(b"M400")
+    return End.DONE
+
+
+def pause_again(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+    """Out of the way once more, from wherever the head is by now: nothing is pulled back a second time."""
+    again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
+    yield from each(modes.restore())
+    yield from _lines(again, heat)
+    yield ask(b"M400")
+    return End.DONE
+
+
+def old_lines_s(firmware: Firmware) -> float:
+    """Patience with a printer that may be at a long line of an agent before this one, and says so if it can."""
+    return ORDINARY_S if firmware.keepalive else LONG_S
+
+
+def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
+    """The first after a print was taken over: how warm it is, and all that the hello sets."""
+    yield Ask(Command(PROBE + b"\n", PROBE, patience=old_lines_s(firmware)))
+    if firmware.autoreport:
+        yield ask(b"M155 S2")
+    if firmware.keepalive:
+        yield ask(b"M113 S2")
+    return (yield from each(lines))
+
+
+def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+    """Heat again what has cooled, run the script, go back sideways and then down, prime, set everything again. Nothing
+    of it is needed when nothing was moved."""
+    waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
+    for wait in waits:
+        known = heat.heaters.get(wait.heater)
+        if known is None or known.target != wait.target:
+            yield ask(wait.setter)
+    for wait in waits:
+        yield heat.hold(wait)
+    yield from _lines(lines, heat)
+    away, position = saved.away or bool(lines), saved.position
+    if away or saved.retracted:
+        back = position.go_back() if position and away else []
+        count = position.count() if position else []
+        yield from each((*modes.millimetres(), *back, *parking.prime(saved.retracted), *count, *modes.restore()))
+    return End.DONE
+
+
+def cancel(
+    lines: Sequence[bytes], heat: Heat, modes: Modes, parking: Parking | None, *, disarm: Sequence[bytes] = ()
+) -> Procedure:
+    """The cancel script (docs/serial.md §28). Without one heaters and fan go off, the head gets out of the way, motors
+    off;
+    with one, heaters and fan go off after it in any case. `parking` is None when the head is out of the way already."""
+    yield from each(disarm)
+    if lines:
+        yield from _lines(lines, heat)
+    yield from each(off(heat.heaters))
+    if not lines:
+        if parking is not None and modes.homed:
+            position = yield from place()
+            yield from each(parking.away(position, modes, parking.retraction(heat, modes)))
+        yield ask(MOTORS_OFF)
+        modes.homed = False
+    return End.DONE
+
+
+def place() -> Generator[Step, Answer, Position | None]:
+    """Where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
+    texts = (yield ask(b"M114")) or []
+    position = position_in(texts)
+    if position is None:
+        later = (yield ask(b"M400")) or []
+        position = position_in([*texts, *later])
+    return position
+
+
+def each(lines: Iterable[bytes]) -> Procedure:
+    """One after the other, each acknowledged before the next."""
+    for code in lines:
+        yield ask(code)
+    return End.DONE
+
+
+def off(heaters: Iterable[str]) -> Iterator[bytes]:
+    """Heaters and fan off: nozzle and bed always, others as far as they are known."""
+    names = [name for name in heaters if name not in ("tool0", "bed")]
+    tools = [b"M104 T%b S0" % name[4:].encode() for name in names if name.startswith("tool")]
+    chamber = [b"M141 S0"] if "chamber" in names else []
+    return iter([b"M104 T0 S0" if tools else b"M104 S0", *tools, b"M140 S0", *chamber, FAN_OFF])
+
+
+def _lines(lines: Sequence[bytes], heat: Heat) -> Procedure:
+    for code in lines:
+        yield from heat.before(code)
+        yield ask(b"M400" if wants_person(code) else code)
+    return End.DONE
+
+
+def _pulls(code: bytes) -> bool:
+    """Whether a move is one of the filament alone."""
+    axes = values(code).keys()
+    return word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
+
+
+def _may_fail(code: bytes, timing: Timing) -> Ask:
+    return Ask(Command(code + b"\n", code, patience=timing.answer, gives_up=True))
+
+
+def _setter(name: str, target: float) -> bytes:
+    if name.startswith("tool"):
+        tool = b" T%b" % name[4:].encode() if name != "tool0" else b""
+        return b"M104%b S%g" % (tool, target)
+    return b"%b S%g" % (b"M140" if name == "bed" else b"M141", target)

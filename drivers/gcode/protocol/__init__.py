@@ -1,0 +1,1 @@
+"""The exchange of lines with the firmware: numbers, acknowledgements, resends. Pure."""

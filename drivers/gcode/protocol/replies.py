@@ -1,0 +1,204 @@
+"""What a printer says, line by line, as small events (docs/serial.md §3–5, §8, §19–22, §25, §30). Pure; never
+raises."""
+
+from __future__ import annotations
+
+import math
+import re
+from enum import IntEnum, auto
+from typing import Final
+
+import msgspec
+
+
+class Kind(IntEnum):
+    """What a line means. The text of each event is described beside it."""
+
+    OK = auto()  # one credit; text: what followed it
+    RESEND = auto()  # number: the line asked for, -1 when it cannot be read
+    ERROR = auto()  # an `Error:` line that is not fatal
+    FATAL = auto()  # the printer has halted; text: what it said
+    BUSY = auto()  # still at work on the line in flight
+    BUSY_USER = auto()  # waits for the person at the printer
+    START = auto()  # the board has (re)started
+    TEMPERATURES = auto()  # readings
+    ACTION = auto()  # text: what is asked for, without the slashes and `action:`
+    WAIT = auto()  # idle (Repetier)
+    CAPABILITY = auto()  # text: NAME, number: its value
+    FIRMWARE = auto()  # the answer to M115
+    SAVED = auto()  # `Done saving file`
+    DAMAGED = auto()  # noise, perhaps an answer before it was garbled
+    TEXT = auto()  # anything else, echoes and positions among it
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One heater, °C. `target` is None where the firmware did not say."""
+
+    name: str
+    actual: float
+    target: float | None
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One thing that a line says."""
+
+    kind: Kind
+    text: str = ""
+    number: int = -1
+    readings: tuple[Reading, ...] = ()
+
+
+PLAIN_OK: Final = (Event(Kind.OK),)
+_BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
+"""What those of other families begin with."""
+
+_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
+# The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
+_HEATER = re.compile(
+    r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"
+    r"(?:\s*/\s*([+-]?(?:\d+\.?\d*|\.\d+)))?",
+    re.IGNORECASE,
+)
+_HAS_HEATER = re.compile(r"(?:^|[\s/])[TB]\d{0,2}\s*:\s*[-+.\dni]")
+# Glued to the end of a reading or of a file's name (docs/serial.md §4). A word of its own (`echo:SD card ok`) is no
+# credit.
+_GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]?\d+)*$")
+_GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
+# What a garbled `ok`, `ok N12 P15 B3`, `Resend: 5` or `Error:` looks like. Asking in vain costs little (docs/serial.md
+# §4).
+_DAMAGED = re.compile(
+    r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
+)
+_CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
+# Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
+_START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
+_GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
+_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
+_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
+_FATAL = (
+    "kill() called",
+    "printer halted",
+    "printer stopped",
+    "mintemp",
+    "maxtemp",
+    "thermal runaway",
+    "heating failed",
+    "thermal malfunction",
+    "heating fault",
+    "halt asserted",
+    "decoupled",
+)
+
+
+def parse(line: bytes) -> tuple[Event, ...]:
+    """The events of one line, credits first. The first two bytes decide most lines before anything slower does."""
+    head = line[:2]
+    if head == b"ok":
+        return PLAIN_OK if len(line) == 2 else _ok(line[2:])
+    text = line.decode("utf-8", "replace").replace("\0", "").strip()
+    if head in (b"T:", b" T", b"B:", b"T0"):
+        return _glued(text)
+    if text.startswith("ok"):  # after spaces or NULs of a board that has just been switched on
+        return _ok(text[2:].encode())
+    if head in _BANNERS and (found := _of_other_families(text)):
+        return found
+    if text.startswith("//"):
+        return _action(text)
+    lower = text.lower()
+    for prefix, handler in _PREFIXES:
+        if lower.startswith(prefix):
+            return handler(text)
+    banner = _GARBAGE.sub("", text)
+    if _START.search(text) or (banner is not text and _RESTARTED.match(banner)):
+        return (Event(Kind.START, text),)
+    return _glued(text)
+
+
+def _of_other_families(text: str) -> tuple[Event, ...]:
+    """How those say it that have no `start` and no `Error:` for it (docs/serial.md, Dialects)."""
+    if _RESTARTED.match(text):
+        return (Event(Kind.START, text),)
+    return (Event(Kind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+
+
+def _ok(rest: bytes) -> tuple[Event, ...]:
+    text = rest.decode("utf-8", "replace").strip()
+    if rest[:1].isalpha() and not _HAS_HEATER.search(text):
+        return (Event(Kind.DAMAGED, "ok" + text),)  # `okay`, noise
+    readings = readings_in(text) if _HAS_HEATER.search(text) else ()
+    credit = Event(Kind.OK, text, readings=readings)
+    return (credit, Event(Kind.TEMPERATURES, text, readings=readings)) if readings else (credit,)
+
+
+def _glued(text: str) -> tuple[Event, ...]:
+    """A report or any other text, possibly with an `ok` at its end."""
+    found = _GLUED_OK.search(text)
+    if found:
+        credit: tuple[Event, ...] = (Event(Kind.OK, text[found.start() + 2 :].strip()),)
+        text = text[: found.start()]
+    else:
+        credit = PLAIN_OK if _GLUED_FILE.match(text) else ()
+    if text[:4].lower() != "echo" and _HAS_HEATER.search(text):
+        return (*credit, Event(Kind.TEMPERATURES, text, readings=readings_in(text)))
+    return (*credit, Event(Kind.DAMAGED if not credit and _DAMAGED.search(text) else Kind.TEXT, text))
+
+
+def _resend(text: str) -> tuple[Event, ...]:
+    found = _RESEND.match(text)
+    return (Event(Kind.RESEND, text, int(found[1]) if found and found[1] else -1),)
+
+
+def _error(text: str) -> tuple[Event, ...]:
+    lower = text.lower()
+    fatal = any(word in lower for word in _FATAL)
+    return (Event(Kind.FATAL if fatal else Kind.ERROR, text.partition(":")[2].strip() if ":" in text else text),)
+
+
+def _busy(text: str) -> tuple[Event, ...]:
+    return (Event(Kind.BUSY_USER if "paused for" in text.lower() else Kind.BUSY, text),)
+
+
+def _action(text: str) -> tuple[Event, ...]:
+    body = text[2:].strip()
+    name, _, rest = body.partition(":")
+    return (Event(Kind.ACTION, rest.strip()) if name.lower() == "action" else Event(Kind.TEXT, text),)
+
+
+def _capability(text: str) -> tuple[Event, ...]:
+    found = _CAPABILITY.match(text)
+    return (Event(Kind.CAPABILITY, found[1].upper(), int(found[2])) if found else Event(Kind.TEXT, text),)
+
+
+_PREFIXES: Final = (
+    ("resend", _resend),
+    ("rs ", _resend),
+    ("error:", _error),
+    ("!!", _error),
+    (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
+    ("fatal:", lambda text: (Event(Kind.FATAL, text[6:].strip()),)),
+    ("busy:", _busy),
+    ("echo:busy:", _busy),
+    ("echo: busy:", _busy),
+    ("cap:", _capability),
+    ("firmware_name:", lambda text: (Event(Kind.FIRMWARE, text),)),
+    ("wait", lambda text: (Event(Kind.WAIT if text.lower() == "wait" else Kind.TEXT, text),)),
+    ("done saving file", lambda text: (Event(Kind.SAVED, text),)),
+)
+
+
+def readings_in(text: str) -> tuple[Reading, ...]:
+    """The heaters of a temperature line. `T:` is `tool0` unless `T0:` is there too; a reading that is not a number
+    (an unplugged thermistor) is left out."""
+    found: dict[str, Reading] = {}
+    for letter, index, actual, target in _HEATER.findall(text):
+        value = float(actual)
+        if not math.isfinite(value):
+            continue
+        plain = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
+        if index and letter.upper() != "T":
+            continue
+        name = f"tool{int(index)}" if index else plain
+        if name in found and not index:
+            continue
+        found[name] = Reading(name, value, float(target) if target else None)
+    return tuple(found.values())

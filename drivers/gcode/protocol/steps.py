@@ -1,0 +1,88 @@
+"""What a procedure yields: the vocabulary between what to send (procedures, feed) and how it is sent (pump).
+
+A procedure is a generator of steps. A `Command` is sent when a credit is free, and the generator is asked for its next
+step while the printer still works on it. An `Ask` is sent when nothing else is in flight, and the generator goes on
+with what the printer answered. A `Hold` sends nothing until its condition is true; a `Stop` asks for a pause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from enum import StrEnum
+
+import msgspec
+
+from drivers.gcode.protocol.codes import patience
+from drivers.gcode.protocol.framing import frame
+
+UNNUMBERED = -1
+
+
+class Command(msgspec.Struct, frozen=True, gc=False):
+    """One line to send. `number` is UNNUMBERED or its number on the wire; `wire` is the line as it is written.
+    `gives_up` (with `patience` in seconds): when no `ok` comes the line is forgotten instead of asked after."""
+
+    wire: bytes
+    code: bytes
+    number: int = UNNUMBERED
+    patience: float = 0.0
+    gives_up: bool = False
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Send a command and hand its answer (list of texts, None when it gave up) back to the procedure. `settle`:
+    seconds to wait after its `ok` for a second one (docs/serial.md §1)."""
+
+    command: Command
+    settle: float = 0.0
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Send nothing until `done()`, asked whenever temperatures came in, or for `limit` seconds at most."""
+
+    done: Callable[[], bool]
+    waiting: str
+    limit: float
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """The file asks for a pause; `reason` says so to a person."""
+
+    reason: str
+
+
+class End(StrEnum):
+    """How a procedure ended, other than by an exception."""
+
+    DONE = "done"
+    NO_ANSWER = "no answer"
+
+
+Step = Command | Ask | Hold | Stop
+Answer = list[str] | None
+Procedure = Generator[Step, Answer, End]
+
+
+def numbered(number: int, code: bytes) -> Command:
+    """A line of the file, with its ordinal and checksum."""
+    return Command(frame(number, code), code, number, patience(code))
+
+
+def plain(code: bytes) -> Command:
+    """A line the host adds, without number."""
+    return Command(code + b"\n", code, UNNUMBERED, patience(code))
+
+
+def ask(code: bytes) -> Ask:
+    """A line the host adds, whose answer is waited for."""
+    return Ask(plain(code))
+
+
+RENUMBER = b"N0 M110 N0*125"
+"""The next numbered line is 1. Both numbers are equal because firmwares differ on which one wins (docs/serial.md
+§7)."""
+
+
+def renumber(*, patience_s: float, gives_up: bool) -> Ask:
+    """`M110`, after a newline that ends a line half sent before."""
+    return Ask(Command(b"\n" + RENUMBER + b"\n", RENUMBER, UNNUMBERED, patience_s, gives_up), settle=0.05)

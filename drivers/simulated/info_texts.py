@@ -1,0 +1,46 @@
+"""What the firmware says of itself: M115 and M503."""
+
+from __future__ import annotations
+
+from drivers.simulated.dialect import Dialect
+from drivers.simulated.options import Options
+
+
+def identity(dialect: Dialect, options: Options) -> bytes:
+    """The answer to M115 without its `ok` and the last end of line (docs/serial.md §19)."""
+    lines = [dialect.identity.format(machine=options.machine, uuid=options.uuid)]
+    if dialect.capabilities:
+        capabilities = {
+            "SERIAL_XON_XOFF": False,
+            "BINARY_FILE_TRANSFER": False,
+            "EEPROM": False,
+            "VOLUMETRIC": True,
+            "AUTOREPORT_POS": False,
+            "AUTOREPORT_TEMP": dialect.auto_report,
+            "PROGRESS": False,
+            "PRINT_JOB": True,
+            "AUTOLEVEL": False,
+            "ZPROBE": False,
+            "LEVELING_DATA": False,
+            "BUILD_PERCENT": True,
+            "SOFTWARE_POWER": False,
+            "EMERGENCY_PARSER": dialect.parser,
+            "HOST_ACTION_COMMANDS": True,
+            "PROMPT_SUPPORT": True,
+            "SDCARD": False,
+            "ARCS": True,
+            "BABYSTEPPING": False,
+            "CHAMBER_TEMPERATURE": False,
+            "BUSY_PROTOCOL": dialect.busy,
+        }
+        lines += [f"Cap:{name}:{int(on)}" for name, on in capabilities.items()]
+    return "\n".join(lines).encode()
+
+
+def settings() -> bytes:
+    """The answer to M503 without its `ok`, in short."""
+    return (
+        b"echo:; Linear Units:\necho:  G21 ; (mm)\n"
+        b"echo:; Steps per unit:\necho: M92 X80.00 Y80.00 Z400.00 E500.00\n"
+        b"echo:; Max feedrates (units/s):\necho:  M203 X300.00 Y300.00 Z5.00 E50.00\n"
+    )

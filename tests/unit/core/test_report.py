@@ -1,0 +1,253 @@
+"""Bodies of reports and of the heartbeat: progress that never goes back, `data` of at most 5,000 characters."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agent.core import report
+from agent.core.command import Command, Name
+from agent.core.driver import Heater, Link, PrinterState, Telemetry
+from agent.core.job import JobState, JobView
+
+PRINT = Command(task_id="t", name=Name.PRINT_DATA, said="print_data", job_id="j")
+JOB = JobView(
+    job_id="j",
+    task_id="t",
+    state=JobState.PRINTING,
+    name="cube",
+    progress=0.5,
+    line=50,
+    total_lines=100,
+    layer=3,
+    total_layers=6,
+    seconds_left=60,
+)
+IDLE = Telemetry(state=PrinterState.IDLE)
+HOT = Telemetry(state=PrinterState.PRINTING, heaters=(Heater("bed", 59.94, 60.0), Heater("tool0", 209.6, 210.0)))
+
+scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=3000)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=40), inner, max_size=5),
+    max_leaves=10,
+)
+long_text = st.builds(lambda text, times: text * times, st.text(min_size=1, max_size=20), st.integers(1, 1500))
+json_objects = st.dictionaries(
+    st.sampled_from([*report.SHRINK_ORDER, "state", "layer"]) | st.text(max_size=40),
+    long_text | json_values,
+    max_size=8,
+)
+
+
+def units(value: object) -> int:
+    """UTF-16 units of the compact text, counted another way than the code does."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return sum(2 if ord(c) > 0xFFFF else 1 for c in text)
+
+
+@given(st.floats(0, report.BEFORE_THE_END), st.floats())
+@example(0.5, math.nan)
+@example(0.5, math.inf)
+@example(0.5, -math.inf)
+@example(0.0, 1.0)
+@example(0.0, 0.99999999)
+def test_progress_never_goes_back_and_is_1_only_at_the_end(previous: float, value: float) -> None:
+    found = report.advance(previous, value)
+    assert previous <= found < 1
+    assert report.advance(previous, value, end=True) == 1
+    if previous <= value <= 0.99:
+        assert found == pytest.approx(value, abs=0.0001)
+
+
+@given(st.lists(st.floats(), max_size=30))
+def test_a_whole_task_reports_a_rising_row(row: list[float]) -> None:
+    told = list(itertools.accumulate(row, report.advance, initial=0.0))
+    assert told == sorted(told)
+    assert all(0 <= value < 1 for value in told)
+
+
+@given(json_objects)
+@example({"state": "s" * 4000, "x": "y" * 4000})
+@example({"error_message": "\U0001f525" * 4000})
+@example({"error_message": '"\\\n' * 4000})
+def test_data_of_any_size_fits_and_says_nothing_new(data: dict[str, Any]) -> None:
+    before = msgspec.json.encode(data)
+    found = report.shrink(data)
+    assert units(found) <= 5000
+    assert msgspec.json.decode(msgspec.json.encode(found)) == found
+    assert set(found) <= set(data)
+    assert msgspec.json.encode(data) == before, "the caller's object was changed"
+    for key, value in found.items():
+        cut = isinstance(value, str) and value.endswith("…") and str(data[key]).startswith(value[:-1])
+        assert value == data[key] or cut
+    if units(data) <= 5000:
+        assert found == data
+
+
+@given(json_objects, st.text(max_size=100))
+def test_the_state_outlives_everything_else(data: dict[str, Any], state: str) -> None:
+    found = report.shrink({**data, "state": state})
+    assert found["state"] == state
+
+
+others = st.text(max_size=6).filter(lambda key: key != "state")
+
+
+@given(st.dictionaries(others, st.text(min_size=3, max_size=9), min_size=3), st.integers(30, 60))
+@example({"a": "abcdefghi", "statf": "abcdefghi"}, 30)
+def test_a_state_as_long_as_the_others_still_goes_last(data: dict[str, str], limit: int) -> None:
+    assert report.shrink({"state": "abcdefghi", **data}, limit)["state"] == "abcdefghi"
+
+
+def test_a_long_message_is_cut_and_the_rest_stays() -> None:
+    data = {"state": "failed", "error_code": 500, "error_message": "x" * 9000, "job_id": "j"}
+    found = report.shrink(data)
+    assert found == {**data, "error_message": found["error_message"]}
+    assert 4000 < len(found["error_message"]) < 5000
+
+
+def test_settings_go_before_any_text_is_cut() -> None:
+    data = {"state": "completed", "message": "m" * 100, "settings": {"a": "x" * 6000}}
+    assert report.shrink(data) == {"state": "completed", "message": "m" * 100}
+
+
+@given(json_objects)
+def test_encode_shrinks_the_data_and_nothing_else(data: dict[str, Any]) -> None:
+    found = json.loads(report.encode({"progress": 0.25, "data": data}))
+    assert found["progress"] == 0.25
+    assert found["data"] == report.shrink(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("a", 3), ("ä", 3), ("\u20ac", 3), ("\U0001f525", 4), ("\n", 4), ("\x01", 8)],
+)
+def test_length_counts_as_a_javascript_server_does(text: str, expected: int) -> None:
+    assert report.length(text) == expected
+
+
+def test_the_receipt_says_received_with_progress_0() -> None:
+    assert report.receipt(PRINT) == {
+        "progress": 0.0,
+        "job_id": "j",
+        "data": {"state": "received", "command": "print_data", "is_error": False, "job_id": "j"},
+    }
+    assert "job_id" not in report.receipt(Command(task_id="t", name=Name.HOME, said="home"))
+
+
+def test_a_report_on_the_way_says_where_the_print_is() -> None:
+    body = report.progress(PRINT, 0.5, JOB, HOT)
+    assert (body["progress"], body["job_id"], body["job_status"], body["job_progress"]) == (0.5, "j", "printing", 0.5)
+    data = body["data"]
+    assert (data["layer"], data["total_layers"], data["seconds_left"]) == (3, 6, 60)
+    assert data["temperature"] == 210, "the tool's, a whole number of °C"
+    assert data["temperatures"]["bed"] == {"actual": 59.9, "target": 60.0}
+    assert data["state"] == "printing"
+
+
+def test_a_job_whose_file_is_not_here_has_no_status_yet() -> None:
+    job = msgspec.structs.replace(JOB, state=JobState.ACCEPTED)
+    body = report.progress(PRINT, 0.0, job, IDLE)
+    assert body["job_id"] == "j"
+    assert not {"job_status", "job_progress"} & set(body)
+
+
+def test_the_end_of_a_task_says_completed() -> None:
+    job = msgspec.structs.replace(JOB, state=JobState.COMPLETED, progress=1.0)
+    body = report.completed(PRINT, job, {"url": "u"})
+    assert (body["progress"], body["job_status"], body["job_progress"]) == (1.0, "completed", 1.0)
+    assert (body["data"]["state"], body["data"]["url"], body["data"]["is_error"]) == ("completed", "u", False)
+    assert "error_code" not in body
+
+
+@pytest.mark.parametrize("end", [report.completed(PRINT, None), report.failed(PRINT, 409, "no")])
+def test_an_end_without_a_running_job_names_the_job_that_the_command_named(end: dict[str, Any]) -> None:
+    assert end["job_id"] == PRINT.job_id != ""
+
+
+def test_a_failure_says_what_and_why_in_both_places() -> None:
+    body = report.failed(PRINT, 422, "e" * 900, JOB)
+    assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 422, "e" * 500)
+    data = body["data"]
+    assert (data["state"], data["is_error"], data["error_code"], data["error"]) == ("failed", True, 422, 422)
+    assert data["error_message"] == "e" * 500
+    assert data["command"] == "print_data"
+
+
+STATUS = {
+    "offline": "error",
+    "error": "error",
+    "idle": "ready",
+    "busy": "busy",
+    "printing": "printing",
+    "pausing": "printing",
+    "paused": "paused",
+    "resuming": "paused",
+    "cancelling": "busy",
+}
+
+
+@pytest.mark.parametrize("state", list(PrinterState))
+def test_the_heartbeat_has_a_word_of_the_protocol_for_each_state(state: PrinterState) -> None:
+    body = report.status(None, Telemetry(state=state, reason="why"))
+    assert body["printer_status"] == body["data"]["state"] == STATUS[state]
+    assert ("error_code" in body) == (STATUS[state] == "error") == body["data"]["is_error"]
+    assert body.get("error_message") == body["data"].get("error_message") == ("why" if "error_code" in body else None)
+
+
+@pytest.mark.parametrize("state", list(PrinterState))
+def test_during_an_upgrade_the_printer_is_in_maintenance_unless_it_is_in_error(state: PrinterState) -> None:
+    found = report.printer_state(None, Telemetry(state=state), "firmware_upgrade")
+    assert found == ("error" if STATUS[state] == "error" else "maintenance")
+
+
+def test_a_printer_that_is_about_to_print_is_busy_not_ready() -> None:
+    accepted = msgspec.structs.replace(JOB, state=JobState.ACCEPTED)
+    ended = msgspec.structs.replace(JOB, state=JobState.COMPLETED)
+    assert report.printer_state(accepted, IDLE) == "busy"
+    assert report.printer_state(None, IDLE, "print_data") == "busy"
+    assert report.printer_state(ended, IDLE) == "ready"
+
+
+def test_the_heartbeat_of_a_print_tells_the_job() -> None:
+    body = report.status(JOB, HOT)
+    assert (body["job_id"], body["job_status"], body["job_progress"]) == ("j", "printing", 0.5)
+    assert body["data"]["layer"] == 3
+
+
+@given(st.lists(st.builds(Heater, st.sampled_from(["tool0", "tool1", "bed"]), st.floats(), st.floats())))
+def test_a_broken_thermistor_breaks_no_report(heaters: list[Heater]) -> None:
+    body = report.status(None, Telemetry(state=PrinterState.IDLE, heaters=tuple(heaters)))
+    assert "null" not in report.encode(body).decode()
+
+
+def test_the_temperature_is_the_tools_else_the_first_that_is_known() -> None:
+    bed, tool = Heater("bed", 60.4), Heater("tool1", 199.5)
+    assert report.temperatures([bed, tool])["temperature"] == 200
+    assert report.temperatures([bed])["temperature"] == 60
+    assert report.temperatures([Heater("tool0", math.nan), bed])["temperature"] == 60
+    assert report.temperatures([]) == {}
+
+
+def test_the_heartbeat_tells_how_well_the_link_does_once_a_line_was_sent() -> None:
+    assert "link" not in report.status(JOB, HOT)["data"]
+    link = Link(lines=1000, resends=25, latency_p50_ms=1.5, latency_p99_ms=9.25, starved=3)
+    data = report.status(JOB, msgspec.structs.replace(HOT, link=link))["data"]
+    assert data["link"] == {"resend_rate": 0.025, "latency_p50_ms": 1.5, "latency_p99_ms": 9.25, "starved": 3}
+    plain = report.link(Link(lines=1))
+    assert plain == {"link": {"resend_rate": 0.0}}, "what is not known is left out"
+
+
+def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
+    body = report.progress(PRINT, 0.0, JOB, HOT, "M600 waits for a person (line 3); " * 1000)
+    assert body["data"]["message"].startswith("M600 waits")
+    assert len(body["data"]["message"]) <= 500
+    assert "message" not in report.progress(PRINT, 0.0, JOB, HOT)["data"]

@@ -1,0 +1,142 @@
+"""What printers say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drivers.gcode.protocol.replies import Kind, parse
+
+
+def kinds(line: bytes) -> list[Kind]:
+    return [event.kind for event in parse(line)]
+
+
+def heaters(line: bytes) -> dict[str, tuple[float, float | None]]:
+    return {r.name: (r.actual, r.target) for e in parse(line) if e.kind is Kind.TEMPERATURES for r in e.readings}
+
+
+@given(line=st.one_of(st.binary(max_size=120), st.text(max_size=60).map(str.encode)))
+def test_nothing_that_is_heard_raises(line: bytes) -> None:
+    assert parse(line)
+
+
+@given(
+    head=st.sampled_from([b"ok", b"Resend:", b"rs N", b"T:", b"Error:", b"//action:", b"Cap:", b"busy:", b"T0:"]),
+    rest=st.text(max_size=30).map(str.encode),
+)
+def test_nothing_that_begins_like_an_answer_raises(head: bytes, rest: bytes) -> None:
+    assert parse(head + rest)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"ok", b"ok 12", b"ok N7531 P15 B3", b"ok X:1.0 Y:2.0", b" ok", b"\0ok", b"File deleted:x.gcook"],
+)
+def test_one_credit_and_no_temperatures(line: bytes) -> None:
+    """docs/serial.md §3, §4: an ok may carry data, come after noise, or be glued to the end of a line."""
+    assert kinds(line).count(Kind.OK) == 1
+    assert heaters(line) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b"ok T:201.3 /210.0 B:60.0 /60.0 @:64", {"tool0": (201.3, 210.0), "bed": (60.0, 60.0)}),
+        (b"okT:20/0 B:21", {"tool0": (20.0, 0.0), "bed": (21.0, None)}),
+        (b"T:20 /0 B:60.0 @:0ok N12 P0 B3", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
+        (b" T:20 /0 B:60.0 @:0ok 12", {"tool0": (20.0, 0.0), "bed": (60.0, None)}),
+    ],
+)
+def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
+    """docs/serial.md §3, §4: take the credit first, then the rest."""
+    assert kinds(line) == [Kind.OK, Kind.TEMPERATURES]
+    assert heaters(line) == expected
+
+
+@pytest.mark.parametrize("line", [b"echo:SD card ok", b"okay", b"k", b"o", b"look", b"echo:Unknown command: ok"])
+def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
+    """docs/serial.md §3, §4."""
+    assert Kind.OK not in kinds(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b" T:-3.5 /0.0 B:nan /0.0", {"tool0": (-3.5, 0.0)}),
+        (b"T:23 /200 T0:24.1 /200 T1:25 /0 @:0 B@:0", {"tool0": (24.1, 200.0), "tool1": (25.0, 0.0)}),
+        (b"T0:23.1/200.0 C:31 /40", {"tool0": (23.1, 200.0), "chamber": (31.0, 40.0)}),
+        (b"B:60 / 60.5 P:22 A:20", {"bed": (60.0, 60.5)}),
+        (b"T:201 E:0 W:?", {"tool0": (201.0, None)}),
+        (
+            b"T:201.32 /210.00 B:60.02 /60.00 T0:201.32 /210.00 T1:25.00 /0.00 P:31.0 A:27.4 @:127 B@:64 W:3",
+            {"tool0": (201.32, 210.0), "bed": (60.02, 60.0), "tool1": (25.0, 0.0)},
+        ),
+    ],
+)
+def test_temperatures_in_all_their_forms(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
+    """docs/serial.md §22: blanks vary, targets may be missing, values may be nan or negative."""
+    assert heaters(line) == expected
+
+
+def test_a_position_is_no_temperature() -> None:
+    assert kinds(b"X:0.00 Y:0.00 Z:0.00 E:0.00 Count X:0 Y:0 Z:0") == [Kind.TEXT]
+
+
+@pytest.mark.parametrize("line", [b"Resend: 5", b"Resend:5", b"rs N5", b"rs 5", b"resend: N5", b"rs N5 E1"])
+def test_a_resend_request_in_all_its_forms(line: bytes) -> None:
+    """docs/serial.md §8."""
+    assert [(e.kind, e.number) for e in parse(line)] == [(Kind.RESEND, 5)]
+
+
+def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
+    """docs/serial.md §8."""
+    assert [(e.kind, e.number) for e in parse(b"Resend: ?")] == [(Kind.RESEND, -1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (b"Error:Printer halted. kill() called!", Kind.FATAL),
+        (b"Error:Thermal Runaway, system stopped! Heater_ID: 0", Kind.FATAL),
+        (b"Error:MINTEMP triggered, system stopped! Heater_ID: 0", Kind.FATAL),
+        (b"Error:Heating failed, system stopped! Heater_ID: bed", Kind.FATAL),
+        (b"!! Printer stopped", Kind.FATAL),
+        (b"Error:checksum mismatch, Last Line: 3", Kind.ERROR),
+        (b"Error:No SD card", Kind.ERROR),
+        (b'echo:Unknown command: "X"', Kind.TEXT),
+        (b"echo:busy: processing", Kind.BUSY),
+        (b"busy: processing", Kind.BUSY),
+        (b"echo:busy: paused for user", Kind.BUSY_USER),
+        (b"echo:busy: paused for input", Kind.BUSY_USER),
+        (b"start", Kind.START),
+        (b"\xff\xfe\x00start", Kind.START),
+        (b"\xc3\xa9start", Kind.START),
+        (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", Kind.START),
+        (b"\x90Smoothie", Kind.START),
+        (b"\xff// Klipper state: Ready", Kind.START),
+        (b"echo:\xc3\xa9Smoothie", Kind.TEXT),
+        (b"\xff// Klipper state: Startup", Kind.DAMAGED),
+        (b"restart", Kind.TEXT),
+        (b"echo:start", Kind.TEXT),
+        (b"wait", Kind.WAIT),
+        (b"Done saving file.", Kind.SAVED),
+    ],
+)
+def test_a_line_means(line: bytes, kind: Kind) -> None:
+    """docs/serial.md §5, §15, §20, §21, §25: each in its forms; boot garbage may come before any banner."""
+    assert kinds(line) == [kind]
+
+
+@pytest.mark.parametrize("line", [b"//action:pause", b"// action:pause", b"//action: pause "])
+def test_an_action_with_and_without_spaces(line: bytes) -> None:
+    """docs/serial.md §30: a space after `//` is allowed."""
+    assert [(e.kind, e.text) for e in parse(line)] == [(Kind.ACTION, "pause")]
+
+
+def test_a_capability() -> None:
+    """docs/serial.md §19."""
+    assert [(e.kind, e.text, e.number) for e in parse(b"Cap:BUSY_PROTOCOL:1")] == [
+        (Kind.CAPABILITY, "BUSY_PROTOCOL", 1)
+    ]

@@ -1,0 +1,146 @@
+"""A served status page, with what the agent itself puts behind it: the desk, the store, the registrar."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+from agent.core.command import Command, Name
+from agent.core.driver import Driver, Heater, Link, PrinterState, Telemetry
+from agent.core.job import JobState, JobView
+from agent.local.socket_server import LocalApi
+from agent.local.status_page import StatusPage
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.service.config import Config, Printer
+from agent.service.health import Pulse
+from agent.service.snapshot import AgentSnapshot
+from agent.service.system_clock import SystemClock
+from agent.state.store import Identity, Store
+
+SERVER = "https://print.example.com"
+CODE, TOKEN = "K7QX-92MD", "t" * 43
+NASTY = '<b onclick="x()">vase</b> & "co".gcode'
+TELEMETRY = Telemetry(
+    state=PrinterState.PRINTING,
+    port="/dev/ttyUSB0",
+    firmware="Marlin 2.1.2",
+    machine="Test <3D>",
+    heaters=(Heater("tool0", 204.96, 210.0), Heater("bed", 60.0)),
+    link=Link(lines=1234, resends=5),
+)
+JOB = JobView("j-1", "t-1", JobState.PRINTING, NASTY, 0.425, 4250, 10000, 17, 40, 4980)
+
+
+class StillDriver:
+    """A driver of which only the telemetry is looked at."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def telemetry(self) -> Telemetry:
+        return self._telemetry
+
+
+class CountingPulse(Pulse):
+    """A pulse of which a test can wait for the next beats."""
+
+    def __init__(self) -> None:
+        super().__init__("page", SystemClock())
+        self._beats = threading.Semaphore(0)
+
+    def beat(self, allow: float = 0.0) -> None:
+        super().beat()
+        self._beats.release()
+
+    def wait(self, beats: int) -> bool:
+        while self._beats.acquire(blocking=False):
+            pass
+        return all(self._beats.acquire(timeout=10) for _ in range(beats))
+
+
+class Running:
+    """A served page."""
+
+    def __init__(self, status: Callable[[], dict[str, Any]], address: str = "127.0.0.1:0", deadline: float = 5) -> None:
+        self.pulse = CountingPulse()
+        self.page = StatusPage(address, status, self.pulse, deadline)
+        self.stop = threading.Event()
+        self._thread = threading.Thread(target=self.page.run, args=(self.stop,), name="page")
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        with suppress(ConnectionError):  # it may have looked already
+            self.connect().close()  # it looks at `stop` after each client
+        self._thread.join(15)
+        assert not self._thread.is_alive()
+
+    def ask(self, path: str, method: str = "GET") -> tuple[int, http.client.HTTPMessage, str]:
+        connection = http.client.HTTPConnection(self.page.address, timeout=10)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            return answer.status, answer.headers, answer.read().decode()
+        finally:
+            connection.close()
+
+    def connect(self) -> socket.socket:
+        host, _, port = self.page.address.rpartition(":")
+        return socket.create_connection((host.strip("[]"), int(port)), timeout=10)
+
+    def say(self, request: bytes) -> bytes:
+        """The bytes of the answer to some bytes."""
+        with self.connect() as client:
+            client.sendall(request)
+            return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def desk(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
+    """What serves `status` in the agent, with a printer that waits to be added at the cloud."""
+    store = Store(folder / "agent.db", SystemClock())
+    url = f"{SERVER}/add?code={CODE}"
+    store.save_identity(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
+    store.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
+    board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
+    board.post(job, "")
+    printer = Printer(name="Left & <right>")
+    registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
+    return LocalApi(
+        Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True
+    ), store
+
+
+def status_of(found: LocalApi) -> Callable[[], dict[str, Any]]:
+    def status() -> dict[str, Any]:
+        answer: dict[str, Any] = found.answer({"op": "status"}, BytesIO())["status"]
+        return answer
+
+    return status
+
+
+@contextmanager
+def a_print(folder: Path) -> Iterator[Running]:
+    """The page of a printer that prints."""
+    made, store = desk(folder, TELEMETRY, JOB)
+    with Running(status_of(made)) as running:
+        yield running
+    store.close()
+
+
+@contextmanager
+def no_printer(folder: Path) -> Iterator[Running]:
+    """The page of a printer that is not there."""
+    made, store = desk(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
+    with Running(status_of(made)) as running:
+        yield running
+    store.close()

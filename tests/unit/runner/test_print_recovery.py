@@ -1,0 +1,390 @@
+"""What becomes of a print, and of what was asked of it, when its agent ends and another one starts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.core.command import Command, Name
+from agent.core.driver import Outcome, PrinterState, Telemetry, Unfinished
+from agent.core.job import JobState
+from agent.core.task import TaskState
+from agent.errors import UnavailableError
+from agent.files.job_file import JobFile
+from agent.gcode import Scanner
+from agent.runner.print_recovery import ANSWER_MAY_TAKE
+from agent.service.condition_tracker import ConditionTracker
+from agent.state.store import Store
+from tests.support.clock import FakeClock
+from tests.support.desk import FILE, Desk
+
+S = PrinterState
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "agent.db", FakeClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, store: Store) -> Desk:
+    return Desk(tmp_path, store)
+
+
+def killed(desk: Desk, line: int = 3, state: PrinterState = S.PRINTING) -> tuple[Desk, str]:
+    """A print was at `line` when its agent was killed; the next agent, which has not looked at anything yet."""
+    task_id = desk.printing()
+    desk.store.remember(task_id, b"memory")
+    desk.printer.now(line=line, state=state)
+    desk.clock.advance(10)
+    desk.runner.step()
+    return Desk(desk.jobs.parent, desk.store), task_id
+
+
+def taken(desk: Desk) -> Unfinished:
+    """The driver's part of the take-over has begun."""
+    desk.runner.step()
+    assert desk.woken.wait(5)  # the file was looked at
+    desk.runner.step()
+    assert desk.printer.unfinished is not None
+    return desk.printer.unfinished
+
+
+def test_a_print_is_handed_to_the_driver_as_it_was(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    assert again.printer.opened == 0
+    found = taken(again)
+    assert (found.key, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert list(found.source.lines(4)) == [b"G1 X3 E2"]
+    assert found.settings_before(5) == [b"G28"]
+    assert again.printer.opened == 1
+    assert "print" not in again.printer.asked
+
+
+def test_while_it_is_taken_over_everybody_is_told_so(desk: Desk) -> None:
+    again, _ = killed(desk)
+    taken(again)
+    body = again.board.read().body()
+    assert (body["printer_status"], body["job_status"]) == ("busy", "printing")
+    assert body["data"]["ui_sub_state"] == "taking over the print"
+    assert body["data"]["line"] == 3
+    again.printer.now(state=S.PRINTING, reason="")
+    again.runner.step()
+    assert again.board.read().body()["printer_status"] == "printing"
+
+
+def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
+    watch = ConditionTracker()
+    watch.printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    assert watch.read().first() == ""
+    watch.printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
+    assert watch.read().first() == "printer: no serial port found"
+
+
+def test_the_same_task_goes_on_and_ends_once_and_its_progress_never_goes_back(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    before = again.said(task_id)[-1]["progress"]
+    taken(again)
+    again.printer.now(state=S.PRINTING, line=3)
+    again.runner.step()
+    again.printer.now(line=4)
+    again.clock.advance(10)
+    again.runner.step()
+    assert again.said(task_id)[-1]["progress"] > before > 0
+    again.printer.ends(Outcome.COMPLETED)
+    again.runner.step()
+    assert again.end(task_id)["job_status"] == "completed"
+    assert len(again.said(task_id)) == 3  # one receipt, one milestone, one end
+    assert again.store.checkpoint(task_id) is None
+    assert not list(again.jobs.iterdir())
+
+
+def test_a_driver_that_begins_further_back_takes_no_progress_away(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    taken(again)
+    again.printer.now(state=S.PRINTING, line=1)
+    again.clock.advance(10)
+    again.runner.step()
+    assert again.said(task_id)[-1]["data"]["line"] == 3
+
+
+def test_a_paused_print_stays_paused(desk: Desk) -> None:
+    again, task_id = killed(desk, state=S.PAUSED)
+    taken(again)
+    assert again.board.read().job is not None
+    again.printer.now(state=S.PAUSED)
+    again.runner.step()
+    job = again.board.read().job
+    assert job is not None
+    assert (job.state, job.line) == (JobState.PAUSED, 3)
+    assert again.said(task_id)[-1]["job_status"] == "paused"
+
+
+def test_a_print_that_the_driver_cannot_go_on_with_fails_with_its_layer_and_line(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    taken(again)
+    again.printer.ends(Outcome.FAILED, "the board was reset")
+    again.runner.step()
+    end = again.end(task_id)
+    assert (end["job_status"], end["error_message"]) == ("failed", "the board was reset at layer 1, line 3")
+
+
+@pytest.mark.parametrize("how", ["changed", "gone", "longer"])
+def test_a_file_that_is_another_one_ends_the_print_after_the_driver_has_made_the_printer_safe(
+    desk: Desk, how: str
+) -> None:
+    again, task_id = killed(desk)
+    file = JobFile(again.jobs, task_id)
+    if how == "gone":
+        file.path.unlink()
+    else:
+        file.path.write_bytes(FILE.replace(b"X1", b"X9") + (b"G1\n" if how == "longer" else b""))
+        os.utime(file.path, ns=(1, 1))
+    found = taken(again)
+    with pytest.raises(OSError, match="being printed"):
+        next(iter(found.source.lines(4)))
+    with pytest.raises(OSError, match="being printed"):
+        found.settings_before(4)
+    assert again.state(task_id) is TaskState.RUNNING  # until the driver has said so
+    again.printer.ends(Outcome.FAILED, "line 4: the file cannot be read any more")
+    again.runner.step()
+    end = again.end(task_id)
+    assert end["job_status"] == "failed"
+    assert end["error_message"].startswith("the file that was being printed is")
+    assert end["error_message"].endswith("at layer 1, line 3")
+
+
+def test_the_same_file_at_another_place_of_the_disk_is_known_by_its_content(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    path = JobFile(again.jobs, task_id).path
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)
+    assert list(taken(again).source.lines(4)) == [b"G1 X3 E2"]
+
+
+def test_an_index_of_before_is_made_again(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    file = JobFile(again.jobs, task_id)
+    file.index_path.write_bytes(file.index_path.read_bytes().replace(b'"format":2', b'"format":1'))
+    assert taken(again).settings_before(5) == [b"G28"]
+    assert file.load().sha256
+
+
+@pytest.mark.parametrize(("name", "state"), [(Name.PAUSE, S.PAUSED), (Name.RESUME, S.PRINTING)])
+def test_what_comes_while_it_is_taken_over_waits_for_it(desk: Desk, name: Name, state: PrinterState) -> None:
+    again, _ = killed(desk)
+    taken(again)
+    step = again.task(name)
+    again.runner.step()
+    assert again.state(step) is TaskState.RUNNING
+    again.printer.now(state=S.PRINTING if name is Name.PAUSE else S.PAUSED)
+    again.runner.step()
+    assert again.printer.slot.state is (S.PAUSING if name is Name.PAUSE else S.RESUMING)
+    again.printer.now(state=state)
+    again.runner.step()
+    assert again.end(step)["data"]["state"] == "completed"
+
+
+def test_a_cancel_while_it_is_taken_over_ends_the_print(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    taken(again)
+    again.printer.refusing = True
+    cancel = again.task(Name.CANCEL)
+    again.runner.step()
+    assert "cancel" not in again.printer.asked
+    again.printer.refusing = False
+    again.printer.now(state=S.PRINTING)
+    again.runner.step()
+    assert again.printer.asked.count("cancel") == 1
+    again.printer.ends(Outcome.CANCELLED)
+    again.runner.step()
+    assert again.end(task_id)["job_status"] == "canceled"
+    assert again.end(cancel)["data"]["state"] == "completed"
+
+
+def test_a_cancel_that_was_under_way_is_asked_for_again(desk: Desk) -> None:
+    desk.printing()
+    cancel = desk.task(Name.CANCEL)
+    desk.runner.step()
+    again = Desk(desk.jobs.parent, desk.store)
+    taken(again)
+    again.printer.now(state=S.PRINTING)
+    again.runner.step()
+    assert "cancel" in again.printer.asked
+    again.printer.ends(Outcome.CANCELLED)
+    again.runner.step()
+    assert again.end(cancel)["data"]["state"] == "completed"
+
+
+@pytest.mark.parametrize("found", [S.PAUSED, S.PRINTING])
+def test_a_pause_that_was_under_way_is_done_when_the_printer_has_paused(desk: Desk, found: PrinterState) -> None:
+    desk.printing()
+    pause = desk.task(Name.PAUSE)
+    desk.runner.step()
+    again = Desk(desk.jobs.parent, desk.store)
+    taken(again)
+    again.printer.now(state=found)
+    again.runner.step()
+    if found is S.PRINTING:  # the pause had not reached it: it does now
+        assert again.printer.slot.state is S.PAUSING
+        again.printer.now(state=S.PAUSED)
+    again.runner.step()
+    end = again.end(pause)
+    assert (end["data"]["state"], end["job_status"]) == ("completed", "paused")
+
+
+def test_a_step_of_a_print_that_cannot_go_on_fails(desk: Desk) -> None:
+    desk.printing()
+    pause = desk.task(Name.PAUSE)
+    desk.runner.step()
+    again = Desk(desk.jobs.parent, desk.store)
+    taken(again)
+    again.printer.ends(Outcome.FAILED, "the board was reset")
+    again.runner.step()
+    assert "ended first" in again.end(pause)["error_message"]
+
+
+def test_another_print_is_refused_and_a_reset_is_not_while_one_is_taken_over(desk: Desk) -> None:
+    again, _ = killed(desk)
+    taken(again)
+    second = again.print("second")
+    again.runner.step()
+    assert again.end(second)["error_code"] == 409
+
+
+def test_a_driver_that_says_nothing_does_not_keep_the_print_for_ever(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    taken(again)
+    again.clock.advance(ANSWER_MAY_TAKE + 1)
+    again.runner.step()
+    assert again.end(task_id)["job_status"] == "failed"
+
+
+def test_a_print_whose_file_was_still_to_come_begins_anew(desk: Desk) -> None:
+    """Killed between the file and the first line: nothing has moved."""
+    desk.printer.now(state=S.OFFLINE)
+    task_id = desk.print()
+    desk.runner.step()
+    assert desk.woken.wait(5)
+    desk.runner.step()
+    assert desk.said(task_id)[-1]["job_status"] == "received"
+    again = Desk(desk.jobs.parent, desk.store)
+    again.runner.step()
+    assert again.printer.unfinished is None
+    assert again.printer.opened == 1
+    assert again.woken.wait(5)
+    again.runner.step()
+    assert again.printer.asked == ["print"]
+    assert [body.get("job_status") for body in again.said(task_id)][1:] == ["received", "printing"]
+
+
+def test_one_that_would_begin_anew_after_too_long_a_time_is_refused(tmp_path: Path, store: Store) -> None:
+    store.close()
+    first = Store(tmp_path / "agent.db", FakeClock(), boot="one")
+    desk = Desk(tmp_path, first)
+    desk.printer.now(state=S.OFFLINE)
+    task_id = desk.print()
+    desk.runner.step()
+    assert desk.woken.wait(5)
+    first.close()
+    clock = FakeClock()
+    clock.epoch += 86401
+    again = Desk(tmp_path, Store(tmp_path / "agent.db", clock, boot="two"))
+    again.runner.step()
+    assert again.end(task_id)["error_code"] == 410
+    assert not list(again.jobs.iterdir())
+    again.store.close()
+
+
+def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else(desk: Desk) -> None:
+    task_id = desk.printing()
+    pause = desk.task(Name.PAUSE)
+    settings = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
+    desk.runner.step()
+    desk.printer.now(line=2)
+    desk.runner._stop(hand_over=True)
+    assert desk.printer.asked[-1] == "hand over"
+    assert [desk.state(one) for one in (task_id, pause)] == [TaskState.RUNNING] * 2
+    assert desk.state(settings) is TaskState.COMPLETED
+    found = desk.store.checkpoint(task_id)
+    assert found is not None
+    assert found.job.line == 2
+
+
+def test_a_hand_over_ends_a_script(desk: Desk) -> None:
+    task_id = desk.task(Name.HOME)
+    desk.runner.step()
+    desk.runner._stop(hand_over=True)
+    assert desk.state(task_id) is TaskState.FAILED
+
+
+def test_a_defect_of_the_runner_hands_the_print_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    task_id = desk.printing()
+    monkeypatch.setattr(desk.runner, "step", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        desk.runner.run(threading.Event())
+    assert desk.printer.asked[-1] == "hand over"
+    assert desk.state(task_id) is TaskState.RUNNING
+
+
+def test_a_stop_before_the_driver_has_the_print_has_it_make_the_printer_safe(desk: Desk) -> None:
+    again, task_id = killed(desk)
+    again.runner._clear_up()
+    again.runner._stop()
+    assert again.printer.asked == ["close"]
+    found = again.printer.unfinished
+    assert found is not None
+    with pytest.raises(OSError, match="the agent was stopped"):
+        next(iter(found.source.lines()))
+    assert again.end(task_id)["job_status"] == "failed"
+
+
+def test_a_print_does_not_begin_while_its_beginning_cannot_be_written_down(desk: Desk) -> None:
+    """Nobody could tell it from one that has not begun, and print it twice."""
+    desk.printer.now(state=S.OFFLINE)
+    task_id = desk.print()
+    desk.runner.step()
+    assert desk.woken.wait(5)
+    desk.printer.now(state=S.IDLE)
+    real = desk.store.begin_print
+
+    def full(*_: object) -> None:
+        raise UnavailableError("the state folder does not take a write")
+
+    desk.store.begin_print = full  # type: ignore[method-assign,assignment]
+    desk.runner.step()
+    assert desk.printer.asked == []
+    desk.store.begin_print = real  # type: ignore[method-assign]
+    desk.runner.step()
+    assert desk.printer.asked == ["print"]
+    assert desk.state(task_id) is TaskState.RUNNING
+
+
+def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path, store: Store) -> None:
+    """See the last step of agent.state.schema."""
+    store.accept(Command(task_id="old", name=Name.PRINT_DATA, said="print_data", job_id="job"), b"{}")
+    store.start("old")
+    with store._transaction():
+        store._db.execute(
+            "INSERT INTO checkpoints (task_id, job, file, preamble, updated_at)"
+            """ VALUES ('old', '{"job_id":"","task_id":"old","state":"printing"}', '{}', '[]', 0)"""
+        )
+    desk = Desk(tmp_path, store)
+    scanner = Scanner()
+    scanner.feed(FILE)
+    file = JobFile(desk.jobs, "old")
+    file.path.write_bytes(FILE)
+    file.keep(scanner.finish())
+    with pytest.raises(OSError, match="kept nothing to go on with"):
+        next(iter(taken(desk).source.lines()))
+    desk.printer.ends(Outcome.FAILED, "x")
+    desk.runner.step()
+    assert desk.end("old")["job_id"] == "job"

@@ -1,0 +1,141 @@
+"""The port in systemd's descriptor store: what is said to systemd, on a real socket, and what it gives back, to a real
+process."""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.core.driver import NoKeeper
+from agent.service.descriptor_store import FIRST, SystemdKeeper, keeper
+
+
+class Systemd:
+    """Its end of NOTIFY_SOCKET."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.settimeout(5.0)
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+
+    def heard(self) -> tuple[list[str], list[int]]:
+        """One message: its lines, and the descriptors beside it."""
+        fds = array.array("i")
+        text, beside, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(4 * fds.itemsize))
+        for level, kind, data in beside:
+            assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
+        return text.decode().split("\n"), list(fds)
+
+
+@pytest.fixture(params=["path", "abstract"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
+    made = Systemd(str(tmp_path / "notify") if request.param == "path" else f"@printer-agent-test-{os.getpid()}")
+    yield made
+    made.socket.close()
+
+
+def test_a_port_is_kept_in_place_of_the_one_before_and_is_the_same_port(systemd: Systemd) -> None:
+    master, slave = os.openpty()
+    SystemdKeeper(systemd.address).keep(slave)
+    os.close(slave)
+    assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
+    text, (kept,) = systemd.heard()
+    assert text == ["FDSTORE=1", "FDNAME=serial"]
+    os.write(kept, b"still open\n")
+    assert os.read(master, 100).startswith(b"still open")
+    os.close(kept)
+    os.close(master)
+
+
+def test_a_port_that_is_gone_is_forgotten(systemd: Systemd) -> None:
+    SystemdKeeper(systemd.address).drop()
+    assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
+
+
+def test_without_systemd_s_ear_nothing_fails(tmp_path: Path) -> None:
+    SystemdKeeper(str(tmp_path / "nobody")).keep(0)
+
+
+def test_without_systemd_nobody_keeps_it() -> None:
+    environ: dict[str, str] = {}
+    assert isinstance(keeper(environ, os.getpid()), NoKeeper)
+
+
+def test_what_was_left_for_another_process_is_not_ours() -> None:
+    environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/run/x"}
+    assert keeper(environ, os.getpid()).take() is None
+    assert environ == {"NOTIFY_SOCKET": "/run/x"}
+
+
+CHILD = """
+import fcntl, os, sys
+from agent.service.descriptor_store import keeper
+os.environ["LISTEN_PID"] = str(os.getpid())
+made = keeper(os.environ, os.getpid())
+fd = made.take()
+print(fd, made.take(), *(name for name in os.environ if name.startswith("LISTEN_")))
+if fd is not None:
+    print(bool(fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC))
+    os.write(fd, b"found")
+for other in (3, 4, 5):
+    try:
+        fcntl.fcntl(other, fcntl.F_GETFD)
+    except OSError:
+        print("closed", other)
+"""
+
+
+def child(names: str, count: str, *, notify: str = "/run/nobody") -> tuple[list[str], bytes]:
+    """A process that is started with three pipes as descriptors 3 to 5: what it said, and what came out of them."""
+    pipes = [os.pipe() for _ in range(3)]
+
+    def place() -> None:
+        ends = [fcntl.fcntl(write, fcntl.F_DUPFD, 20) for _, write in pipes]
+        for number, end in enumerate(ends):
+            os.dup2(end, FIRST + number)
+
+    environ = {**os.environ, "LISTEN_FDS": count, "LISTEN_FDNAMES": names, "NOTIFY_SOCKET": notify}
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        env=environ,
+        preexec_fn=place,
+        close_fds=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    came = b""
+    for read, write in pipes:
+        os.close(write)
+        came += os.read(read, 100)
+        os.close(read)
+    return done.stdout.splitlines(), came
+
+
+def test_the_port_is_taken_once_by_its_name_and_what_else_there_is_is_closed() -> None:
+    said, came = child("other:serial:serial", "3")
+    assert said == ["4 None", "True", "closed 3", "closed 5"]
+    assert came == b"found"
+
+
+@pytest.mark.parametrize(("names", "count"), [("other:unknown", "2"), ("", "2"), ("serial", "0"), ("serial", "x")])
+def test_nothing_is_taken_that_is_not_the_port(names: str, count: str) -> None:
+    said, came = child(names, count)
+    assert said[0] == "None None"
+    assert came == b""
+
+
+def test_without_an_ear_what_was_left_is_closed() -> None:
+    said, _ = child("serial", "1", notify="")
+    assert said[:2] == ["None None", "closed 3"]

@@ -1,0 +1,120 @@
+"""Logs: JSON or text on stderr, the last lines in memory, and never a token."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.service.logs import KEPT, Ring, configure, redact, set_level
+
+tokens = st.binary(min_size=32, max_size=32).map(
+    lambda raw: __import__("base64").urlsafe_b64encode(raw).rstrip(b"=").decode()
+)
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    yield
+    structlog.reset_defaults()
+
+
+def log_with(layout: str, level: str = "info") -> tuple[Any, Ring]:
+    ring = Ring()
+    configure(level, layout, ring)
+    return structlog.get_logger("test"), ring
+
+
+@given(
+    tokens,
+    st.sampled_from(["{}", "token {}", "{}.", '{{"a": "{}"}}', "?t={}&x", "a%3D{}", "b'\\n{}'", "x\n{}\n", "_{}"]),
+)
+def test_no_token_gets_through(token: str, text: str) -> None:
+    assert len(token) == 43
+    found = redact(text.format(token))
+    assert token not in found
+    assert "[token]" in found
+
+
+@pytest.mark.parametrize("layout", ["json", "console"])
+def test_no_token_gets_through_by_any_way(layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    token = secrets.token_urlsafe(32)
+    short = "not-so-long"
+    log, ring = log_with(layout)
+    log.info(f"message {token}")
+    log.info("value", found=token, inside={"a": [token]}, raw=token.encode(), error=ValueError(token))
+    log.info("under a key", token=short, auth_token=short, Authorization=short)
+    log.info("key", **{token: 1})
+    log.info("header", line=f"Authorization: Bearer {short}")
+    try:
+        raise ValueError(f"in {token}") from KeyError(token)
+    except ValueError:
+        log.exception("traceback")
+    shown = capsys.readouterr().err
+    for text in (shown, ring.text().decode()):
+        assert token not in text
+        assert short not in text
+        assert "Traceback" in text
+        assert "ValueError" in text
+        assert "[token]" in text
+
+
+def test_what_is_no_token_stays_readable() -> None:
+    for text in (
+        "local-7b0b6a0e-4f6c-4a55-9d5b-6a8f5a1f0001",
+        "a" * 64,
+        "/var/lib/printer-agent/jobs/x.gcode",
+        "ä" * 50,
+    ):
+        assert redact(text) == text
+
+
+def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log, ring = log_with("json")
+    log.warning("what", number=1, nothing=None, yes=True, path=object, text="ä\n\ud800")
+    (line,) = capsys.readouterr().err.splitlines()
+    found = json.loads(line)
+    assert (found["event"], found["level"], found["number"]) == ("what", "warning", 1)
+    assert (found["nothing"], found["yes"], found["text"]) == (None, True, "ä\n?")
+    assert found["timestamp"].endswith("Z")
+    assert ring.text().decode() == line + "\n"
+
+
+def test_a_file_is_json_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
+    log, _ = log_with("auto")
+    log.info("x")
+    json.loads(capsys.readouterr().err)
+
+
+def test_the_level_decides_what_is_said_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    log, ring = log_with("json", "warning")
+    log.info("no")
+    log.warning("yes")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["yes"]
+    assert ring.text().count(b"\n") == 1
+
+
+def test_the_last_2000_lines_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    log, ring = log_with("json")
+    for number in range(KEPT + 5):
+        log.info("x", number=number)
+    lines = [json.loads(line)["number"] for line in ring.text().splitlines()]
+    assert lines == list(range(5, KEPT + 5))
+    assert KEPT == 2000
+
+
+def test_another_level_holds_for_loggers_that_are_there_already() -> None:
+    log, ring = log_with("json", "warning")
+    log.info("unheard")
+    set_level("info")
+    structlog.get_logger(part="y").info("heard")
+    log.info("heard too")
+    set_level("error")
+    structlog.get_logger(part="y").warning("unheard")
+    assert [json.loads(line)["event"] for line in ring.text().splitlines()] == ["heard", "heard too"]

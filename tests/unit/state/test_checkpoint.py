@@ -1,0 +1,110 @@
+"""The checkpoint's row: from a print's beginning to its end, in the transactions of what it belongs to."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.core.command import Command, Name
+from agent.core.job import JobState, JobView
+from agent.core.task import TaskEvent, TaskState
+from agent.errors import UnavailableError
+from agent.state.checkpoint import FileMark
+from agent.state.schema import _STEPS, VERSION
+from agent.state.store import Store
+from tests.support.clock import FakeClock
+
+JOB = JobView("job", "t", JobState.PRINTING, name="part", line=7, layer=2, progress=0.25)
+MARK = FileMark(3, "ab", 1, 2, 3)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "agent.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    made = Store(path, FakeClock())
+    made.accept(Command(task_id="t", name=Name.PRINT_DATA, said="print_data"), b"{}")
+    made.start("t")
+    yield made
+    made.close()
+
+
+def test_it_is_there_from_the_beginning_to_the_end_of_its_print(path: Path, store: Store) -> None:
+    assert store.checkpoint("t") is None
+    store.begin_print(JOB, MARK, ["M220 S90"])
+    store.remember("t", b"\0memory")
+    store.close()
+    again = Store(path, FakeClock())
+    found = again.checkpoint("t")
+    assert found is not None
+    assert (found.job, found.file, found.preamble, found.memory) == (JOB, MARK, ("M220 S90",), b"\0memory")
+    again.end("t", TaskEvent.COMPLETE, b"{}")
+    assert again.checkpoint("t") is None
+    again.close()
+
+
+def test_the_place_rides_along_with_a_report_and_no_commit_is_made_for_it(store: Store) -> None:
+    store.begin_print(JOB, MARK, [])
+    count = 0
+
+    def counted() -> None:
+        nonlocal count
+        count += 1
+
+    store._after_commit = counted  # type: ignore[method-assign]
+    moved = msgspec.structs.replace(JOB, line=9, state=JobState.PAUSED)
+    store.progress("t", 0.3, b"{}", job=moved)
+    found = store.checkpoint("t")
+    assert found is not None
+    assert (found.job, count) == (moved, 1)
+
+
+def test_a_driver_may_remember_from_its_own_thread(store: Store) -> None:
+    store.begin_print(JOB, MARK, [])
+    thread = threading.Thread(target=store.remember, args=("t", b"m"))
+    thread.start()
+    thread.join(5)
+    found = store.checkpoint("t")
+    assert found is not None
+    assert found.memory == b"m"
+
+
+def test_what_cannot_be_kept_is_said(store: Store) -> None:
+    with pytest.raises(UnavailableError, match="not under way"):
+        store.remember("t", b"m")
+    store.begin_print(JOB, MARK, [])
+    store._db.execute("PRAGMA query_only = 1")
+    with pytest.raises(UnavailableError, match="does not take a write"):
+        store.remember("t", b"m")
+    store._db.execute("PRAGMA query_only = 0")
+
+
+def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_begun_anew(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        for step in _STEPS[:2]:
+            for statement in step:
+                db.execute(statement)
+        for task_id, state in (("ran", "running"), ("waits", "received"), ("done", "completed")):
+            command = msgspec.json.encode(Command(task_id=task_id, name=Name.PRINT_DATA, said="print_data"))
+            db.execute(
+                "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at) VALUES (?, ?, ?, 0, 1, 1)",
+                (task_id, command, state),
+            )
+        db.execute("PRAGMA user_version = 2")
+    store = Store(path, FakeClock())
+    assert store._one("PRAGMA user_version") == (VERSION,)
+    found = store.checkpoint("ran")
+    assert found is not None
+    assert (found.job.state, found.file, found.memory) == (JobState.PRINTING, FileMark(), b"")
+    assert [store.checkpoint(one) for one in ("waits", "done")] == [None, None]
+    assert len(store.tasks(TaskState.RUNNING)) == 1
+    store.close()

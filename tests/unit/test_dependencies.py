@@ -1,0 +1,185 @@
+"""Dependencies between the rooms go one way, and no modules import each other in a circle."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = ("agent", "drivers")
+FACE = ("drivers.gcode.requests", "drivers.gcode.slot", "drivers.gcode.timing", "drivers.settings")
+PLAIN = ("agent.core", "agent.errors", "agent.__version__")
+
+# What a room may import of ours, beside itself. The longest key that fits a module decides; a new room needs a row.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "agent": (),
+    "agent.errors": (),
+    "agent.core": (),
+    "agent.gcode": PLAIN,
+    "agent.faye": (),
+    "agent.state": PLAIN,
+    "agent.service": PLAIN,
+    "agent.server": (*PLAIN, "agent.faye", "agent.service", "agent.state"),
+    "agent.files": (*PLAIN, "agent.gcode", "agent.server", "agent.service", "agent.state"),
+    "agent.runner": (*PLAIN, "agent.files", "agent.gcode", "agent.server", "agent.service", "agent.state"),
+    "agent.local": (*PLAIN, "agent.files", "agent.server", "agent.service", "agent.state"),
+    "agent.sandbox": PLAIN,
+    "agent.dryrun": (*PLAIN, "agent.gcode", "agent.local", "agent.sandbox"),
+    "agent.app": OURS,
+    "agent.commands": OURS,
+    "agent.cli": ("agent.errors", "agent.commands", "agent.__version__"),
+    "drivers": (*PLAIN, "drivers.settings"),
+    "drivers.settings": PLAIN,
+    "drivers.gcode": (*PLAIN, "drivers"),
+    "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE, "drivers.gcode.printing.pump"),
+    "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", "drivers.gcode.session", *FACE),
+    "drivers.gcode.session": (
+        *PLAIN,
+        "agent.gcode",
+        "drivers.gcode.link",
+        "drivers.gcode.printing",
+        "drivers.gcode.protocol",
+        *FACE,
+    ),
+    "drivers.gcode.link": (
+        *PLAIN,
+        "agent.gcode",
+        "drivers.gcode.printing",
+        "drivers.gcode.protocol",
+        "drivers.gcode.session",
+        *FACE,
+    ),
+    "drivers.simulated": (*PLAIN, "agent.gcode", "drivers.gcode", "drivers.settings"),
+}
+PURE = ("agent.core", "agent.gcode", "drivers.gcode.protocol", "drivers.gcode.printing")
+IMPURE_STDLIB = ("threading", "socket", "time", "sqlite3", "subprocess", "pathlib", "os", "requests", "select")
+READS_FILES = ("agent.gcode.source",)  # the n-th line of a file on disk
+
+# Circles that are known and on their way out: none may join.
+KNOWN_CIRCLES = (
+    frozenset(
+        f"drivers.gcode.session.{name}" for name in ("flow", "host_actions", "reply_handler", "session", "takeover")
+    ),
+    frozenset(
+        (
+            "drivers.gcode.printing.pump",
+            *(f"drivers.gcode.protocol.{name}" for name in ("exchange", "protocol", "resends", "silence")),
+        )
+    ),
+)
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package in OURS:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str, path: Path) -> Iterator[str]:
+    """Absolute names of what the module imports, also inside functions; type-checking imports count too."""
+    is_package = path.name == "__init__.py"
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = name.split(".") if is_package else name.split(".")[:-1]
+                kept = parts[: len(parts) - node.level + 1]
+                base = ".".join([*kept, *([base] if base else [])])
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
+
+
+def module_of(imported: str) -> str:
+    return max((name for name in MODULES if within(imported, name)), key=len)
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module → the modules that it imports; a package's `__init__` counts as a module of its own."""
+    return {
+        name: {module_of(each) for each in imports(name, path) if any(within(each, ours) for ours in OURS)} - {name}
+        for name, path in MODULES.items()
+    }
+
+
+def circles(graph: dict[str, set[str]]) -> list[frozenset[str]]:
+    """The strongly connected groups of more than one module (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[frozenset[str]] = []
+
+    def visit(name: str) -> None:
+        index[name] = low[name] = len(index)
+        stack.append(name)
+        for other in sorted(graph[name]):
+            if other not in index:
+                visit(other)
+                low[name] = min(low[name], low[other])
+            elif other in stack:
+                low[name] = min(low[name], index[other])
+        if low[name] == index[name]:
+            group = frozenset(stack[stack.index(name) :])
+            del stack[stack.index(name) :]
+            if len(group) > 1:
+                found.append(group)
+
+    for name in sorted(graph):
+        if name not in index:
+            visit(name)
+    return found
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_imports_only_what_its_room_may(name: str) -> None:
+    room = max((key for key in ROOMS if within(name, key)), key=len)
+    may = (*ROOMS[room], *((room,) if room not in OURS else ()))
+    for imported in imports(name, MODULES[name]):
+        if any(within(imported, package) for package in OURS):
+            assert any(within(imported, package) for package in may), f"{name} imports {imported}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert [sorted(each) for each in circles(arrows()) if each not in KNOWN_CIRCLES] == []
+
+
+def test_a_circle_would_be_found() -> None:
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [frozenset("abc")]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if any(within(name, pure) for pure in PURE)])
+def test_a_pure_room_has_no_clock_thread_socket_or_file(name: str) -> None:
+    if name not in READS_FILES:
+        for imported in imports(name, MODULES[name]):
+            assert not any(within(imported, package) for package in IMPURE_STDLIB), f"{name} imports {imported}"
+
+
+def test_every_room_has_a_row_and_every_row_a_room() -> None:
+    rooms = {".".join(path.relative_to(ROOT).parts[:-1]) for path in MODULES.values()}
+    assert rooms - set(ROOMS) == set()
+    assert [row for row in ROOMS if row not in MODULES] == []
+
+
+def test_only_the_composition_root_and_the_command_line_lie_beside_the_rooms() -> None:
+    beside = {path.stem for path in (ROOT / "agent").glob("*.py")}
+    assert beside == {"__init__", "app", "cli", "commands", "errors"}
+    assert {path.stem for path in (ROOT / "drivers/gcode").glob("*.py")} == {
+        "__init__",
+        "driver",
+        "requests",
+        "slot",
+        "timing",
+    }
