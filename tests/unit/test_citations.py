@@ -230,15 +230,21 @@ def test_the_facts_that_have_a_test_are_those_of_the_document() -> None:
     assert [row for row in kept["ROWS"] if f"\n| {row} | " not in text] == []
 
 
+def test_the_glossary_names_classes_that_there_are() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in files() if path.suffix == ".py")
+    classes = set(re.findall(r"^class (\w+)", sources, re.MULTILINE))
+    named = re.findall(r"`([A-Z]\w*[a-z]\w*)[`.(]", (ROOT / "docs/glossary.md").read_text(encoding="utf-8"))
+    assert named
+    assert sorted(set(named) - classes) == []
+
+
 def test_the_table_of_facts_names_modules_of_the_simulator() -> None:
-    rows = re.findall(r"^\| (?:\[§\w+\]\(#\w+\)|[a-z -]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", SERIAL, re.MULTILINE)
+    text = (ROOT / "docs/serial.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:\[§\w+\]\(#\w+\)|[a-z -]+) \| ([^|]*) \| [^|]* \| [^|]* \|$", text, re.MULTILINE)
     assert len(rows) > 40
     for cell in rows:
         for name in _CODE.findall(re.sub(r"\([^)]*\)|no `M29`|`M85`", "", cell)):
             assert (ROOT / f"drivers/simulated/{name}.py").is_file(), name
-
-
-SERIAL = (ROOT / "docs/serial.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
