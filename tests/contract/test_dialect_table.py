@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from agent.core.driver import Outcome, SupportsEmergencyStop
+from agent.gcode.framing import checksum
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.protocol.framing import checksum
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter

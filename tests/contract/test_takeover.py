@@ -15,8 +15,8 @@ import pytest
 
 from agent.core.driver import Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import UnavailableError
+from agent.gcode.framing import frame
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.protocol.framing import frame
 from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings

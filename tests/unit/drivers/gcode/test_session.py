@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from agent.core.driver import Operation, Outcome, PrinterState, Scripts, Telemetry
-from drivers.gcode.protocol import framing
+from agent.gcode import framing
 from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
