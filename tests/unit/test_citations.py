@@ -31,6 +31,7 @@ _MARK = re.compile(
 )
 _ITEM = re.compile(rf"({_SECTION})(?:[–-]({_SECTION}))?")
 _CHAINED = re.compile(r"(?:['’]s table)?,?(?:\s|#)*(?:and\s+)?")
+_BEFORE = re.compile(r"(?P<headings>«[^»]+»(?:(?:, | and )«[^»]+»)*) of docs/(?P<name>[\w-]+)\.md")
 _BARE = re.compile(r"(?<![\w/.])docs/(?P<name>[\w-]+)\.md, (?P<number>\d+[a-z]?)\b")
 _ANCHOR = re.compile(r'<a id="([\w-]+)"></a>')
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
@@ -146,6 +147,13 @@ def wrong_citations(text: str, here: str = "") -> list[str]:
         for mark in _MARK.finditer(text)
         for problem in reader.read(mark)
     ]
+    for mark in _BEFORE.finditer(text):
+        found = document(ROOT / "docs" / f"{mark['name']}.md")
+        wrong += [
+            f"docs/{mark['name']}.md has no heading «{heading}»"
+            for heading in re.findall(r"«([^»]+)»", mark["headings"])
+            if found is None or not found.has_heading(heading)
+        ]
     return wrong + [f"{bare[0]}: write docs/{bare['name']}.md §{bare['number']}" for bare in _BARE.finditer(text)]
 
 
@@ -264,6 +272,7 @@ def test_the_table_of_facts_names_modules_of_the_simulator() -> None:
         "docs/protocol.md «Heartbeat»",
         "docs/protocol.md, «Reports on a\n# command», «Heartbeat»",
         "docs/protocol.md «Answers and what they mean»",
+        "the tables «Reports on a command» and «Heartbeat» of docs/protocol.md",
         "docs/protocol.md#the-members-side, docs/serial.md#9a",
         "RFC 9110 §10.2.3, RFC 9110 §13",
         "docs/serial.md says «a quotation that is no heading»",
@@ -290,6 +299,7 @@ def test_a_good_citation_passes(text: str) -> None:
         ("docs/nowhere.md", "no docs/nowhere.md"),
         ("docs/protocol.md «Heart»", "«Heart»"),
         ("docs/protocol.md «Heartbeat», «Heartburn»", "«Heartburn»"),
+        ("the tables «Reports on a task» and «Heartbeat» of docs/protocol.md", "«Reports on a task»"),
         ("docs/protocol.md#no-such-place", "#no-such-place"),
     ],
 )
