@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 
 import pytest
+from tests.rigs.driver_rig import QUICK
 
 import drivers
 from agent.core.driver import Outcome, PrinterState
@@ -15,7 +16,6 @@ from agent.errors import ConfigError
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver
 from tests.contract.driver_contract import Clock, DriverContract, Lines, Rig, Setup, moves
-from tests.contract.test_gcode_driver import QUICK
 from tests.support.handover import Kept, Memories
 
 FAST = DriverSettings(simulated=SimulatedSettings(speed=inf))

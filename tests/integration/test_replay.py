@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rigs.driver_rig import QUICK
 
 from agent.cli import main
 from agent.core.driver import Outcome, PrinterState
@@ -17,7 +18,6 @@ from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from drivers.simulated.replay import DIVERGES, replay
 from tests.contract.driver_contract import Clock, Lines, Rig, moves
-from tests.contract.test_gcode_driver import QUICK
 
 
 def failed_print(folder: Path, codes: Sequence[bytes], *faults: str) -> Path:

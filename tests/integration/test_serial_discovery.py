@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from tests.rigs.driver_rig import QUICK
 
 from agent.core.driver import Outcome, PrinterState
 from drivers.gcode.driver import GcodeDriver
@@ -15,7 +16,6 @@ from drivers.gcode.link.port import PortSearch
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from tests.contract.driver_contract import Clock, Lines, Rig, moves
-from tests.contract.test_gcode_driver import QUICK
 
 IMPATIENT = msgspec.structs.replace(QUICK, hello=0.1, hello_tries=2)
 ID = "usb-Marlin_USB_Device_123-if00"
