@@ -19,8 +19,8 @@ from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Cloud as CloudConfig
 from agent.service.config import Config, Printer
 from agent.state.store import Identity, Store
+from tests.rigs.server_rig import PATIENCE, Reply, ScriptedServer, answer, scripted
 from tests.support.clock import FakeClock
-from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
 
 TOKEN, NEW = "T" * 43, "N" * 43
 CODE = "/v1/print/printers/registration_code"

@@ -1,4 +1,9 @@
-"""What the tests of the local socket stand on: a real server on a real socket, and a stand-in for the runner."""
+"""The agent as a client of its local socket sees it.
+
+Real: the Unix socket and its server thread, the API behind it, the inbox, the store with its database file, the
+snapshot. Not real: the runner (a function that begins and ends each new task), the driver (`SlotDriver`: telemetry that
+the test writes) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -26,8 +31,8 @@ GCODE = b"G28\nG1 X10 Y10 F3000\nG1 X20 E1\n" * 50
 PATIENCE = 10.0
 
 
-class Rig:
-    """The agent as the socket sees it; `wake` stands for the runner."""
+class SocketRig:
+    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "agent.sock"
