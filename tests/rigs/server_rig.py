@@ -28,9 +28,10 @@ from agent.service.config import Cloud as CloudConfig
 from agent.service.config import Config, Printer
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from agent.state.store import Identity, Store
+from agent.state.store import Identity
 from tests.support.clock import FakeClock
 from tests.support.driver import SlotDriver
+from tests.support.store import open_store
 
 TOKEN = "T" * 43
 STATUS = "/v1/print/printers/status"
@@ -220,7 +221,7 @@ class ReporterRig:
     def __init__(self, server: ScriptedServer, path: Path) -> None:
         self.server = server
         self.clock = FakeClock()
-        self.store = Store(path, self.clock)
+        self.store = open_store(path, self.clock)
         self.driver = SlotDriver()
         self.board = AgentSnapshot(self.driver)
         self.wake = threading.Event()
@@ -233,12 +234,12 @@ class ReporterRig:
         self.know(TOKEN)
 
     def know(self, token: str, printer_id: int = 7) -> None:
-        self.store.save_identity(Identity(self.server.url, printer_id, token, registered=True))
+        self.store.identities.save(Identity(self.server.url, printer_id, token, registered=True))
 
     def task(self, task_id: str, *, end: bool = True) -> None:
-        self.store.accept(Command(task_id, Name.HOME, "home"), b'{"progress":0}')
+        self.store.tasks.accept(Command(task_id, Name.HOME, "home"), b'{"progress":0}')
         if end:
-            self.store.end(task_id, TaskEvent.COMPLETE, b'{"progress":1}')
+            self.store.tasks.end(task_id, TaskEvent.COMPLETE, b'{"progress":1}')
 
     def later(self, seconds: float = LONG) -> None:
         self.clock.advance(seconds)
