@@ -18,7 +18,7 @@ from agent.errors import NotReadyError
 from agent.local.socket_server import LocalApi, LocalServer
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Job, Printer
+from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from tests.support.clock import FakeClock
@@ -45,7 +45,7 @@ class SocketRig:
         self.fails = ""
         self.halts = 0
         self.halt_fails = ""
-        config = Config(printer=Printer(name="mine"), job=Job(max_file_mb=1))
+        config = Config(printer=PrinterSection(name="mine"), job=JobSection(max_file_mb=1))
         registrar = Registrar(SERVER, config.printer, self.store, str, lambda: None)
         inbox = Inbox(self.store, self._run)
         desk = LocalApi(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False, halt=self._halt)

@@ -22,7 +22,7 @@ from agent.local.socket_server import LocalApi
 from agent.local.status_page import StatusPage
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Printer
+from agent.service.config import Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
@@ -118,7 +118,7 @@ def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) ->
     store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
     board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
     board.post(job, "")
-    printer = Printer(name="Left & <right>")
+    printer = PrinterSection(name="Left & <right>")
     registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
     return LocalApi(
         Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True

@@ -24,8 +24,7 @@ from agent.core.task import TaskEvent
 from agent.server.api_client import ApiClient
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity
@@ -226,9 +225,9 @@ class ReporterRig:
         self.board = AgentSnapshot(self.driver)
         self.wake = threading.Event()
         self.lost: list[bool] = []
-        config = Config(cloud=CloudConfig(server=server.url, read_timeout_s=5.0))
+        config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0))
         self.cloud = ApiClient(config, self.clock)
-        registrar = Registrar(server.url, Printer(), self.store, lambda: "f", lambda: self.lost.append(True))
+        registrar = Registrar(server.url, PrinterSection(), self.store, lambda: "f", lambda: self.lost.append(True))
         pulse = Pulse("reporter", self.clock)
         self.reporter = Reporter(self.store, self.cloud, registrar, self.board, 15.0, self.clock, self.wake, pulse)
         self.know(TOKEN)
