@@ -15,7 +15,7 @@ from agent.errors import ConfigError
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver
 from tests.contract.driver_contract import Clock, DriverContract, Lines, Rig, Setup, moves
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 from tests.support.handover import Kept, Memories
 
 FAST = DriverSettings(simulated=SimulatedSettings(speed=inf))
