@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from agent.core.driver import Outcome, SupportsEmergencyStop
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.protocol.framing import checksum
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
 
 TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, retry=0.05, retry_most=0.1)
 FILE = moves(40)
@@ -86,7 +86,7 @@ def board(
     executed: list[bytes] = []
     printer = VirtualPrinter(options, on_line=executed.append)
     tap = Tap(printer, spoils=spoils)
-    driver = GcodeDriver(DriverSettings(port=str(options.link), baud=115200), clock=Clock(), timing=timing)
+    driver = GcodeDriver(DriverSettings(port=str(options.link), baud=115200), clock=SystemClock(), timing=timing)
     printer.start()
     try:
         yield Rig(driver, executed, printer.start), printer, tap

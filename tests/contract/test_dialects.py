@@ -9,10 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.testing import Rig, Setup, SystemClock
+from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
 from drivers.simulated import DIALECTS, Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, DriverContract, Rig, Setup
 from tests.contract.test_gcode_driver import QUICK
 
 NAMES = ("marlin1", "marlin1.0", "prusa", "repetier", "reprap", "reprap3", "smoothie", "klipper")
@@ -30,7 +31,7 @@ CHECKSUM_OPTIONAL = ("reprap", "smoothie")
 a line now and then. All the others must be the file's, once and in order."""
 
 
-class TestDialects(DriverContract):
+class TestDialects(SerialDriverContract):
     """docs/serial.md Dialects: told by M115 alone."""
 
     dialect = ""
@@ -60,7 +61,7 @@ class TestDialects(DriverContract):
         options = Options(dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=link)
         printer = VirtualPrinter(options, on_line=executed.append)
         settings = DriverSettings(port=str(link), baud=115200, scripts=setup.scripts)
-        driver = GcodeDriver(settings, clock=Clock(), timing=PATIENT)
+        driver = GcodeDriver(settings, clock=SystemClock(), timing=PATIENT)
         if setup.present:
             printer.start()
         try:

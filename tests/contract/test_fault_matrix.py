@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from agent.core.driver import Host, Operation, Outcome, PrinterState, Telemetry
+from agent.testing import Lines, Rig, SystemClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import DIALECTS, Options, ResetOnOpen, VirtualPrinter
 from drivers.simulated.faults import listing
-from tests.contract.driver_contract import Clock, Lines, Rig
 from tests.contract.fault_table import CASES, EXCEPTIONS, LINES, Case, case_of
 
 S = PrinterState
@@ -59,7 +59,7 @@ def rig(tmp_path: Path, dialect: str, case: Case, window: int = 1) -> Iterator[t
     timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, retry=0.05, retry_most=0.1)
     printer = VirtualPrinter(options, on_line=executed.append)
     settings = DriverSettings(port=str(options.link), baud=115200, window=window)
-    driver = GcodeDriver(settings, clock=Clock(), timing=timing)
+    driver = GcodeDriver(settings, clock=SystemClock(), timing=timing)
     printer.start()
     try:
         yield Watched(driver, executed, printer.start), printer

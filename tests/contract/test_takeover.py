@@ -15,13 +15,13 @@ import pytest
 
 from agent.core.driver import Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import UnavailableError
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.protocol.framing import frame
 from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, ResetOnOpen, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
 from tests.contract.test_gcode_driver import QUICK
 from tests.support.handover import Kept, Memories, Nowhere
 
@@ -42,7 +42,7 @@ class World:
     timing: Timing = TIMING
 
     def rig(self) -> Rig:
-        driver = GcodeDriver(self.settings, clock=Clock(), timing=self.timing)
+        driver = GcodeDriver(self.settings, clock=SystemClock(), timing=self.timing)
         return Rig(driver, self.executed, lambda: None)
 
     def ready(self) -> Rig:
@@ -490,7 +490,7 @@ def test_the_thread_gives_signs_of_life_whatever_it_does(tmp_path: Path) -> None
         for port in (tmp_path / "nothing", tmp_path / "printer"):
             settings = msgspec.structs.replace(made.settings, port=str(port))
             timing = msgspec.structs.replace(TIMING, beat=0.02)
-            rig = Rig(GcodeDriver(settings, clock=Clock(), timing=timing), made.executed, lambda: None)
+            rig = Rig(GcodeDriver(settings, clock=SystemClock(), timing=timing), made.executed, lambda: None)
             rig.driver.open(memories.host(rig.wake))
             lives()
             if port.name == "printer":

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from agent.core.driver import Outcome, PrinterState, SupportsEmergencyStop
 from agent.gcode import FileSource, Scanner
+from agent.testing import Lines, Rig, SystemClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig
 from tests.contract.test_gcode_driver import QUICK
 
 S = PrinterState
@@ -46,7 +46,7 @@ def rig(options: Options, window: int = 1, spoils: bytes = b"") -> Iterator[tupl
     printer = VirtualPrinter(options, on_line=executed.append)
     tap = Tap(printer, spoils)
     settings = DriverSettings(port=str(options.link), baud=115200, window=window)
-    driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
+    driver = GcodeDriver(settings, clock=SystemClock(), timing=QUICK)
     printer.start()
     try:
         yield Rig(driver, executed, printer.start), printer, tap

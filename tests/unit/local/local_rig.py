@@ -17,7 +17,7 @@ from agent.service.config import Config, Job, Printer
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 
 TOKEN = "T" * 43

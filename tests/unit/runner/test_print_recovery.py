@@ -19,7 +19,7 @@ from agent.gcode import Scanner
 from agent.runner.print_recovery import ANSWER_MAY_TAKE
 from agent.service.condition_tracker import ConditionTracker
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.desk import FILE, Desk
 
 S = PrinterState

@@ -14,7 +14,7 @@ from agent.core.driver import Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import UnavailableError
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.desk import Desk
 
 S = PrinterState

@@ -16,7 +16,7 @@ from agent.service.config import Config, Printer
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.http import ScriptedServer
 

@@ -13,7 +13,7 @@ from agent.errors import CloudError, RejectedError, TokenError
 from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, plain
 from agent.service.config import Cloud as CloudConfig
 from agent.service.config import Config
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.http import Reply, ScriptedServer, answer, scripted
 
 TOKEN = "T" * 43

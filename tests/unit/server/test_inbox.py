@@ -15,7 +15,7 @@ from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.server.inbox import Inbox
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 class Desk:

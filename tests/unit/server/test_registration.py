@@ -19,7 +19,7 @@ from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Cloud as CloudConfig
 from agent.service.config import Config, Printer
 from agent.state.store import Identity, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
 
 TOKEN, NEW = "T" * 43, "N" * 43
