@@ -24,8 +24,8 @@ from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity
+from agent.testing import FakeClock
 from benchmarks.stormy import StormyServer
-from tests.support.clock import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 

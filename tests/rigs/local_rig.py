@@ -21,7 +21,7 @@ from agent.server.registration import Registrar
 from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 

@@ -28,7 +28,7 @@ from agent.service.config import load
 from agent.service.health import Health
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 
 S = PrinterState

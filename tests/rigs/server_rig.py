@@ -28,7 +28,7 @@ from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 

@@ -175,7 +175,8 @@ def wrong_links(text: str, path: Path) -> Iterator[str]:
 @cache
 def known_tests() -> frozenset[str]:
     """The names of all tests, and of the files they are in without suffix."""
-    text = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
+    folders = (ROOT / "tests", ROOT / "agent/testing")  # the second: what every driver's tests inherit
+    text = {path: path.read_text(encoding="utf-8") for folder in folders for path in folder.rglob("*.py")}
     names = {
         name for each in text.values() for name in re.findall(r"^\s*(?:async )?def (test_\w+)", each, re.MULTILINE)
     }

@@ -28,6 +28,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "agent.local": (*PLAIN, "agent.files", "agent.server", "agent.service", "agent.state"),
     "agent.sandbox": PLAIN,
     "agent.dryrun": (*PLAIN, "agent.gcode", "agent.local", "agent.sandbox"),
+    "agent.testing": (*PLAIN, "agent.service.system_clock"),
     "agent.app": OURS,
     "agent.commands": OURS,
     "agent.cli": ("agent.errors", "agent.commands", "agent.__version__"),

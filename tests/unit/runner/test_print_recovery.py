@@ -19,8 +19,8 @@ from agent.gcode import Scanner
 from agent.runner.print_recovery import ANSWER_MAY_TAKE
 from agent.service.condition_tracker import ConditionTracker
 from agent.state.store import Store
+from agent.testing import FakeClock
 from tests.rigs.runner_rig import FILE, RunnerRig
-from tests.support.clock import FakeClock
 from tests.support.store import open_store
 
 S = PrinterState

@@ -14,8 +14,8 @@ from agent.core.driver import Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import UnavailableError
 from agent.state.store import Store
+from agent.testing import FakeClock
 from tests.rigs.runner_rig import RunnerRig
-from tests.support.clock import FakeClock
 from tests.support.store import open_store
 
 S = PrinterState

@@ -12,8 +12,8 @@ import pytest
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, plain
 from agent.service.config import CloudSection, Config
+from agent.testing import FakeClock
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
-from tests.support.clock import FakeClock
 
 TOKEN = "T" * 43
 CODE = "/v1/print/printers/registration_code"

@@ -14,7 +14,7 @@ from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.server.inbox import Inbox
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.store import open_store
 
 

@@ -18,8 +18,8 @@ from agent.server.registration import NOT_ADDED, Registrar
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import CloudSection, Config, PrinterSection
 from agent.state.store import Identity
+from agent.testing import FakeClock
 from tests.rigs.server_rig import PATIENCE, Reply, ScriptedServer, answer, scripted
-from tests.support.clock import FakeClock
 from tests.support.store import open_store
 
 TOKEN, NEW = "T" * 43, "N" * 43
