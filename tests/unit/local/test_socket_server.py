@@ -6,30 +6,17 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
-from agent.local import socket_server as module
 from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse
 from tests.rigs.local_rig import PATIENCE, SocketRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SocketRig]:
-    monkeypatch.setattr(module, "POLL", 0.05)
-    structlog.reset_defaults()
-    made = SocketRig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
 
 
 def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: SocketRig) -> None:
