@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from agent.state.store import Store
+from agent.testing import FakeClock
 from tests.rigs.cloud_rig import RunningCloud, RunningPrinter
 from tests.rigs.server_rig import ScriptedServer, scripted
-from tests.support.clock import FakeClock
+from tests.support.store import open_store
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def clock() -> FakeClock:
 @pytest.fixture
 def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
     """A new store in a database file of its own."""
-    made = Store(tmp_path / "agent.db", clock)
+    made = open_store(tmp_path / "agent.db", clock)
     yield made
     made.close()
 

@@ -13,10 +13,10 @@ import msgspec
 import pytest
 
 from agent.core.driver import Outcome, SupportsEmergencyStop
-from drivers.gcode.protocol.framing import checksum
+from agent.gcode.framing import checksum
+from agent.testing import Lines, Rig, moves
 from drivers.gcode.timing import Timing
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Lines, Rig, moves
 from tests.rigs.driver_rig import Tap, driver_rig
 
 TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, retry=0.05, retry_most=0.1)

@@ -9,8 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.testing import Rig, Setup
+from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.simulated import DIALECTS, Options
-from tests.contract.driver_contract import DriverContract, Rig, Setup
 from tests.rigs.driver_rig import QUICK, contract_rig
 
 NAMES = ("marlin1", "marlin1.0", "prusa", "repetier", "reprap", "reprap3", "smoothie", "klipper")
@@ -28,7 +29,7 @@ CHECKSUM_OPTIONAL = ("reprap", "smoothie")
 a line now and then. All the others must be the file's, once and in order."""
 
 
-class TestDialects(DriverContract):
+class TestDialects(SerialDriverContract):
     """docs/serial.md Dialects: told by M115 alone."""
 
     dialect = ""

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from agent.core.driver import Host, Operation, Outcome, PrinterState, Telemetry
+from agent.testing import Lines, Rig
 from drivers.gcode.timing import Timing
 from drivers.simulated import DIALECTS, Options, ResetOnOpen, VirtualPrinter
 from drivers.simulated.faults import listing
-from tests.contract.driver_contract import Lines, Rig
 from tests.contract.fault_table import CASES, EXCEPTIONS, LINES, Case, case_of
 from tests.rigs.driver_rig import driver_rig
 

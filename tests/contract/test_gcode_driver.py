@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from agent.testing import Rig, Setup
+from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.simulated import Options
-from tests.contract.driver_contract import DriverContract, Rig, Setup
 from tests.rigs.driver_rig import contract_rig
 
 
-class TestGcodeDriver(DriverContract):
+class TestGcodeDriver(SerialDriverContract):
     @contextmanager
     def rig(self, tmp_path: Path, setup: Setup) -> Iterator[Rig]:
         options = Options(speed=setup.speed, faults=setup.faults, link=tmp_path / "printer")

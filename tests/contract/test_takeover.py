@@ -14,11 +14,11 @@ import pytest
 
 from agent.core.driver import Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import UnavailableError
+from agent.gcode.framing import frame
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.protocol.framing import frame
 from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.simulated import Options, ResetOnOpen
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
 from tests.rigs.driver_rig import QUICK, DriverRig, driver_rig
 
 S = PrinterState
@@ -452,7 +452,7 @@ def test_the_thread_gives_signs_of_life_whatever_it_does(tmp_path: Path) -> None
         for port in (tmp_path / "nothing", tmp_path / "printer"):
             settings = msgspec.structs.replace(made.settings, port=str(port))
             timing = msgspec.structs.replace(TIMING, beat=0.02)
-            rig = Rig(GcodeDriver(settings, clock=Clock(), timing=timing), made.executed, lambda: None)
+            rig = Rig(GcodeDriver(settings, clock=SystemClock(), timing=timing), made.executed, lambda: None)
             rig.driver.open(memories.host(rig.wake))
             lives()
             if port.name == "printer":

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from agent.core.driver import Outcome, PrinterState, SupportsEmergencyStop
 from agent.gcode import FileSource, Scanner
+from agent.testing import Lines, Rig
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Lines, Rig
 from tests.rigs.driver_rig import Tap, driver_rig
 
 S = PrinterState

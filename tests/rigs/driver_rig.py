@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from agent.core.driver import PrinterState, Scripts
+from agent.testing import Lines, Rig, Setup, SystemClock
+from agent.testing.rig import NO_SCRIPTS
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import NO_SCRIPTS, Clock, Lines, Rig, Setup
 from tests.support.handover import Kept, Memories, Nowhere
 
 QUICK = Timing(patience=0.02, hello=0.5, probe=0.5, garbled=0.02, resend_ok=0.2, retry=0.1, retry_most=0.2)
@@ -68,7 +69,9 @@ class DriverRig:
 
     def driver(self) -> Rig:
         """A new driver, not opened yet; who makes it closes it."""
-        return Rig(GcodeDriver(self.settings, clock=Clock(), timing=self.timing), self.executed, self.printer.start)
+        return Rig(
+            GcodeDriver(self.settings, clock=SystemClock(), timing=self.timing), self.executed, self.printer.start
+        )
 
     @contextmanager
     def one(self) -> Iterator[Rig]:
@@ -122,6 +125,6 @@ def driver_rig(
 
 @contextmanager
 def contract_rig(options: Options, setup: Setup, timing: Timing = QUICK) -> Iterator[Rig]:
-    """What `DriverContract.rig` asks for: one driver, closed on leaving."""
+    """What `SerialDriverContract.rig` asks for: one driver, closed on leaving."""
     with driver_rig(options, timing=timing, scripts=setup.scripts, present=setup.present) as made, made.one() as rig:
         yield rig

@@ -22,11 +22,12 @@ from agent.local.socket_server import LocalApi
 from agent.local.status_page import StatusPage
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Printer
+from agent.service.config import Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
+from tests.support.store import open_store
 
 SERVER = "https://print.example.com"
 CODE, TOKEN = "K7QX-92MD", "t" * 43
@@ -111,13 +112,13 @@ class PageRig:
 
 def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
     """What serves `status` in the agent, with a printer that waits to be added at the cloud."""
-    store = Store(folder / "agent.db", SystemClock())
+    store = open_store(folder / "agent.db", SystemClock())
     url = f"{SERVER}/add?code={CODE}"
-    store.save_identity(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
-    store.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
+    store.identities.save(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
+    store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
     board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
     board.post(job, "")
-    printer = Printer(name="Left & <right>")
+    printer = PrinterSection(name="Left & <right>")
     registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
     return LocalApi(
         Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True

@@ -28,7 +28,7 @@ from agent.service.config import load
 from agent.service.health import Health
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 
 S = PrinterState
@@ -111,14 +111,14 @@ class RunnerRig:
             jobs=self.jobs,
             logs=lambda: b"",
             tell=lambda: None,
-            host=Host(self.woken.set, remember=store.remember),
+            host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
         self.runner = Runner(context, self.board, self.woken, Health(self.clock).pulse("runner"))
 
     def task(self, name: Name, task_id: str = "", **more: Any) -> str:
         """A command in the ledger."""
         task_id = task_id or f"t-{name}"
-        self.store.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
+        self.store.tasks.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
         return task_id
 
     def print(self, task_id: str = "p", **more: Any) -> str:
@@ -141,12 +141,12 @@ class RunnerRig:
 
     def said(self, task_id: str) -> list[dict[str, Any]]:
         """All reports on a task that wait to be sent, in order, and the last one."""
-        rows = self.store._db.execute("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", (task_id,)).fetchall()
+        rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
         return [msgspec.json.decode(row[0]) for row in rows]
 
     def state(self, task_id: str) -> TaskState:
         """The task's."""
-        task = self.store.task(task_id)
+        task = self.store.tasks.get(task_id)
         assert task is not None
         return task.state
 

@@ -24,13 +24,13 @@ from agent.core.task import TaskEvent
 from agent.server.api_client import ApiClient
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from agent.state.store import Identity, Store
-from tests.support.clock import FakeClock
+from agent.state.store import Identity
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
+from tests.support.store import open_store
 
 TOKEN = "T" * 43
 STATUS = "/v1/print/printers/status"
@@ -220,25 +220,25 @@ class ReporterRig:
     def __init__(self, server: ScriptedServer, path: Path) -> None:
         self.server = server
         self.clock = FakeClock()
-        self.store = Store(path, self.clock)
+        self.store = open_store(path, self.clock)
         self.driver = SlotDriver()
         self.board = AgentSnapshot(self.driver)
         self.wake = threading.Event()
         self.lost: list[bool] = []
-        config = Config(cloud=CloudConfig(server=server.url, read_timeout_s=5.0))
+        config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0))
         self.cloud = ApiClient(config, self.clock)
-        registrar = Registrar(server.url, Printer(), self.store, lambda: "f", lambda: self.lost.append(True))
+        registrar = Registrar(server.url, PrinterSection(), self.store, lambda: "f", lambda: self.lost.append(True))
         pulse = Pulse("reporter", self.clock)
         self.reporter = Reporter(self.store, self.cloud, registrar, self.board, 15.0, self.clock, self.wake, pulse)
         self.know(TOKEN)
 
     def know(self, token: str, printer_id: int = 7) -> None:
-        self.store.save_identity(Identity(self.server.url, printer_id, token, registered=True))
+        self.store.identities.save(Identity(self.server.url, printer_id, token, registered=True))
 
     def task(self, task_id: str, *, end: bool = True) -> None:
-        self.store.accept(Command(task_id, Name.HOME, "home"), b'{"progress":0}')
+        self.store.tasks.accept(Command(task_id, Name.HOME, "home"), b'{"progress":0}')
         if end:
-            self.store.end(task_id, TaskEvent.COMPLETE, b'{"progress":1}')
+            self.store.tasks.end(task_id, TaskEvent.COMPLETE, b'{"progress":1}')
 
     def later(self, seconds: float = LONG) -> None:
         self.clock.advance(seconds)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from agent.core.driver import PrinterState, Scripts, Telemetry
-from drivers.gcode.protocol import framing
+from agent.gcode import framing
 from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER

@@ -38,8 +38,8 @@ def test_only_the_owner_may_connect(rig: SocketRig) -> None:
 
 
 def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> None:
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
-    rig.store.accept(Command("t", Name.HOME, "home"), b"{}")
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b"{}")
     rig.driver.now(port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),))
     answer = ask(rig.path, {"op": "status"})
     found = answer["status"]
@@ -58,16 +58,16 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> Non
 
 def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registered=True))
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
 def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: SocketRig) -> None:
     for name in ("a", "b", "c"):
-        rig.store.accept(Command(name, Name.HOME, "home"), b"{}")
-        rig.store.set_aside(rig.store.heads()[0], 422, "no")
+        rig.store.tasks.accept(Command(name, Name.HOME, "home"), b"{}")
+        rig.store.outbox.set_aside(rig.store.outbox.heads()[0], 422, "no")
     ids = [row["id"] for row in ask(rig.path, {"op": "outbox"})["outbox"]]
     assert ask(rig.path, {"op": "outbox", "retry": ids[0]})["done"] == 1
     assert ask(rig.path, {"op": "outbox", "drop": ids[1]})["done"] == 1
@@ -87,9 +87,9 @@ def test_a_refused_report_that_is_not_there_is_an_error(rig: SocketRig, which: o
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "home", "park", "reset", "dismiss"])
 def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: str) -> None:
     command(rig.path, name)
-    (task,) = rig.store.tasks(TaskState.COMPLETED)
+    (task,) = rig.store.tasks.in_state(TaskState.COMPLETED)
     assert (task.command.said, task.local) == (name, True)
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 def test_a_command_that_is_refused_says_why(rig: SocketRig) -> None:
@@ -103,14 +103,14 @@ def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: obj
     with pytest.raises(AnsweredError, match="expected command to be one of pause, resume") as caught:
         ask(rig.path, {"op": "command", "command": name})
     assert caught.value.exit_code == 65
-    assert all(rig.store.tasks(state) == [] for state in TaskState)
+    assert all(rig.store.tasks.in_state(state) == [] for state in TaskState)
 
 
 def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     job_id = send_file(rig.path, file)
-    (task,) = rig.store.tasks(TaskState.RUNNING)
+    (task,) = rig.store.tasks.in_state(TaskState.RUNNING)
     assert job_id == task.command.job_id == f"local_{task.command.task_id.removeprefix('local-')}"
     assert task.command.job_name == "cube.gcode"
     assert (rig.jobs / task.command.spooled).read_bytes() == GCODE
@@ -190,7 +190,7 @@ def test_a_request_that_makes_no_sense_gets_an_answer(rig: SocketRig, sent: byte
 def test_the_emergency_stop_goes_straight_to_the_driver(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "halt"}) == {"ok": True}
     assert rig.halts == 1
-    assert rig.store.tasks(TaskState.RECEIVED) == []
+    assert rig.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
 def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: SocketRig) -> None:

@@ -18,8 +18,9 @@ from agent.gcode import Scanner
 from agent.runner.print_recovery import ANSWER_MAY_TAKE
 from agent.service.condition_tracker import ConditionTracker
 from agent.state.store import Store
+from agent.testing import FakeClock
 from tests.rigs.runner_rig import FILE, RunnerRig
-from tests.support.clock import FakeClock
+from tests.support.store import open_store
 
 S = PrinterState
 
@@ -27,7 +28,7 @@ S = PrinterState
 def killed(desk: RunnerRig, line: int = 3, state: PrinterState = S.PRINTING) -> tuple[RunnerRig, str]:
     """A print was at `line` when its agent was killed; the next agent, which has not looked at anything yet."""
     task_id = desk.printing()
-    desk.store.remember(task_id, b"memory")
+    desk.store.checkpoints.remember(task_id, b"memory")
     desk.printer.now(line=line, state=state)
     desk.clock.advance(10)
     desk.runner.step()
@@ -88,7 +89,7 @@ def test_the_same_task_goes_on_and_ends_once_and_its_progress_never_goes_back(de
     again.runner.step()
     assert again.end(task_id)["job_status"] == "completed"
     assert len(again.said(task_id)) == 3  # one receipt, one milestone, one end
-    assert again.store.checkpoint(task_id) is None
+    assert again.store.checkpoints.get(task_id) is None
     assert not list(again.jobs.iterdir())
 
 
@@ -274,7 +275,7 @@ def test_a_print_whose_file_was_still_to_come_begins_anew(desk: RunnerRig) -> No
 
 def test_one_that_would_begin_anew_after_too_long_a_time_is_refused(tmp_path: Path, store: Store) -> None:
     store.close()
-    first = Store(tmp_path / "agent.db", FakeClock(), boot="one")
+    first = open_store(tmp_path / "agent.db", FakeClock(), boot="one")
     desk = RunnerRig(tmp_path, first)
     desk.printer.now(state=S.OFFLINE)
     task_id = desk.print()
@@ -283,7 +284,7 @@ def test_one_that_would_begin_anew_after_too_long_a_time_is_refused(tmp_path: Pa
     first.close()
     clock = FakeClock()
     clock.epoch += 86401
-    again = RunnerRig(tmp_path, Store(tmp_path / "agent.db", clock, boot="two"))
+    again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="two"))
     again.runner.step()
     assert again.end(task_id)["error_code"] == 410
     assert not list(again.jobs.iterdir())
@@ -300,7 +301,7 @@ def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else
     assert desk.printer.asked[-1] == "hand over"
     assert [desk.state(one) for one in (task_id, pause)] == [TaskState.RUNNING] * 2
     assert desk.state(settings) is TaskState.COMPLETED
-    found = desk.store.checkpoint(task_id)
+    found = desk.store.checkpoints.get(task_id)
     assert found is not None
     assert found.job.line == 2
 
@@ -341,15 +342,15 @@ def test_a_print_does_not_begin_while_its_beginning_cannot_be_written_down(desk:
     desk.runner.step()
     assert desk.woken.wait(5)
     desk.printer.now(state=S.IDLE)
-    real = desk.store.begin_print
+    real = desk.store.checkpoints.begin
 
     def full(*_: object) -> None:
         raise UnavailableError("the state folder does not take a write")
 
-    desk.store.begin_print = full  # type: ignore[method-assign,assignment]
+    desk.store.checkpoints.begin = full  # type: ignore[method-assign,assignment]
     desk.runner.step()
     assert desk.printer.asked == []
-    desk.store.begin_print = real  # type: ignore[method-assign]
+    desk.store.checkpoints.begin = real  # type: ignore[method-assign]
     desk.runner.step()
     assert desk.printer.asked == ["print"]
     assert desk.state(task_id) is TaskState.RUNNING
@@ -357,10 +358,10 @@ def test_a_print_does_not_begin_while_its_beginning_cannot_be_written_down(desk:
 
 def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path, store: Store) -> None:
     """See the last step of agent.state.schema."""
-    store.accept(Command(task_id="old", name=Name.PRINT_DATA, said="print_data", job_id="job"), b"{}")
-    store.start("old")
-    with store._transaction():
-        store._db.execute(
+    store.tasks.accept(Command(task_id="old", name=Name.PRINT_DATA, said="print_data", job_id="job"), b"{}")
+    store.tasks.start("old")
+    with store.database.transaction():
+        store.database.execute(
             "INSERT INTO checkpoints (task_id, job, file, preamble, updated_at)"
             """ VALUES ('old', '{"job_id":"","task_id":"old","state":"printing"}', '{}', '[]', 0)"""
         )

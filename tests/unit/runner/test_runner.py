@@ -13,8 +13,9 @@ from agent.core.driver import Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import UnavailableError
 from agent.state.store import Store
+from agent.testing import FakeClock
 from tests.rigs.runner_rig import RunnerRig
-from tests.support.clock import FakeClock
+from tests.support.store import open_store
 
 S = PrinterState
 
@@ -158,7 +159,7 @@ def test_a_cancel_also_stops_a_script(desk: RunnerRig) -> None:
 
 
 def test_the_settings_of_printer_and_job_go_before_the_file(desk: RunnerRig) -> None:
-    desk.store.keep_settings({"speed_percent": 120, "flow_percent": 90})
+    desk.store.settings.update({"speed_percent": 120, "flow_percent": 90})
     desk.print(settings={"speed_percent": 150})
     desk.runner.step()
     assert desk.woken.wait(5)
@@ -178,7 +179,7 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
     assert not list(again.jobs.iterdir())
     again.runner.step()
     assert again.printer.asked == ["script"]  # what was only written down is done now
-    assert again.store.task(waiting) is not None
+    assert again.store.tasks.get(waiting) is not None
     assert again.printer.opened == 1
 
 
@@ -191,13 +192,13 @@ def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:
 
 def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: RunnerRig) -> None:
     task_id = desk.printing()
-    desk.store._db.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
+    desk.store.database.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
     with pytest.raises(UnavailableError):
-        desk.store.keep_settings({"x": "y"})
+        desk.store.settings.update({"x": "y"})
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
     assert desk.state(task_id) is TaskState.RUNNING
-    desk.store._db.execute("PRAGMA query_only = 0")
+    desk.store.database.execute("PRAGMA query_only = 0")
     desk.runner.step()
     assert desk.state(task_id) is TaskState.COMPLETED
     assert desk.end(task_id)["job_status"] == "completed"
@@ -205,12 +206,12 @@ def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: 
 
 def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, store: Store) -> None:
     store.close()
-    first = Store(tmp_path / "agent.db", FakeClock(), boot="one")
+    first = open_store(tmp_path / "agent.db", FakeClock(), boot="one")
     RunnerRig(tmp_path, first).task(Name.HOME)
     first.close()
     clock = FakeClock()
     clock.epoch += 86401
-    again = RunnerRig(tmp_path, Store(tmp_path / "agent.db", clock, boot="two"))
+    again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="two"))
     again.runner.step()
     assert again.printer.asked == []
     assert (again.end("t-home")["error_code"], again.runner._activities) == (410, [])
@@ -221,11 +222,11 @@ def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, 
 def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: Path, store: Store, years: int) -> None:
     store.close()
     clock = FakeClock()
-    first = Store(tmp_path / "agent.db", clock, boot="one")
+    first = open_store(tmp_path / "agent.db", clock, boot="one")
     RunnerRig(tmp_path, first).task(Name.HOME)
     first.close()
     clock.epoch += years * 365 * 86400
-    again = RunnerRig(tmp_path, Store(tmp_path / "agent.db", clock, boot="one"))
+    again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="one"))
     again.runner.step()
     assert again.printer.asked == ["script"]
     clock.now += 86401
@@ -239,29 +240,29 @@ def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: 
 def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: RunnerRig) -> None:
     task_id = desk.printing()
     waiting = desk.task(Name.HOME)
-    desk.store._db.execute("PRAGMA query_only = 1")
+    desk.store.database.execute("PRAGMA query_only = 1")
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
     assert desk.runner._activities == []
-    desk.store._db.execute("PRAGMA query_only = 0")
+    desk.store.database.execute("PRAGMA query_only = 0")
     desk.runner.step()
     assert desk.end(task_id)["job_status"] == "completed"
     desk.runner.step()
     assert desk.printer.asked[-1] == "script"
-    assert desk.store.task(waiting) is not None
+    assert desk.store.tasks.get(waiting) is not None
 
 
 def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: RunnerRig) -> None:
     """`settings` is begun in the ledger, and then cannot be kept."""
     task_id = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
-    real = desk.store.keep_settings
+    real = desk.store.settings.update
 
     def full(settings: dict[str, Any]) -> None:
         raise UnavailableError("the state folder does not take a write")
 
-    desk.store.keep_settings = full  # type: ignore[method-assign]
+    desk.store.settings.update = full  # type: ignore[method-assign]
     desk.runner.step()
-    desk.store.keep_settings = real  # type: ignore[method-assign]
+    desk.store.settings.update = real  # type: ignore[method-assign]
     assert desk.end(task_id)["error_code"] == 503
 
 

@@ -13,8 +13,7 @@ import pytest
 from agent.errors import CloudError
 from agent.server.api_client import SLACK, ApiClient
 from agent.server.http_deadline import Names
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config
+from agent.service.config import CloudSection, Config
 from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import scripted, trickling
 
@@ -29,7 +28,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 )
 def test_a_trickling_answer_is_given_up_within_the_limit_of_the_call(before: bytes, drip: bytes) -> None:
     with trickling(before, drip) as url:
-        config = Config(cloud=CloudConfig(server=url, connect_timeout_s=0.2, read_timeout_s=0.4))
+        config = Config(cloud=CloudSection(server=url, connect_timeout_s=0.2, read_timeout_s=0.4))
         cloud = ApiClient(config, SystemClock())
         began = time.monotonic()
         with pytest.raises(CloudError, match="no answer") as caught:
@@ -43,7 +42,7 @@ def test_the_limit_is_each_calls_own() -> None:
     """A connection that is kept does not carry the first call's limit to the second."""
     with scripted() as server:
         cloud = ApiClient(
-            Config(cloud=CloudConfig(server=server.url, connect_timeout_s=0.2, read_timeout_s=0.3)), SystemClock()
+            Config(cloud=CloudSection(server=server.url, connect_timeout_s=0.2, read_timeout_s=0.3)), SystemClock()
         )
         cloud.post_status(TOKEN, b"{}")
         time.sleep(0.6)
@@ -96,7 +95,7 @@ def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_
     silent_names: threading.Event,
 ) -> None:
     beats: list[float] = []
-    config = Config(cloud=CloudConfig(server="http://127.0.0.1:9", connect_timeout_s=0.2, read_timeout_s=0.3))
+    config = Config(cloud=CloudSection(server="http://127.0.0.1:9", connect_timeout_s=0.2, read_timeout_s=0.3))
     cloud = ApiClient(config, SystemClock(), beat=beats.append)
     began = time.monotonic()
     with pytest.raises(CloudError, match="no answer: timed out"):
@@ -115,7 +114,7 @@ def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest
         kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         both = [(*kind, nowhere), (*kind, ("127.0.0.1", port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: both)
-        cloud = ApiClient(Config(cloud=CloudConfig(server=server.url)), SystemClock())
+        cloud = ApiClient(Config(cloud=CloudSection(server=server.url)), SystemClock())
         cloud.post_status(TOKEN, b"{}")
         assert len(server.asked()) == 1
         cloud.close()

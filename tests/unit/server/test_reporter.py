@@ -19,7 +19,7 @@ def test_reports_go_out_in_order_and_leave_the_queue(rig: ReporterRig) -> None:
     rig.reporter.step()
     assert rig.told("a") == [("a", 0), ("a", 1)]
     assert rig.told("b") == [("b", 0), ("b", 1)]
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 def test_each_report_has_the_token_a_type_and_a_key_of_its_own(rig: ReporterRig) -> None:
@@ -36,7 +36,7 @@ def test_200_and_204_are_taken(rig: ReporterRig, status: int) -> None:
     rig.server.usual = Reply(status)
     rig.task("a")
     rig.reporter.step()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
@@ -46,7 +46,7 @@ def test_a_report_that_is_refused_for_good_is_kept_aside_and_the_next_goes_on(ri
     rig.reporter.step()
     assert rig.told() == [("a", 0), ("a", 1)]
     row = {"task_id": "a", "kind": "receipt", "waiting": False, "status": status, "answer": "what was wrong"}
-    assert rig.store.outbox() == [{**row, "id": 1}]
+    assert rig.store.outbox.overview() == [{**row, "id": 1}]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 301])
@@ -59,7 +59,7 @@ def test_later_means_again_with_the_same_key_and_before_what_follows(rig: Report
     rig.later()
     assert rig.told() == [("a", 0), ("a", 0), ("a", 0), ("a", 1)]
     assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)[:3]}) == 1
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 def test_a_retry_waits_longer_each_time_and_never_more_than_a_minute(rig: ReporterRig) -> None:
@@ -111,7 +111,7 @@ def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: Rep
     rig.task("a", end=False)
     rig.reporter.step()
     assert rig.lost == [True]
-    assert rig.store.identity(rig.server.url) is None
+    assert rig.store.identities.get(rig.server.url) is None
     rig.later()
     assert rig.told() == [("a", 0)], "nobody is anybody now"
     assert rig.statuses() == []
@@ -121,7 +121,7 @@ def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: Rep
     first, second = rig.server.asked(COMMAND)
     assert second.headers[TOKEN_HEADER] == "N" * 43
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 def test_a_server_that_gives_no_answer_holds_back_all_until_it_does(rig: ReporterRig) -> None:
@@ -135,14 +135,14 @@ def test_a_server_that_gives_no_answer_holds_back_all_until_it_does(rig: Reporte
     assert len(rig.server.asked()) == 2
     rig.server.usual = Reply()
     rig.later()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
     assert len(rig.statuses()) == 1
 
 
 def test_a_second_delivery_repeats_the_last_report_under_its_key(rig: ReporterRig) -> None:
     rig.task("a")
     rig.reporter.step()
-    assert not rig.store.accept(Command("a", Name.HOME, "home"), b"{}")
+    assert not rig.store.tasks.accept(Command("a", Name.HOME, "home"), b"{}")
     rig.reporter.step()
     assert rig.told() == [("a", 0), ("a", 1), ("a", 1)]
     keys = [one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)]
@@ -152,13 +152,13 @@ def test_a_second_delivery_repeats_the_last_report_under_its_key(rig: ReporterRi
 def test_a_disk_that_does_not_take_a_write_stops_neither_the_others_nor_the_heartbeat(rig: ReporterRig) -> None:
     rig.task("a", end=False)
     rig.task("b", end=False)
-    rig.store._db.execute("PRAGMA query_only = 1")
+    rig.store.database.execute("PRAGMA query_only = 1")
     rig.reporter.step()
     assert {task for task, _ in rig.told()} == {"a", "b"}
     assert rig.statuses()
-    rig.store._db.execute("PRAGMA query_only = 0")
+    rig.store.database.execute("PRAGMA query_only = 0")
     rig.later()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
     assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)}) == 2
 
 
@@ -176,4 +176,4 @@ def test_too_many_requests_holds_back_all_reports_but_not_the_heartbeat(rig: Rep
         assert len(rig.statuses()) == 2 + count
     assert len(rig.told()) == 2
     rig.later(10)
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []

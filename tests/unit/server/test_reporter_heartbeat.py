@@ -95,7 +95,7 @@ def test_the_loop_sleeps_when_there_is_nothing_to_do(rig: ReporterRig) -> None:
     assert pauses(rig) <= 1
     rig.clock.advance(LONG)
     assert pauses(rig) == 15, "a trouble that is over is forgotten"
-    rig.store.forget_identity(rig.server.url)
+    rig.store.identities.forget(rig.server.url)
     rig.clock.advance(LONG)
     assert pauses(rig) == NO_LONGER
     rig.clock.advance(LONG)
@@ -141,7 +141,7 @@ def test_the_loop_runs_until_it_is_stopped_and_then_says_what_is_left(rig: Repor
     thread.join(PATIENCE)
     assert not thread.is_alive()
     assert rig.told("b") == [("b", 0), ("b", 0)]
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 @pytest.mark.parametrize("years", [-10, 10])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import PrinterState
-from drivers.gcode.protocol.framing import checksum, frame
+from agent.gcode.framing import checksum, frame
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript
