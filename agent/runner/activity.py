@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -80,9 +80,9 @@ class Context(msgspec.Struct, frozen=True):
         """Wakes the runner's loop, from any thread."""
         return self.host.wake
 
-    def complete(self, task: Task, job: JobView | None = None, extra: dict[str, Any] | None = None) -> None:
+    def complete(self, task: Task, job: JobView | None = None, result: report.Result | None = None) -> None:
         """The task did what it was asked. Never raises; see ReportWriter."""
-        self.ledger.end(task, TaskEvent.COMPLETE, report.completed(task.command, job, extra))
+        self.ledger.end(task, TaskEvent.COMPLETE, report.completed(task.command, job, result or report.Result()))
         log.info("task completed", command=task.command.said, task_id=task.command.task_id)
         self.tell()
 

@@ -243,8 +243,8 @@ class PrintActivity:
         self._move(event)
         if event is JobEvent.COMPLETE:
             self.view = msgspec.structs.replace(self.view, progress=1.0, seconds_left=0)
-        extra = {"message": "canceled"} if event is JobEvent.CANCEL else None
-        self._context.complete(self.task, self.view, extra)
+        result = report.Result(message="canceled") if event is JobEvent.CANCEL else None
+        self._context.complete(self.task, self.view, result)
         self._close()
 
     def _fail(self, code: int, message: str) -> None:

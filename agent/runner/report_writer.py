@@ -6,8 +6,6 @@ the disk takes it. Until then the ledger says «running», and a restart would g
 
 from __future__ import annotations
 
-from typing import Any
-
 import structlog
 
 from agent.core import report
@@ -27,7 +25,7 @@ class ReportWriter:
         self._unwritten: list[tuple[str, TaskEvent, bytes, str]] = []
 
     def progress(
-        self, task: Task, value: float, body: dict[str, Any], *, milestone: bool = False, job: JobView | None = None
+        self, task: Task, value: float, body: report.TaskReport, *, milestone: bool = False, job: JobView | None = None
     ) -> None:
         """A report on the way; the next one makes up for one that could not be written."""
         try:
@@ -35,7 +33,7 @@ class ReportWriter:
         except UnavailableError as error:
             log.warning("progress not written down", reason=str(error))
 
-    def end(self, task: Task, event: TaskEvent, body: dict[str, Any], message: str = "") -> None:
+    def end(self, task: Task, event: TaskEvent, body: report.TaskReport, message: str = "") -> None:
         """The task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
         self._unwritten.append((task.command.task_id, event, report.encode(body), message))
         self.flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.core import settings
+from agent.core import report, settings
 from agent.core.driver import Outcome, PrinterState, Telemetry
 from agent.errors import RefusedError
 from agent.runner.activity import Context, Limit
@@ -103,12 +103,12 @@ def keep_settings(context: Context, task: Task) -> None:
     message = "applied from the next print on"
     if unknown:
         message += f"; kept, but without a meaning here: {', '.join(unknown)}"
-    context.complete(task, extra={"settings": context.store.settings.read(), "message": message})
+    context.complete(task, result=report.Result(settings=context.store.settings.read(), message=message))
 
 
 def request_settings(context: Context, task: Task) -> None:
     """`request_settings`: what is kept."""
-    context.complete(task, extra={"settings": context.store.settings.read()})
+    context.complete(task, result=report.Result(settings=context.store.settings.read()))
 
 
 def check_dismiss(telemetry: Telemetry) -> None:

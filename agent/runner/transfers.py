@@ -12,6 +12,7 @@ import msgspec
 import requests
 import urllib3
 
+from agent.core import report
 from agent.core.driver import Telemetry
 from agent.errors import AgentError, ConfigError, DataError, RefusedError, UnavailableError
 from agent.files.fetch import download
@@ -37,7 +38,7 @@ class TransferActivity:
         self,
         context: Context,
         task: Task,
-        work: Callable[[Callable[[], bool]], dict[str, str]],
+        work: Callable[[Callable[[], bool]], report.Result],
         *,
         exclusive: bool,
     ) -> None:
@@ -46,18 +47,18 @@ class TransferActivity:
         self.exclusive = exclusive
         self.busy = task.command.said if exclusive else ""
         self.ended = False
-        self._worker: Worker[dict[str, str]] = Worker(task.command.said[:15], work, context.wake)
+        self._worker: Worker[report.Result] = Worker(task.command.said[:15], work, context.wake)
 
     def step(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
         """Ended when the work has ended."""
         if not self._worker.done:
             return
         try:
-            extra = self._worker.result()
+            result = self._worker.result()
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.said}: {error}")
         else:
-            self._context.complete(self.task, extra=dict(extra))
+            self._context.complete(self.task, result=result)
         self.ended = True
 
     def hand_over(self) -> None:
@@ -74,7 +75,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
     """`logs`: the address where they are now is `data.url`."""
     url = task.command.url
 
-    def work(_cancelled: Callable[[], bool]) -> dict[str, str]:
+    def work(_cancelled: Callable[[], bool]) -> report.Result:
         body = gzip.compress(context.logs())
         limits = (context.config.cloud.connect_timeout_s, context.config.cloud.read_timeout_s)
         headers = {"Content-Type": "application/gzip"}
@@ -92,7 +93,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
             raise UnavailableError(f"the server for the logs did not answer: {plain(error)}") from None
         if not 200 <= answer.status_code < 300:
             raise UnavailableError(f"the server for the logs answered {answer.status_code}")
-        return {"url": _place(said) or urlunsplit(urlsplit(url)._replace(query="", fragment=""))}
+        return report.Result(url=_place(said) or urlunsplit(urlsplit(url)._replace(query="", fragment="")))
 
     return TransferActivity(context, task, work, exclusive=False)
 
@@ -116,7 +117,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
     package = context.jobs / f"{task.command.task_id}.package"
     signature = package.with_suffix(".sig")
 
-    def work(cancelled: Callable[[], bool]) -> dict[str, str]:
+    def work(cancelled: Callable[[], bool]) -> report.Result:
         try:
             session, _ = limited_session(context.clock.monotonic)
             with session:
@@ -140,7 +141,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
         finally:
             package.unlink(missing_ok=True)
             signature.unlink(missing_ok=True)
-        return {"message": "installed"}
+        return report.Result(message="installed")
 
     return TransferActivity(context, task, work, exclusive=True)
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.core.command import Command, Name
@@ -71,13 +72,13 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: Desk) -> None:
 def test_while_it_is_taken_over_everybody_is_told_so(desk: Desk) -> None:
     again, _ = killed(desk)
     taken(again)
-    body = again.board.read().body()
+    body = msgspec.to_builtins(again.board.read().body())
     assert (body["printer_status"], body["job_status"]) == ("busy", "printing")
     assert body["data"]["ui_sub_state"] == "taking over the print"
     assert body["data"]["line"] == 3
     again.printer.now(state=S.PRINTING, reason="")
     again.runner.step()
-    assert again.board.read().body()["printer_status"] == "printing"
+    assert msgspec.to_builtins(again.board.read().body())["printer_status"] == "printing"
 
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
