@@ -198,8 +198,8 @@ RUNNING = b'"job_id":"j","job_status":"printing","job_progress":0.5'
             report.heartbeat(None, OFFLINE, "", "disk: full"),
             (
                 b'{"printer_status":"error","error_code":503,"error_message":"no port","data":{"state":"error",'
-                b'"change":"","ui_sub_state":"no port","is_error":true,"message":"disk: full","error_code":503,"error":503,'
-                b'"error_message":"no port"}}'
+                b'"change":"","ui_sub_state":"no port","is_error":true,"message":"disk: full","error_code":503,'
+                b'"error":503,"error_message":"no port"}}'
             ),
         ),
         (
