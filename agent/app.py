@@ -345,4 +345,4 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
     )
-    return drivers.load(config.printer.driver)(settings, clock=clock)
+    return drivers.create(config.printer.driver, settings, clock=clock)

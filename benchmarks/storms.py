@@ -19,14 +19,13 @@ from agent.core.task import TaskEvent
 from agent.server.api_client import ApiClient
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity
+from agent.testing import FakeClock
 from benchmarks.stormy import StormyServer
-from tests.support.clock import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 
@@ -43,10 +42,10 @@ class Sender:
         self.clock = FakeClock()
         self.store = open_store(folder / "agent.db", self.clock)
         self.wake = threading.Event()
-        limits = CloudConfig(server=url, connect_timeout_s=0.05, read_timeout_s=0.05)
+        limits = CloudSection(server=url, connect_timeout_s=0.05, read_timeout_s=0.05)
         self.cloud = ApiClient(Config(cloud=limits), SystemClock())
         self.store.identities.save(Identity(url, 7, "T" * 43, registered=True))
-        registrar = Registrar(url, Printer(), self.store, lambda: "f", lambda: None, self.clock)
+        registrar = Registrar(url, PrinterSection(), self.store, lambda: "f", lambda: None, self.clock)
         pulse = Pulse("reporter", self.clock)
         board = AgentSnapshot(SlotDriver())
         self.reporter = Reporter(self.store, self.cloud, registrar, board, 15.0, self.clock, self.wake, pulse)

@@ -23,8 +23,7 @@ from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
@@ -117,9 +116,9 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     printer = NotingPrinter(folder / "executed")
     board = AgentSnapshot(printer)
     wake = threading.Event()
-    config = Config(cloud=CloudConfig(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
+    config = Config(cloud=CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
     cloud = ApiClient(config, clock)
-    registrar = Registrar(url, Printer(), store, lambda: "f", lambda: None, clock)
+    registrar = Registrar(url, PrinterSection(), store, lambda: "f", lambda: None, clock)
     context = Context(
         config, store, ReportWriter(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set)
     )

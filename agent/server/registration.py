@@ -21,7 +21,7 @@ from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import ApiClient, Registration
 from agent.server.retry import for_ever
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Printer
+from agent.service.config import PrinterSection
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
 
@@ -40,7 +40,7 @@ class Registrar:
     def __init__(
         self,
         server: str,
-        printer: Printer,
+        printer: PrinterSection,
         store: Store,
         firmware: Callable[[], str],
         on_lost: Callable[[], None],

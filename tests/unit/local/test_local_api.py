@@ -20,20 +20,20 @@ from agent.local import socket_server as module
 from agent.local.socket_client import AnsweredError, ask, command, send_file, wait
 from agent.local.status_text import lines
 from agent.state.store import Identity
-from tests.unit.local.local_rig import GCODE, PATIENCE, SERVER, TOKEN, Rig
+from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
 
 
 @pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SocketRig]:
     monkeypatch.setattr(module, "POLL", 0.05)
     structlog.reset_defaults()
-    made = Rig(tmp_path)
+    made = SocketRig(tmp_path)
     yield made
     made.end()
     made.store.close()
 
 
-def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
+def talk(rig: SocketRig, sent: bytes) -> dict[str, Any]:
     """A client of our own: exactly these bytes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(PATIENCE)
@@ -44,12 +44,12 @@ def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
             return dict(json.loads(stream.readline()))
 
 
-def test_only_the_owner_may_connect(rig: Rig) -> None:
+def test_only_the_owner_may_connect(rig: SocketRig) -> None:
     assert stat.S_IMODE(rig.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(rig.path.parent.stat().st_mode) == 0o700
 
 
-def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
+def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> None:
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
     rig.store.tasks.accept(Command("t", Name.HOME, "home"), b"{}")
     rig.driver.now(port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),))
@@ -68,7 +68,7 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
     ]
 
 
-def test_register_and_outbox(rig: Rig) -> None:
+def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
@@ -76,7 +76,7 @@ def test_register_and_outbox(rig: Rig) -> None:
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
-def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None:
+def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: SocketRig) -> None:
     for name in ("a", "b", "c"):
         rig.store.tasks.accept(Command(name, Name.HOME, "home"), b"{}")
         rig.store.outbox.set_aside(rig.store.outbox.heads()[0], 422, "no")
@@ -90,35 +90,35 @@ def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("which", [99, 0, -1, True, None, "1", 1 << 70])
-def test_a_refused_report_that_is_not_there_is_an_error(rig: Rig, which: object) -> None:
+def test_a_refused_report_that_is_not_there_is_an_error(rig: SocketRig, which: object) -> None:
     with pytest.raises(AnsweredError) as caught:
         ask(rig.path, {"op": "outbox", "retry": which})
     assert caught.value.exit_code == 65
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "home", "park", "reset", "dismiss"])
-def test_a_command_is_done_and_has_nothing_to_report(rig: Rig, name: str) -> None:
+def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: str) -> None:
     command(rig.path, name)
     (task,) = rig.store.tasks.in_state(TaskState.COMPLETED)
     assert (task.command.said, task.local) == (name, True)
     assert rig.store.outbox.overview() == []
 
 
-def test_a_command_that_is_refused_says_why(rig: Rig) -> None:
+def test_a_command_that_is_refused_says_why(rig: SocketRig) -> None:
     rig.fails = "pause: nothing is printing"
     with pytest.raises(DataError, match="pause: nothing is printing"):
         command(rig.path, "pause")
 
 
 @pytest.mark.parametrize("name", ["firmware_upgrade", "print_data", "logs", "fly", None, 7, ["pause"]])
-def test_what_a_person_here_may_not_ask_for_is_refused(rig: Rig, name: object) -> None:
+def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: object) -> None:
     with pytest.raises(AnsweredError, match="expected command to be one of pause, resume") as caught:
         ask(rig.path, {"op": "command", "command": name})
     assert caught.value.exit_code == 65
     assert all(rig.store.tasks.in_state(state) == [] for state in TaskState)
 
 
-def test_a_file_is_taken_in_and_printed(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     job_id = send_file(rig.path, file)
@@ -129,7 +129,7 @@ def test_a_file_is_taken_in_and_printed(rig: Rig, tmp_path: Path) -> None:
     assert stat.S_IMODE((rig.jobs / task.command.spooled).stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_printed_says_why(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_printed_says_why(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     rig.fails = "print_data: the printer is busy"
@@ -139,7 +139,7 @@ def test_a_file_that_cannot_be_printed_says_why(rig: Rig, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("times", [2, 40], ids=["2 MiB", "40 MiB"])
 def test_a_file_that_is_too_large_is_refused_with_the_reason_while_it_is_sent(
-    rig: Rig, tmp_path: Path, times: int
+    rig: SocketRig, tmp_path: Path, times: int
 ) -> None:
     file = tmp_path / "large.gcode"
     file.write_bytes(b"G1 X1\n" * (times * 180_000))
@@ -149,7 +149,7 @@ def test_a_file_that_is_too_large_is_refused_with_the_reason_while_it_is_sent(
     assert list(rig.jobs.iterdir()) == []
 
 
-def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
+def test_a_file_that_ends_early_leaves_nothing(rig: SocketRig) -> None:
     answer = talk(rig, b'{"op": "print", "name": "a", "size": 100}\nG28\n')
     assert (answer["ok"], answer["exit_code"]) == (False, 65)
     assert "broke off after 4 of 100 bytes" in answer["error"]
@@ -157,19 +157,19 @@ def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [None, -1, True, "9", 1.5])
-def test_a_print_needs_a_size(rig: Rig, size: object) -> None:
+def test_a_print_needs_a_size(rig: SocketRig, size: object) -> None:
     with pytest.raises(AnsweredError, match="expected size to be a number of bytes"):
         ask(rig.path, {"op": "print", "size": size})
 
 
-def test_a_file_that_is_not_there_or_no_file_is_named(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_file_is_named(rig: SocketRig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no.gcode: No such file"):
         send_file(rig.path, tmp_path / "no.gcode")
     with pytest.raises(DataError, match="not a file"):
         send_file(rig.path, tmp_path)
 
 
-def test_a_task_can_be_asked_for(rig: Rig) -> None:
+def test_a_task_can_be_asked_for(rig: SocketRig) -> None:
     rig.fails = "why"
     task_id = ask(rig.path, {"op": "command", "command": "home"})["task_id"]
     assert ask(rig.path, {"op": "task", "task_id": task_id}) == {"ok": True, "state": "failed", "message": "why"}
@@ -194,18 +194,18 @@ def test_a_task_can_be_asked_for(rig: Rig) -> None:
         (b'"status"\n', 65),
     ],
 )
-def test_a_request_that_makes_no_sense_gets_an_answer(rig: Rig, sent: bytes, code: int) -> None:
+def test_a_request_that_makes_no_sense_gets_an_answer(rig: SocketRig, sent: bytes, code: int) -> None:
     answer = talk(rig, sent)
     assert (answer["ok"], answer["exit_code"]) == (False, code)
 
 
-def test_the_emergency_stop_goes_straight_to_the_driver(rig: Rig) -> None:
+def test_the_emergency_stop_goes_straight_to_the_driver(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "halt"}) == {"ok": True}
     assert rig.halts == 1
     assert rig.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
-def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Rig) -> None:
+def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: SocketRig) -> None:
     rig.halt_fails = "cannot halt: the printer is offline"
     with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
         ask(rig.path, {"op": "halt"})

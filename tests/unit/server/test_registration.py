@@ -16,11 +16,10 @@ from agent.server import retry
 from agent.server.api_client import TOKEN_HEADER, ApiClient
 from agent.server.registration import NOT_ADDED, Registrar
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.service.config import CloudSection, Config, PrinterSection
 from agent.state.store import Identity
-from tests.support.clock import FakeClock
-from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
+from agent.testing import FakeClock
+from tests.rigs.server_rig import PATIENCE, Reply, ScriptedServer, answer, scripted
 from tests.support.store import open_store
 
 TOKEN, NEW = "T" * 43, "N" * 43
@@ -39,10 +38,10 @@ class Rig:
     def __init__(self, server: ScriptedServer, path: Path) -> None:
         self.server = server
         self.store = open_store(path, FakeClock())
-        self.cloud = ApiClient(Config(cloud=CloudConfig(server=server.url, read_timeout_s=5.0)), FakeClock())
+        self.cloud = ApiClient(Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0)), FakeClock())
         self.lost: list[bool] = []
         self.stop = threading.Event()
-        self.printer = Printer(type_id="TYPE", serial_number="SN")
+        self.printer = PrinterSection(type_id="TYPE", serial_number="SN")
         self.registrar = self.make()
 
     def make(self) -> Registrar:
@@ -88,7 +87,7 @@ def test_the_first_start_asks_without_a_token_keeps_the_identity_and_shows_the_c
 
 
 def test_a_printer_without_a_serial_number_does_not_send_one(rig: Rig) -> None:
-    rig.printer = Printer(type_id="TYPE")
+    rig.printer = PrinterSection(type_id="TYPE")
     rig.registrar = rig.make()
     rig.server.script(CODE, answer(FIRST))
     rig.register()

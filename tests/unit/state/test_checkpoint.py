@@ -19,7 +19,7 @@ from agent.errors import UnavailableError
 from agent.state.checkpoint import FileMark
 from agent.state.schema import _STEPS, VERSION
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.store import open_store
 
 JOB = JobView("job", "t", JobState.PRINTING, name="part", line=7, layer=2, progress=0.25)

@@ -16,7 +16,7 @@ from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.schema import VERSION
 from agent.state.store import Identity, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.store import open_store
 
 TOKEN = "A" * 43

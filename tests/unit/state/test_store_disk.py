@@ -16,7 +16,7 @@ from agent.errors import UnavailableError
 from agent.state.database import RESERVE, SPARE
 from agent.state.schema import _STEPS, VERSION
 from agent.state.store import KEEP, Identity, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.store import open_store
 
 SERVER, TOKEN = "https://a", "A" * 43

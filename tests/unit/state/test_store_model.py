@@ -14,7 +14,7 @@ from agent.core.command import Command, Name
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.state.store import Queued, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.store import open_store
 
 IDS = ("t0", "t1", "t2")

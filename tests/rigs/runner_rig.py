@@ -1,4 +1,9 @@
-"""A runner with all that it needs and a printer in the test's hands, stepped by hand."""
+"""A runner with a driver in the test's hands, stepped by hand.
+
+Real: `Runner` and all that it uses (the store with its database file, job files, checks, reports, the snapshot, and
+the thread that reads a file). Not real: the driver (`ScriptedDriver`: the test says what the printer makes of a
+request) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -23,14 +28,14 @@ from agent.service.config import load
 from agent.service.health import Health
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 
 S = PrinterState
 FILE = b"G28\nG1 X1\n;LAYER_CHANGE\nG1 X2 E1\nG1 X3 E2\n"
 
 
-class Printer(SlotDriver):
+class ScriptedDriver(SlotDriver):
     """Does what it is asked, at once; the test says what the printer makes of it."""
 
     def __init__(self) -> None:
@@ -86,13 +91,13 @@ class Printer(SlotDriver):
         self.now(state=S.IDLE, key="", last=Operation(self.slot.key, outcome, error))
 
 
-class Desk:
-    """A runner with all that it needs, stepped by hand."""
+class RunnerRig:
+    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.store = store
         self.clock = FakeClock()
-        self.printer = Printer()
+        self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()

@@ -1,4 +1,9 @@
-"""What the tests of the local socket stand on: a real server on a real socket, and a stand-in for the runner."""
+"""The agent as a client of its local socket sees it.
+
+Real: the Unix socket and its server thread, the API behind it, the inbox, the store with its database file, the
+snapshot. Not real: the runner (a function that begins and ends each new task), the driver (`SlotDriver`: telemetry that
+the test writes) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -13,10 +18,10 @@ from agent.errors import NotReadyError
 from agent.local.socket_server import LocalApi, LocalServer
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Job, Printer
+from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 
@@ -26,8 +31,8 @@ GCODE = b"G28\nG1 X10 Y10 F3000\nG1 X20 E1\n" * 50
 PATIENCE = 10.0
 
 
-class Rig:
-    """The agent as the socket sees it; `wake` stands for the runner."""
+class SocketRig:
+    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "agent.sock"
@@ -40,7 +45,7 @@ class Rig:
         self.fails = ""
         self.halts = 0
         self.halt_fails = ""
-        config = Config(printer=Printer(name="mine"), job=Job(max_file_mb=1))
+        config = Config(printer=PrinterSection(name="mine"), job=JobSection(max_file_mb=1))
         registrar = Registrar(SERVER, config.printer, self.store, str, lambda: None)
         inbox = Inbox(self.store, self._run)
         desk = LocalApi(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False, halt=self._halt)
