@@ -1,4 +1,4 @@
-"""What is posted: the bodies of reports and of the heartbeat (docs/protocol.md, «Reports on a command», «Heartbeat»).
+"""Bodies of reports and of the heartbeat, as structs (docs/protocol.md, «Reports on a command», «Heartbeat»).
 
     receipt    progress 0, data.state "received"                          one, at once
     milestone  the file is completely here (job_status "received")        one a print; the server may delete it then
@@ -54,7 +54,7 @@ class Temperature(msgspec.Struct, frozen=True):
 
 
 class LinkQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the serial link does; what is not known is not said."""
+    """How well the serial link does; what is not known is UNSET."""
 
     resend_rate: float
     latency_p50_ms: float | UnsetType = UNSET
