@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.driver import Heater
 from agent.core.task import TaskState
@@ -60,7 +59,7 @@ def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.tasks.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b'{"progress":0}')
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
