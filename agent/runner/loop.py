@@ -14,7 +14,7 @@ from agent.core.driver import PrinterState
 from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.errors import NotReadyError, RefusedError, UnavailableError
-from agent.files.job_file import sweep
+from agent.files.job_file import delete_unused
 from agent.runner.activity import Activity, Context
 from agent.runner.job_control import StepActivity
 from agent.runner.print_activity import PrintActivity
@@ -120,7 +120,7 @@ class Runner:
         if self._cleared:
             return
         legacy = StartupRecovery(self._context)
-        sweep(self._context.jobs, legacy.files())
+        delete_unused(self._context.jobs, legacy.files())
         if not legacy.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print
         self._activities += legacy.activities()
@@ -224,8 +224,8 @@ class Runner:
 
     def _post(self) -> None:
         running = self._exclusive()
-        self._board.post(self._job, running.busy if running is not None else "")
-        key = self._board.read().key()
+        self._board.publish(self._job, running.busy if running is not None else "")
+        key = self._board.read().change_key()
         if key != self._told:
             self._told = key
             self._context.tell()
@@ -240,4 +240,4 @@ class Runner:
                 activity.stop("the agent was stopped")
         self._context.driver.close(hand_over=hand_over)
         self._look()
-        self._board.post(self._job, "")
+        self._board.publish(self._job, "")

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.dryrun.processes import Parts
 from agent.errors import UnavailableError
+from agent.local.requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 
@@ -47,14 +48,14 @@ class Rig:
 
     def status(self) -> dict[str, Any]:
         """The agent's own word."""
-        return dict(ask(self.socket, {"op": "status"})["status"])
+        return dict(ask(self.socket, StatusRequest())["status"])
 
     def register(self) -> None:
         """Read the code at the printer, type it into the portal, wait until the printer is ready there."""
 
         def code() -> str:
             try:
-                return str(ask(self.socket, {"op": "register"})["registration"].get("code", ""))
+                return str(ask(self.socket, RegisterRequest())["registration"].get("code", ""))
             except UnavailableError:
                 return ""
 

@@ -1,4 +1,4 @@
-"""A served status page, with what the agent itself puts behind it: the desk, the store, the registrar."""
+"""A served status page, with what the agent itself puts behind it: the local API, the store, the registrar."""
 
 from __future__ import annotations
 
@@ -7,22 +7,21 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 from agent.core.command import Command, Name
 from agent.core.driver import Driver, Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
-from agent.local.socket_server import LocalApi
+from agent.local.api import LocalApi
 from agent.local.status_page import StatusPage
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
+from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
+from tests.support.cloud_side import make_inbox, make_registrar
 
 SERVER = "https://print.example.com"
 CODE, TOKEN = "K7QX-92MD", "t" * 43
@@ -105,34 +104,35 @@ class Running:
             return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def desk(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
+def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
     """What serves `status` in the agent, with a printer that waits to be added at the cloud."""
     store = Store(folder / "agent.db", SystemClock())
     url = f"{SERVER}/add?code={CODE}"
     store.save_identity(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
     store.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
-    board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
-    board.post(job, "")
+    snapshot = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
+    snapshot.publish(job, "")
     printer = PrinterSection(name="Left & <right>")
-    registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
-    return LocalApi(
-        Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True
-    ), store
-
-
-def status_of(found: LocalApi) -> Callable[[], dict[str, Any]]:
-    def status() -> dict[str, Any]:
-        answer: dict[str, Any] = found.answer({"op": "status"}, BytesIO())["status"]
-        return answer
-
-    return status
+    api = LocalApi(
+        config=Config(printer=printer),
+        jobs=folder,
+        store=store,
+        inbox=make_inbox(store),
+        snapshot=snapshot,
+        registrar=make_registrar(SERVER, store, printer=printer),
+        conditions=ConditionTracker(),
+        listening=lambda: True,
+        wake_reporter=lambda: None,
+        emergency_stop=None,
+    )
+    return api, store
 
 
 @contextmanager
 def a_print(folder: Path) -> Iterator[Running]:
     """The page of a printer that prints."""
-    made, store = desk(folder, TELEMETRY, JOB)
-    with Running(status_of(made)) as running:
+    api, store = local_api(folder, TELEMETRY, JOB)
+    with Running(api.status) as running:
         yield running
     store.close()
 
@@ -140,7 +140,7 @@ def a_print(folder: Path) -> Iterator[Running]:
 @contextmanager
 def no_printer(folder: Path) -> Iterator[Running]:
     """The page of a printer that is not there."""
-    made, store = desk(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
-    with Running(status_of(made)) as running:
+    api, store = local_api(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
+    with Running(api.status) as running:
         yield running
     store.close()
