@@ -171,7 +171,7 @@ class App:
             host=Host(
                 wake=self._wake_runner.set,
                 beat=self._health.pulse("link", waiting=True).beat,
-                remember=self._store.remember,
+                remember=self._store.checkpoints.remember,
                 port=port,
             ),
         )
@@ -354,4 +354,4 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
     )
-    return drivers.load(config.printer.driver)(settings, clock=clock)
+    return drivers.create(config.printer.driver, settings, clock=clock)

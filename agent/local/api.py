@@ -105,8 +105,8 @@ class LocalApi:
             "link": msgspec.to_builtins(telemetry.link),
             "registration": self._registration(),
             "listening": self._listening(),
-            "waiting_reports": self._store.waiting(),
-            "state_set_aside": str(self._store.damaged or ""),
+            "waiting_reports": self._store.outbox.pending_count(),
+            "state_set_aside": str(self._store.database.damaged or ""),
         }
 
     def _registration(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class LocalApi:
         return answer
 
     def _outbox(self, request: OutboxRequest) -> dict[str, Any]:
-        for which, change in ((request.retry, self._store.retry), (request.drop, self._store.drop)):
+        for which, change in ((request.retry, self._store.outbox.retry), (request.drop, self._store.outbox.drop)):
             if which is msgspec.UNSET:
                 continue
             changed = change(None if which == "all" else which)
@@ -127,7 +127,7 @@ class LocalApi:
                 raise DataError(f"no refused report has the id {which}")
             self._wake_reporter()
             return {"done": changed}
-        return {"outbox": self._store.outbox()}
+        return {"outbox": self._store.outbox.overview()}
 
     def _accept_command(self, command: LocalCommand) -> dict[str, Any]:
         task_id = f"local-{uuid.uuid4()}"
@@ -166,7 +166,7 @@ class LocalApi:
         return {"task_id": task_id, "job_id": command.job_id}
 
     def _task(self, task_id: str) -> dict[str, Any]:
-        task = self._store.task(task_id)
+        task = self._store.tasks.get(task_id)
         if task is None:
             raise DataError("no such task")
         return {"state": str(task.state), "message": task.message}

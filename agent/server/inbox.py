@@ -71,16 +71,16 @@ class Inbox:
         if command.name is None:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
             terminal = report.encode(report.failed(command, 404, "unknown command"))
-            new = self._store.refuse(command, None, terminal, "unknown command")
+            new = self._store.tasks.refuse(command, None, terminal, "unknown command")
         else:
-            new = self._store.accept(command, report.encode(report.receipt(command)))
+            new = self._store.tasks.accept(command, report.encode(report.receipt(command)))
         log.info("task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
 
     def accept_local(self, command: Command) -> bool:
         """Accept a command from a person at the printer; the cloud has no task to report on. Raises as `accept`."""
-        new = self._store.accept(command, None, local=True)
+        new = self._store.tasks.accept(command, None, local=True)
         log.info("local task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
@@ -101,7 +101,7 @@ class Inbox:
     def _refuse(self, command: Command, rejection: Rejection) -> bool:
         receipt = report.encode(report.receipt(command))
         terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
-        new = self._store.refuse(command, receipt, terminal, rejection.reason)
+        new = self._store.tasks.refuse(command, receipt, terminal, rejection.reason)
         self._wake()
         return new
 

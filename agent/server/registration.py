@@ -65,7 +65,7 @@ class Registrar:
 
     def identity(self) -> Identity | None:
         """This printer's identity; None before the first registration and after the token was lost."""
-        return self._unsaved or self._store.identity(self._server)
+        return self._unsaved or self._store.identities.get(self._server)
 
     def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
         """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""
@@ -132,19 +132,19 @@ class Registrar:
         if self._unconfirmed_printers and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
         if now >= self._next_disk_check:  # not at each attempt: flash wears out
-            self._store.can_keep()
+            self._store.identities.ensure_writable()
             self._next_disk_check = now + DISK_CHECK_INTERVAL
 
     def _save(self, identity: Identity) -> None:
         self._unsaved = identity
-        self._store.save_identity(identity)
+        self._store.identities.save(identity)
         self._unsaved = None
 
     def _forget(self) -> None:
         log.warning("token refused by the server")
         self._conditions.set(Part.TOKEN, "the server no longer knows this printer's token")
         self._unsaved = None
-        self._store.forget_identity(self._server)
+        self._store.identities.forget(self._server)
 
     def _mark_confirmed(self, identity: Identity) -> None:
         """Clear the conditions of a server that answered and knows the identity."""

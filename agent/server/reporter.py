@@ -156,7 +156,7 @@ class Reporter:
         """Send the oldest report of each task, page by page; whether any left the queue. The status does not wait for
         the end of a long queue: the server would count the printer as offline."""
         any_removed, after = False, 0
-        while heads := self._store.heads(after):
+        while heads := self._store.outbox.heads(after):
             for queued in heads:
                 any_removed |= self._send(identity, queued)
             after = heads[-1].id
@@ -185,9 +185,9 @@ class Reporter:
         """Remove a report from the queue. If the disk does not take that, it is sent again later, with its key."""
         try:
             if refused is None:
-                self._store.sent(queued)
+                self._store.outbox.acknowledge(queued)
             else:
-                self._store.set_aside(queued, refused.status, refused.answer)
+                self._store.outbox.set_aside(queued, refused.status, refused.answer)
                 log.error("report refused by the server", task_id=queued.task_id, kind=queued.kind, error=str(refused))
         except UnavailableError as error:
             self._schedule_retry(queued.task_id, error, None)

@@ -13,7 +13,7 @@ from agent.core.driver import PrinterState, Telemetry
 from agent.errors import CloudError
 from agent.server.server_clock import ServerClock
 from agent.service.condition_tracker import ConditionTracker
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 def test_all_is_well_at_first() -> None:

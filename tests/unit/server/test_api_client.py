@@ -12,9 +12,9 @@ import pytest
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, describe
 from agent.service.config import CloudSection
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 from tests.support.cloud_side import make_client
-from tests.support.http import Reply, ScriptedServer, answer, scripted
 
 TOKEN = "T" * 43
 CODE = "/v1/print/printers/registration_code"

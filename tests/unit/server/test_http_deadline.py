@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,42 +15,11 @@ from agent.server.api_client import SLACK
 from agent.server.http_deadline import NameResolver
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
+from tests.rigs.server_rig import scripted, trickling
 from tests.support.cloud_side import make_client
-from tests.support.http import scripted
 
 TOKEN = "T" * 43
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-
-
-@contextmanager
-def trickling(before: bytes, drip: bytes) -> Iterator[str]:
-    """A server that says `before` and then `drip` again and again, ten times a second; its URL."""
-    stop = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.05)
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    client, _ = server.accept()
-                except TimeoutError:
-                    continue
-                with client:
-                    try:
-                        client.recv(65536)
-                        client.sendall(before)
-                        while not stop.wait(0.1):
-                            client.sendall(drip)
-                    except OSError:
-                        continue
-
-        thread = threading.Thread(target=serve, name="trickling")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            stop.set()
-            thread.join(5)
 
 
 @pytest.mark.parametrize(

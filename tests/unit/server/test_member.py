@@ -12,7 +12,7 @@ import pytest
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 from agent.server.member import base, pages, table, token
 from agent.service.config import CloudSection, Config, MemberSection
-from tests.support.http import Reply, ScriptedServer, answer, scripted
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 
 TOKEN = "member-token-0001"
 FIRST = "/v1/print/printers?limit=2&offset=0"

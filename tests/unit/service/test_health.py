@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.service.health import FRESH, Health, Pulse, watchdog_interval
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 @pytest.fixture

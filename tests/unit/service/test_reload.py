@@ -12,9 +12,9 @@ from agent.core.driver import Scripts
 from agent.errors import ConfigError
 from agent.service.config import Config, JobSection, LogsSection, ScriptsSection
 from agent.service.reload import Reload, changed_keys, is_reloadable, merge_reloadable
+from agent.testing import FakeClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
-from tests.support.clock import FakeClock
 
 OLD = Config()
 NEW = Config(

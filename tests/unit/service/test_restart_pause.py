@@ -9,7 +9,7 @@ import pytest
 from agent.service import restart_pause
 from agent.service.health import Health
 from agent.service.restart_pause import FREE_RESTARTS, MAX_PAUSE, MIN_RUN, STARTS_FILE, pause_after
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 def test_it_grows_to_two_minutes_and_stays_there() -> None:

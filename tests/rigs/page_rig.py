@@ -1,4 +1,8 @@
-"""A served status page, with what the agent itself puts behind it: the local API, the store, the registrar."""
+"""A served status page and a client for it.
+
+Real: the page's HTTP server and its thread on the loopback, the API behind it, the store with its database file, the
+registrar, the clock. Not real: the driver, which is one telemetry for ever.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,7 @@ from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
 from tests.support.cloud_side import make_inbox, make_registrar
+from tests.support.store import open_store
 
 SERVER = "https://print.example.com"
 CODE, TOKEN = "K7QX-92MD", "t" * 43
@@ -64,7 +69,7 @@ class CountingPulse(Pulse):
         return all(self._beats.acquire(timeout=10) for _ in range(beats))
 
 
-class Running:
+class PageRig:
     """A served page."""
 
     def __init__(self, status: Callable[[], dict[str, Any]], address: str = "127.0.0.1:0", deadline: float = 5) -> None:
@@ -73,7 +78,7 @@ class Running:
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.page.run, args=(self.stop,), name="page")
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> PageRig:
         self._thread.start()
         return self
 
@@ -106,10 +111,10 @@ class Running:
 
 def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
     """What serves `status` in the agent, with a printer that waits to be added at the cloud."""
-    store = Store(folder / "agent.db", SystemClock())
+    store = open_store(folder / "agent.db", SystemClock())
     url = f"{SERVER}/add?code={CODE}"
-    store.save_identity(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
-    store.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
+    store.identities.save(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
+    store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
     snapshot = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
     snapshot.publish(job, "")
     printer = PrinterSection(name="Left & <right>")
@@ -129,18 +134,18 @@ def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) ->
 
 
 @contextmanager
-def a_print(folder: Path) -> Iterator[Running]:
+def a_print(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that prints."""
     api, store = local_api(folder, TELEMETRY, JOB)
-    with Running(api.status) as running:
+    with PageRig(api.status) as running:
         yield running
     store.close()
 
 
 @contextmanager
-def no_printer(folder: Path) -> Iterator[Running]:
+def no_printer(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that is not there."""
     api, store = local_api(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
-    with Running(api.status) as running:
+    with PageRig(api.status) as running:
         yield running
     store.close()

@@ -1,10 +1,10 @@
-"""A clock that stands still until it is told to move on."""
+"""A clock for tests that stands still until it is advanced."""
 
 from __future__ import annotations
 
 
 class FakeClock:
-    """`agent.core.clock.Clock` in a test's hands. `wall` begins at 2016-03-01 12:00:00 UTC."""
+    """`agent.core.clock.Clock` without waiting. `wall` begins at 2016-03-01 12:00:00 UTC."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -19,6 +19,6 @@ class FakeClock:
         return self.epoch
 
     def advance(self, seconds: float) -> None:
-        """Let time go by."""
+        """Let `seconds` go by."""
         self.now += seconds
         self.epoch += seconds

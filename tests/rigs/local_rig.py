@@ -1,4 +1,9 @@
-"""What the tests of the local socket stand on: a real server on a real socket, and a stand-in for the runner."""
+"""The agent as a client of its local socket sees it.
+
+Real: the Unix socket and its server thread, the API behind it, the inbox, the store with its database file, the
+snapshot. Not real: the runner (a function that begins and ends each new task), the driver (`SlotDriver`: telemetry that
+the test writes) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -16,10 +21,10 @@ from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 from tests.support.cloud_side import make_inbox, make_registrar
 from tests.support.driver import SlotDriver
+from tests.support.store import open_store
 
 TOKEN = "T" * 43
 SERVER = "https://cloud.example.com"
@@ -27,15 +32,15 @@ GCODE = b"G28\nG1 X10 Y10 F3000\nG1 X20 E1\n" * 50
 PATIENCE = 10.0
 
 
-class Rig:
-    """The agent as the socket sees it; `wake` stands for the runner."""
+class SocketRig:
+    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "agent.sock"
         self.jobs = folder / "jobs"
         self.jobs.mkdir()
         self.clock = FakeClock()
-        self.store = Store(folder / "state" / "agent.db", self.clock)
+        self.store = open_store(folder / "state" / "agent.db", self.clock)
         self.driver = SlotDriver()
         self.board = AgentSnapshot(self.driver)
         self.fails = ""
@@ -66,16 +71,16 @@ class Rig:
 
     def _run(self) -> None:
         """What a runner does: begin each new task and end it, or let a print begin."""
-        for task in self.store.tasks(TaskState.RECEIVED):
+        for task in self.store.tasks.in_state(TaskState.RECEIVED):
             command = task.command
-            self.store.start(command.task_id)
+            self.store.tasks.start(command.task_id)
             if self.fails:
-                self.store.end(command.task_id, TaskEvent.FAIL, b"{}", self.fails)
+                self.store.tasks.end(command.task_id, TaskEvent.FAIL, b"{}", self.fails)
             elif command.name is Name.PRINT_DATA:
                 self.driver.now(state=PrinterState.PRINTING)
                 self.board.publish(JobView(command.job_id, command.task_id, JobState.PRINTING, command.job_name), "")
             else:
-                self.store.end(command.task_id, TaskEvent.COMPLETE, b"{}")
+                self.store.tasks.end(command.task_id, TaskEvent.COMPLETE, b"{}")
 
     def end(self) -> None:
         self.stop.set()
