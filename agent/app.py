@@ -162,7 +162,7 @@ class App:
             host=Host(
                 wake=self._wake_runner.set,
                 beat=self._health.pulse("link", waiting=True).beat,
-                remember=self._store.remember,
+                remember=self._store.checkpoints.remember,
                 port=port,
             ),
         )

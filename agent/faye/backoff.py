@@ -7,7 +7,7 @@ from collections.abc import Callable
 BASE = 2.0
 """Seconds: the ceiling of the first wait."""
 CAP = 60.0
-"""Seconds: the ceiling of any wait (docs/faye.md, 12)."""
+"""Seconds: the ceiling of any wait (docs/faye.md §12)."""
 FLOOR = 1 / 8
 """The least wait, as a share of the ceiling. Pure full jitter may draw zero many times in a row; with this floor
 thirteen tries need more than 60 s whatever is drawn."""

@@ -24,7 +24,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages may have been lost since the last Connected: catch up by other means (docs/faye.md, 15)."""
+    """Messages may have been lost since the last Connected: catch up by other means (docs/faye.md §15)."""
 
     reason: str
 

@@ -13,7 +13,7 @@ from .pending_replies import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, PendingR
 from .subscriptions import Entry, Subscription, SubscriptionTable
 
 GRACE = 10.0
-"""Seconds beyond advice.timeout after which a connect without a reply is dead (docs/faye.md, 13)."""
+"""Seconds beyond advice.timeout after which a connect without a reply is dead (docs/faye.md §13)."""
 SHORT_WAIT = 20.0
 """Seconds within which a handshake or a lone subscribe is answered."""
 DISCONNECT_WAIT = 1.0
@@ -108,7 +108,7 @@ class Session:
     def connect(self, now: float) -> None:
         """A connect; the first one, and every one after an error, asks for an answer at once and brings the subscribes.
 
-        A websocket is bound to the session by the connect alone, so there it comes first (docs/faye.md, 10)."""
+        A websocket is bound to the session by the connect alone, so there it comes first (docs/faye.md §10)."""
         connect = self._message(CONNECT)
         connect["connectionType"] = self._transport
         batch = [connect]

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 from .actions import Send
 
 REPLY_LIMIT = 64 * 1024 * 1024
-"""Bytes of one reply; more is a failure (docs/faye.md, 10; a real server was seen to send 10 MB)."""
+"""Bytes of one reply; more is a failure (docs/faye.md §10; a real server was seen to send 10 MB)."""
 CONNECT_WAIT = 10.0
 """Seconds for TCP and TLS to come about."""
 

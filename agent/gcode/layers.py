@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from agent.gcode.index import Thinned
+from agent.gcode.words import BLANKS, COMMAND, NUMBER
 
 MIN_RISE = 0.02
 """Millimetres: less than the thinnest layer anyone prints, more than the noise of rounded and summed-up heights."""
@@ -18,8 +19,8 @@ MIN_RISE = 0.02
 PRIME_MOVES = 2
 """Extruding moves in the usual priming lines (Cura's and Prusa's start scripts draw two)."""
 
-_CODE = re.compile(rb"([GM])\s*0*(\d+)(?![\d.])")
-_WORD = re.compile(rb"([XYZEIJ])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
+_COMMAND = re.compile(COMMAND)
+_AXIS = re.compile(rb"([XYZEIJ])" + BLANKS + rb"(" + NUMBER + rb")")
 
 
 class LayersFromMoves:
@@ -45,7 +46,7 @@ class LayersFromMoves:
             if at - seen > 1:
                 self._catch_up(lines, seen, at)
             seen = at
-            if code := _CODE.match(line):
+            if code := _COMMAND.match(line):
                 self._act(code[1] + code[2], line[code.end() :], first + at)
         self._catch_up(lines, seen, len(lines))
 
@@ -109,4 +110,4 @@ class LayersFromMoves:
 
 
 def _words(text: bytes) -> dict[bytes, float]:
-    return {letter: float(number) for letter, number in _WORD.findall(text)}
+    return {letter: float(number) for letter, number in _AXIS.findall(text)}

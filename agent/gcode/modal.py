@@ -9,13 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from agent.gcode.words import COMMAND
+
 FANS = 16
 """Fans that are told apart; a file that names more of them is not about fans."""
 
 MOVES = frozenset((b"G0 ", b"G1 ", b"G2 ", b"G3 "))
 """How nearly all moves begin; what begins otherwise is looked at more closely."""
 
-_WORD = re.compile(rb"([GMT])[ \t]*0*(\d{1,4})(?![\d.])", re.IGNORECASE)
+_COMMAND = re.compile(COMMAND, re.IGNORECASE)
 _MOVE = re.compile(rb"G[ \t]*0*[0-3](?![\d.])", re.IGNORECASE)
 _FAN = re.compile(rb"P[ \t]*(\d{1,6})", re.IGNORECASE)
 _AXES = re.compile(rb"[XYZ]", re.IGNORECASE)
@@ -69,7 +71,7 @@ class Modal:
 
     def follow(self, code: bytes) -> None:
         """One line more."""
-        word = _WORD.match(code)
+        word = _COMMAND.match(code)
         if word is None:
             return
         name = word[1].upper() + word[2]

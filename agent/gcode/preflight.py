@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import reduce
-from operator import xor
 
 import msgspec
 
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
+from agent.gcode.framing import framed_length
+from agent.gcode.waiting import HEATER_OF, WAITS_FOR_PERSON
+from agent.gcode.words import BLANKS, COMMAND, UNSIGNED
 
 MAX_FRAMED = COMMAND_SIZE - 1
 """Bytes of a numbered line with its checksum that a firmware's command buffer takes (docs/serial.md §11)."""
@@ -20,13 +21,11 @@ SHORT = 64
 EXCERPT = 60
 """Characters of a bad line that an error shows."""
 
-_COMMAND = re.compile(rb"(?<![A-Z_])([GMT])\s*0*(\d+)(?![\d.])")
-_DEGREES = re.compile(rb"(?<![A-Z_])[SR]\s*(\+?(?:\d+\.?\d*|\.\d+))")
+_COMMAND = re.compile(rb"(?<![A-Z_])" + COMMAND)
+_DEGREES = re.compile(rb"(?<![A-Z_])[SR]" + BLANKS + rb"(\+?" + UNSIGNED + rb")")
 _HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
 _SENT_RENUMBER = re.compile(rb"M110.*N")
-_HEATERS = {104: "tool", 109: "tool", 140: "bed", 190: "bed", 141: "chamber", 191: "chamber"}
-_TEXTS = frozenset((117, 118))  # the rest of the line is for people
-_WAITS = frozenset((0, 1, 226, 600))
+_TEXTS = frozenset((b"M117", b"M118"))  # the rest of the line is for people
 _HEADS = (
     (b"GCDE", "a binary G-code file; export it as plain G-code"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -44,12 +43,6 @@ class Limits(msgspec.Struct, frozen=True):
     bed: float = 120
     chamber: float = 80
     volume: tuple[float, ...] = ()
-
-
-def framed_length(ordinal: int, code: bytes) -> int:
-    """Bytes of `N<ordinal> <code>*<checksum>`, the form in which a file's line is sent (docs/serial.md §7)."""
-    line = b"N%d %b" % (ordinal, code)
-    return len(line) + 1 + len(str(reduce(xor, line, 0)))
 
 
 def too_long(ordinal: int, code: bytes) -> str:
@@ -85,17 +78,15 @@ def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
     ):  # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13)
         return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
     for command in _COMMAND.finditer(upper):
-        letter, number = command[1], int(command[2][:6])
-        if letter != b"M":
-            continue
-        if number == 112:
+        name = command[1] + command[2]
+        if name == b"M112":
             return "M112 (emergency stop) in a file", ""
-        if number in _TEXTS:
+        if name in _TEXTS:
             break
-        if number in _WAITS:
-            warning = f"M{number} waits for a person"
-        elif (heater := _HEATERS.get(number)) and (why := _too_hot(upper[command.end() :], heater, limits)):
-            return f"M{number} {why}", ""
+        if name in WAITS_FOR_PERSON:
+            warning = f"{name.decode()} waits for a person"
+        elif (heater := HEATER_OF.get(name)) and (why := _too_hot(upper[command.end() :], heater, limits)):
+            return f"{name.decode()} {why}", ""
     return "", warning
 
 

@@ -108,8 +108,8 @@ class LocalApi:
                 "link": msgspec.to_builtins(telemetry.link),
                 "registration": self._who(),
                 "listening": self._listening(),
-                "waiting_reports": self._store.waiting(),
-                "state_set_aside": str(self._store.damaged or ""),
+                "waiting_reports": self._store.outbox.pending_count(),
+                "state_set_aside": str(self._store.database.damaged or ""),
             }
         }
 
@@ -126,7 +126,7 @@ class LocalApi:
         return shown
 
     def _outbox(self, request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
-        for word, do in (("retry", self._store.retry), ("drop", self._store.drop)):
+        for word, do in (("retry", self._store.outbox.retry), ("drop", self._store.outbox.drop)):
             if word not in request:
                 continue
             which = request[word]
@@ -137,7 +137,7 @@ class LocalApi:
                 raise DataError(f"no refused report has the id {which}")
             self._tell()
             return {"done": done}
-        return {"outbox": self._store.outbox()}
+        return {"outbox": self._store.outbox.overview()}
 
     def _command(self, request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
         allowed = (Name.PAUSE, Name.RESUME, Name.CANCEL, Name.HOME, Name.PARK, Name.RESET, Name.DISMISS)
@@ -183,7 +183,7 @@ class LocalApi:
         return {"task_id": task_id, "job_id": command.job_id}
 
     def _task(self, request: dict[str, Any], _stream: BinaryIO) -> dict[str, Any]:
-        task = self._store.task(str(request.get("task_id")))
+        task = self._store.tasks.get(str(request.get("task_id")))
         if task is None:
             raise DataError("no such task")
         return {"state": str(task.state), "message": task.message}

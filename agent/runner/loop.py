@@ -129,13 +129,13 @@ class Runner:
     def _begin_new(self) -> None:
         """Begin what has come. A disk that does not take that must not keep a print from being looked at."""
         try:
-            for task in self._context.store.tasks(TaskState.RECEIVED):
+            for task in self._context.store.tasks.in_state(TaskState.RECEIVED):
                 self._begin(task)
         except UnavailableError as error:
             log.warning("new commands wait for the disk", reason=str(error))
 
     def _begin(self, task: Task) -> None:
-        self._context.store.start(task.command.task_id)
+        self._context.store.tasks.start(task.command.task_id)
         try:
             if task.age > self._context.config.job.max_age_s:
                 raise RefusedError(410, too_old(task.command, task.age))

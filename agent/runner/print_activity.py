@@ -152,7 +152,7 @@ class PrintActivity:
             self._index = index
             self._move(JobEvent.FILE_HERE)
             self._place(0)
-            if self.task.told is not report.Kind.MILESTONE:  # not said by an agent before this one
+            if self.task.last_report is not report.Kind.MILESTONE:  # not said by an agent before this one
                 self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
 
     def _start(self, telemetry: Telemetry) -> None:
@@ -165,7 +165,7 @@ class PrintActivity:
         try:
             source = FileSource(self._file.path, self._index)
             begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
-            self._context.store.begin_print(begun, self._file.mark(self._index), self._preamble)
+            self._context.store.checkpoints.begin(begun, self._file.mark(self._index), self._preamble)
             self._context.driver.start_print(self.view.task_id, source, self._preamble)
         except NotReadyError as error:
             self._fail(409, str(error))
@@ -261,7 +261,7 @@ class PrintActivity:
 
 def _preamble(context: Context, task: Task) -> list[str]:
     """The settings of the printer with those of the job over them, as G-code. Raises RefusedError."""
-    wanted = {**context.store.settings(), **task.command.settings}
+    wanted = {**context.store.settings.read(), **task.command.settings}
     try:
         settings.check(wanted)
     except ValueError as error:

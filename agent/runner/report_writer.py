@@ -31,7 +31,7 @@ class ReportWriter:
     ) -> None:
         """A report on the way; the next one makes up for one that could not be written."""
         try:
-            self._store.progress(task.command.task_id, value, report.encode(body), milestone=milestone, job=job)
+            self._store.tasks.progress(task.command.task_id, value, report.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
             log.warning("progress not written down", reason=str(error))
 
@@ -44,7 +44,7 @@ class ReportWriter:
         """Write what could not be written before."""
         while self._unwritten:
             try:
-                self._store.end(*self._unwritten[0])
+                self._store.tasks.end(*self._unwritten[0])
             except UnavailableError as error:
                 log.warning("a task's end is not written down yet", reason=str(error), waiting=len(self._unwritten))
                 return

@@ -99,16 +99,16 @@ def keep_settings(context: Context, task: Task) -> None:
         unknown = settings.check(wanted)
     except ValueError as error:
         raise RefusedError(422, str(error)) from None
-    context.store.keep_settings(wanted)
+    context.store.settings.update(wanted)
     message = "applied from the next print on"
     if unknown:
         message += f"; kept, but without a meaning here: {', '.join(unknown)}"
-    context.complete(task, extra={"settings": context.store.settings(), "message": message})
+    context.complete(task, extra={"settings": context.store.settings.read(), "message": message})
 
 
 def request_settings(context: Context, task: Task) -> None:
     """`request_settings`: what is kept."""
-    context.complete(task, extra={"settings": context.store.settings()})
+    context.complete(task, extra={"settings": context.store.settings.read()})
 
 
 def check_dismiss(telemetry: Telemetry) -> None:

@@ -27,10 +27,10 @@ class StartupRecovery:
     def __init__(self, context: Context) -> None:
         self._context = context
         store = context.store
-        self._running = store.tasks(TaskState.RUNNING)
-        self._waiting = {task.command.task_id for task in store.tasks(TaskState.RECEIVED)}
+        self._running = store.tasks.in_state(TaskState.RUNNING)
+        self._waiting = {task.command.task_id for task in store.tasks.in_state(TaskState.RECEIVED)}
         prints = [task for task in self._running if task.command.name is Name.PRINT_DATA]
-        begun = [(task, found) for task in prints if (found := store.checkpoint(task.command.task_id)) is not None]
+        begun = [(task, found) for task in prints if (found := store.checkpoints.get(task.command.task_id)) is not None]
         self._begun: tuple[Task, Checkpoint] | None = begun[-1] if begun else None
         self._print = self._begun[0] if self._begun else next(reversed(prints), None)  # there is one at a time
 

@@ -19,7 +19,7 @@ from agent.runner.activity import Context
 from agent.runner.worker import Worker
 from agent.server.api_client import plain
 from agent.server.http_deadline import limited_session
-from agent.service.config import FirmwareUpgrade
+from agent.service.config import FirmwareUpgradeSection
 from agent.state.store import Task
 
 UPLOAD_MAY_TAKE = 300.0  # seconds
@@ -149,7 +149,7 @@ def _signature(path: str, url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"{path}.sig"))
 
 
-def verify(package: Path, signature: Path, wanted: FirmwareUpgrade) -> None:
+def verify(package: Path, signature: Path, wanted: FirmwareUpgradeSection) -> None:
     """Check an Ed25519 signature over the package with OpenSSL. Raises DataError, ConfigError."""
     argv = [OPENSSL, "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", wanted.public_key]
     argv += ["-in", str(package), "-sigfile", str(signature)]
@@ -163,7 +163,7 @@ def verify(package: Path, signature: Path, wanted: FirmwareUpgrade) -> None:
         raise DataError("the package's signature is not by the configured key")
 
 
-def install(package: Path, wanted: FirmwareUpgrade) -> None:
+def install(package: Path, wanted: FirmwareUpgradeSection) -> None:
     """Run the configured command with the package's path as its last argument; no shell. Raises UnavailableError."""
     try:
         done = subprocess.run(  # noqa: S603 the owner's command, our own path

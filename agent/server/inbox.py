@@ -73,16 +73,16 @@ class Inbox:
         if found.name is None:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
             terminal = report.encode(report.failed(found, 404, "unknown command"))
-            new = self._store.refuse(found, None, terminal, "unknown command")
+            new = self._store.tasks.refuse(found, None, terminal, "unknown command")
         else:
-            new = self._store.accept(found, report.encode(report.receipt(found)))
+            new = self._store.tasks.accept(found, report.encode(report.receipt(found)))
         log.info("command", command=found.said, task_id=found.task_id, new=new)
         self._wake()
         return new
 
     def take_local(self, command: Command) -> bool:
         """One command from a person at the printer; the cloud has no task to report on."""
-        new = self._store.accept(command, None, local=True)
+        new = self._store.tasks.accept(command, None, local=True)
         log.info("local command", command=command.said, task_id=command.task_id)
         self._wake()
         return new
@@ -103,7 +103,7 @@ class Inbox:
     def _refuse(self, command: Command, found: Rejection) -> bool:
         receipt = report.encode(report.receipt(command))
         terminal = report.encode(report.failed(command, found.code, found.reason))
-        new = self._store.refuse(command, receipt, terminal, found.reason)
+        new = self._store.tasks.refuse(command, receipt, terminal, found.reason)
         self._wake()
         return new
 

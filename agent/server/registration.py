@@ -21,7 +21,7 @@ from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import ApiClient, Registration
 from agent.server.retry import for_ever
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Printer
+from agent.service.config import PrinterSection
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
 
@@ -40,7 +40,7 @@ class Registrar:
     def __init__(
         self,
         server: str,
-        printer: Printer,
+        printer: PrinterSection,
         store: Store,
         firmware: Callable[[], str],
         on_lost: Callable[[], None],
@@ -62,7 +62,7 @@ class Registrar:
 
     def identity(self) -> Identity | None:
         """Who we are; None before the first registration and after the token died."""
-        return self._unsaved or self._store.identity(self._server)
+        return self._unsaved or self._store.identities.get(self._server)
 
     def register(self, cloud: ApiClient, stop: threading.Event, alive: Callable[[], None]) -> Identity | None:
         """Make the call that each start begins with; try until it works or `stop` is set (then None)."""
@@ -126,19 +126,19 @@ class Registrar:
         if self._born and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
         if now >= self._look_again:  # not at each try: flash wears out
-            self._store.can_keep()
+            self._store.identities.ensure_writable()
             self._look_again = now + LOOK_AGAIN
 
     def _keep(self, identity: Identity) -> None:
         self._unsaved = identity
-        self._store.save_identity(identity)
+        self._store.identities.save(identity)
         self._unsaved = None
 
     def _forget(self) -> None:
         log.warning("the server no longer knows this printer's token; registering anew")
         self._watch.set(Part.TOKEN, "the server no longer knows this printer's token")
         self._unsaved = None
-        self._store.forget_identity(self._server)
+        self._store.identities.forget(self._server)
 
     def _confirmed(self, identity: Identity) -> None:
         """The server answered, and knows us."""

@@ -152,7 +152,7 @@ class Reporter:
         """The oldest report of each task, page by page; whether any left the queue. The status does not wait for the
         end of a long queue: the server would think the printer gone."""
         gone, after = False, 0
-        while heads := self._store.heads(after):
+        while heads := self._store.outbox.heads(after):
             for queued in heads:
                 gone |= self._send(identity, queued)
             after = heads[-1].id
@@ -181,9 +181,9 @@ class Reporter:
         """Take a report out of the queue. On a disk that does not take that, it is sent again later, with its key."""
         try:
             if refused is None:
-                self._store.sent(queued)
+                self._store.outbox.acknowledge(queued)
             else:
-                self._store.set_aside(queued, refused.status, refused.answer)
+                self._store.outbox.set_aside(queued, refused.status, refused.answer)
                 log.error(
                     "report refused for good, kept aside", task_id=queued.task_id, kind=queued.kind, reason=str(refused)
                 )

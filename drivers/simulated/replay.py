@@ -13,9 +13,10 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import EX_OK, DataError
+from agent.gcode.framing import frame
 from drivers.gcode.link.black_box import HEARD, SENT, Entry, read
 from drivers.gcode.printing.dialects import identify
-from drivers.gcode.protocol.framing import LineSplitter, frame
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import Kind, parse
 from drivers.simulated.dialects import DIALECTS
 from drivers.simulated.firmware import Firmware

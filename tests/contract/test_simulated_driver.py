@@ -16,7 +16,7 @@ from agent.testing import Lines, Rig, Setup, SystemClock, moves
 from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 from tests.support.handover import Kept, Memories
 
 FAST = DriverSettings(simulated=SimulatedSettings(speed=inf))

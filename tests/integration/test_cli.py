@@ -14,7 +14,7 @@ import pytest
 
 from agent.errors import UnavailableError
 from agent.local.socket_client import ask
-from tests.integration.rig import rig
+from tests.rigs.agent_rig import agent_rig
 
 USAGE, DATA, UNAVAILABLE, CONFIG = 64, 65, 69, 78
 
@@ -136,7 +136,7 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
 
 
 def test_printers_lists_what_the_member_has_registered(environ: dict[str, str], tmp_path: Path) -> None:
-    with rig(tmp_path) as made:
+    with agent_rig(tmp_path) as made:
         environ["PRINTER_AGENT_MEMBER_TOKEN"] = str(made.member._session.headers["Authorization"]).split()[1]
         where = ("--set", f"cloud.server={made.url}")
         shown = cli(environ, "printers", *where)

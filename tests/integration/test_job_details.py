@@ -7,14 +7,14 @@ from pathlib import Path
 
 import requests
 
-from tests.integration.rig import rig
 from tests.integration.test_commands import bearer, gcode
+from tests.rigs.agent_rig import agent_rig
 
 BED = "[printer]\nbuild_volume = [220, 220, 250]\n"
 
 
 def test_warnings_refusals_and_black_boxes_reach_the_member(tmp_path: Path) -> None:
-    with rig(tmp_path, more=BED, faults=("kill@400",)) as made:
+    with agent_rig(tmp_path, more=BED, faults=("kill@400",)) as made:
         refused = made.ended(made.submit(gcode(tmp_path, "G28\nG1 X999 F6000\n"))["task_id"])
         assert refused["error_code"] == 422
         assert "line 2 of the file: the move goes to X 999 mm" in refused["error_message"]

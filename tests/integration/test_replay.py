@@ -17,7 +17,7 @@ from drivers.gcode.link.black_box import files
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from drivers.simulated.replay import DIVERGES, replay
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 
 
 def failed_print(folder: Path, codes: Sequence[bytes], *faults: str) -> Path:

@@ -17,7 +17,7 @@ from agent.sandbox.accounts import State
 from agent.sandbox.member_client import SandboxMember
 from agent.sandbox.records import Database
 from agent.sandbox.serve import serve
-from tests.unit.sandbox.running import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, RunningPrinter
+from tests.rigs.cloud_rig import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, RunningPrinter
 
 DONE = {"progress": 1, "data": {"state": "completed"}}
 URL = "http://127.0.0.1:1/cube.gcode"

@@ -15,7 +15,7 @@ from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.link.port import PortSearch
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 
 IMPATIENT = msgspec.structs.replace(QUICK, hello=0.1, hello_tries=2)
 ID = "usb-Marlin_USB_Device_123-if00"

@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "agent.cli": ("agent.errors", "agent.commands", "agent.__version__"),
     "drivers": (*PLAIN, "drivers.settings"),
     "drivers.settings": PLAIN,
-    "drivers.gcode": (*PLAIN, "drivers"),
+    "drivers.gcode": (*PLAIN, "agent.gcode", "drivers"),
     "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE, "drivers.gcode.printing.pump"),
     "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", "drivers.gcode.session", *FACE),
     "drivers.gcode.session": (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from drivers.gcode.protocol.codes import values, word
+from agent.gcode.words import command_word, parameters
 
 _AXIS = re.compile(r"(?<![A-Za-z])([XYZE])\s*:\s*([-+]?\d+(?:\.\d+)?)")
 
@@ -28,7 +28,7 @@ class Modes:
 
     def follow(self, code: bytes) -> None:
         """`code` is part of the program; moves with a feed rate are told by setting `feed`."""
-        name = word(code)
+        name = command_word(code)
         if name in (b"G90", b"G91"):
             self.absolute = name == b"G90"
             if self._extruder_follows:
@@ -38,7 +38,7 @@ class Modes:
         elif name in (b"G20", b"G21"):
             self.inches = name == b"G20"
         elif name in (b"M106", b"M107"):
-            self.fans[int(values(code).get(b"P", 0))] = code
+            self.fans[int(parameters(code).get(b"P", 0))] = code
         elif name == b"G28":
             self.homed = self.homed or not set(b"XYZ") & set(code[1:].upper())
         elif name in (b"M18", b"M84"):
@@ -50,7 +50,7 @@ class Modes:
 
     def restore(self) -> list[bytes]:
         """The lines that set it again. `M82` and `M83` come last: in Marlin G90 and G91 change the extruder too."""
-        feed = values(self.feed).get(b"F")
+        feed = parameters(self.feed).get(b"F")
         return [
             *([b"G20"] if self.inches else []),
             *self.fans.values(),

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING
 
-from drivers.gcode.protocol.codes import ORDINARY_S
 from drivers.gcode.protocol.numbering import HISTORY, HOST, MOVE_TO
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE, Phase
 from drivers.gcode.protocol.quality import SAMPLES
 from drivers.gcode.protocol.sending import Sender

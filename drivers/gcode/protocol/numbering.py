@@ -9,7 +9,7 @@ it was left (`file_line`), for whoever asks the firmware later (docs/serial.md Â
 
 from __future__ import annotations
 
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
 from drivers.gcode.protocol.steps import Command
 
 HOST = 1_000_000_000

@@ -38,8 +38,9 @@ from __future__ import annotations
 import re
 from math import inf
 
-from drivers.gcode.protocol.codes import heats, word
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.numbering import MOVE_TO
+from drivers.gcode.protocol.patience import heats
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase
 from drivers.gcode.protocol.quality import SAMPLES
 from drivers.gcode.protocol.resends import Resends
@@ -136,7 +137,7 @@ class Protocol(Resends):
 
     def saved(self, now: float) -> Command | None:
         """`Done saving file` stands for the `ok` of M29 (docs/serial.md §5)."""
-        if self.in_flight and word(self.in_flight[0].code) == b"M29":
+        if self.in_flight and command_word(self.in_flight[0].code) == b"M29":
             return self.ok("", now)
         return None
 

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
-from drivers.gcode.protocol.codes import ORDINARY_S, SHARE, asked_after, word
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.numbering import HOST, MOVE_TO, NOWHERE, Numbers, move_to, numberable
+from drivers.gcode.protocol.patience import ORDINARY_S, SHARE, asked_after
 from drivers.gcode.protocol.phases import DRAIN, PROBE, Counters, Phase, Service
 from drivers.gcode.protocol.steps import RENUMBER, Command
 from drivers.gcode.protocol.window import Window
@@ -244,7 +245,7 @@ class Sender:
             self._has = -1
         elif command.number >= 0:
             self._numbers.keep(command)
-            self._unproven = self._unproven or (self._numbers.host and word(command.code) not in _HARMLESS)
+            self._unproven = self._unproven or (self._numbers.host and command_word(command.code) not in _HARMLESS)
 
     def _given(self, command: Command) -> Command:
         """`command` as it was given to `send`."""

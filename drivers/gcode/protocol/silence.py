@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from drivers.gcode.protocol.codes import LONG_S
 from drivers.gcode.protocol.exchange import Exchange
 from drivers.gcode.protocol.numbering import HOST, MOVE_TO
+from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE, Phase, Service
 from drivers.gcode.protocol.steps import Command
 

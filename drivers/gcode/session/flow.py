@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.core.driver import PrinterState
 from agent.errors import DataError
-from drivers.gcode.protocol.codes import ORDINARY_S
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.session.reply_handler import ReplyHandler
 
 if TYPE_CHECKING:

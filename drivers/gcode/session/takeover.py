@@ -17,8 +17,8 @@ import structlog
 
 from agent.core.driver import PrinterState, Unfinished
 from agent.errors import DataError
+from agent.gcode.words import host_line
 from drivers.gcode.printing.pump import prepared
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.protocol.window import MOST
@@ -112,7 +112,7 @@ class TakeOver:
                 f"the printer is at line {line}, the print was at line {unfinished.line} of {total}: "
                 "it has begun something else"
             )
-        request = StartPrint(unfinished.key, unfinished.source, tuple(map(clean, unfinished.preamble)))
+        request = StartPrint(unfinished.key, unfinished.source, tuple(map(host_line, unfinished.preamble)))
         self.decided()
         session.taken_over(unfinished.key, memory, last, now)
         session.counters.line = line

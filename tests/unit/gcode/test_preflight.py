@@ -9,7 +9,7 @@ import pytest
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 from agent.gcode import Caution, Limits, Scanner
-from agent.gcode.preflight import framed_length
+from agent.gcode.framing import framed_length
 from tests.unit.gcode.samples import scan, sliced
 
 

@@ -21,20 +21,20 @@ from agent.local import socket_server as module
 from agent.local.socket_client import AnsweredError, ask, command, send_file, wait
 from agent.local.status_text import lines
 from agent.state.store import Identity
-from tests.unit.local.local_rig import GCODE, PATIENCE, SERVER, TOKEN, Rig
+from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
 
 
 @pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
+def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SocketRig]:
     monkeypatch.setattr(module, "POLL", 0.05)
     structlog.reset_defaults()
-    made = Rig(tmp_path)
+    made = SocketRig(tmp_path)
     yield made
     made.end()
     made.store.close()
 
 
-def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
+def talk(rig: SocketRig, sent: bytes) -> dict[str, Any]:
     """A client of our own: exactly these bytes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(PATIENCE)
@@ -45,14 +45,14 @@ def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
             return dict(json.loads(stream.readline()))
 
 
-def test_only_the_owner_may_connect(rig: Rig) -> None:
+def test_only_the_owner_may_connect(rig: SocketRig) -> None:
     assert stat.S_IMODE(rig.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(rig.path.parent.stat().st_mode) == 0o700
 
 
-def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
-    rig.store.accept(Command("t", Name.HOME, "home"), b"{}")
+def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> None:
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b"{}")
     rig.driver.now(port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),))
     answer = ask(rig.path, {"op": "status"})
     found = answer["status"]
@@ -69,18 +69,18 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
     ]
 
 
-def test_register_and_outbox(rig: Rig) -> None:
+def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registered=True))
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
-def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None:
+def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: SocketRig) -> None:
     for name in ("a", "b", "c"):
-        rig.store.accept(Command(name, Name.HOME, "home"), b"{}")
-        rig.store.set_aside(rig.store.heads()[0], 422, "no")
+        rig.store.tasks.accept(Command(name, Name.HOME, "home"), b"{}")
+        rig.store.outbox.set_aside(rig.store.outbox.heads()[0], 422, "no")
     ids = [row["id"] for row in ask(rig.path, {"op": "outbox"})["outbox"]]
     assert ask(rig.path, {"op": "outbox", "retry": ids[0]})["done"] == 1
     assert ask(rig.path, {"op": "outbox", "drop": ids[1]})["done"] == 1
@@ -91,46 +91,46 @@ def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("which", [99, 0, -1, True, None, "1", 1 << 70])
-def test_a_refused_report_that_is_not_there_is_an_error(rig: Rig, which: object) -> None:
+def test_a_refused_report_that_is_not_there_is_an_error(rig: SocketRig, which: object) -> None:
     with pytest.raises(AnsweredError) as caught:
         ask(rig.path, {"op": "outbox", "retry": which})
     assert caught.value.exit_code == 65
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "home", "park", "reset", "dismiss"])
-def test_a_command_is_done_and_has_nothing_to_report(rig: Rig, name: str) -> None:
+def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: str) -> None:
     command(rig.path, name)
-    (task,) = rig.store.tasks(TaskState.COMPLETED)
+    (task,) = rig.store.tasks.in_state(TaskState.COMPLETED)
     assert (task.command.said, task.local) == (name, True)
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
-def test_a_command_that_is_refused_says_why(rig: Rig) -> None:
+def test_a_command_that_is_refused_says_why(rig: SocketRig) -> None:
     rig.fails = "pause: nothing is printing"
     with pytest.raises(DataError, match="pause: nothing is printing"):
         command(rig.path, "pause")
 
 
 @pytest.mark.parametrize("name", ["firmware_upgrade", "print_data", "logs", "fly", None, 7, ["pause"]])
-def test_what_a_person_here_may_not_ask_for_is_refused(rig: Rig, name: object) -> None:
+def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: object) -> None:
     with pytest.raises(AnsweredError, match="expected command to be one of pause, resume") as caught:
         ask(rig.path, {"op": "command", "command": name})
     assert caught.value.exit_code == 65
-    assert all(rig.store.tasks(state) == [] for state in TaskState)
+    assert all(rig.store.tasks.in_state(state) == [] for state in TaskState)
 
 
-def test_a_file_is_taken_in_and_printed(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     job_id = send_file(rig.path, file)
-    (task,) = rig.store.tasks(TaskState.RUNNING)
+    (task,) = rig.store.tasks.in_state(TaskState.RUNNING)
     assert job_id == task.command.job_id == f"local_{task.command.task_id.removeprefix('local-')}"
     assert task.command.job_name == "cube.gcode"
     assert (rig.jobs / task.command.spooled).read_bytes() == GCODE
     assert stat.S_IMODE((rig.jobs / task.command.spooled).stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_printed_says_why(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_printed_says_why(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     rig.fails = "print_data: the printer is busy"
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_printed_says_why(rig: Rig, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("times", [2, 40], ids=["2 MiB", "40 MiB"])
 def test_a_file_that_is_too_large_is_refused_with_the_reason_while_it_is_sent(
-    rig: Rig, tmp_path: Path, times: int
+    rig: SocketRig, tmp_path: Path, times: int
 ) -> None:
     file = tmp_path / "large.gcode"
     file.write_bytes(b"G1 X1\n" * (times * 180_000))
@@ -150,7 +150,7 @@ def test_a_file_that_is_too_large_is_refused_with_the_reason_while_it_is_sent(
     assert list(rig.jobs.iterdir()) == []
 
 
-def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
+def test_a_file_that_ends_early_leaves_nothing(rig: SocketRig) -> None:
     answer = talk(rig, b'{"op": "print", "name": "a", "size": 100}\nG28\n')
     assert (answer["ok"], answer["exit_code"]) == (False, 65)
     assert "broke off after 4 of 100 bytes" in answer["error"]
@@ -158,19 +158,19 @@ def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [None, -1, True, "9", 1.5])
-def test_a_print_needs_a_size(rig: Rig, size: object) -> None:
+def test_a_print_needs_a_size(rig: SocketRig, size: object) -> None:
     with pytest.raises(AnsweredError, match="expected size to be a number of bytes"):
         ask(rig.path, {"op": "print", "size": size})
 
 
-def test_a_file_that_is_not_there_or_no_file_is_named(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_file_is_named(rig: SocketRig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no.gcode: No such file"):
         send_file(rig.path, tmp_path / "no.gcode")
     with pytest.raises(DataError, match="not a file"):
         send_file(rig.path, tmp_path)
 
 
-def test_a_task_can_be_asked_for(rig: Rig) -> None:
+def test_a_task_can_be_asked_for(rig: SocketRig) -> None:
     rig.fails = "why"
     task_id = ask(rig.path, {"op": "command", "command": "home"})["task_id"]
     assert ask(rig.path, {"op": "task", "task_id": task_id}) == {"ok": True, "state": "failed", "message": "why"}
@@ -195,18 +195,18 @@ def test_a_task_can_be_asked_for(rig: Rig) -> None:
         (b'"status"\n', 65),
     ],
 )
-def test_a_request_that_makes_no_sense_gets_an_answer(rig: Rig, sent: bytes, code: int) -> None:
+def test_a_request_that_makes_no_sense_gets_an_answer(rig: SocketRig, sent: bytes, code: int) -> None:
     answer = talk(rig, sent)
     assert (answer["ok"], answer["exit_code"]) == (False, code)
 
 
-def test_the_emergency_stop_goes_straight_to_the_driver(rig: Rig) -> None:
+def test_the_emergency_stop_goes_straight_to_the_driver(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "halt"}) == {"ok": True}
     assert rig.halts == 1
-    assert rig.store.tasks(TaskState.RECEIVED) == []
+    assert rig.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
-def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Rig) -> None:
+def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: SocketRig) -> None:
     rig.halt_fails = "cannot halt: the printer is offline"
     with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
         ask(rig.path, {"op": "halt"})

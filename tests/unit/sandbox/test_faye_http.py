@@ -12,7 +12,7 @@ import requests
 
 from agent.sandbox.broker import CROWDED_INTERVAL_MS
 from agent.sandbox.serve import MAX_HELD
-from tests.unit.sandbox.running import LIMIT_S, HeldPoll, Replies, RunningCloud, RunningPrinter
+from tests.rigs.cloud_rig import LIMIT_S, HeldPoll, Replies, RunningCloud, RunningPrinter
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,9 @@ import pytest
 
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, plain
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config
+from agent.service.config import CloudSection, Config
 from agent.testing import FakeClock
-from tests.support.http import Reply, ScriptedServer, answer, scripted
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 
 TOKEN = "T" * 43
 CODE = "/v1/print/printers/registration_code"
@@ -31,7 +30,7 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def cloud(server: ScriptedServer) -> Iterator[ApiClient]:
-    made = ApiClient(Config(cloud=CloudConfig(server=server.url + "/", read_timeout_s=5.0)), FakeClock())
+    made = ApiClient(Config(cloud=CloudSection(server=server.url + "/", read_timeout_s=5.0)), FakeClock())
     yield made
     made.close()
 
@@ -90,7 +89,7 @@ def test_a_report_goes_to_its_task_with_its_key(server: ScriptedServer, cloud: A
 
 
 def test_older_servers_have_another_base(server: ScriptedServer) -> None:
-    cloud = ApiClient(Config(cloud=CloudConfig(server=server.url, api_base="/api/v1/")), FakeClock())
+    cloud = ApiClient(Config(cloud=CloudSection(server=server.url, api_base="/api/v1/")), FakeClock())
     cloud.post_status(TOKEN, b"{}")
     cloud.close()
     assert server.asked()[0].path == "/api/v1/print/printers/status"
@@ -180,7 +179,7 @@ def test_a_server_that_is_silent_is_given_up(server: ScriptedServer, cloud: ApiC
 def test_a_port_where_nobody_listens_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        cloud = ApiClient(Config(cloud=CloudConfig(server=f"http://127.0.0.1:{free.getsockname()[1]}")), FakeClock())
+        cloud = ApiClient(Config(cloud=CloudSection(server=f"http://127.0.0.1:{free.getsockname()[1]}")), FakeClock())
         with pytest.raises(CloudError, match="no answer: Connection refused") as caught:
             cloud.post_status(TOKEN, b"{}")
         cloud.close()

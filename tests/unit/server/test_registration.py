@@ -16,11 +16,11 @@ from agent.server import retry
 from agent.server.api_client import TOKEN_HEADER, ApiClient
 from agent.server.registration import NOT_ADDED, Registrar
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
-from agent.state.store import Identity, Store
+from agent.service.config import CloudSection, Config, PrinterSection
+from agent.state.store import Identity
 from agent.testing import FakeClock
-from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
+from tests.rigs.server_rig import PATIENCE, Reply, ScriptedServer, answer, scripted
+from tests.support.store import open_store
 
 TOKEN, NEW = "T" * 43, "N" * 43
 CODE = "/v1/print/printers/registration_code"
@@ -37,18 +37,18 @@ KNOWN = {"printer_id": 7, "registered": True}
 class Rig:
     def __init__(self, server: ScriptedServer, path: Path) -> None:
         self.server = server
-        self.store = Store(path, FakeClock())
-        self.cloud = ApiClient(Config(cloud=CloudConfig(server=server.url, read_timeout_s=5.0)), FakeClock())
+        self.store = open_store(path, FakeClock())
+        self.cloud = ApiClient(Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0)), FakeClock())
         self.lost: list[bool] = []
         self.stop = threading.Event()
-        self.printer = Printer(type_id="TYPE", serial_number="SN")
+        self.printer = PrinterSection(type_id="TYPE", serial_number="SN")
         self.registrar = self.make()
 
     def make(self) -> Registrar:
         return Registrar(self.server.url, self.printer, self.store, lambda: "Marlin", lambda: self.lost.append(True))
 
     def know(self, token: str = TOKEN, *, registered: bool = False) -> None:
-        self.store.save_identity(Identity(self.server.url, 7, token, registered, "AB12", "https://portal"))
+        self.store.identities.save(Identity(self.server.url, 7, token, registered, "AB12", "https://portal"))
 
     def register(self) -> Identity | None:
         return self.registrar.register(self.cloud, self.stop, lambda: None)
@@ -87,7 +87,7 @@ def test_the_first_start_asks_without_a_token_keeps_the_identity_and_shows_the_c
 
 
 def test_a_printer_without_a_serial_number_does_not_send_one(rig: Rig) -> None:
-    rig.printer = Printer(type_id="TYPE")
+    rig.printer = PrinterSection(type_id="TYPE")
     rig.registrar = rig.make()
     rig.server.script(CODE, answer(FIRST))
     rig.register()
@@ -171,42 +171,39 @@ def test_a_disk_that_takes_no_write_is_waited_for_before_a_printer_is_made(
 ) -> None:
     """The server is not asked for a printer that could not be kept."""
     rig.server.script(CODE, answer(FIRST))
-    rig.store._db.execute("PRAGMA query_only = 1")
+    rig.store.database.execute("PRAGMA query_only = 1")
     tried = threading.Semaphore(0)
     monkeypatch.setattr(rig.registrar, "_say", lambda state: tried.release())
     thread, found = in_background(rig)
     assert all(tried.acquire(timeout=PATIENCE) for _ in range(3))
     assert rig.tokens() == []
-    rig.store._one("PRAGMA query_only = 0")
+    rig.store.database.row("PRAGMA query_only = 0")
     thread.join(PATIENCE)
     assert found == [rig.registrar.identity()] != [None]
     assert rig.tokens() == [None]
 
 
-class Refusing(Store):
-    """A disk that fails between the look and the leap."""
-
-    failing = True
-
-    def save_identity(self, identity: Identity) -> None:
-        """Not at first."""
-        if self.failing:
-            raise UnavailableError("the state folder does not take a write")
-        super().save_identity(identity)
-
-
-def test_a_disk_that_refuses_the_first_identity_makes_no_other_printer(rig: Rig, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_the_first_identity_makes_no_other_printer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The printer that the server made is remembered: each further try carries its token."""
-    rig.store.close()
-    rig.store = store = Refusing(tmp_path / "agent.db", FakeClock())
-    rig.registrar = rig.make()
+    save, failing = rig.store.identities.save, threading.Event()
+    failing.set()
+
+    def save_later(identity: Identity) -> None:
+        """A disk that fails between the test write and the write."""
+        if failing.is_set():
+            raise UnavailableError("the state folder does not take a write")
+        save(identity)
+
+    monkeypatch.setattr(rig.store.identities, "save", save_later)
     rig.server.script(CODE, answer(FIRST), answer({**FIRST, "auth_token": None}))
     thread, found = in_background(rig)
     rig.server.until(3, CODE)
     assert rig.registrar.identity() == Identity(rig.server.url, 7, TOKEN, False, "AB12", "https://portal")
-    store.failing = False
+    failing.clear()
     thread.join(PATIENCE)
-    assert found == [store.identity(rig.server.url)] != [None]
+    assert found == [rig.store.identities.get(rig.server.url)] != [None]
     assert rig.tokens()[0] is None
     assert set(rig.tokens()[1:]) == {TOKEN}
 

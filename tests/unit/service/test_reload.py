@@ -10,10 +10,7 @@ import structlog
 
 from agent.core.driver import Scripts
 from agent.errors import ConfigError
-from agent.service.config import Config
-from agent.service.config import Job as JobSection
-from agent.service.config import Logs as LogsSection
-from agent.service.config import Scripts as ScriptsSection
+from agent.service.config import Config, JobSection, LogsSection, ScriptsSection
 from agent.service.reload import Reload, changed, is_live, merged
 from agent.testing import FakeClock
 from drivers.gcode.driver import GcodeDriver

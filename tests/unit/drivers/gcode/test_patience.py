@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, asked_after, patience
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S, asked_after, patience
 
 
 @pytest.mark.parametrize("code", [b"G0 X1", b"G1 X1", b"G2 X1 I1", b"G92 E0", b"M106 S255", b"M204 P500", b"M73 P3"])

@@ -7,8 +7,8 @@ from math import inf
 
 import pytest
 
+from agent.gcode.framing import frame
 from drivers.gcode.printing.pump import Running
-from drivers.gcode.protocol.framing import frame
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.steps import Command, End, Procedure, numbered
 from drivers.gcode.protocol.window import Window

@@ -1,4 +1,4 @@
-"""Lines on the wire."""
+"""Line numbers and checksums."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.gcode.protocol.framing import MAX_HEARD, LineSplitter, checksum, frame, verify
+from agent.gcode.framing import checksum, frame, verify
 
 CODE = st.binary(max_size=200).filter(lambda b: not set(b) & set(b"\r\n*"))
 
@@ -37,20 +37,3 @@ def test_a_line_with_one_byte_changed_is_refused(number: int, code: bytes, data:
     line[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError, match="checksum"):
         verify(bytes(line))
-
-
-@given(data=st.binary(max_size=300), cuts=st.lists(st.integers(0, 300), max_size=8))
-def test_the_boundaries_of_chunks_change_nothing(data: bytes, cuts: list[int]) -> None:
-    whole = LineSplitter().feed(data + b"\n")
-    splitter, lines, last = LineSplitter(), [], 0
-    for cut in sorted(cuts):
-        lines += splitter.feed(data[last : max(last, cut)])
-        last = max(last, cut)
-    assert lines + splitter.feed(data[last:] + b"\n") == whole
-
-
-def test_a_line_without_end_does_not_grow() -> None:
-    splitter = LineSplitter()
-    for _ in range(100):
-        assert splitter.feed(b"x" * 1000) == []
-    assert splitter.feed(b"\nok\n") == [b"x" * MAX_HEARD, b"ok"]

@@ -1,4 +1,9 @@
-"""A runner with all that it needs and a printer in the test's hands, stepped by hand."""
+"""A runner with a driver in the test's hands, stepped by hand.
+
+Real: `Runner` and all that it uses (the store with its database file, job files, checks, reports, the snapshot, and
+the thread that reads a file). Not real: the driver (`ScriptedDriver`: the test says what the printer makes of a
+request) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -30,7 +35,7 @@ S = PrinterState
 FILE = b"G28\nG1 X1\n;LAYER_CHANGE\nG1 X2 E1\nG1 X3 E2\n"
 
 
-class Printer(SlotDriver):
+class ScriptedDriver(SlotDriver):
     """Does what it is asked, at once; the test says what the printer makes of it."""
 
     def __init__(self) -> None:
@@ -86,13 +91,13 @@ class Printer(SlotDriver):
         self.now(state=S.IDLE, key="", last=Operation(self.slot.key, outcome, error))
 
 
-class Desk:
-    """A runner with all that it needs, stepped by hand."""
+class RunnerRig:
+    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self.store = store
         self.clock = FakeClock()
-        self.printer = Printer()
+        self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()
@@ -106,14 +111,14 @@ class Desk:
             jobs=self.jobs,
             logs=lambda: b"",
             tell=lambda: None,
-            host=Host(self.woken.set, remember=store.remember),
+            host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
         self.runner = Runner(context, self.board, self.woken, Health(self.clock).pulse("runner"))
 
     def task(self, name: Name, task_id: str = "", **more: Any) -> str:
         """A command in the ledger."""
         task_id = task_id or f"t-{name}"
-        self.store.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
+        self.store.tasks.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
         return task_id
 
     def print(self, task_id: str = "p", **more: Any) -> str:
@@ -136,12 +141,12 @@ class Desk:
 
     def said(self, task_id: str) -> list[dict[str, Any]]:
         """All reports on a task that wait to be sent, in order, and the last one."""
-        rows = self.store._db.execute("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", (task_id,)).fetchall()
+        rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
         return [msgspec.json.decode(row[0]) for row in rows]
 
     def state(self, task_id: str) -> TaskState:
         """The task's."""
-        task = self.store.task(task_id)
+        task = self.store.tasks.get(task_id)
         assert task is not None
         return task.state
 

@@ -1,4 +1,9 @@
-"""What the tests of the local socket stand on: a real server on a real socket, and a stand-in for the runner."""
+"""The agent as a client of its local socket sees it.
+
+Real: the Unix socket and its server thread, the API behind it, the inbox, the store with its database file, the
+snapshot. Not real: the runner (a function that begins and ends each new task), the driver (`SlotDriver`: telemetry that
+the test writes) and the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
@@ -13,12 +18,12 @@ from agent.errors import NotReadyError
 from agent.local.socket_server import LocalApi, LocalServer
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Job, Printer
+from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from agent.state.store import Store
 from agent.testing import FakeClock
 from tests.support.driver import SlotDriver
+from tests.support.store import open_store
 
 TOKEN = "T" * 43
 SERVER = "https://cloud.example.com"
@@ -26,21 +31,21 @@ GCODE = b"G28\nG1 X10 Y10 F3000\nG1 X20 E1\n" * 50
 PATIENCE = 10.0
 
 
-class Rig:
-    """The agent as the socket sees it; `wake` stands for the runner."""
+class SocketRig:
+    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "agent.sock"
         self.jobs = folder / "jobs"
         self.jobs.mkdir()
         self.clock = FakeClock()
-        self.store = Store(folder / "state" / "agent.db", self.clock)
+        self.store = open_store(folder / "state" / "agent.db", self.clock)
         self.driver = SlotDriver()
         self.board = AgentSnapshot(self.driver)
         self.fails = ""
         self.halts = 0
         self.halt_fails = ""
-        config = Config(printer=Printer(name="mine"), job=Job(max_file_mb=1))
+        config = Config(printer=PrinterSection(name="mine"), job=JobSection(max_file_mb=1))
         registrar = Registrar(SERVER, config.printer, self.store, str, lambda: None)
         inbox = Inbox(self.store, self._run)
         desk = LocalApi(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False, halt=self._halt)
@@ -56,16 +61,16 @@ class Rig:
 
     def _run(self) -> None:
         """What a runner does: begin each new task and end it, or let a print begin."""
-        for task in self.store.tasks(TaskState.RECEIVED):
+        for task in self.store.tasks.in_state(TaskState.RECEIVED):
             told = task.command
-            self.store.start(told.task_id)
+            self.store.tasks.start(told.task_id)
             if self.fails:
-                self.store.end(told.task_id, TaskEvent.FAIL, b"{}", self.fails)
+                self.store.tasks.end(told.task_id, TaskEvent.FAIL, b"{}", self.fails)
             elif told.name is Name.PRINT_DATA:
                 self.driver.now(state=PrinterState.PRINTING)
                 self.board.post(JobView(told.job_id, told.task_id, JobState.PRINTING, told.job_name), "")
             else:
-                self.store.end(told.task_id, TaskEvent.COMPLETE, b"{}")
+                self.store.tasks.end(told.task_id, TaskEvent.COMPLETE, b"{}")
 
     def end(self) -> None:
         self.stop.set()

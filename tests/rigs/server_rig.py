@@ -1,17 +1,41 @@
-"""A real HTTP server on the loopback interface that answers as a test scripts it, and remembers what it was asked."""
+"""HTTP servers that answer as a test says, and a reporter that talks to one.
+
+Real: sockets, HTTP and server threads on the loopback; in `ReporterRig` also the reporter, the HTTP client, the
+registrar, the store with its database file. Not real: the cloud's answers (`script` gives them), the driver
+(`SlotDriver`) and, in `ReporterRig`, the clock (`FakeClock`).
+"""
 
 from __future__ import annotations
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from agent.core.command import Command, Name
+from agent.core.task import TaskEvent
+from agent.server.api_client import ApiClient
+from agent.server.registration import Registrar
+from agent.server.reporter import Reporter
+from agent.service.config import CloudSection, Config, PrinterSection
+from agent.service.health import Pulse
+from agent.service.snapshot import AgentSnapshot
+from agent.state.store import Identity
+from agent.testing import FakeClock
+from tests.support.driver import SlotDriver
+from tests.support.store import open_store
+
+TOKEN = "T" * 43
+STATUS = "/v1/print/printers/status"
+COMMAND = "/v1/print/printers/command/"
+LONG = 61.0  # seconds, longer than any wait of our own
 PATIENCE = 10.0  # seconds for anything that should happen
 
 
@@ -157,3 +181,76 @@ def scripted() -> Iterator[ScriptedServer]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def trickling(before: bytes, drip: bytes) -> Iterator[str]:
+    """A server that says `before` and then `drip` again and again, ten times a second; its URL."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        def serve() -> None:
+            while not stop.is_set():
+                try:
+                    client, _ = server.accept()
+                except TimeoutError:
+                    continue
+                with client:
+                    try:
+                        client.recv(65536)
+                        client.sendall(before)
+                        while not stop.wait(0.1):
+                            client.sendall(drip)
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=serve, name="trickling")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            stop.set()
+            thread.join(5)
+
+
+class ReporterRig:
+    """A reporter that knows who it is, at a server that takes everything unless told otherwise."""
+
+    def __init__(self, server: ScriptedServer, path: Path) -> None:
+        self.server = server
+        self.clock = FakeClock()
+        self.store = open_store(path, self.clock)
+        self.driver = SlotDriver()
+        self.board = AgentSnapshot(self.driver)
+        self.wake = threading.Event()
+        self.lost: list[bool] = []
+        config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0))
+        self.cloud = ApiClient(config, self.clock)
+        registrar = Registrar(server.url, PrinterSection(), self.store, lambda: "f", lambda: self.lost.append(True))
+        pulse = Pulse("reporter", self.clock)
+        self.reporter = Reporter(self.store, self.cloud, registrar, self.board, 15.0, self.clock, self.wake, pulse)
+        self.know(TOKEN)
+
+    def know(self, token: str, printer_id: int = 7) -> None:
+        self.store.identities.save(Identity(self.server.url, printer_id, token, registered=True))
+
+    def task(self, task_id: str, *, end: bool = True) -> None:
+        self.store.tasks.accept(Command(task_id, Name.HOME, "home"), b'{"progress":0}')
+        if end:
+            self.store.tasks.end(task_id, TaskEvent.COMPLETE, b'{"progress":1}')
+
+    def later(self, seconds: float = LONG) -> None:
+        self.clock.advance(seconds)
+        self.reporter.step()
+
+    def told(self, task_id: str = "") -> list[tuple[str, float]]:
+        """Which reports arrived, in order."""
+        return [(one.path.removeprefix(COMMAND), one.json["progress"]) for one in self.server.asked(COMMAND + task_id)]
+
+    def statuses(self) -> list[dict[str, Any]]:
+        return [one.json for one in self.server.asked(STATUS)]
+
+    def close(self) -> None:
+        self.cloud.close()
+        self.store.close()

@@ -1,12 +1,9 @@
-"""Lines on the wire: number and checksum (docs/serial.md §7), and chunks of bytes back into lines. Pure."""
+"""Line number and checksum: the form in which a G-code line goes over the serial port (docs/serial.md §7). Pure."""
 
 from __future__ import annotations
 
 from functools import reduce
 from operator import xor
-
-MAX_HEARD = 1024
-"""Bytes kept of a line that was heard; firmware lines are shorter, noise without a newline need not grow memory."""
 
 
 def checksum(data: bytes) -> int:
@@ -29,6 +26,11 @@ def frame(number: int, code: bytes) -> bytes:
     return b"%b*%d\n" % (body, checksum(body))
 
 
+def framed_length(number: int, code: bytes) -> int:
+    """Bytes of `frame(number, code)` without its newline: what must fit a firmware's command buffer."""
+    return len(frame(number, code)) - 1
+
+
 def verify(line: bytes) -> tuple[int, bytes]:
     """The number and the code of a framed line. Raises ValueError that says what is wrong with it."""
     body, star, claimed = line.rstrip(b"\r\n").rpartition(b"*")
@@ -40,26 +42,3 @@ def verify(line: bytes) -> tuple[int, bytes]:
     if not space or number[:1] != b"N" or not number[1:].isdigit():
         raise ValueError(f"no line number: {line!r}")
     return int(number[1:]), code
-
-
-class LineSplitter:
-    """Chunks in, whole lines out, whatever the boundaries of the chunks are. LF and CR both end a line; blank lines
-    are dropped; of a line longer than MAX_HEARD only its beginning is kept."""
-
-    def __init__(self) -> None:
-        self._rest = b""
-
-    @property
-    def pending(self) -> bool:
-        """Whether a line has begun and not ended."""
-        return bool(self._rest)
-
-    def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that `chunk` completes, without their ends."""
-        *whole, rest = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
-        self._rest = rest[:MAX_HEARD]
-        return [line[:MAX_HEARD] for line in whole if line]
-
-    def clear(self) -> None:
-        """Forget a line that has begun."""
-        self._rest = b""

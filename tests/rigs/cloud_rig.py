@@ -1,4 +1,7 @@
-"""A local cloud that really listens, for tests: one thread that runs `serve`, and the two sides that talk to it."""
+"""The local cloud in this process, and the two sides that talk to it.
+
+Real: all of it, the HTTP and Faye server on the loopback, its database, the member's client, the time.
+"""
 
 from __future__ import annotations
 

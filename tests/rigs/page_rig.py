@@ -1,4 +1,8 @@
-"""A served status page, with what the agent itself puts behind it: the desk, the store, the registrar."""
+"""A served status page and a client for it.
+
+Real: the page's HTTP server and its thread on the loopback, the API behind it, the store with its database file, the
+registrar, the clock. Not real: the driver, which is one telemetry for ever.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +22,12 @@ from agent.local.socket_server import LocalApi
 from agent.local.status_page import StatusPage
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
-from agent.service.config import Config, Printer
+from agent.service.config import Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
+from tests.support.store import open_store
 
 SERVER = "https://print.example.com"
 CODE, TOKEN = "K7QX-92MD", "t" * 43
@@ -65,7 +70,7 @@ class CountingPulse(Pulse):
         return all(self._beats.acquire(timeout=10) for _ in range(beats))
 
 
-class Running:
+class PageRig:
     """A served page."""
 
     def __init__(self, status: Callable[[], dict[str, Any]], address: str = "127.0.0.1:0", deadline: float = 5) -> None:
@@ -74,7 +79,7 @@ class Running:
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.page.run, args=(self.stop,), name="page")
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> PageRig:
         self._thread.start()
         return self
 
@@ -105,15 +110,15 @@ class Running:
             return b"".join(iter(lambda: client.recv(65536), b""))
 
 
-def desk(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
+def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) -> tuple[LocalApi, Store]:
     """What serves `status` in the agent, with a printer that waits to be added at the cloud."""
-    store = Store(folder / "agent.db", SystemClock())
+    store = open_store(folder / "agent.db", SystemClock())
     url = f"{SERVER}/add?code={CODE}"
-    store.save_identity(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
-    store.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
+    store.identities.save(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
+    store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
     board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
     board.post(job, "")
-    printer = Printer(name="Left & <right>")
+    printer = PrinterSection(name="Left & <right>")
     registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
     return LocalApi(
         Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True
@@ -129,18 +134,18 @@ def status_of(found: LocalApi) -> Callable[[], dict[str, Any]]:
 
 
 @contextmanager
-def a_print(folder: Path) -> Iterator[Running]:
+def a_print(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that prints."""
-    made, store = desk(folder, TELEMETRY, JOB)
-    with Running(status_of(made)) as running:
+    made, store = local_api(folder, TELEMETRY, JOB)
+    with PageRig(status_of(made)) as running:
         yield running
     store.close()
 
 
 @contextmanager
-def no_printer(folder: Path) -> Iterator[Running]:
+def no_printer(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that is not there."""
-    made, store = desk(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
-    with Running(status_of(made)) as running:
+    made, store = local_api(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
+    with PageRig(status_of(made)) as running:
         yield running
     store.close()
