@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 
 from agent.gcode.index import Thinned
+from agent.gcode.modal import ModalState
 from agent.gcode.words import BLANKS, COMMAND, NUMBER
 
 MIN_RISE = 0.02
@@ -31,8 +32,8 @@ class LayersFromMoves:
         self._cap = cap
         self._z = 0.0
         self._e: float | None = 0.0  # None: not known
-        self._absolute = True
-        self._absolute_e = True
+        self._modal = ModalState()  # as Marlin 2: G90 and G91 are for all axes, the extruder's too
+        self._absolute = self._absolute_e = True  # what it says; many moves ask
         self._top = float("-inf")  # height of the newest layer
         self._moves = 0  # extruding moves of the first layer so far
         self._looking = True  # may the next extruding move start a layer (or still be a priming line)?
@@ -63,11 +64,12 @@ class LayersFromMoves:
         match code:
             case b"G0" | b"G1" | b"G2" | b"G3":
                 self._move(_words(rest), ordinal)
-            case b"G90" | b"G91":  # as Marlin 2: for all axes, the extruder's too
-                self._absolute = code == b"G90"
-                self._set_absolute_e(self._absolute)
-            case b"M82" | b"M83":
-                self._set_absolute_e(code == b"M82")
+            case b"G90" | b"G91" | b"M82" | b"M83":
+                self._modal.follow(code)
+                self._absolute = self._modal.absolute
+                if self._modal.extruder_absolute and not self._absolute_e:
+                    self._e = None  # relative moves are not summed up; the next E or G92 tells
+                self._absolute_e = self._modal.extruder_absolute
             case b"G92":
                 words = _words(rest)
                 self._z = words.get(b"Z", self._z)
@@ -81,11 +83,6 @@ class LayersFromMoves:
             or (self.starts.count == 1 and self._z < self._top - MIN_RISE)
             or (self.starts.count == 1 and self._moves <= PRIME_MOVES)
         )
-
-    def _set_absolute_e(self, absolute: bool) -> None:
-        if absolute and not self._absolute_e:
-            self._e = None  # relative moves are not summed up; the next E or G92 tells
-        self._absolute_e = absolute
 
     def _move(self, words: dict[bytes, float], ordinal: int) -> None:
         if (z := words.get(b"Z")) is not None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from agent.gcode.modal import ModalState
+
 TOLERANCE = 20.0
 """mm that a move may leave the build volume by: purge lines, wipers and park places are outside of the bed."""
 
 COLD = "filament is moved before anything heats the nozzle (no M104 or M109 before it)"
 INCHES = "the file is in inches (G20)"
 
-_MODAL = re.compile(rb"\n[ \t]*(?:G0*(90|91|20|21|92)(?![\d.])([^\n;(]*))")
+_MODAL = re.compile(rb"\n[ \t]*G0*(90|91|20|21|92)(?![\d.])([^\n;(]*)")
 _MOVE = re.compile(rb"[ \t]*(?:N\d+[ \t]*)?G0*[0-3](?![\d.])[^;(]*\Z")
 _HEATS = re.compile(rb"\n[ \t]*(?:M0*(?:104|109|302)(?!\d)|[A-Z_]{4})")  # a macro of Klipper's may heat too
 _EXTRUDES = re.compile(rb"\n[ \t]*G0*[01][ \t][^\n;(]*E[ \t]*[-+]?[\d.]")
@@ -28,8 +30,7 @@ class Program:
         self._volume = volume
         self._far = _outside(volume) if volume else None
         self._known = True  # whether coordinates are those of the build volume: absolute, mm, not shifted by G92
-        self._absolute = True
-        self._inches = False
+        self._modal = ModalState()
         self._shifted = False
         self._cold = True
 
@@ -68,13 +69,11 @@ class Program:
         return _MODAL.finditer(text)
 
     def _change(self, code: bytes, words: bytes) -> None:
-        if code in (b"90", b"91"):
-            self._absolute = code == b"90"
-        elif code in (b"20", b"21"):
-            self._inches = code == b"20"
+        if code != b"92":
+            self._modal.follow(b"G" + code)
         elif not set(b"XYZ").isdisjoint(words) or not words.strip():
             self._shifted = True  # from here on the numbers are not places on the bed
-        self._known = self._absolute and not self._inches and not self._shifted
+        self._known = self._modal.absolute and not self._modal.inches and not self._shifted
 
     def _judge(self, text: bytes, hit: re.Match[bytes]) -> tuple[int, str] | None:
         start = text.rfind(b"\n", 0, hit.start()) + 1

@@ -12,7 +12,7 @@ from agent.errors import DataError
 from agent.gcode import preflight
 from agent.gcode.index import Caution, Index, Thinned
 from agent.gcode.layers import LayersFromMoves
-from agent.gcode.modal import Modal
+from agent.gcode.modal import ModalState
 from agent.gcode.preflight import Limits
 from agent.gcode.program import Program
 from agent.gcode.text import LineBlocks, sendable
@@ -59,7 +59,7 @@ class Scanner:
         self._layers: Thinned[None] = Thinned(MAX_LAYERS)
         self._moves: LayersFromMoves | None = LayersFromMoves(MAX_LAYERS)
         self._seeks: Thinned[tuple[int, bytes]] = Thinned(MAX_SEEKS)
-        self._modal = Modal()
+        self._modal = ModalState()
         self._sets = False  # whether the block at hand has a G code that sets something
         self._unsettled: list[bytes] = []  # lines that `_modal` has yet to see: since the last seek point
         self._recent: list[list[bytes]] = []  # all lines since then
@@ -97,8 +97,8 @@ class Scanner:
 
     def _settle(self) -> None:
         """What the lines since the last seek point have set."""
-        self._modal.feed(self._unsettled)
-        any(self._modal.moves(lines) for lines in reversed(self._recent))
+        self._modal.follow_settings(self._unsettled)
+        any(self._modal.follow_feedrate(lines) for lines in reversed(self._recent))
         self._unsettled.clear()
         self._recent.clear()
 
@@ -252,7 +252,7 @@ class Scanner:
 
     def _all_warnings(self) -> tuple[Caution, ...]:
         found = [Caution(text, line, count) for text, (line, count) in self._warnings.items()]
-        if self._modal.relative:
+        if not self._modal.absolute:
             found.append(Caution("relative positioning (G91) is still on at the end", self._physical))
         return tuple(found)
 

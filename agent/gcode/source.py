@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from agent.errors import DataError
 from agent.gcode.index import Index
-from agent.gcode.modal import Modal
+from agent.gcode.modal import ModalState
 from agent.gcode.text import sendable_lists
 
 READ_BYTES = 64 * 1024
@@ -45,13 +45,13 @@ class FileSource:
     def settings_before(self, line: int) -> list[bytes]:
         """See `agent.core.driver.Unfinished.settings_before`. Reads what is between two seek points at most."""
         ordinal, offset = self.index.seek(line)
-        modal = Modal(self.index.modal(line))
+        modal = ModalState(self.index.modal(line))
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             for lines in sendable_lists(_blocks(file)):
                 before = lines[: max(line - ordinal, 0)]
-                modal.feed(before)
-                modal.moves(before)
+                modal.follow_settings(before)
+                modal.follow_feedrate(before)
                 ordinal += len(lines)
                 if ordinal >= line:
                     break

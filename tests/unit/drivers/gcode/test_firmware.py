@@ -9,7 +9,7 @@ from agent.core.driver import Driver
 from agent.errors import ConfigError
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.printing.dialects import by_name, identify
-from drivers.gcode.printing.modes import position_in
+from drivers.gcode.printing.head_position import position_in
 from drivers.settings import DriverSettings
 from tests.contract.driver_contract import Clock
 
