@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from agent.gcode.words import BLANKS, COMMAND, UNSIGNED
+from agent.gcode.words import BLANKS, COMMAND, NO_SUBCODE, UNSIGNED
 
 FANS = 16
 """Fans that are told apart; a file that names more of them is not about fans."""
@@ -19,7 +19,7 @@ FANS = 16
 MOVES = frozenset((b"G0 ", b"G1 ", b"G2 ", b"G3 "))
 """How nearly all moves begin; what begins otherwise is looked at more closely."""
 
-_COMMAND = re.compile(COMMAND, re.IGNORECASE)
+_COMMAND = re.compile(COMMAND + NO_SUBCODE, re.IGNORECASE)
 _MOVE = re.compile(rb"G" + BLANKS + rb"0*[0-3](?![\d.])", re.IGNORECASE)
 _FAN = re.compile(rb"P" + BLANKS + rb"(\d{1,6})", re.IGNORECASE)
 _AXES = re.compile(rb"[XYZ]", re.IGNORECASE)

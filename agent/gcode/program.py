@@ -16,7 +16,7 @@ TOLERANCE = 20.0
 COLD = "filament is moved before anything heats the nozzle (no M104 or M109 before it)"
 INCHES = "the file is in inches (G20)"
 
-_MODAL = re.compile(rb"\n[ \t]*G0*(90|91|20|21|92)(?![\d.])([^\n;(]*)")
+_MODAL = re.compile(rb"\n[ \t]*(?:N\d+[ \t]*)?G0*(90|91|20|21|92)(?![\d.])([^\n;(]*)")
 _MOVE = re.compile(rb"[ \t]*(?:N\d+[ \t]*)?G0*[0-3](?![\d.])[^;(]*\Z")
 _HEATS = re.compile(rb"\n[ \t]*(?:M0*(?:104|109|302)(?!\d)|[A-Z_]{4})")  # a macro of Klipper's may heat too
 _EXTRUDES = re.compile(rb"\n[ \t]*G0*[01][ \t][^\n;(]*E[ \t]*[-+]?[\d.]")
@@ -64,7 +64,7 @@ class Program:
                 yield extrudes.start() + 1, COLD
 
     def _modals(self, text: bytes) -> Iterator[re.Match[bytes]]:
-        if self._far is None or not (b"\nG9" in text or b"\nG2" in text or b"\n " in text):
+        if self._far is None or not (b"\nG9" in text or b"\nG2" in text or b"\n " in text or b"\nN" in text):
             return iter(())
         return _MODAL.finditer(text)
 
