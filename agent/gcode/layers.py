@@ -1,4 +1,4 @@
-"""Layers from the moves themselves, for files whose slicer wrote no layer comments (Slic3r): pure.
+"""Layer detection from the moves, for files whose slicer wrote no layer comments (Slic3r). Pure.
 
 A layer starts with the first extruding move at a height above the last layer's. Z-hops do not extrude, so they do not
 count. What a start script draws beside the model is the first "layer" for a while, and is forgotten when it turns out
@@ -25,7 +25,8 @@ _AXIS = re.compile(rb"([XYZEIJ])" + BLANKS + rb"(" + NUMBER + rb")")
 
 
 class LayersFromMoves:
-    """Give it all sendable lines in order; `starts` holds the ordinal of each layer's first extruding move."""
+    """Detects layers in all sendable lines, fed in order; `starts`: the ordinal of each layer's first extruding
+    move."""
 
     def __init__(self, cap: int) -> None:
         self.starts: Thinned[None] = Thinned(cap)
@@ -39,7 +40,7 @@ class LayersFromMoves:
         self._looking = True  # may the next extruding move start a layer (or still be a priming line)?
 
     def feed(self, lines: Sequence[bytes], first: int) -> None:
-        """The next lines; `first` is the ordinal of the first of them."""
+        """Take the next lines; `first` is the ordinal of the first of them."""
         seen = -1  # the last line that was looked at; those after it can only have moved X, Y and E
         for at, line in enumerate(lines):
             if not self._looking and b"Z" not in line and line[:3] in (b"G1 ", b"G0 "):
@@ -52,7 +53,7 @@ class LayersFromMoves:
         self._catch_up(lines, seen, len(lines))
 
     def _catch_up(self, lines: Sequence[bytes], after: int, before: int) -> None:
-        """The extruder's place after the moves between, which were passed over: the last one with an E tells it."""
+        """Update the extruder's place from the moves between, which were passed over: the last one with an E has it."""
         if not self._absolute_e:
             return
         for at in range(before - 1, after, -1):

@@ -1,4 +1,4 @@
-"""One pass over a G-code file, block by block as it arrives: what it holds, and whether it may be printed.
+"""Scan a G-code file in one pass, block by block as it arrives: index it, and refuse what must not be printed.
 
 Made for the speed of a slow board: whole blocks are split at once, and only what is not a plain move is looked at one
 by one. Comments that say something cut a block into segments, so that their ordinal is known.
@@ -13,10 +13,10 @@ from agent.gcode import preflight
 from agent.gcode.index import Caution, Index, Thinned
 from agent.gcode.layers import LayersFromMoves
 from agent.gcode.preflight import Limits
-from agent.gcode.program import Program
+from agent.gcode.program_check import ProgramCheck
 from agent.gcode.seek_points import STEP, SeekPoints
+from agent.gcode.sendable import LineBlocks, sendable
 from agent.gcode.slicer_marks import COMMENTS, SlicerMarks
-from agent.gcode.text import LineBlocks, sendable
 
 MAX_LAYERS = 16_384
 
@@ -29,8 +29,8 @@ _SETS = re.compile(rb"G[ \t0]*(?:9[01]|2[018])(?![\d.])")  # the G codes that ag
 
 
 class Scanner:
-    """`feed` it the file's bytes in order, then `finish`. Both raise DataError when the file must not be printed; the
-    message names the line. Memory does not grow with the file."""
+    """Scans one file: `feed` its bytes in order, then `finish`. Both raise DataError when the file must not be printed;
+    the message names the line. Memory does not grow with the file."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
@@ -40,7 +40,7 @@ class Scanner:
         self._physical = 0  # physical lines before the block at hand
         self._head = b""
         self._has_command = False
-        self._program = Program(self._limits.volume)
+        self._program = ProgramCheck(self._limits.volume)
         self._warnings: dict[str, tuple[int, int]] = {}
         self._layer_comment = b""  # the kind of comment that starts a layer here; the first kind seen
         self._layers_due = 0  # layers whose first line has not come yet
@@ -51,7 +51,7 @@ class Scanner:
         self._marks = SlicerMarks()
 
     def feed(self, block: bytes) -> None:
-        """The next bytes of the file, as many as there are."""
+        """Scan the next bytes of the file, as many as there are. Raises DataError for what must not be printed."""
         for start in range(0, len(block), STEP):
             self._feed(block[start : start + STEP] if len(block) > STEP else block)
 
@@ -71,7 +71,7 @@ class Scanner:
             self._text(text)
 
     def finish(self) -> Index:
-        """The end of the file. Raises DataError also where there is nothing to print in it."""
+        """End the scan and give the index. Raises DataError also where there is nothing to print in the file."""
         self._refuse_binary()
         if text := self._blocks.finish():
             self._text(text)
@@ -88,7 +88,7 @@ class Scanner:
             raise DataError(f"not G-code: {self._nuls} of the first {self._size} bytes are NUL, it looks like a binary")
 
     def _text(self, text: bytes) -> None:
-        """Whole lines; between two telling comments there is a segment of lines to send."""
+        """Scan whole lines; between two comments that matter there is a segment of lines to send."""
         text = b"\n" + text
         self._sets = _SETS.search(text) is not None
         at = 0
@@ -101,7 +101,7 @@ class Scanner:
         self._physical += text.count(b"\n") - 1
 
     def _whole(self, text: bytes) -> None:
-        """What only whole blocks tell."""
+        """The checks of the whole program."""
         if found := self._program.outside(text):
             at, why = found
             raise preflight.refusal(self._line_at(text, at), text[at:].partition(b"\n")[0].strip(), why)
@@ -142,7 +142,7 @@ class Scanner:
         self._count += len(lines)
 
     def _special(self, code: bytes, ordinal: int, place: tuple[bytes, int, int, int]) -> None:
-        """A line that is not a plain move."""
+        """Check a line that is not a plain move."""
         if code.startswith(b"M73") and not code[3:4].isdigit():
             self._marks.m73(code[3:], ordinal)
         why, warning = preflight.check_command(code, self._limits)
@@ -153,7 +153,7 @@ class Scanner:
             self._warn(warning, known[0] if known else self._physical_line(*place))
 
     def _mark(self, kind: bytes, rest: bytes) -> None:
-        """A comment that says something."""
+        """Take a comment that matters: a layer's start, or a mark of the slicer."""
         if kind in (b"LAYER_CHANGE", b"LAYER:"):
             if kind == (self._layer_comment or kind):
                 self._layer_comment = kind

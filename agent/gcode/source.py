@@ -1,4 +1,4 @@
-"""A scanned G-code file as the driver reads it: numbered, sendable lines from any place, in constant memory."""
+"""Read the sendable lines of a scanned G-code file from any place on, in constant memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from agent.errors import DataError
 from agent.gcode.index import Index
 from agent.gcode.modal import ModalState
-from agent.gcode.text import sendable_lists
+from agent.gcode.sendable import sendable_lists
 
 READ_BYTES = 64 * 1024
 """One read. Larger ones are not faster here, and the first line of a print waits for one."""
@@ -35,7 +35,7 @@ class FileSource:
         return self.index.total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:
-        """The sendable lines from ordinal `start` (1-based); none from total_lines + 1 on.
+        """Yield the sendable lines from ordinal `start` (1-based) on; none from total_lines + 1 on.
 
         Raises ValueError for a start below 1, and, on the way, OSError when the file cannot be read or ends early."""
         if start < 1:

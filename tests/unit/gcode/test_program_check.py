@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.errors import DataError
 from agent.gcode import Caution, Limits
-from agent.gcode.program import COLD, INCHES, TOLERANCE, _at_least
+from agent.gcode.program_check import COLD, INCHES, TOLERANCE, _at_least
 from tests.unit.gcode.samples import LINES_AND_LAYERS, scan, sliced
 
 BED = Limits(volume=(220.0, 220.0, 250.0))

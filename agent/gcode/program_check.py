@@ -1,4 +1,4 @@
-"""What a whole program does that a single line cannot tell: moves far outside, inches, extruding while cold. Pure.
+"""Checks of a whole program: moves far outside the build volume, inches, extruding while cold. Pure.
 
 Made for whole blocks of text: a regular expression finds the few lines that matter, and only those are looked at.
 """
@@ -22,9 +22,10 @@ _HEATS = re.compile(rb"\n[ \t]*(?:M0*(?:104|109|302)(?!\d)|[A-Z_]{4})")  # a mac
 _EXTRUDES = re.compile(rb"\n[ \t]*G0*[01][ \t][^\n;(]*E[ \t]*[-+]?[\d.]")
 
 
-class Program:
-    """`volume` is x, y, z in mm; empty: not known, moves are not checked. With an origin in a corner or in the middle
-    of the bed, moves from -x/2 - TOLERANCE to x + TOLERANCE are fine, and z from -TOLERANCE to z + TOLERANCE."""
+class ProgramCheck:
+    """Checks texts of whole lines in order. `volume` is x, y, z in mm; empty: not known, moves are not checked. With an
+    origin in a corner or in the middle of the bed, moves from -x/2 - TOLERANCE to x + TOLERANCE are fine, and z from
+    -TOLERANCE to z + TOLERANCE."""
 
     def __init__(self, volume: tuple[float, ...] = ()) -> None:
         self._volume = volume
@@ -35,8 +36,8 @@ class Program:
         self._cold = True
 
     def outside(self, text: bytes) -> tuple[int, str] | None:
-        """`text` is whole lines after a newline, the next ones of the file. The first move far outside: where in `text`
-        its line begins, and why it is refused; None when there is none."""
+        """Find the first move far outside the build volume in `text`, whole lines after a newline, the next ones of the
+        file: where in `text` its line begins, and why it is refused; None when there is none."""
         far = self._far.finditer(text) if self._far is not None else iter(())
         hit = next(far, None)
         for modal in self._modals(text):
@@ -52,7 +53,7 @@ class Program:
         return None
 
     def cautions(self, text: bytes) -> Iterator[tuple[int, str]]:
-        """What a person should know of the same `text`: where its line begins, and what it is."""
+        """Warnings about the same `text`: where the line begins, and what it is."""
         if b"\nG20" in text:
             yield text.index(b"\nG20") + 1, INCHES
         if self._cold:
