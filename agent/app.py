@@ -314,7 +314,8 @@ class App:
             if config.printer.firmware != "auto":
                 return config.printer.firmware
             end = self._clock.monotonic() + HELLO
-            while self._driver.telemetry().state is PrinterState.OFFLINE and self._clock.monotonic() < end:
+            silent = (PrinterState.OFFLINE, PrinterState.RECOVERING)
+            while self._driver.telemetry().state in silent and self._clock.monotonic() < end:
                 if self._stop.wait(0.1):
                     break
             return self._driver.telemetry().firmware or f"printer-agent {__version__}"

@@ -109,7 +109,7 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: s
     body: dict[str, Any] = {"printer_status": printer_status}
     if printer_status == "error":
         message = telemetry.reason[:ERROR_TEXT] or str(telemetry.state)
-        body["error_code"] = 503 if telemetry.state is PrinterState.OFFLINE else 500
+        body["error_code"] = 503 if telemetry.state in (PrinterState.OFFLINE, PrinterState.RECOVERING) else 500
         body["error_message"] = message
     if job is not None:
         body.update(_job(job, job.progress))
@@ -130,6 +130,7 @@ def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: s
 
 _STATUS = {
     PrinterState.OFFLINE: "error",
+    PrinterState.RECOVERING: "error",  # offline, unless the agent is taking the print over (`busy`)
     PrinterState.ERROR: "error",
     PrinterState.IDLE: "ready",
     PrinterState.BUSY: "busy",

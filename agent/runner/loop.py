@@ -162,7 +162,7 @@ class Runner:
     def _begin_print(self, task: Task) -> Activity:
         self._need_idle(task)
         telemetry = self._context.driver.telemetry()
-        if telemetry.state not in (PrinterState.IDLE, PrinterState.OFFLINE):
+        if telemetry.state not in (PrinterState.IDLE, PrinterState.OFFLINE, PrinterState.RECOVERING):
             raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
         return PrintActivity(self._context, task)
 

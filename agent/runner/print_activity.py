@@ -106,7 +106,7 @@ class PrintActivity:
         """The agent goes down and the print does not: where it is, for the next agent and whoever watches."""
         if self._started() and not self.taking_over:
             telemetry = self._context.driver.telemetry()
-            if telemetry.key == self.view.task_id:
+            if telemetry.task_id == self.view.task_id:
                 self._place(telemetry.line)
             self._report(telemetry, self.view.progress)
         log.info("left for the next agent", job_id=self.view.job_id, line=self.view.line)
@@ -117,7 +117,7 @@ class PrintActivity:
         telemetry = self._context.driver.telemetry()
         if not has_it:
             return telemetry
-        ended = telemetry.last is not None and telemetry.last.key == self.view.task_id
+        ended = telemetry.last is not None and telemetry.last.task_id == self.view.task_id
         if self._cancelling and not ended:
             try:
                 self._context.driver.cancel()
@@ -125,7 +125,8 @@ class PrintActivity:
                 log.debug("the cancel waits until the print is taken over")
             else:
                 self._cancelling = False
-        there = telemetry.key == self.view.task_id and telemetry.state is not PrinterState.OFFLINE
+        absent = telemetry.state in (PrinterState.OFFLINE, PrinterState.RECOVERING)
+        there = telemetry.task_id == self.view.task_id and not absent
         if ended or there:
             self._take_over, self._index, self._lost = None, take_over.index, take_over.lost
             log.info("taken over", job_id=self.view.job_id, state=str(telemetry.state), line=telemetry.line)
@@ -159,7 +160,7 @@ class PrintActivity:
         """Begin when the printer is idle; one that is just saying hello gets some time."""
         assert self._index is not None  # noqa: S101 RECEIVED means that the scan has ended
         if telemetry.state is not PrinterState.IDLE:
-            if telemetry.state is not PrinterState.OFFLINE or self._patience.over():
+            if telemetry.state not in (PrinterState.OFFLINE, PrinterState.RECOVERING) or self._patience.over():
                 self._fail(503, f"the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
             return
         try:
@@ -186,8 +187,8 @@ class PrintActivity:
 
     def _follow(self, telemetry: Telemetry) -> None:
         last = telemetry.last
-        ended = last is not None and last.key == self.view.task_id
-        if not ended and telemetry.key != self.view.task_id:
+        ended = last is not None and last.task_id == self.view.task_id
+        if not ended and telemetry.task_id != self.view.task_id:
             return
         self._place(telemetry.line)
         if last is not None and ended:

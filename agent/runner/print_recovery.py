@@ -103,7 +103,7 @@ class TakeOver:
         self._context.driver.open(
             self._context.host,
             Unfinished(
-                key=job.task_id,
+                task_id=job.task_id,
                 source=source,
                 preamble=self._checkpoint.preamble,
                 memory=self._checkpoint.memory,

@@ -45,7 +45,7 @@ class ConditionTracker:
 
     def printer(self, telemetry: Telemetry) -> None:
         """What the printer says of itself."""
-        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.key  # with a key a print is taken over
+        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id  # with one a print was handed over
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
 

@@ -184,6 +184,7 @@ def test_a_failure_says_what_and_why_in_both_places() -> None:
 
 STATUS = {
     "offline": "error",
+    "recovering": "error",
     "error": "error",
     "idle": "ready",
     "busy": "busy",
@@ -251,3 +252,11 @@ def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
     assert body["data"]["message"].startswith("M600 waits")
     assert len(body["data"]["message"]) <= 500
     assert "message" not in report.progress(PRINT, 0.0, JOB, HOT)["data"]
+
+
+def test_a_print_that_is_taken_over_is_told_as_busy_and_not_as_an_error() -> None:
+    recovering = Telemetry(state=PrinterState.RECOVERING, reason="finding out where the printer is", task_id="t")
+    body = report.status(JOB, recovering, report.TAKING_OVER)
+    assert (body["printer_status"], body["data"]["ui_sub_state"]) == ("busy", "taking over the print")
+    assert "error_message" not in body
+    assert report.status(JOB, recovering)["error_code"] == 503, "and as offline when nobody takes it over any more"
