@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "drivers": (*PLAIN, "drivers.settings"),
     "drivers.settings": PLAIN,
     "drivers.gcode": (*PLAIN, "drivers"),
-    "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE, "drivers.gcode.printing.pump"),
+    "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE),
     "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", "drivers.gcode.session", *FACE),
     "drivers.gcode.session": (
         *PLAIN,
@@ -60,15 +60,7 @@ READS_FILES = ("agent.gcode.source",)  # the n-th line of a file on disk
 
 # Circles that are known and on their way out: none may join.
 KNOWN_CIRCLES = (
-    frozenset(
-        f"drivers.gcode.session.{name}" for name in ("flow", "host_actions", "reply_handler", "session", "takeover")
-    ),
-    frozenset(
-        (
-            "drivers.gcode.printing.pump",
-            *(f"drivers.gcode.protocol.{name}" for name in ("exchange", "protocol", "resends", "silence")),
-        )
-    ),
+    frozenset(f"drivers.gcode.session.{name}" for name in ("host_actions", "reply_handler", "session", "takeover")),
 )
 
 

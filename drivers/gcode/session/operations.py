@@ -8,10 +8,11 @@ from math import inf
 
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
-from drivers.gcode.printing.pump import Pump, Running
+from drivers.gcode.printing.pump import Pump
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.codes import LONG_S
 from drivers.gcode.protocol.protocol import Protocol
+from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.protocol.window import Window
 from drivers.gcode.requests import RunScript, StartPrint
@@ -129,7 +130,7 @@ class Printing(Standing):
 
     def _begun(self) -> None:
         """The printer counts this print's lines from now on."""
-        self.notes.begin(self.key, self.firmware, speaks=self.protocol.speaks, homed=self.routines.homed)
+        self.notes.begin(self.key, self.firmware, speaks=self.protocol.ok_carries_temps, homed=self.routines.homed)
 
     def _renew(self) -> None:
         """A protocol that knows nothing, and what runs over it."""

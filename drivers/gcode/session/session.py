@@ -25,10 +25,10 @@ from agent.errors import DataError
 from drivers.gcode.link.out_of_band import Urgent
 from drivers.gcode.printing.dialects import Firmware, by_name, identify, with_checksums
 from drivers.gcode.printing.procedures import old_lines_s
+from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.protocol.steps import End
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint, Stage
-from drivers.gcode.session.flow import Flow
 from drivers.gcode.session.operation_state import RUNNING
 from drivers.gcode.session.operations import Printing
 from drivers.gcode.session.reply_handler import ReplyHandler
@@ -72,7 +72,7 @@ class Session(Printing):
         self._half_until = inf
         self._restarting = False  # the board starts anew by our emergency stop
         self._ears = ReplyHandler(self)
-        self.flow = Flow(self, self._ears, timing.patience, self._unreadable)
+        self.flow = FastPath(self, self, timing.patience, self._unreadable)
 
     # --- from the link's loop
 
@@ -153,6 +153,11 @@ class Session(Printing):
         """See `Printing`; also while it waits for a person."""
         return self._ears.person or super().held_up()
 
+    @property
+    def person_needed(self) -> bool:
+        """Whether the printer waits for the person in front of it."""
+        return self._ears.person
+
     def halt(self) -> None:
         """Emergency stop: an error until a reset, also where the board starts anew by it."""
         self.urgent.halt(self.protocol.last)
@@ -173,7 +178,7 @@ class Session(Printing):
         self._renew()
         self.capabilities = set(memory.capabilities)
         firmware = self._know(memory.identity())
-        self.protocol.take_over(last, speaks=memory.speaks, patience_s=old_lines_s(firmware))
+        self.protocol.take_over(last, ok_carries_temps=memory.speaks, patience_s=old_lines_s(firmware))
         self.notes.go_on(key, memory)
         self.answered = True
         self._ready()

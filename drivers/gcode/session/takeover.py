@@ -17,10 +17,10 @@ import structlog
 
 from agent.core.driver import PrinterState, Unfinished
 from agent.errors import DataError
-from drivers.gcode.printing.pump import prepared
 from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage
