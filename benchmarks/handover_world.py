@@ -20,8 +20,8 @@ from typing import Any
 import msgspec
 
 from agent.core.driver import Scripts
+from agent.gcode.framing import frame
 from benchmarks.handover_agent import Orders
-from drivers.gcode.protocol.framing import frame
 from drivers.simulated import Options, VirtualPrinter
 
 PATIENCE = 30.0

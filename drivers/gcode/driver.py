@@ -8,11 +8,11 @@ from pathlib import Path
 from agent.core.clock import Clock
 from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError
+from agent.gcode.words import host_line
 from drivers.gcode.link.black_box import BlackBox, Recorder
 from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import Plain, RunScript, StartPrint
 from drivers.gcode.session.session import RUNNING
@@ -130,8 +130,8 @@ class GcodeDriver:
 
 def _check(scripts: Scripts) -> None:
     for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
-        clean(line)
+        host_line(line)
 
 
 def _cleaned(lines: Sequence[str]) -> tuple[bytes, ...]:
-    return tuple(code for line in lines if (code := clean(line)))
+    return tuple(code for line in lines if (code := host_line(line)))

@@ -8,7 +8,7 @@ from agent.core.driver import TAKE_OVER_S
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Defaults are for real boards. `patience` multiplies what a command may take (`drivers.gcode.protocol.codes`)."""
+    """Defaults are for real boards. `patience` multiplies what a command may take (`protocol.patience`)."""
 
     patience: float = 1.0
     busy: float = 15.0  # after a `busy:` line, which comes every 2 s

@@ -13,7 +13,7 @@ import select
 from agent.errors import NotReadyError
 from drivers.gcode.link.port import LISTEN_S, Port
 from drivers.gcode.link.printer_search import PrinterSearch
-from drivers.gcode.protocol.framing import LineSplitter
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import Plain, Request, RunScript, StartPrint
 from drivers.gcode.session.session import RUNNING, Session

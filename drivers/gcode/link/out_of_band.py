@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from agent.gcode.framing import frame
 from drivers.gcode.printing.dialects import Firmware, with_checksums
 from drivers.gcode.printing.procedures import off
-from drivers.gcode.protocol.framing import frame
 
 
 class Urgent:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 
 from agent.core.driver import COMMAND_SIZE, LineSource
 from agent.errors import DataError
+from agent.gcode.framing import frame
+from agent.gcode.modal import ModalState as Modes
+from agent.gcode.waiting import message, wants_person
+from agent.gcode.words import uppercase
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
-from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, capital, message, wants_person
-from drivers.gcode.protocol.framing import frame
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber
 
@@ -42,7 +44,7 @@ def rest(
         for code in source.lines(first):
             number += 1
             if not code.isupper():
-                code = capital(code)  # noqa: PLW2901
+                code = uppercase(code)  # noqa: PLW2901
             if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
                 if b"F" in code:
                     modes.feed = code

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+from agent.gcode.modal import ModalState as Modes
+from agent.gcode.waiting import HeatWait, wants_person
+from agent.gcode.words import command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
+from drivers.gcode.printing.head_position import HeadPosition as Position
+from drivers.gcode.printing.head_position import position_in
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes, Position, position_in
 from drivers.gcode.printing.parking import Parking
-from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, HeatWait, values, wants_person, word
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.session.driver_checkpoint import Saved
@@ -179,8 +183,8 @@ def _lines(lines: Sequence[bytes], heat: Heat) -> Procedure:
 
 def _pulls(code: bytes) -> bool:
     """Whether a move is one of the filament alone."""
-    axes = values(code).keys()
-    return word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
+    axes = parameters(code).keys()
+    return command_word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 
 
 def _may_fail(code: bytes, timing: Timing) -> Ask:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
+from agent.gcode.modal import ModalState as Modes
+from agent.gcode.words import host_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
 from drivers.gcode.printing.parking import Parking
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Pause, Saved
@@ -130,4 +130,4 @@ class Routines:
 
 
 def _cleaned(lines: Sequence[str]) -> list[bytes]:
-    return [code for line in lines if (code := clean(line))]
+    return [code for line in lines if (code := host_line(line))]

@@ -17,9 +17,9 @@ from collections.abc import Callable, Sized
 
 from agent.core.driver import PrinterState
 from agent.errors import DataError
-from drivers.gcode.protocol.codes import ORDINARY_S
 from drivers.gcode.protocol.numbering import HISTORY, HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.parts import Parts
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.quality import SAMPLES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from drivers.gcode.protocol.codes import ORDINARY_S, SHARE, asked_after
+from drivers.gcode.protocol.patience import ORDINARY_S, SHARE, asked_after
 from drivers.gcode.protocol.steps import Command
 
 SOONEST_S = 0.05

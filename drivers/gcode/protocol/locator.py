@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from drivers.gcode.protocol.codes import ORDINARY_S
 from drivers.gcode.protocol.in_flight import InFlight
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.unacknowledged import Unacknowledged
 from drivers.gcode.timing import Timing
 

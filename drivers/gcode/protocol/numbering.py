@@ -9,8 +9,8 @@ it was left (`file_line`), for whoever asks the firmware later (docs/serial.md Â
 
 from __future__ import annotations
 
-from drivers.gcode.protocol.codes import word
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.phases import DRAIN, PROBE
 from drivers.gcode.protocol.steps import Command
 
@@ -96,7 +96,7 @@ class Numbers:
             self.confirmed_up_to = -1
         elif command.number >= 0:
             self.keep(command)
-            self.unproven = self.unproven or (self.host and word(command.code) not in _HARMLESS)
+            self.unproven = self.unproven or (self.host and command_word(command.code) not in _HARMLESS)
 
     def keep(self, command: Command) -> None:
         """`command`, which has a number, is being written."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from math import inf
 
-from drivers.gcode.protocol.codes import word
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.heard import NO_DETAILS, Reply
 from drivers.gcode.protocol.numbering import SET_LINE_NUMBER
 from drivers.gcode.protocol.parts import Parts
@@ -92,7 +92,7 @@ def saved_while_locating(parts: Parts, _reply: Reply, now: float) -> Command | N
 
 def _saves(parts: Parts) -> bool:
     lines = parts.flight.lines
-    return bool(lines) and word(lines[0].code) == b"M29"
+    return bool(lines) and command_word(lines[0].code) == b"M29"
 
 
 def _is_for_another(parts: Parts, oldest: Command, text: str) -> bool:

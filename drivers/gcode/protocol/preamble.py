@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 
-from drivers.gcode.protocol.codes import ORDINARY_S
 from drivers.gcode.protocol.locator import Locator
 from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER, Numbers, numberable, set_line_number
 from drivers.gcode.protocol.ok_traits import OkTraits
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import DRAIN, PROBE, Service
 from drivers.gcode.protocol.steps import RENUMBER, Command
 from drivers.gcode.timing import Timing

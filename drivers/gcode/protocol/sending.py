@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
-from drivers.gcode.protocol.codes import ORDINARY_S
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
 from drivers.gcode.protocol.in_flight import InFlight
 from drivers.gcode.protocol.locator import Locator
 from drivers.gcode.protocol.numbering import NOWHERE, SET_LINE_NUMBER, Numbers, numberable
 from drivers.gcode.protocol.ok_traits import OkTraits
+from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase, Service, State
 from drivers.gcode.protocol.preamble import Preamble
 from drivers.gcode.protocol.steps import RENUMBER, Command

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import inf
 
-from drivers.gcode.protocol.codes import heats
 from drivers.gcode.protocol.heard import Reply
 from drivers.gcode.protocol.locator import Silence
 from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.parts import Parts
+from drivers.gcode.protocol.patience import heats
 from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.resend_handlers import straggler
 from drivers.gcode.protocol.steps import Command

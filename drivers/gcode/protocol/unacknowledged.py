@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from drivers.gcode.protocol.codes import LONG_S
 from drivers.gcode.protocol.in_flight import InFlight
+from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Command
 

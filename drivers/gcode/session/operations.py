@@ -10,7 +10,7 @@ from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
 from drivers.gcode.printing.pump import Pump
 from drivers.gcode.printing.routines import Routines
-from drivers.gcode.protocol.codes import LONG_S
+from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import Procedure

@@ -17,7 +17,7 @@ import structlog
 
 from agent.core.driver import PrinterState, Unfinished
 from agent.errors import DataError
-from drivers.gcode.protocol.codes import clean
+from agent.gcode.words import host_line
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.protocol.running import prepared
@@ -112,7 +112,7 @@ class TakeOver:
                 f"the printer is at line {line}, the print was at line {unfinished.line} of {total}: "
                 "it has begun something else"
             )
-        request = StartPrint(unfinished.key, unfinished.source, tuple(map(clean, unfinished.preamble)))
+        request = StartPrint(unfinished.key, unfinished.source, tuple(map(host_line, unfinished.preamble)))
         self.decided()
         session.taken_over(unfinished.key, memory, last, now)
         session.counters.line = line

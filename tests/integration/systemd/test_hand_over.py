@@ -7,9 +7,9 @@ from pathlib import Path
 
 from agent import __version__
 from agent.service.health import FRESH, TICK
-from tests.integration.rig import check_record
 from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import UNIT, Service
+from tests.support.prints import check_record
 
 GAP = 3.0  # seconds without an agent, its start included
 

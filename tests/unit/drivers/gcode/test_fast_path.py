@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from agent.core.driver import PrinterState
 from agent.errors import DataError
+from agent.gcode.framing import frame
 from drivers.gcode.printing.pump import Pump
 from drivers.gcode.protocol.fast_path import FastPath
-from drivers.gcode.protocol.framing import LineSplitter, frame
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import Counters
 from drivers.gcode.protocol.protocol import Protocol

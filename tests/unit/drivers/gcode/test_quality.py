@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from drivers.gcode.protocol.quality import SAMPLES, Quality
 from drivers.gcode.slot import Slot
-from tests.unit.drivers.gcode.bench import Bench
+from tests.rigs.session_rig import SessionRig
 
 
 def test_percentiles_are_those_of_the_last_lines() -> None:
@@ -22,7 +22,7 @@ def test_percentiles_are_those_of_the_last_lines() -> None:
 
 
 def test_a_print_measures_the_time_to_each_acknowledgement() -> None:
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
     for _ in range(3):
         desk.now += 0.004
         desk.hear("ok")
@@ -51,7 +51,7 @@ def test_without_advanced_ok_starvation_is_not_known() -> None:
 
 def test_the_share_of_lines_sent_again_is_told() -> None:
     """docs/serial.md §10: log the resend rate."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.take()
     desk.hear("Resend: 1", "ok")
     desk.later(0.03)
@@ -70,7 +70,7 @@ def test_a_slow_chip_is_part_of_the_links_quality() -> None:
 
 def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
     """docs/serial.md §10: log the resend rate; warn above 10 %."""
-    desk = Bench().idle().print([b"G1 X%d" % n for n in range(1, 60)])
+    desk = SessionRig().idle().print([b"G1 X%d" % n for n in range(1, 60)])
     with capture_logs() as logs:
         for number in range(1, 40):
             desk.take()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.protocol import Counters, Protocol
 from drivers.gcode.protocol.sending import TOO_HIGH
