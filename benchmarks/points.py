@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.victim import FILE, TASKS
-from tests.support.http import Reply, ScriptedServer, answer, scripted
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 
 PREFIX = "/v1/print/printers/"
 IDENTITY = {"printer_id": 7, "auth_token": "T" * 43, "registered": False, "registration_code": "AB12"}

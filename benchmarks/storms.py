@@ -16,18 +16,15 @@ import msgspec
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent
-from agent.server.api_client import ApiClient
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
-from agent.service.health import Pulse
+from agent.service.config import CloudSection
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
-from agent.state.store import Identity, Store
+from agent.state.store import Identity
+from agent.testing import FakeClock
 from benchmarks.stormy import StormyServer
-from tests.support.clock import FakeClock
+from tests.support.cloud_side import make_client, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
+from tests.support.store import open_store
 
 HOUR = 3600.0
 TASK_EVERY, PROGRESS_EVERY = 600.0, 30.0  # simulated seconds
@@ -40,23 +37,22 @@ class Sender:
 
     def __init__(self, folder: Path, url: str) -> None:
         self.clock = FakeClock()
-        self.store = Store(folder / "agent.db", self.clock)
+        self.store = open_store(folder / "agent.db", self.clock)
         self.wake = threading.Event()
-        limits = CloudConfig(server=url, connect_timeout_s=0.05, read_timeout_s=0.05)
-        self.cloud = ApiClient(Config(cloud=limits), SystemClock())
-        self.store.save_identity(Identity(url, 7, "T" * 43, registered=True))
-        registrar = Registrar(url, Printer(), self.store, lambda: "f", lambda: None, self.clock)
-        pulse = Pulse("reporter", self.clock)
+        limits = CloudSection(server=url, connect_timeout_s=0.05, read_timeout_s=0.05)
+        self.cloud = make_client(limits, SystemClock())
+        self.store.identities.save(Identity(url, 7, "T" * 43, registered=True))
+        registrar = make_registrar(url, self.store, clock=self.clock)
         board = AgentSnapshot(SlotDriver())
-        self.reporter = Reporter(self.store, self.cloud, registrar, board, 15.0, self.clock, self.wake, pulse)
+        self.reporter = make_reporter(self.store, self.cloud, registrar, board, clock=self.clock, wake=self.wake)
         self.most = 0
 
     def until(self, then: float) -> None:
         """Let the loop run until then."""
         while self.clock.now < then:
             self.reporter.step()
-            self.most = max(self.most, self.store.waiting())
-            rows = self.store._all("SELECT count(*) FROM outbox WHERE kind = 'progress' GROUP BY task_id")
+            self.most = max(self.most, self.store.outbox.pending_count())
+            rows = self.store.database.rows("SELECT count(*) FROM outbox WHERE kind = 'progress' GROUP BY task_id")
             assert all(count == 1 for (count,) in rows), "more than one progress of a task waits"
             self.clock.advance(min(max(self.reporter._pause(), 0.05), max(then - self.clock.now, 0.05)))
 
@@ -78,19 +74,19 @@ def sender(folder: Path, url: str) -> Iterator[Sender]:
 
 def begin(made: Sender, task_id: str) -> None:
     """A print comes in."""
-    made.store.accept(Command(task_id, Name.PRINT_DATA, "print_data"), b'{"progress":0,"n":"receipt"}')
-    made.store.start(task_id)
-    made.store.progress(task_id, 0.0, b'{"progress":0,"n":"milestone"}', milestone=True)
+    made.store.tasks.accept(Command(task_id, Name.PRINT_DATA, "print_data"), b'{"progress":0,"n":"receipt"}')
+    made.store.tasks.start(task_id)
+    made.store.tasks.progress(task_id, 0.0, b'{"progress":0,"n":"milestone"}', milestone=True)
 
 
 def go_on(made: Sender, task_id: str, value: float) -> None:
     """It prints."""
-    made.store.progress(task_id, value, msgspec.json.encode({"progress": value, "n": "progress"}))
+    made.store.tasks.progress(task_id, value, msgspec.json.encode({"progress": value, "n": "progress"}))
 
 
 def end(made: Sender, task_id: str) -> None:
     """It is printed."""
-    made.store.end(task_id, TaskEvent.COMPLETE, b'{"progress":1,"n":"terminal"}')
+    made.store.tasks.end(task_id, TaskEvent.COMPLETE, b'{"progress":1,"n":"terminal"}')
 
 
 def storm(folder: Path, hours: float, seed: int) -> dict[str, Any]:
@@ -124,11 +120,11 @@ def storm(folder: Path, hours: float, seed: int) -> dict[str, Any]:
         end(made, current)
         server.stormy = False
         returned = made.clock.now
-        while made.store.waiting():
+        while made.store.outbox.pending_count():
             made.until(made.clock.now + 1.0)
             assert made.clock.now - returned < 3600, "never taken"
         check(server, unchecked)
-        assert made.store.outbox() == []
+        assert made.store.outbox.overview() == []
         assert grown < MEMORY, f"the memory grew by {grown} KiB"
         return {
             "simulated_hours": hours,
@@ -169,11 +165,11 @@ def week(folder: Path, days: float) -> dict[str, Any]:
                 go_on(made, f"print-{number}", step / 20)
                 made.until(made.clock.now + 60)
             end(made, f"print-{number}")
-        assert made.store.waiting() == 9
+        assert made.store.outbox.pending_count() == 9
         made.until(began + days * 24 * HOUR)
         server.start()
         returned = made.clock.now
-        while made.store.waiting():
+        while made.store.outbox.pending_count():
             made.until(made.clock.now + 0.5)
             assert made.clock.now - returned < 3600, "never taken"
         check(server, [f"print-{number}" for number in range(3)])

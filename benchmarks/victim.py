@@ -18,17 +18,13 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
-from agent.server.api_client import ApiClient
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
+from agent.runner.runner_store import RunnerStore
+from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
+from tests.support.cloud_side import make_client, make_inbox, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 
 MESSAGES = (
@@ -43,23 +39,23 @@ FILE = b"G28\nG1 X1 F600\nG1 X2\n"
 TURNS = 400  # of the loop at most
 
 
-class KillingStore(Store):
+class Killer:
     """Ends the process at a commit, before it or after it."""
 
-    count = 0
-    point = ("never", 0)
+    def __init__(self, store: Store, point: tuple[str, int]) -> None:
+        self.count = 0
+        self._point = point
+        store.database.on_commit(before=self._before, after=self._after)
 
-    def _before_commit(self) -> None:
-        super()._before_commit()
+    def _before(self) -> None:
         self.count += 1
         self._die("before")
 
-    def _after_commit(self) -> None:
-        super()._after_commit()
+    def _after(self) -> None:
         self._die("after")
 
     def _die(self, when: str) -> None:
-        if (when, self.count) == self.point:
+        if (when, self.count) == self._point:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -71,38 +67,38 @@ class NotingPrinter(SlotDriver):
         self._path = path
         self.ends: Operation | None = None
 
-    def _note(self, key: str) -> None:
+    def _note(self, task_id: str) -> None:
         with self._path.open("a") as file:
-            file.write(f"{key}\n")
+            file.write(f"{task_id}\n")
             file.flush()
             os.fsync(file.fileno())
-        self.ends = Operation(key, Outcome.COMPLETED)
+        self.ends = Operation(task_id, Outcome.COMPLETED)
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """A print that it did is at its end; one that it never heard of cannot be gone on with."""
         if unfinished is None:
             return
-        key = unfinished.key
-        if self._path.exists() and key in self._path.read_text().split():
-            self.ends = Operation(key, Outcome.COMPLETED)
-            self.now(state=PrinterState.PRINTING, key=key, line=1)
+        task_id = unfinished.task_id
+        if self._path.exists() and task_id in self._path.read_text().split():
+            self.ends = Operation(task_id, Outcome.COMPLETED)
+            self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
         else:
-            self.now(last=Operation(key, Outcome.FAILED, "the printer has not begun it"))
+            self.now(last=Operation(task_id, Outcome.FAILED, "the printer has not begun it"))
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
-        self._note(key)
-        self.now(state=PrinterState.PRINTING, key=key, line=1)
+        self._note(task_id)
+        self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
-        self._note(key)
-        self.now(state=PrinterState.BUSY, key=key)
+        self._note(task_id)
+        self.now(state=PrinterState.BUSY, task_id=task_id)
 
     def turn(self) -> None:
         """What runs has ended."""
         if self.ends is not None:
-            self.now(state=PrinterState.IDLE, key="", last=self.ends)
+            self.now(state=PrinterState.IDLE, task_id="", last=self.ends)
             self.ends = None
 
 
@@ -110,25 +106,33 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     """Live until all tasks have ended and all is told. The exit code: 0."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     clock = SystemClock()
-    KillingStore.point = point
-    store = KillingStore(folder / "agent.db", clock, boot=boot_id())
+    store = Store(folder / "agent.db", clock, boot=boot_id(), on_trouble=lambda _: None)
+    killer = Killer(store, point)
     jobs = folder / "jobs"
     jobs.mkdir(exist_ok=True)
     printer = NotingPrinter(folder / "executed")
     board = AgentSnapshot(printer)
     wake = threading.Event()
-    config = Config(cloud=CloudConfig(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
-    cloud = ApiClient(config, clock)
-    registrar = Registrar(url, Printer(), store, lambda: "f", lambda: None, clock)
+    section = CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0)
+    config = Config(cloud=section)
+    cloud = make_client(section, clock)
+    registrar = make_registrar(url, store, clock=clock)
     context = Context(
-        config, store, ReportWriter(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set)
+        config=config,
+        store=RunnerStore(store),
+        driver=printer,
+        clock=clock,
+        jobs=jobs,
+        logs=lambda: b"",
+        wake_reporter=lambda: None,
+        host=Host(wake.set),
     )
-    runner = Runner(context, board, wake, Pulse("runner", clock))
-    reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
-    inbox = Inbox(store, wake.set)
+    runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
+    reporter = make_reporter(store, cloud, registrar, board, clock=clock, wake=wake, heartbeat=3600.0)
+    inbox = make_inbox(store, wake.set)
     registrar.register(cloud, threading.Event(), lambda: None)
     for message in MESSAGES:
-        inbox.take(
+        inbox.accept(
             {key: text.replace("SERVER", url) if isinstance(text, str) else text for key, text in message.items()}
         )
         runner.step()
@@ -138,15 +142,15 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         runner.step()
         printer.turn()
         reporter.step()
-        ended = len(store.tasks(TaskState.COMPLETED)) + len(store.tasks(TaskState.FAILED))
-        if ended == len(TASKS) and store.waiting() == 0:
+        ended = len(store.tasks.in_state(TaskState.COMPLETED)) + len(store.tasks.in_state(TaskState.FAILED))
+        if ended == len(TASKS) and store.outbox.pending_count() == 0:
             break
         wake.wait(0.02)
         wake.clear()
     else:
         return 1
     store.close()
-    (folder / "commits").write_text(str(store.count))
+    (folder / "commits").write_text(str(killer.count))
     return 0
 
 

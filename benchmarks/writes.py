@@ -23,9 +23,9 @@ COMMITS: list[float] = []
 class CountingStore(Store):
     """Notes when each commit was."""
 
-    def _after_commit(self) -> None:
-        super()._after_commit()
-        COMMITS.append(time.monotonic())
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.database.on_commit(before=lambda: None, after=lambda: COMMITS.append(time.monotonic()))
 
 
 def writes(folder: Path, printing: float, idle: float) -> dict[str, Any]:

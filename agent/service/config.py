@@ -18,37 +18,37 @@ import msgspec
 
 from agent.errors import ConfigError
 from agent.service.config_schema import (
-    Cloud,
+    CloudSection,
     Config,
-    FirmwareUpgrade,
-    Job,
-    Local,
-    Logs,
+    FirmwareUpgradeSection,
+    JobSection,
+    LocalSection,
+    LogsSection,
     MaxTemperature,
-    Member,
-    Printer,
-    Reports,
-    Scripts,
-    Serial,
-    Simulated,
-    State,
+    MemberSection,
+    PrinterSection,
+    ReportsSection,
+    ScriptsSection,
+    SerialSection,
+    SimulatedSection,
+    StateSection,
 )
 
 __all__ = [
-    "Cloud",
+    "CloudSection",
     "Config",
-    "FirmwareUpgrade",
-    "Job",
-    "Local",
-    "Logs",
+    "FirmwareUpgradeSection",
+    "JobSection",
+    "LocalSection",
+    "LogsSection",
     "MaxTemperature",
-    "Member",
-    "Printer",
-    "Reports",
-    "Scripts",
-    "Serial",
-    "Simulated",
-    "State",
+    "MemberSection",
+    "PrinterSection",
+    "ReportsSection",
+    "ScriptsSection",
+    "SerialSection",
+    "SimulatedSection",
+    "StateSection",
     "check_url",
     "is_loopback",
     "load",
@@ -195,7 +195,7 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: [firmware_upgrade] public_key: needed with command; an unsigned package is never run"
         )
-    for name in Scripts.__struct_fields__:
+    for name in ScriptsSection.__struct_fields__:
         for number, line in enumerate(getattr(config.scripts, name), 1):
             if not line.isascii() or not line.isprintable() or len(line) > 80:
                 raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected one G-code line of ASCII, ≤ 80")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import Outcome, PrinterState
-from tests.unit.drivers.gcode.bench import Bench
-from tests.unit.drivers.gcode.test_session import wire
+from tests.rigs.session_rig import SessionRig, wire
 
 S = PrinterState
 CODES = [b"G1 X%d" % n for n in range(1, 9)]
@@ -25,26 +24,26 @@ CODES = [b"G1 X%d" % n for n in range(1, 9)]
 )
 def test_what_is_asked_for_at_the_printer_is_done(line: str, state: PrinterState, reason: str) -> None:
     """docs/serial.md §30: `pause` asks the host to pause; `paused` tells it that the printer already did."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear(line)
     assert (desk.seen.state, desk.seen.reason) == (state, reason)
 
 
 def test_resume_and_resumed_end_a_pause() -> None:
     """docs/serial.md §30."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.pause()
     desk.hear("//action:resume")
-    assert desk.session.state is S.PRINTING
-    desk = Bench().idle().print(CODES)
+    assert desk.session.operation.state is S.PRINTING
+    desk = SessionRig().idle().print(CODES)
     desk.hear("//action:paused")
     desk.hear("//action:resumed")
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 def test_a_power_off_fails_the_job_and_is_an_error_until_reset() -> None:
     """docs/serial.md §23a, §30: poweroff."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear("//action:poweroff")
     assert desk.seen.state is S.ERROR
     assert desk.seen.last is not None
@@ -53,14 +52,14 @@ def test_a_power_off_fails_the_job_and_is_an_error_until_reset() -> None:
 
 def test_after_a_kill_the_kill_stays_the_reason() -> None:
     """docs/serial.md §23a: `Error:Printer halted. kill() called!`, `//action:poweroff`, then silence."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear("Error:Printer halted. kill() called!", "//action:poweroff")
     assert desk.seen.reason == "Printer halted. kill() called!"
 
 
 def test_a_prompt_is_what_is_waited_for_until_it_ends() -> None:
     """docs/serial.md §25a, §30: M0 gives prompt_… actions."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear(
         "//action:prompt_end",
         "//action:prompt_begin Nozzle Parked\x07",
@@ -74,7 +73,7 @@ def test_a_prompt_is_what_is_waited_for_until_it_ends() -> None:
 
 @pytest.mark.parametrize("line", ["//action:notification Hello", "//action:", "//action:levitate", "// Klipper says"])
 def test_other_actions_change_nothing(line: str) -> None:
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     before = desk.seen
     desk.hear(line)
     assert desk.seen == before
@@ -83,7 +82,7 @@ def test_other_actions_change_nothing(line: str) -> None:
 def test_a_printer_that_paused_by_itself_may_take_as_long_as_a_person_does() -> None:
     """docs/serial.md §15, §25a, §30: nothing is asked and nothing fails, whether it keeps busy or not, until it goes
     on."""
-    desk = Bench().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.hear("//action:paused")
     for busy in (False, True):
@@ -91,7 +90,7 @@ def test_a_printer_that_paused_by_itself_may_take_as_long_as_a_person_does() -> 
             if busy:
                 desk.hear("echo:busy: paused for user")
             desk.later(2.0)
-        assert not desk.serve
+        assert not desk.numbering_replies
         assert not desk.written
         assert desk.seen.state is S.PAUSED
     assert desk.seen.waiting == "the person at the printer"
@@ -103,8 +102,8 @@ def test_a_printer_that_paused_by_itself_may_take_as_long_as_a_person_does() -> 
 
 def test_a_cancel_ends_a_wait_for_a_person_where_the_firmware_hears_it() -> None:
     """docs/serial.md §23, §24: with an emergency parser M108 is read before anything else."""
-    desk = Bench(caps=("EMERGENCY_PARSER",)).idle().print(CODES)
+    desk = SessionRig(caps=("EMERGENCY_PARSER",)).idle().print(CODES)
     desk.take()
     desk.hear("echo:busy: paused for user")
-    desk.session.cancel()
+    desk.session.control.cancel()
     assert desk.take() == [b"M108"]

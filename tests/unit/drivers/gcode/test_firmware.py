@@ -7,11 +7,11 @@ import pytest
 import drivers
 from agent.core.driver import Driver
 from agent.errors import ConfigError
+from agent.testing import SystemClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.printing.dialects import by_name, identify
 from drivers.gcode.printing.head_position import position_in
 from drivers.settings import DriverSettings
-from tests.contract.driver_contract import Clock
 
 
 def test_the_firmware_is_known_by_its_answer() -> None:
@@ -39,7 +39,7 @@ def test_a_position_is_read_before_the_steppers_counts() -> None:
 
 def test_a_driver_is_loaded_by_name_and_an_unknown_one_is_an_error_that_lists_the_known() -> None:
     assert drivers.load("gcode") is GcodeDriver
-    driver = drivers.load("gcode")(DriverSettings(), clock=Clock())
+    driver = drivers.load("gcode")(DriverSettings(), clock=SystemClock())
     assert isinstance(driver, Driver)
     driver.close()
     with pytest.raises(ConfigError, match="gcode, simulated"):
@@ -51,4 +51,4 @@ def test_a_driver_is_loaded_by_name_and_an_unknown_one_is_an_error_that_lists_th
 )
 def test_settings_that_cannot_be_are_refused_when_the_driver_is_made(settings: DriverSettings) -> None:
     with pytest.raises(ConfigError, match=r"dialect|window"):
-        GcodeDriver(settings, clock=Clock())
+        GcodeDriver(settings, clock=SystemClock())

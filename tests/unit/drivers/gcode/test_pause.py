@@ -10,8 +10,7 @@ from drivers.gcode.printing.head_position import position_in
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.requests import StartPrint
 from drivers.settings import DriverSettings
-from tests.unit.drivers.gcode.bench import Bench
-from tests.unit.drivers.gcode.test_session import Lines, wire
+from tests.rigs.session_rig import MemorySource, SessionRig, wire
 
 S = PrinterState
 FILE = [b"G90", b"M82", b"M106 S128", b"G1 X1 F1800", *(b"G1 X%d" % n for n in range(2, 20))]
@@ -19,7 +18,7 @@ AWAY = [b"G90", b"M83", b"G1 E-2 F2100", b"G1 Z13.000 F600", b"G1 X0 Y0 F6000"]
 BACK = [b"G90", b"G1 X10.000 Y20.000 F6000", b"G1 Z3.000 F600", b"M83", b"G1 E2 F2100", b"G92 E4.00000"]
 
 
-def printing(desk: Bench) -> Bench:
+def printing(desk: SessionRig) -> SessionRig:
     """In the middle of FILE, hot."""
     desk.print(FILE)
     for _ in range(5):
@@ -30,24 +29,24 @@ def printing(desk: Bench) -> Bench:
 
 def test_pause_drains_remembers_retracts_lifts_and_then_parks() -> None:
     """docs/serial.md §27: let the planner drain, remember position …, retract, lift first, then park."""
-    desk = printing(Bench().idle(homed=True))
+    desk = printing(SessionRig().idle(homed=True))
     assert desk.pause() == [b"M400", b"M114", *AWAY, b"M400"]
 
 
 def test_resume_returns_sideways_first_primes_restores_and_takes_the_very_next_line() -> None:
     """docs/serial.md §27: return, prime, restore modes, go on with the very next line."""
-    desk = printing(Bench().idle(homed=True))
+    desk = printing(SessionRig().idle(homed=True))
     desk.pause()
     assert desk.resume() == [*BACK, b"M106 S128", b"G1 F1800", b"G90", b"M82", wire(7, FILE[6])]
 
 
 def test_what_has_cooled_is_heated_again_before_anything_moves() -> None:
     """docs/serial.md §27: reheat if cooled."""
-    desk = printing(Bench().idle(homed=True))
+    desk = printing(SessionRig().idle(homed=True))
     desk.pause()
     desk.temperatures = "T:90.0 /0.0 B:60.0 /60.0"
     desk.hear(desk.temperatures)
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.take() == [b"M104 S210"]
     desk.hear("ok")
@@ -59,19 +58,19 @@ def test_what_has_cooled_is_heated_again_before_anything_moves() -> None:
 
 
 def test_a_cold_printer_that_was_never_homed_is_not_moved() -> None:
-    desk = Bench().idle().print(FILE)
+    desk = SessionRig().idle().print(FILE)
     assert desk.pause() == [b"M400", b"M114"]
 
 
 def test_a_hot_printer_that_was_never_homed_only_retracts() -> None:
-    desk = printing(Bench().idle())
+    desk = printing(SessionRig().idle())
     assert desk.pause() == [b"M400", b"M114", b"G90", b"M83", b"G1 E-2 F2100", b"M400"]
     came = desk.resume()
     assert came[:3] == [b"M83", b"G1 E2 F2100", b"G92 E4.00000"]
 
 
 def test_a_configured_script_takes_the_place_of_the_built_in_way() -> None:
-    desk = printing(Bench(Scripts(pause=("M117 paused",))).idle(homed=True))
+    desk = printing(SessionRig(Scripts(pause=("M117 paused",))).idle(homed=True))
     assert desk.pause() == [b"M400", b"M114", b"M117 paused", b"M400"]
     assert b"G1 E2 F2100" not in desk.resume()
 
@@ -85,7 +84,7 @@ def test_the_lift_stays_within_a_known_build_volume(z: float, height: float) -> 
 
 def test_inches_are_put_aside_and_back() -> None:
     """docs/serial.md §27: remember modes; ours are millimetres."""
-    desk = Bench().idle(homed=True)
+    desk = SessionRig().idle(homed=True)
     desk.print([b"G20", *FILE])
     for _ in range(6):
         desk.hear("ok")
@@ -116,14 +115,14 @@ def test_each_fan_is_set_again() -> None:
 )
 def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: str, mode: bytes) -> None:
     """docs/serial.md §27: remember modes (absolute/relative, extruder)."""
-    desk = Bench(firmware=firmware).idle(homed=True)
+    desk = SessionRig(firmware=firmware).idle(homed=True)
     desk.print([b"M83", b"G90", *FILE[3:]])
     for _ in range(3):
         desk.hear("ok")
     desk.take()
     desk.heated()
     desk.pause()
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = desk.acknowledge()
     following = next(at for at, code in enumerate(came) if code.startswith(b"N"))
@@ -131,23 +130,23 @@ def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: 
 
 
 def test_a_firmware_that_does_not_tell_the_extruders_place_keeps_its_count() -> None:
-    desk = printing(Bench().idle(homed=True))
+    desk = printing(SessionRig().idle(homed=True))
     desk.where = "ok C: X:10.0000 Y:20.0000 Z:3.0000"
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.session.step(desk.now)
     desk.acknowledge()
     assert not [code for code in desk.resume() if code.startswith(b"G92")]
 
 
 def test_motors_off_forgets_that_the_printer_was_homed() -> None:
-    desk = Bench().idle(homed=True)
+    desk = SessionRig().idle(homed=True)
     desk.script([b"M84"])
     desk.print(FILE)
     assert desk.pause() == [b"M400", b"M114"]
 
 
 def test_a_restart_forgets_that_the_printer_was_homed() -> None:
-    desk = Bench().idle(homed=True)
+    desk = SessionRig().idle(homed=True)
     desk.hear("start")
     desk.acknowledge()
     desk.print(FILE)
@@ -156,8 +155,8 @@ def test_a_restart_forgets_that_the_printer_was_homed() -> None:
 
 def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
     """docs/serial.md §28: drop what is queued; lift, park, heaters and fan off, motors off."""
-    desk = printing(Bench().idle(homed=True))
-    desk.session.cancel()
+    desk = printing(SessionRig().idle(homed=True))
+    desk.session.control.cancel()
     desk.hear("ok")
     came = desk.acknowledge()
     assert came == [b"M104 S0", b"M140 S0", b"M107", b"M114", *AWAY, b"M84"]
@@ -165,29 +164,29 @@ def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
 
 
 def test_cancel_of_a_parked_print_moves_nothing_more() -> None:
-    desk = printing(Bench().idle(homed=True))
+    desk = printing(SessionRig().idle(homed=True))
     desk.pause()
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
 
 
 def test_a_pause_in_the_file_passes_its_message_on() -> None:
     """docs/serial.md §26: never stream M0/M1, pause host-side and say why."""
-    desk = Bench().idle().print([b"M0 Change the colour", b"G1 X1"])
+    desk = SessionRig().idle().print([b"M0 Change the colour", b"G1 X1"])
     desk.acknowledge()
     assert desk.seen.reason == "the file asks for a pause (M0, line 1): Change the colour"
-    desk = Bench().idle().print([b"M600 X0 Y0", b"G1 X1"])
+    desk = SessionRig().idle().print([b"M600 X0 Y0", b"G1 X1"])
     desk.acknowledge()
     assert desk.seen.reason == "the file asks for a pause (M600, line 1)"
 
 
 def test_during_a_print_the_firmware_itself_watches_over_the_heaters() -> None:
     """docs/serial.md §31: `M85 S<n>` where the firmware has it. Off in a pause, which may be long, and at the end."""
-    desk = Bench(settings=DriverSettings(deadman_s=3600)).idle()
-    desk.session.start_print(StartPrint("p", Lines(FILE), ()), desk.now)
+    desk = SessionRig(settings=DriverSettings(deadman_s=3600)).idle()
+    desk.session.control.start_print(StartPrint("p", MemorySource(FILE), ()), desk.now)
     desk.session.step(desk.now)
-    desk.attend()
+    desk.serve_numbering()
     came: list[bytes] = []
     while not desk.written[0].startswith(b"N1 "):
         came += desk.take()
@@ -203,11 +202,11 @@ def test_during_a_print_the_firmware_itself_watches_over_the_heaters() -> None:
 @pytest.mark.parametrize("firmware", ["Klipper", "Marlin 1.1.9", "Marlin 2.0.9.3", "Prusa-Firmware-Buddy 5.1"])
 def test_a_firmware_without_such_a_watch_or_with_one_that_may_kill_at_once_is_not_asked_for_it(firmware: str) -> None:
     """docs/serial.md §31."""
-    desk = Bench(settings=DriverSettings(deadman_s=3600), firmware=firmware).idle().print(FILE)
+    desk = SessionRig(settings=DriverSettings(deadman_s=3600), firmware=firmware).idle().print(FILE)
     assert not [code for code in desk.acknowledge() if code.startswith(b"M85")]
 
 
 def test_after_a_print_that_ended_without_its_end_the_watch_is_ended_too() -> None:
-    desk = Bench(unsafe=True)
+    desk = SessionRig(unsafe=True)
     desk.session.open(desk.now, desk.now)
     assert b"M85 S0" in desk.acknowledge()

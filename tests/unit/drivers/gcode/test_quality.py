@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from drivers.gcode.protocol.quality import SAMPLES, Quality
 from drivers.gcode.slot import Slot
-from tests.unit.drivers.gcode.bench import Bench
+from tests.rigs.session_rig import SessionRig
 
 
 def test_percentiles_are_those_of_the_last_lines() -> None:
@@ -22,14 +22,14 @@ def test_percentiles_are_those_of_the_last_lines() -> None:
 
 
 def test_a_print_measures_the_time_to_each_acknowledgement() -> None:
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
     for _ in range(3):
         desk.now += 0.004
         desk.hear("ok")
     link = desk.seen.link
     assert link.latency_p50_ms is not None
     assert 0.0 <= link.latency_p50_ms <= 60.0
-    assert 4.0 in [round(value * 1000, 3) for value in desk.session.counters.quality.latencies]
+    assert 4.0 in [round(value * 1000, 3) for value in desk.session.operation.counters.quality.latencies]
 
 
 def test_starvation_counts_the_steps_to_an_empty_planner_during_a_print() -> None:
@@ -51,7 +51,7 @@ def test_without_advanced_ok_starvation_is_not_known() -> None:
 
 def test_the_share_of_lines_sent_again_is_told() -> None:
     """docs/serial.md §10: log the resend rate."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.take()
     desk.hear("Resend: 1", "ok")
     desk.later(0.03)
@@ -63,14 +63,14 @@ def test_the_share_of_lines_sent_again_is_told() -> None:
 def test_a_slow_chip_is_part_of_the_links_quality() -> None:
     """docs/serial.md §17b: report the latency timer in the link quality."""
     slot = Slot()
-    slot.opened("/dev/ttyUSB0", 16)
+    slot.port_opened("/dev/ttyUSB0", 16)
     assert slot.read().link.latency_timer_ms == 16
     assert slot.read().port == "/dev/ttyUSB0"
 
 
 def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
     """docs/serial.md §10: log the resend rate; warn above 10 %."""
-    desk = Bench().idle().print([b"G1 X%d" % n for n in range(1, 60)])
+    desk = SessionRig().idle().print([b"G1 X%d" % n for n in range(1, 60)])
     with capture_logs() as logs:
         for number in range(1, 40):
             desk.take()
@@ -79,7 +79,8 @@ def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
             desk.hear("ok")
     warned = [entry for entry in logs if entry["log_level"] == "warning"]
     assert len(warned) == 1
-    assert "check the cable" in warned[0]["event"]
+    assert warned[0]["event"] == "resend rate high"
+    assert warned[0]["task_id"] == "p"
 
 
 def test_a_slow_chip_is_warned_of_once_for_each_port() -> None:
@@ -87,5 +88,5 @@ def test_a_slow_chip_is_warned_of_once_for_each_port() -> None:
     slot = Slot()
     with capture_logs() as logs:
         for timer in (None, 1, 16, 16):
-            slot.opened("/dev/ttyUSB0", timer)
+            slot.port_opened("/dev/ttyUSB0", timer)
     assert [(entry["log_level"], entry.get("ms")) for entry in logs] == [("warning", 16)]

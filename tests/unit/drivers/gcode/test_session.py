@@ -2,166 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import pytest
 
-from agent.core.driver import Operation, Outcome, PrinterState, Scripts, Telemetry
-from agent.gcode import framing
-from drivers.gcode.protocol.numbering import HOST, NOWHERE
+from agent.core.driver import Operation, Outcome, PrinterState, Scripts
+from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
-from drivers.gcode.session.session import Session
-from drivers.gcode.slot import Slot
-from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
+from tests.rigs.session_rig import MemorySource, SessionRig, wire
 
 S = PrinterState
-
-
-def wire(number: int, code: bytes) -> bytes:
-    """A line of the file as `Desk` shows it."""
-    return framing.frame(number, code)[:-1]
-
-
-class Lines:
-    """A file in memory; `breaks_at`: it cannot be read from that ordinal on."""
-
-    def __init__(self, codes: Sequence[bytes], breaks_at: int = 0) -> None:
-        self.codes = codes
-        self.breaks_at = breaks_at
-
-    @property
-    def total_lines(self) -> int:
-        return len(self.codes)
-
-    def lines(self, start: int = 1) -> Iterator[bytes]:
-        for number, code in enumerate(self.codes[start - 1 :], start):
-            if number == self.breaks_at:
-                raise OSError("the card was pulled out")
-            yield code
-
-
-class Desk:
-    """A session whose printer is the test. `written` are the lines since the last look: lines of the file as they are,
-    the host's own without number and checksum. What only serves the numbers (an M110 between the spaces, a number too
-    high) is answered here and not shown."""
-
-    def __init__(self, scripts: Scripts | None = None, caps: Sequence[str] = (), unsafe: bool = False) -> None:
-        self.written: list[bytes] = []
-        self.serve: list[str] = []
-        self.at = 0
-        self.slot = Slot()
-        self.now = 50.0
-        settings = DriverSettings(scripts=scripts or Scripts())
-        self.session = Session(self.write, self.slot, settings, Timing(), unsafe=unsafe)
-        self.caps = caps
-
-    def write(self, data: bytes) -> None:
-        for line in filter(None, data.split(b"\n")):
-            asked_for = line == RENUMBER and data.startswith(b"\n")  # by a procedure, not by the numbers
-            if asked_for or line[:1] != b"N":
-                self.at = 0 if asked_for else self.at
-                self.written.append(line)
-                continue
-            number, code = framing.verify(line)
-            if number == NOWHERE:
-                self.serve += [f"Error:Line Number is not Last Line Number+1, Last Line: {self.at}"]
-                self.serve += [f"Resend: {self.at + 1}", "ok"]
-                continue
-            self.at = number
-            if code == b"M110 N%d" % number:
-                self.serve.append("ok")
-            else:
-                self.written.append(line if number < HOST else code)
-
-    def attend(self) -> None:
-        """Answer what only serves the numbers, with the moments of silence that belong to it."""
-        for _ in range(100):
-            if self.serve:
-                self.hear_one(self.serve.pop(0))
-            elif self.proves():
-                self.written.pop()
-                self.hear_one("ok T:nan /0.0")  # no reading
-            elif self.session.due(self.now) - self.now <= 0.03:
-                self.now = max(self.now, self.session.due(self.now))
-                self.session.step(self.now)
-            else:
-                return
-
-    def proves(self) -> bool:
-        """Whether an M105 is in flight that nobody has asked for: it proves that an M110 was done."""
-        protocol = self.session.protocol
-        head = protocol.in_flight[0] if protocol.in_flight else None
-        if head is None or head.code != b"M105" or head.number < 0 or protocol._given(head) is not head:
-            return False
-        return bool(self.written) and self.written[-1] in (head.code, head.wire[:-1])
-
-    def hear_one(self, line: str) -> None:
-        for event in parse(line.encode()):
-            self.session.heard(event, self.now)
-        self.session.step(self.now)
-
-    @property
-    def seen(self) -> Telemetry:
-        return self.slot.read()
-
-    def hear(self, *lines: str) -> None:
-        for line in lines:
-            for event in parse(line.encode()):
-                self.session.heard(event, self.now)
-        self.session.step(self.now)
-        self.attend()
-
-    def take(self) -> list[bytes]:
-        """What was written since the last look."""
-        self.attend()
-        written, self.written = self.written, []
-        return written
-
-    def later(self, seconds: float) -> None:
-        self.now += seconds
-        self.session.step(self.now)
-        self.attend()
-
-    def acknowledge(self, rounds: int = 50) -> list[bytes]:
-        """Be a printer that takes every line, until nothing comes any more; all that came."""
-        came: list[bytes] = []
-        for _ in range(rounds):
-            new = self.take()
-            if not new:
-                return came
-            came += new
-            for line in new:
-                if line == b"M115":
-                    self.hear("FIRMWARE_NAME:Marlin 2.1 MACHINE_TYPE:Test", *(f"Cap:{c}:1" for c in self.caps))
-                answer = {b"M105": "ok T:20.0 /0.0 B:20.0 /0.0", b"M114": "X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0"}
-                if line == b"M114":
-                    self.hear(answer[line])
-                self.hear("ok" if line == b"M114" else answer.get(line, "ok"))
-                self.later(0.06)
-        return came
-
-    def idle(self) -> Desk:
-        self.session.open(self.now, self.now)
-        self.acknowledge()
-        assert self.seen.state is S.IDLE
-        self.take()
-        return self
-
-    def print(self, codes: Sequence[bytes], breaks_at: int = 0) -> Desk:
-        """Start, and acknowledge what comes before the first line of the file, which is in flight then."""
-        self.session.start_print(StartPrint("p", Lines(codes, breaks_at), ()), self.now)
-        self.session.step(self.now)
-        assert self.take() == [b"M400"]
-        self.hear("ok")
-        assert self.take() == [RENUMBER]
-        self.hear("ok")
-        self.later(0.06)
-        assert self.take() == [b"M105"]
-        self.hear("ok T:20.0 /0.0 B:20.0 /0.0")
-        return self
 
 
 CODES = [b"G1 X%d" % n for n in range(1, 21)]
@@ -170,17 +20,17 @@ CODES = [b"G1 X%d" % n for n in range(1, 21)]
 def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
     """docs/serial.md §17, §19."""
     for caps, wanted in (((), set()), (("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"})):
-        desk = Desk(caps=caps)
+        desk = SessionRig(caps=caps)
         desk.session.open(desk.now, desk.now)
         came = desk.acknowledge()
         assert came[:2] == [RENUMBER, b"M115"]
         assert set(came) & {b"M155 S2", b"M113 S2"} == wanted
-        assert (desk.seen.firmware, desk.seen.machine) == ("Marlin 2.1", "Test")
+        assert (desk.seen.firmware, desk.seen.machine) == ("Marlin 2.1.2", "Test")
 
 
 def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last() -> None:
     """docs/serial.md §18: the first answer may be line noise."""
-    desk = Desk()
+    desk = SessionRig()
     desk.session.open(desk.now, desk.now)
     for _ in range(4):
         assert desk.take() == [RENUMBER]
@@ -191,14 +41,14 @@ def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last()
 
 def test_heaters_go_off_in_the_hello_after_a_print_that_ended_without_its_end() -> None:
     """docs/serial.md §31: heaters must not stay on because the host died."""
-    desk = Desk(unsafe=True)
+    desk = SessionRig(unsafe=True)
     desk.session.open(desk.now, desk.now)
     assert desk.acknowledge()[1:4] == [b"M104 S0", b"M140 S0", b"M107"]
 
 
 def test_temperatures_are_polled_without_auto_report_also_between_the_lines_of_a_print() -> None:
     """docs/serial.md §17."""
-    desk = Desk().idle()
+    desk = SessionRig().idle()
     desk.later(2.0)
     assert desk.take() == [b"M105"]
     desk.hear("ok T:31.0 /0.0 B:22.0 /0.0")
@@ -214,7 +64,7 @@ def test_temperatures_are_polled_without_auto_report_also_between_the_lines_of_a
 
 def test_with_auto_report_nothing_is_polled_during_a_print() -> None:
     """docs/serial.md §17."""
-    desk = Desk(caps=("AUTOREPORT_TEMP",)).idle().print(CODES)
+    desk = SessionRig(caps=("AUTOREPORT_TEMP",)).idle().print(CODES)
     desk.take()
     desk.now += 3.0
     desk.hear("ok")
@@ -224,16 +74,16 @@ def test_with_auto_report_nothing_is_polled_during_a_print() -> None:
 def test_after_a_pause_or_cancel_no_further_line_of_the_file_is_written() -> None:
     """docs/serial.md §27, §28: only what is in flight is waited for."""
     for what in ("pause", "cancel"):
-        desk = Desk().idle().print(CODES)
+        desk = SessionRig().idle().print(CODES)
         assert desk.take() == [wire(1, CODES[0])]
-        desk.session.pause("") if what == "pause" else desk.session.cancel()
+        desk.session.control.pause("") if what == "pause" else desk.session.control.cancel()
         desk.session.step(desk.now)
         assert desk.take() == [], "the line in flight is waited for"
         desk.hear("ok")
         assert not [line for line in desk.acknowledge() if line.startswith(b"N")]
 
 
-def to_the_last_answer(desk: Desk) -> None:
+def to_the_last_answer(desk: SessionRig) -> None:
     """Answer what is asked, and hear the answer that ends the procedure, without a step after it."""
     for _ in range(20):
         line = desk.take()[-1]
@@ -241,19 +91,19 @@ def to_the_last_answer(desk: Desk) -> None:
             desk.hear("X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0")
         for event in parse(b"ok"):
             desk.session.heard(event, desk.now)
-        if desk.session.pump.ended is not None:
+        if desk.session.stack.pump.ended is not None:
             return
         desk.session.step(desk.now)
     pytest.fail("it does not end")
 
 
 def test_a_cancel_in_the_moment_in_which_a_pause_ends_is_a_whole_one() -> None:
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     to_the_last_answer(desk)
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.seen.last is None
     assert b"M104 S0" in desk.acknowledge()
@@ -261,18 +111,18 @@ def test_a_cancel_in_the_moment_in_which_a_pause_ends_is_a_whole_one() -> None:
 
 
 def test_a_pause_in_the_moment_in_which_the_print_ends_comes_too_late() -> None:
-    desk = Desk().idle().print(CODES[:1])
+    desk = SessionRig().idle().print(CODES[:1])
     to_the_last_answer(desk)
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.session.step(desk.now)
     assert desk.acknowledge() == []
     assert desk.seen.last == Operation("p", Outcome.COMPLETED)
 
 
 def test_a_line_in_flight_that_is_asked_for_again_still_goes_before_the_pause() -> None:
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("Error:checksum mismatch, Last Line: 0", "Resend: 1", "ok")
     desk.later(0.03)
     assert desk.acknowledge() == [wire(1, CODES[0]), b"M400", b"M114"]
@@ -281,20 +131,20 @@ def test_a_line_in_flight_that_is_asked_for_again_still_goes_before_the_pause() 
 
 def test_resume_restores_place_and_modes_after_scripts_and_takes_the_very_next_line() -> None:
     """docs/serial.md §27."""
-    desk = Desk(Scripts(pause=("G91", "G1 Z5"))).idle()
+    desk = SessionRig(Scripts(pause=("G91", "G1 Z5"))).idle()
     desk.print([b"M83", b"M106 S128", b"G1 X1 F1800", *CODES])
     for _ in range(3):
         desk.hear("ok")
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.take()
     desk.hear("ok")
     assert desk.acknowledge() == [b"M400", b"M114", b"G91", b"G1 Z5", b"M400"]
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = desk.acknowledge(9)
     assert came == [
         b"G90",
-        b"G1 X1.000 Y2.000 F6000",
+        b"G1 X10.000 Y20.000 F6000",
         b"G1 Z3.000 F600",
         b"G92 E4.00000",
         b"M106 S128",
@@ -306,23 +156,23 @@ def test_resume_restores_place_and_modes_after_scripts_and_takes_the_very_next_l
 
 
 def test_without_scripts_resume_sends_nothing_of_its_own() -> None:
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     desk.acknowledge()
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.take() == [wire(2, CODES[1])]
 
 
 def test_m0_is_never_sent_and_the_numbers_go_on() -> None:
     """docs/serial.md §26."""
-    desk = Desk().idle().print([b"G1 X1", b"M0", b"G1 X3"])
+    desk = SessionRig().idle().print([b"G1 X1", b"M0", b"G1 X3"])
     assert desk.acknowledge() == [wire(1, b"G1 X1"), b"M400", b"M114"]
     assert desk.seen.state is S.PAUSED
     assert desk.seen.reason == "the file asks for a pause (M0, line 2)"
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.acknowledge() == [wire(2, b"M400"), wire(3, b"G1 X3"), b"M400"]
     assert desk.seen.last == Operation("p", Outcome.COMPLETED)
@@ -331,27 +181,27 @@ def test_m0_is_never_sent_and_the_numbers_go_on() -> None:
 @pytest.mark.parametrize("code", [b"M1 wait", b"M226 P3 S1", b"M600", b"@pause", b"M00"])
 def test_others_that_wait_for_a_person_are_kept_back_too(code: bytes) -> None:
     """docs/serial.md §26."""
-    desk = Desk().idle().print([b"G1 X1", code, b"G1 X3"])
+    desk = SessionRig().idle().print([b"G1 X1", code, b"G1 X3"])
     desk.acknowledge()
     assert desk.seen.state is S.PAUSED
 
 
 def test_m110_inside_a_message_does_not_reach_the_printer() -> None:
     """docs/serial.md §13."""
-    desk = Desk().idle().print([b"M117 about M110", b"G1 X2"])
+    desk = SessionRig().idle().print([b"M117 about M110", b"G1 X2"])
     assert not [line for line in desk.acknowledge() if b"M110" in line]
 
 
 def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
     """docs/serial.md §24: set the target, watch the temperature."""
-    desk = Desk().idle().print([b"M109 S200", b"G1 X2"])
+    desk = SessionRig().idle().print([b"M109 S200", b"G1 X2"])
     assert desk.take() == [b"M104 S200"]
     desk.hear("ok")
     assert desk.seen.waiting == "heating"
     assert desk.take() == [b"M105"]
     desk.hear("ok T:150.0 /200.0")
     assert desk.take() == [b"G4 P200"]
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.hear("ok")
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
     assert desk.seen.last == Operation("p", Outcome.CANCELLED)
@@ -360,7 +210,7 @@ def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
 
 def test_the_waiting_line_itself_is_sent_when_the_target_is_near() -> None:
     """docs/serial.md §24: then the blocking form."""
-    desk = Desk().idle().print([b"M190 S60", b"G1 X2"])
+    desk = SessionRig().idle().print([b"M190 S60", b"G1 X2"])
     assert desk.take() == [b"M140 S60"]
     desk.hear("ok")
     desk.hear("ok T:20 /0 B:59.0 /60.0")
@@ -370,16 +220,16 @@ def test_the_waiting_line_itself_is_sent_when_the_target_is_near() -> None:
 
 def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
     """docs/serial.md §23: M108 overtakes everything."""
-    desk = Desk(caps=("EMERGENCY_PARSER",)).idle().print([b"G28", b"G1 X2"])
+    desk = SessionRig(caps=("EMERGENCY_PARSER",)).idle().print([b"G28", b"G1 X2"])
     desk.take()
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.take() == [b"M108"]
 
 
 def test_a_fatal_error_stops_everything_until_the_board_restarts() -> None:
     """docs/serial.md §23a, §25."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.hear("Error:Thermal Runaway, system stopped! Heater_ID: 0", "Error:Printer halted. kill() called!")
     halted = desk.seen
@@ -395,7 +245,7 @@ def test_a_fatal_error_stops_everything_until_the_board_restarts() -> None:
 
 
 def test_a_file_that_cannot_be_read_any_more_fails_with_the_heaters_off() -> None:
-    desk = Desk().idle().print(CODES, breaks_at=3)
+    desk = SessionRig().idle().print(CODES, breaks_at=3)
     came = desk.acknowledge()
     assert came[:2] == [wire(1, CODES[0]), wire(2, CODES[1])]
     assert b"M104 S0" in came
@@ -407,7 +257,7 @@ def test_a_file_that_cannot_be_read_any_more_fails_with_the_heaters_off() -> Non
 
 def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
     """docs/serial.md §11."""
-    desk = Desk().idle().print([b"G1 X1", b"M117 " + b"x" * 100])
+    desk = SessionRig().idle().print([b"G1 X1", b"M117 " + b"x" * 100])
     desk.acknowledge()
     assert desk.seen.last is not None
     assert desk.seen.last.error.startswith("line 2 (M117 xxx")
@@ -415,18 +265,18 @@ def test_a_line_that_does_not_fit_the_firmware_is_refused_by_number() -> None:
 
 def test_a_storm_of_requests_ends_the_connection_and_names_the_line() -> None:
     """docs/serial.md §10."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     for _ in range(10):
         desk.hear("Resend: 1", "ok")
         desk.later(0.03)
     assert desk.session.over == "line 1 (G1 X1): the printer asked for it 10 times"
     assert desk.seen.last == Operation("p", Outcome.FAILED, desk.session.over)
-    assert desk.session.unsafe
+    assert desk.session.operation.unsafe
 
 
 def test_the_person_at_the_printer_is_named_as_what_is_waited_for() -> None:
     """docs/serial.md §15."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear("echo:busy: paused for user")
     assert desk.seen.waiting == "the person at the printer"
     desk.hear("ok")
@@ -436,14 +286,14 @@ def test_the_person_at_the_printer_is_named_as_what_is_waited_for() -> None:
 @pytest.mark.parametrize(("action", "state"), [("pause", S.PAUSING), ("paused", S.PAUSED), ("cancel", S.CANCELLING)])
 def test_what_somebody_does_at_the_printer_counts(action: str, state: PrinterState) -> None:
     """docs/serial.md §30."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.hear(f"//action:{action}")
     assert desk.seen.state is state
 
 
 def test_a_pause_of_the_printers_own_is_resumed_with_nothing_but_the_next_line() -> None:
     """docs/serial.md §25a, §30."""
-    desk = Desk(Scripts(pause=("G91",), resume=("G90",))).idle().print(CODES)
+    desk = SessionRig(Scripts(pause=("G91",), resume=("G90",))).idle().print(CODES)
     desk.hear("//action:paused", "ok")
     desk.take()
     desk.hear("//action:resumed")
@@ -452,17 +302,17 @@ def test_a_pause_of_the_printers_own_is_resumed_with_nothing_but_the_next_line()
 
 def test_a_script_waits_for_heat_on_the_hosts_side_too() -> None:
     """docs/serial.md §24."""
-    desk = Desk().idle()
-    desk.session.run_script(RunScript("s", (b"M109 S200",)), desk.now)
+    desk = SessionRig().idle()
+    desk.session.control.run_script(RunScript("s", (b"M109 S200",)), desk.now)
     desk.session.step(desk.now)
     desk.hear("ok")
     assert desk.seen.waiting == "heating"
 
 
 def test_a_print_accepted_just_before_the_printer_was_lost_fails() -> None:
-    desk = Desk()
+    desk = SessionRig()
     desk.session.open(desk.now, desk.now)
-    desk.session.start_print(StartPrint("p", Lines(CODES), ()), desk.now)
+    desk.session.control.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
     assert desk.seen.last is not None
     assert desk.seen.last.outcome is Outcome.FAILED
 
@@ -470,7 +320,7 @@ def test_a_print_accepted_just_before_the_printer_was_lost_fails() -> None:
 def test_a_restart_in_the_middle_of_a_print_fails_it() -> None:
     """docs/serial.md §20, §21: `start`, also after boot garbage, means that the position is lost; then the hello
     again."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.hear("ok")
     desk.hear("\ufffd\ufffdstart")
@@ -482,7 +332,7 @@ def test_a_restart_in_the_middle_of_a_print_fails_it() -> None:
 
 def test_a_line_whose_end_was_garbled_is_asked_after_soon() -> None:
     """docs/serial.md §4: an `ok` without its newline is no line, and must not cost the whole patience."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.session.half_heard(desk.now)
     assert desk.session.due(desk.now) - desk.now < 0.5
@@ -490,12 +340,12 @@ def test_a_line_whose_end_was_garbled_is_asked_after_soon() -> None:
     desk.session.step(desk.now)
     desk.now = desk.session.due(desk.now)
     desk.session.step(desk.now)
-    assert desk.serve, "its place was asked for"
+    assert desk.numbering_replies, "its place was asked for"
 
 
 def test_during_a_poll_inside_a_print_the_file_keeps_its_numbers() -> None:
     """docs/serial.md §7: the host's lines have numbers of their own, and an M110 leads back."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.now += 2.1
     desk.hear("ok")

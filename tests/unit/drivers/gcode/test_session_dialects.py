@@ -6,12 +6,20 @@ import pytest
 
 from agent.core.driver import PrinterState
 from agent.gcode.framing import checksum, frame
+from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript
-from tests.unit.drivers.gcode.bench import Bench
+from drivers.gcode.session.out_of_band import OutOfBandWriter
+from tests.rigs.session_rig import SessionRig
 
 S = PrinterState
+
+
+def identity(firmware: str) -> PrinterIdentity:
+    found = PrinterIdentity(None)
+    found.identify([f"FIRMWARE_NAME:{firmware}"])
+    return found
 
 
 def checked(code: bytes) -> bytes:
@@ -22,28 +30,28 @@ def checked(code: bytes) -> bytes:
 def test_polls_and_scripts_have_a_number_and_a_checksum_too(firmware: str) -> None:
     """docs/serial.md Dialects: Repetier wants checksums always; elsewhere they keep a garbled line from being
     another."""
-    desk = Bench(firmware=firmware).idle()
+    desk = SessionRig(firmware=firmware).idle()
     desk.later(2.0)
     assert desk.take() == [b"M105"], "the desk takes off what it has verified"
     assert desk.at > HOST
 
 
-def told_about_m110(desk: Bench) -> list[bytes]:
+def told_about_m110(desk: SessionRig) -> list[bytes]:
     """A script's line that cannot have a number (docs/serial.md §13), as it is written."""
-    desk.session.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
+    desk.session.control.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
     desk.session.step(desk.now)
     return desk.take()
 
 
 def test_a_line_without_a_number_has_a_checksum_where_the_firmware_wants_it() -> None:
     """docs/serial.md Dialects."""
-    assert told_about_m110(Bench(firmware="Repetier_1.0.3").idle()) == [checked(b"M117 about M110")]
-    assert told_about_m110(Bench().idle()) == [b"M117 about M110"]
+    assert told_about_m110(SessionRig(firmware="Repetier_1.0.3").idle()) == [checked(b"M117 about M110")]
+    assert told_about_m110(SessionRig().idle()) == [b"M117 about M110"]
 
 
 def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
     """docs/serial.md Dialects, checksum outside jobs."""
-    desk = Bench().idle()
+    desk = SessionRig().idle()
     desk.hear("Error:Missing checksum")
     assert told_about_m110(desk) == [checked(b"M117 about M110")]
 
@@ -51,7 +59,7 @@ def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
 @pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "RepRapFirmware for Duet 3", "Smoothieware", "Klipper"])
 def test_without_auto_report_temperatures_are_polled(firmware: str) -> None:
     """docs/serial.md §17: without AUTOREPORT_TEMP M105 is polled, whatever the firmware claims to be able to."""
-    desk = Bench(firmware=firmware, caps=("AUTOREPORT_TEMP",))
+    desk = SessionRig(firmware=firmware, caps=("AUTOREPORT_TEMP",))
     desk.session.open(desk.now, desk.now)
     assert b"M155 S2" not in desk.acknowledge()
     desk.later(2.0)
@@ -74,7 +82,7 @@ def test_fatal_errors_of_one_or_two_lines_fail_the_job_and_hold_the_printer_unti
     lines: tuple[str, ...], reason: str
 ) -> None:
     """docs/serial.md §25: kill, MINTEMP and MAXTEMP, heating failed are fatal, two lines each at times."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.take()
     desk.hear(*lines)
     assert desk.seen.state is S.ERROR
@@ -89,9 +97,9 @@ def test_fatal_errors_of_one_or_two_lines_fail_the_job_and_hold_the_printer_unti
 @pytest.mark.parametrize("line", ['echo:Unknown command: "G99"', "Error:No SD card", "Error:volume.init failed"])
 def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
     """docs/serial.md §25: unknown-command echoes and SD errors are not fatal."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 @pytest.mark.parametrize(
@@ -106,7 +114,7 @@ def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
 )
 def test_a_restart_during_a_print_fails_it_however_the_firmware_says_so(line: str) -> None:
     """docs/serial.md §20, §21: a start line while printing means the board was reset."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
     assert desk.seen.last is not None
     assert "restarted" in desk.seen.last.error
@@ -127,21 +135,21 @@ def test_a_restart_during_a_print_fails_it_however_the_firmware_says_so(line: st
 )  # fmt: skip
 def test_a_halt_is_fatal_however_the_firmware_says_so(line: str, reason: str) -> None:
     """docs/serial.md §25, in the words of each family."""
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
     assert (desk.seen.state, desk.seen.reason) == (S.ERROR, reason)
 
 
 @pytest.mark.parametrize("line", ["!! Extrude below minimum temp", "// Klipper state: Startup", "echo:Smoothie"])
 def test_what_only_resembles_a_halt_or_restart_is_none(line: str) -> None:
-    desk = Bench().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -> None:
     """docs/serial.md Dialects: Repetier says `ok` when it has received a line, and the answer when it gets to it."""
-    desk = Bench(firmware="Repetier_0.92.9")
+    desk = SessionRig(firmware="Repetier_0.92.9")
 
     def answer(code: bytes) -> None:
         desk.hear("ok")
@@ -161,7 +169,7 @@ def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -
 @pytest.mark.parametrize(("silent", "name"), [(1, "Marlin 2.1.2"), (3, "Marlin 2.1.2"), (99, "")])
 def test_a_printer_that_does_not_say_who_it_is_is_asked_again(silent: int, name: str) -> None:
     """docs/serial.md §18, §19: M115 or its answer was garbled. A firmware that knows no M115 is used too."""
-    desk, usual, left = Bench(), Bench.answer, [silent]
+    desk, usual, left = SessionRig(), SessionRig.answer, [silent]
 
     def answer(code: bytes) -> None:
         if code == b"M115" and left[0] > 0:
@@ -177,9 +185,9 @@ def test_a_printer_that_does_not_say_who_it_is_is_asked_again(silent: int, name:
 
 
 def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
-    desk = Bench(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     desk.take()
     desk.hear("ok")
@@ -202,23 +210,21 @@ def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
 )
 def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number(firmware: str, written: bytes) -> None:
     """docs/serial.md §23: M112 unnumbered, preceded by a newline in case a line was half sent; then again numbered."""
-    desk = Bench(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
     raw: list[bytes] = []
-    desk.session.urgent.write = raw.append
-    desk.session.urgent.halt(desk.session.protocol.last)
+    OutOfBandWriter(raw.append, identity(firmware)).halt(last=1)
     assert raw == [written, frame(2, b"M112")]
 
 
 @pytest.mark.parametrize(("firmware", "first"), [("Repetier_1.0.3", S.ERROR), ("Marlin 2.1", S.OFFLINE)])
 def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: str, first: PrinterState) -> None:
     """docs/serial.md §20, §23, §25: an error until a reset; another start, later, is one."""
-    desk = Bench(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
     desk.session.halt()
     desk.hear("start", "T:20 /0")
-    assert desk.session.state is first
+    assert desk.session.operation.state is first
     desk.hear("start")
     desk.acknowledge()
-    assert desk.session.state is S.IDLE
+    assert desk.session.operation.state is S.IDLE
 
 
 @pytest.mark.parametrize(
@@ -232,16 +238,14 @@ def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: 
     ],
 )
 def test_a_reset_also_uses_the_firmwares_own_word_for_it(firmware: str, written: bytes) -> None:
-    desk = Bench(firmware=firmware).idle()
     raw: list[bytes] = []
-    desk.session.urgent.write = raw.append
-    desk.session.urgent.reboot()
+    OutOfBandWriter(raw.append, identity(firmware)).reboot()
     assert raw == [written]
 
 
 def test_heaters_are_switched_off_with_checksums_where_they_are_wanted() -> None:
     """docs/serial.md §31, Dialects."""
-    desk = Bench(firmware="Repetier_1.0.3").idle()
+    desk = SessionRig(firmware="Repetier_1.0.3").idle()
     desk.take()
-    desk.session.urgent.heaters_off(desk.session.routines.heat.heaters)
+    desk.session.out_of_band.switch_off(desk.session.heaters.known)
     assert desk.take() == [checked(b"M104 S0"), checked(b"M140 S0"), checked(b"M107")]

@@ -9,7 +9,7 @@ import pytest
 from agent.core.driver import Outcome, PrinterState
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import StartPrint
-from tests.unit.drivers.gcode.test_session import Desk, Lines, wire
+from tests.rigs.session_rig import MemorySource, SessionRig, wire
 
 S = PrinterState
 CODES = [b"G1 X%d" % n for n in range(1, 9)]
@@ -17,8 +17,8 @@ CODES = [b"G1 X%d" % n for n in range(1, 9)]
 
 def test_one_more_ok_after_m110_acknowledges_nothing() -> None:
     """docs/serial.md §1: some boards send one more after M110; it must not be taken for that of the first line."""
-    desk = Desk().idle()
-    desk.session.start_print(StartPrint("p", Lines(CODES), ()), desk.now)
+    desk = SessionRig().idle()
+    desk.session.control.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
     desk.session.step(desk.now)
     assert desk.take() == [b"M400"]
     desk.hear("ok")
@@ -40,7 +40,7 @@ def test_one_more_ok_after_m110_acknowledges_nothing() -> None:
 def test_the_hello_waits_for_start_or_for_silence() -> None:
     """docs/serial.md §18: opening the port resets many boards; what is said to a board that boots is lost."""
     for banner in ("", "\ufffd\ufffdstart"):
-        desk = Desk()
+        desk = SessionRig()
         desk.session.open(desk.now, desk.now + 1.0)
         desk.later(0.9)
         assert desk.take() == []
@@ -50,9 +50,9 @@ def test_the_hello_waits_for_start_or_for_silence() -> None:
 
 def test_start_while_idle_begins_again_with_the_hello() -> None:
     """docs/serial.md §20: while idle nothing has failed."""
-    desk = Desk().idle()
+    desk = SessionRig().idle()
     desk.hear("start")
-    assert desk.session.state is S.OFFLINE
+    assert desk.session.operation.state is S.OFFLINE
     assert desk.acknowledge()[:2] == [RENUMBER, b"M115"]
     assert desk.seen.state is S.IDLE
     assert desk.seen.last is None
@@ -61,10 +61,10 @@ def test_start_while_idle_begins_again_with_the_hello() -> None:
 def test_reports_alone_keep_no_print_alive() -> None:
     """docs/serial.md §14, §16: temperatures come for ever, an ok never: it fails within seconds, by the clock of the
     oks."""
-    desk = Desk(caps=("AUTOREPORT_TEMP",)).idle().print(CODES)
+    desk = SessionRig(caps=("AUTOREPORT_TEMP",)).idle().print(CODES)
     began = desk.now
     while desk.seen.last is None and desk.now - began < 120.0:
-        desk.serve.clear()  # the board answers nothing
+        desk.numbering_replies.clear()  # the board answers nothing
         desk.now += 0.5
         for line in ("T:20.1 /0.0 B:20.0 /0.0", "echo:something"):
             desk.hear_one(line)
@@ -76,17 +76,17 @@ def test_reports_alone_keep_no_print_alive() -> None:
 
 def test_a_pause_does_not_wait_for_the_heater_and_the_wait_goes_on_afterwards() -> None:
     """docs/serial.md §24: the wait is the host's, so a pause comes between."""
-    desk = Desk().idle().print([b"M109 S200", b"G1 X1"])
+    desk = SessionRig().idle().print([b"M109 S200", b"G1 X1"])
     assert desk.take() == [b"M104 S200"]
     desk.hear("ok")
     assert desk.take() == [b"M105"]
     desk.hear("ok T:90.0 /200.0 B:20.0 /0.0")
     assert desk.take() == [b"G4 P200"]
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     assert desk.acknowledge() == [b"M400", b"M114"]
     assert desk.seen.state is S.PAUSED
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = []
     for _ in range(10):
@@ -99,19 +99,19 @@ def test_a_pause_does_not_wait_for_the_heater_and_the_wait_goes_on_afterwards() 
 @pytest.mark.parametrize("busy", ["echo:busy: processing", "busy: processing"])
 def test_a_line_that_is_worked_on_may_take_hours_as_long_as_it_is_said(busy: str) -> None:
     """docs/serial.md §15: patience is extended by busy lines."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     for _ in range(3600):
         desk.later(2.0)
         desk.hear(busy)
     assert set(desk.take()) <= {b"M105"}, "a question whether it has the line, no line of the file"
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 @pytest.mark.parametrize("text", ["paused for user", "paused for input"])
 def test_a_printer_that_waits_for_a_person_is_reported_and_waited_for(text: str) -> None:
     """docs/serial.md §15, §25a: for ever, whatever it says in between."""
-    desk = Desk().idle().print(CODES)
+    desk = SessionRig().idle().print(CODES)
     desk.take()
     desk.hear(f"echo:busy: {text}")
     for _ in range(1000):
