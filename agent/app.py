@@ -28,7 +28,7 @@ from agent.local.socket_server import LocalApi, LocalServer
 from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
@@ -110,7 +110,13 @@ class App:
         context = self._context(config, port, lambda: with_boxes(ring.text(), boxes))
         self._page = self._status_page(config, desk)
         self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
-        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
+        self._runner = Runner(
+            context=context,
+            snapshot=self._board,
+            wake=self._wake_runner,
+            pulse=self._pulse("runner"),
+            hand_over=self._handing_over.is_set,
+        )
         self._reporter = Reporter(
             self._store,
             clouds["reporter"],
@@ -152,13 +158,12 @@ class App:
     def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
         return Context(
             config=config,
-            store=self._store,
-            ledger=ReportWriter(self._store),
+            store=RunnerStore(self._store),
             driver=self._driver,
             clock=self._clock,
             jobs=self._jobs,
             logs=logs,
-            tell=self._wake_reporter.set,
+            wake_reporter=self._wake_reporter.set,
             host=Host(
                 wake=self._wake_runner.set,
                 beat=self._health.pulse("link", waiting=True).beat,

@@ -18,7 +18,7 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
@@ -120,9 +120,16 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     cloud = ApiClient(config, clock)
     registrar = Registrar(url, PrinterSection(), store, lambda: "f", lambda: None, clock)
     context = Context(
-        config, store, ReportWriter(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set)
+        config=config,
+        store=RunnerStore(store),
+        driver=printer,
+        clock=clock,
+        jobs=jobs,
+        logs=lambda: b"",
+        wake_reporter=lambda: None,
+        host=Host(wake.set),
     )
-    runner = Runner(context, board, wake, Pulse("runner", clock))
+    runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
     reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
     inbox = Inbox(store, wake.set)
     registrar.register(cloud, threading.Event(), lambda: None)

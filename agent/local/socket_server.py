@@ -99,7 +99,7 @@ class LocalApi:
         conditions = self._watch.read()
         return {
             "status": {
-                **situation.body(conditions.first()),
+                **msgspec.to_builtins(situation.body(conditions.first())),
                 "conditions": {str(part): reason for part, reason in conditions.shown().items()},
                 "printer": self._config.printer.name,
                 "port": telemetry.port,

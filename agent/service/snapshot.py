@@ -5,8 +5,6 @@ A snapshot is immutable and replaced as a whole, so no reader needs a lock.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from agent.core import report
@@ -31,9 +29,9 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self, trouble: str = "") -> dict[str, Any]:
+    def body(self, trouble: str = "") -> report.Heartbeat:
         """The heartbeat's body. `trouble` is the one thing that is wrong, for a person."""
-        return report.status(self.job, self.telemetry, self.busy, trouble)
+        return report.heartbeat(self.job, self.telemetry, self.busy, trouble)
 
 
 class AgentSnapshot:

@@ -6,7 +6,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,17 +21,6 @@ from tests.rigs.cloud_rig import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, Runni
 
 DONE = {"progress": 1, "data": {"state": "completed"}}
 URL = "http://127.0.0.1:1/cube.gcode"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with RunningCloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture
-def printer(cloud: RunningCloud) -> RunningPrinter:
-    return cloud.printer()
 
 
 def error_of(answer: requests.Response) -> str:

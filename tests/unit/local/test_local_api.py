@@ -5,33 +5,19 @@ from __future__ import annotations
 import json
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.driver import Heater
 from agent.core.task import TaskState
 from agent.errors import DataError
-from agent.local import socket_server as module
 from agent.local.socket_client import AnsweredError, ask, command, send_file, wait
 from agent.local.status_text import lines
 from agent.state.store import Identity
 from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SocketRig]:
-    monkeypatch.setattr(module, "POLL", 0.05)
-    structlog.reset_defaults()
-    made = SocketRig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
 
 
 def talk(rig: SocketRig, sent: bytes) -> dict[str, Any]:
@@ -73,7 +59,7 @@ def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.tasks.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b'{"progress":0}')
     assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 

@@ -6,30 +6,16 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
-from agent.local import socket_server as module
 from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse
 from tests.rigs.local_rig import PATIENCE, SocketRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SocketRig]:
-    monkeypatch.setattr(module, "POLL", 0.05)
-    structlog.reset_defaults()
-    made = SocketRig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
 
 
 def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: SocketRig) -> None:
@@ -64,13 +50,9 @@ def test_a_stop_does_not_wait_for_a_silent_client(rig: SocketRig) -> None:
         ask(rig.path, {"op": "status"})
 
 
-def desk_for(rig: SocketRig) -> Any:
-    return rig.server._desk
-
-
 def test_a_second_agent_is_refused_and_the_first_goes_on(rig: SocketRig) -> None:
     with pytest.raises(UnavailableError, match="another agent is running"):
-        LocalServer(rig.path, desk_for(rig), Pulse("local", rig.clock))
+        LocalServer(rig.path, rig.api, Pulse("local", rig.clock))
     assert ask(rig.path, {"op": "status"})["ok"]
 
 
@@ -82,7 +64,7 @@ def test_an_agent_that_is_too_busy_to_answer_is_still_one(rig: SocketRig, tmp_pa
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.connect(str(path))
             with pytest.raises(UnavailableError, match="another agent is running"):
-                LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+                LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.exists()
 
 
@@ -90,16 +72,19 @@ def test_what_a_killed_agent_left_is_replaced(rig: SocketRig, tmp_path: Path) ->
     path = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
-    server = LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+    server = LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.is_socket()
-    server._socket.close()
+    ended = threading.Event()
+    ended.set()
+    server.run(ended)
+    assert not path.exists()
 
 
 def test_a_file_in_the_way_is_left_alone(rig: SocketRig, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
     with pytest.raises(UnavailableError, match="no socket"):
-        LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+        LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.read_text() == "mine"
 
 
@@ -107,7 +92,7 @@ def test_a_file_in_the_way_is_left_alone(rig: SocketRig, tmp_path: Path) -> None
 def test_a_place_where_no_socket_can_be_is_named(rig: SocketRig, tmp_path: Path, name: str) -> None:
     (tmp_path / "f").touch()
     with pytest.raises(UnavailableError, match="cannot listen"):
-        LocalServer(tmp_path / name, desk_for(rig), Pulse("local", rig.clock))
+        LocalServer(tmp_path / name, rig.api, Pulse("local", rig.clock))
 
 
 def test_running_out_of_descriptors_does_not_end_the_server(rig: SocketRig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,8 +26,9 @@ class Host:
     def __init__(self, *, leap: bool = False, faults: tuple[str, ...] = (), **options: object) -> None:
         self.executed: list[str] = []
         made = Options(**options)  # type: ignore[arg-type]
+        self.faults = Faults(faults)
         self.firmware = Firmware(
-            made, Faults(faults), leap=leap, on_line=lambda body: self.executed.append(body.decode("latin-1"))
+            made, self.faults, leap=leap, on_line=lambda body: self.executed.append(body.decode("latin-1"))
         )
         self.now = 0.0
         self.booted = self.wait(0.0)

@@ -83,19 +83,19 @@ def test_help_lists_every_fault_with_what_it_does() -> None:
 def test_what_has_struck_is_counted_by_its_name() -> None:
     specs = ("lost-ok=0.3", "double-ok=0.3", "slow-board=1", "double-resend=0.5", "resend-storm@5", "kill@900")
     host = Host(faults=specs)
-    assert dict(host.firmware._faults.struck) == {}
+    assert dict(host.faults.struck) == {}
     for number in range(1, 20):
         host.line(number, "G90")
         host.wait(0.01)
-    struck = host.firmware._faults.struck
+    struck = host.faults.struck
     assert set(struck) == {"lost-ok", "double-ok", "slow-board", "double-resend", "resend-storm"}
     assert struck["resend-storm"] == 1, "and kill@900 has not come"
 
 
 def test_boot_garbage_counts_for_each_boot() -> None:
-    firmware = Host(faults=("boot-garbage=20",)).firmware
-    firmware.reset(1.0)
-    assert dict(firmware._faults.struck) == {"boot-garbage": 2}
+    host = Host(faults=("boot-garbage=20",))
+    host.firmware.reset(1.0)
+    assert dict(host.faults.struck) == {"boot-garbage": 2}
 
 
 def test_two_mishaps_at_one_line_are_refused() -> None:
