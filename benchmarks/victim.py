@@ -19,15 +19,12 @@ from agent.core.task import TaskState
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.runner_store import RunnerStore
-from agent.server.api_client import ApiClient
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import CloudSection, Config, PrinterSection
+from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
+from tests.support.cloud_side import make_client, make_inbox, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 
 MESSAGES = (
@@ -116,9 +113,10 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     printer = NotingPrinter(folder / "executed")
     board = AgentSnapshot(printer)
     wake = threading.Event()
-    config = Config(cloud=CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
-    cloud = ApiClient(config, clock)
-    registrar = Registrar(url, PrinterSection(), store, lambda: "f", lambda: None, clock)
+    section = CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0)
+    config = Config(cloud=section)
+    cloud = make_client(section, clock)
+    registrar = make_registrar(url, store, clock=clock)
     context = Context(
         config=config,
         store=RunnerStore(store),
@@ -130,11 +128,11 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         host=Host(wake.set),
     )
     runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
-    reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
-    inbox = Inbox(store, wake.set)
+    reporter = make_reporter(store, cloud, registrar, board, clock=clock, wake=wake, heartbeat=3600.0)
+    inbox = make_inbox(store, wake.set)
     registrar.register(cloud, threading.Event(), lambda: None)
     for message in MESSAGES:
-        inbox.take(
+        inbox.accept(
             {key: text.replace("SERVER", url) if isinstance(text, str) else text for key, text in message.items()}
         )
         runner.step()

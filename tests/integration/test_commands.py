@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 
+from agent.local.requests import OutboxRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import AgentRig, agent_rig
 from tests.support.prints import check_record
@@ -223,7 +224,7 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Agent
     assert refused.returncode == 65
     assert "no job is running" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert ask(slow.socket, {"op": "outbox"})["outbox"] == []  # the cloud has no task for any of this
+    assert ask(slow.socket, OutboxRequest())["outbox"] == []  # the cloud has no task for any of this
     assert slow.member.job(job_id)["local_job"] is True
 
 

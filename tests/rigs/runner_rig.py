@@ -133,7 +133,7 @@ class RunnerRig:
         scanner.feed(FILE)
         file = JobFile(self.jobs, task_id)
         file.path.write_bytes(FILE)
-        file.keep(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
         return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
 
     def printing(self) -> str:

@@ -84,9 +84,9 @@ def test_while_it_is_taken_over_everybody_is_told_so(desk: RunnerRig) -> None:
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
     watch = ConditionTracker()
-    watch.printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    watch.update_printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
     assert watch.read().first() == ""
-    watch.printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
+    watch.update_printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
     assert watch.read().first() == "printer: no serial port found"
 
 
@@ -177,7 +177,7 @@ def test_an_index_of_before_is_made_again(desk: RunnerRig) -> None:
     file = JobFile(again.jobs, task_id)
     file.index_path.write_bytes(file.index_path.read_bytes().replace(b'"format":2', b'"format":1'))
     assert taken(again).settings_before(5) == [b"G28"]
-    assert file.load().sha256
+    assert file.load_index().sha256
 
 
 @pytest.mark.parametrize(("name", "state"), [(Name.PAUSE, S.PAUSED), (Name.RESUME, S.PRINTING)])
@@ -385,7 +385,7 @@ def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path
     scanner.feed(FILE)
     file = JobFile(desk.jobs, "old")
     file.path.write_bytes(FILE)
-    file.keep(scanner.finish())
+    file.save_index(scanner.finish())
     with pytest.raises(OSError, match="kept nothing to go on with"):
         next(iter(taken(desk).source.lines()))
     desk.printer.ends(Outcome.FAILED, "x")
