@@ -97,7 +97,7 @@ class Telemetry(msgspec.Struct, frozen=True):
 @runtime_checkable
 class LineSource(Protocol):
     """A G-code file as numbered, sendable lines. Ordinal 1 is the first line that has something left when comments
-    and blanks are gone; the ordinal is the line number on the wire (DESIGN: hand-over)."""
+    and blanks are gone; the ordinal is the line number on the wire (ARCHITECTURE.md)."""
 
     @property
     def total_lines(self) -> int:

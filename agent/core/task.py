@@ -5,7 +5,7 @@
         └──── complete / fail (done or refused without running) ──▶ completed / failed
 
 `received` is committed before anything happens; `completed` and `failed` are committed together with the terminal
-report that tells them (ARCHITECTURE.md, the promises).
+report that tells them.
 """
 
 from __future__ import annotations

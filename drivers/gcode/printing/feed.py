@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from agent.core.driver import COMMAND_SIZE, LineSource
 from agent.errors import DataError
 from agent.gcode.framing import frame
+from agent.gcode.modal import ModalState as Modes
 from agent.gcode.waiting import message, wants_person
 from agent.gcode.words import uppercase
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber

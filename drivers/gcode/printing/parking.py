@@ -6,8 +6,9 @@ Each part only where it is safe: filament is moved by a hot nozzle only, the hea
 
 from __future__ import annotations
 
+from agent.gcode.modal import ModalState as Modes
+from drivers.gcode.printing.head_position import HeadPosition as Position
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes, Position
 
 HOT = 170.0
 """°C; below it firmwares move no filament (EXTRUDE_MINTEMP)."""

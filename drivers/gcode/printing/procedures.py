@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+from agent.gcode.modal import ModalState as Modes
 from agent.gcode.waiting import HeatWait, wants_person
 from agent.gcode.words import command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
+from drivers.gcode.printing.head_position import HeadPosition as Position
+from drivers.gcode.printing.head_position import position_in
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes, Position, position_in
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
+from agent.gcode.modal import ModalState as Modes
 from agent.gcode.words import host_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
 from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint

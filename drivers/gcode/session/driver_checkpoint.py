@@ -22,7 +22,7 @@ import structlog
 from agent.errors import ConfigError, DataError, UnavailableError
 from drivers.gcode.link.discovery import Found
 from drivers.gcode.printing.dialects import Firmware, by_name
-from drivers.gcode.printing.modes import Position
+from drivers.gcode.printing.head_position import HeadPosition as Position
 
 VERSION = 1
 NOWHERE = Found("")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -26,18 +25,6 @@ from tests.rigs.runner_rig import FILE, RunnerRig
 from tests.support.store import open_store
 
 S = PrinterState
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "agent.db", FakeClock())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, store: Store) -> RunnerRig:
-    return RunnerRig(tmp_path, store)
 
 
 def killed(desk: RunnerRig, line: int = 3, state: PrinterState = S.PRINTING) -> tuple[RunnerRig, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,6 @@ from tests.rigs.runner_rig import RunnerRig
 from tests.support.store import open_store
 
 S = PrinterState
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "agent.db", FakeClock())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, store: Store) -> RunnerRig:
-    return RunnerRig(tmp_path, store)
 
 
 def test_a_print_tells_its_file_its_start_its_way_and_its_end(desk: RunnerRig) -> None:
