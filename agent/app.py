@@ -21,7 +21,7 @@ import drivers
 from agent import __version__
 from agent.core.clock import Clock
 from agent.core.conditions import Part
-from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
+from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
@@ -370,7 +370,7 @@ def _firmware_name(base: Base) -> Callable[[], str]:
         if base.config.printer.firmware != "auto":
             return base.config.printer.firmware
         end = clock.monotonic() + HELLO
-        while driver.telemetry().state is PrinterState.OFFLINE and clock.monotonic() < end:
+        while driver.telemetry().state.absent and clock.monotonic() < end:
             if base.lifecycle.stop.wait(0.1):
                 break
         return driver.telemetry().firmware or f"printer-agent {__version__}"
