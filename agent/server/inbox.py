@@ -74,14 +74,14 @@ class Inbox:
             new = self._store.tasks.refuse(command, None, terminal, "unknown command")
         else:
             new = self._store.tasks.accept(command, report.encode(report.receipt(command)))
-        log.info("task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id, new=new)
+        log.info("task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
 
     def accept_local(self, command: Command) -> bool:
         """Accept a command from a person at the printer; the cloud has no task to report on. Raises as `accept`."""
         new = self._store.tasks.accept(command, None, local=True)
-        log.info("local task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id)
+        log.info("local task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
 
@@ -89,7 +89,7 @@ class Inbox:
         log.warning("message rejected", error=rejection.reason, task_id=rejection.task_id)
         if not rejection.task_id:
             return False
-        return self._refuse(Command(task_id=rejection.task_id, name=None, said=rejection.said), rejection)
+        return self._refuse(Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name), rejection)
 
     def _expired(self, command: Command) -> str:
         """Why it comes too late; empty when it does not, or its age is not known."""
@@ -108,4 +108,4 @@ class Inbox:
 
 def too_old(command: Command, age: float) -> str:
     """Text of the refusal of a command that is `age` seconds old."""
-    return f"{command.said}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"
+    return f"{command.raw_name}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"
