@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.local.status_text import seconds
+from agent.local.status_text import format_duration
 
 STEP = 0.1  # lines of text: one each tenth of the print
 
@@ -182,7 +182,7 @@ def words(body: dict[str, Any]) -> list[str]:
         if name in heaters:
             parts.append(f"{label} {heaters[name]['actual']:.0f} °C")
     if "seconds_left" in data and parts[0] in ("printing", "paused"):
-        parts.append(f"{seconds(data['seconds_left'])} left")
+        parts.append(f"{format_duration(data['seconds_left'])} left")
     return parts
 
 

@@ -16,6 +16,7 @@ from agent.dryrun.display import Display, make_display
 from agent.dryrun.processes import ChildProcesses
 from agent.errors import EX_DATAERR, EX_OK, EX_UNAVAILABLE, DataError, UnavailableError
 from agent.gcode import Limits, Scanner
+from agent.local.requests import RegisterRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 
@@ -149,7 +150,7 @@ def _register(processes: ChildProcesses, folder: Path, member: SandboxMember) ->
     deadline = time.monotonic() + REGISTRATION_S
     while time.monotonic() < deadline:
         try:
-            registration = ask(folder / "agent.sock", {"op": "register"})["registration"]
+            registration = ask(folder / "agent.sock", RegisterRequest())["registration"]
         except UnavailableError:
             registration = {}  # the agent is not up yet
         if registration.get("code"):

@@ -82,7 +82,7 @@ def _last_error(log: Path) -> str:
     """Return the last error that a process logged, else its last line."""
     lines = log.read_text(errors="replace").strip().splitlines()
     errors = [line for line in lines if '"level":"error"' in line]
-    return (errors or lines or ["without a word"])[-1]
+    return (errors or lines or ["nothing logged"])[-1]
 
 
 class _EndedError(UnavailableError):

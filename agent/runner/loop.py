@@ -12,7 +12,7 @@ import structlog
 from agent.core.command import Name
 from agent.core.job import JobView
 from agent.errors import NotReadyError, RefusedError, UnavailableError
-from agent.files.job_file import sweep
+from agent.files.job_file import delete_unused
 from agent.runner import dispatch
 from agent.runner.activity import Context
 from agent.runner.running import RunningActivities
@@ -91,7 +91,7 @@ class Runner:
         if self._recovered:
             return
         recovery = StartupRecovery(self._context)
-        sweep(self._context.jobs, recovery.needed_files())
+        delete_unused(self._context.jobs, recovery.needed_files())
         if not recovery.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print
         self._running.add(recovery.activities())
@@ -131,8 +131,8 @@ class Runner:
     def _publish(self) -> None:
         """Update the snapshot; wake the reporter when the cloud must be told at once."""
         running = self._running.exclusive()
-        self._snapshot.post(self._job, running.busy if running is not None else "")
-        key = self._snapshot.read().key()
+        self._snapshot.publish(self._job, running.busy if running is not None else "")
+        key = self._snapshot.read().change_key()
         if key != self._last_published:
             self._last_published = key
             self._context.wake_reporter()
@@ -147,4 +147,4 @@ class Runner:
                 activity.stop("the agent was stopped")
         self._context.driver.close(hand_over=hand_over)
         self._refresh_job()
-        self._snapshot.post(self._job, "")
+        self._snapshot.publish(self._job, "")

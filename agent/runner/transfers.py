@@ -18,8 +18,8 @@ from agent.errors import AgentError, ConfigError, DataError, RefusedError, Unava
 from agent.files.fetch import download
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
-from agent.server.api_client import plain
-from agent.server.http_deadline import limited_session
+from agent.server.api_client import describe
+from agent.server.http_deadline import deadline_session
 from agent.service.config import FirmwareUpgradeSection
 from agent.state.store import Task
 
@@ -79,8 +79,8 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
         body = gzip.compress(context.logs())
         limits = (context.config.cloud.connect_timeout_s, context.config.cloud.read_timeout_s)
         headers = {"Content-Type": "application/gzip"}
-        session, limited = limited_session(context.clock.monotonic)
-        limited.within(UPLOAD_MAY_TAKE)
+        session, limited = deadline_session(context.clock.monotonic)
+        limited.set_deadline(UPLOAD_MAY_TAKE)
         try:
             with (
                 session,
@@ -90,7 +90,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
             ):
                 content = answer.raw.read(65536, decode_content=True) or b""
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise UnavailableError(f"the server for the logs did not answer: {plain(error)}") from None
+            raise UnavailableError(f"the server for the logs did not answer: {describe(error)}") from None
         if not 200 <= answer.status_code < 300:
             raise UnavailableError(f"the server for the logs answered {answer.status_code}")
         return report.Result(url=_answered_url(content) or urlunsplit(urlsplit(url)._replace(query="", fragment="")))
@@ -119,7 +119,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
 
     def work(cancelled: Callable[[], bool]) -> report.Result:
         try:
-            session, _ = limited_session(context.clock.monotonic)
+            session, _ = deadline_session(context.clock.monotonic)
             with session:
                 parts = urlsplit(url)
                 sources = (

@@ -36,11 +36,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "drivers.settings": PLAIN,
     "drivers.gcode": (*PLAIN, "agent.gcode", "drivers"),
     "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE, "drivers.gcode.printing.pump"),
-    "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", "drivers.gcode.session", *FACE),
+    "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", *FACE),
     "drivers.gcode.session": (
         *PLAIN,
         "agent.gcode",
-        "drivers.gcode.link",
         "drivers.gcode.printing",
         "drivers.gcode.protocol",
         *FACE,
@@ -75,9 +74,6 @@ READS_FILES = ("agent.gcode.source",)  # the n-th line of a file on disk
 
 # Circles that are known and on their way out: none may join.
 KNOWN_CIRCLES = (
-    frozenset(
-        f"drivers.gcode.session.{name}" for name in ("flow", "host_actions", "reply_handler", "session", "takeover")
-    ),
     frozenset(
         (
             "drivers.gcode.printing.pump",

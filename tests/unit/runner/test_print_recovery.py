@@ -50,7 +50,7 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
     assert again.printer.opened == 0
     found = taken(again)
-    assert (found.key, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert (found.task_id, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
     assert list(found.source.lines(4)) == [b"G1 X3 E2"]
     assert found.settings_before(5) == [b"G28"]
     assert again.printer.opened == 1
@@ -71,9 +71,9 @@ def test_while_it_is_taken_over_everybody_is_told_so(desk: RunnerRig) -> None:
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
     watch = ConditionTracker()
-    watch.printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    watch.update_printer(Telemetry(state=S.RECOVERING, reason="asking the printer", task_id="p"))
     assert watch.read().first() == ""
-    watch.printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
+    watch.update_printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
     assert watch.read().first() == "printer: no serial port found"
 
 
@@ -164,7 +164,7 @@ def test_an_index_of_before_is_made_again(desk: RunnerRig) -> None:
     file = JobFile(again.jobs, task_id)
     file.index_path.write_bytes(file.index_path.read_bytes().replace(b'"format":2', b'"format":1'))
     assert taken(again).settings_before(5) == [b"G28"]
-    assert file.load().sha256
+    assert file.load_index().sha256
 
 
 @pytest.mark.parametrize(("name", "state"), [(Name.PAUSE, S.PAUSED), (Name.RESUME, S.PRINTING)])
@@ -372,7 +372,7 @@ def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path
     scanner.feed(FILE)
     file = JobFile(desk.jobs, "old")
     file.path.write_bytes(FILE)
-    file.keep(scanner.finish())
+    file.save_index(scanner.finish())
     with pytest.raises(OSError, match="kept nothing to go on with"):
         next(iter(taken(desk).source.lines()))
     desk.printer.ends(Outcome.FAILED, "x")
