@@ -255,13 +255,13 @@ def _config(arguments: argparse.Namespace) -> Config:
 
 
 def _checked(arguments: argparse.Namespace) -> Config:
-    """The configuration, of which the daemon needs a server and a driver that is there."""
+    """The configuration, of which the daemon needs a server and a driver that is there and takes its own keys."""
     import drivers
     from agent.service.config import need_server
 
     config = _config(arguments)
     need_server(config)
-    drivers.load(config.printer.driver)
+    drivers.own_settings(drivers.load(config.printer.driver), config.driver)
     return config
 
 
