@@ -76,17 +76,19 @@ def download(
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (immutable)
     digest: str = "",
     boot: str = "",
+    task_id: str = "",
 ) -> Downloaded:
     """Download `url` into `target`; `sink` gets every byte once, in order, before the file gets its name.
 
     The file must have the digest `digest` (agent/files/digest.py) and the one in the server's headers, where there is
     one. `boot` is the machine's boot id: what a killed process of the same boot left is resumed; empty: never.
+    `task_id` is for the log.
 
     Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
     none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
     with SpoolFile(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot) as file:
         file.expect_digest(digest)
-        _Fetch(url, file, session, retry, allow_http=allow_http).run()
+        _Fetch(url, file, session, retry, allow_http=allow_http, task_id=task_id).run()
         return file.finish()
 
 
@@ -94,13 +96,21 @@ class _Fetch:
     """One download over all its attempts."""
 
     def __init__(
-        self, url: str, file: SpoolFile, session: requests.Session, retry: RetryPolicy, *, allow_http: bool
+        self,
+        url: str,
+        file: SpoolFile,
+        session: requests.Session,
+        retry: RetryPolicy,
+        *,
+        allow_http: bool,
+        task_id: str,
     ) -> None:
         self._url = url
         self._file = file
         self._session = session
         self._retry = retry
         self._allow_http = allow_http
+        self._task_id = task_id
         self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without a new byte
         self._deadline = retry.monotonic() + retry.total_s
@@ -125,6 +135,7 @@ class _Fetch:
             self._failures = 0 if self._file.size > size_before else self._failures + 1
             log.warning(
                 "download attempt failed",
+                task_id=self._task_id,
                 attempt=self._failures,
                 url=redact_url(self._url),
                 bytes=self._file.size,
