@@ -25,15 +25,13 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from agent.core.answer import http_date, retry_after
-from agent.errors import CancelledError, ChangedError, CloudError, DataError
+from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
-from agent.files.spool import BLOCK, Downloaded, Progress, SpoolFile, ignore, never, spool
+from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
 from agent.server.api_client import describe
 from agent.server.http_deadline import DeadlineAdapter
 from agent.server.retry import delay
-
-__all__ = ["CancelledError", "ChangedError", "Downloaded", "RetryPolicy", "download", "spool"]
 
 TIMEOUTS = (10.0, 20.0)
 """Seconds to connect, and between two bytes."""
@@ -70,7 +68,6 @@ def download(
     session: requests.Session,
     max_bytes: int,
     allow_http: bool = True,
-    progress: Progress = ignore,
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (immutable)
@@ -86,9 +83,9 @@ def download(
 
     Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
     none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
-    with SpoolFile(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot) as file:
+    with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot=boot) as file:
         file.expect_digest(digest)
-        _Fetch(url, file, session, retry, allow_http=allow_http, task_id=task_id).run()
+        _Fetch(url=url, file=file, session=session, retry=retry, allow_http=allow_http, task_id=task_id).run()
         return file.finish()
 
 
@@ -97,11 +94,11 @@ class _Fetch:
 
     def __init__(
         self,
+        *,
         url: str,
         file: SpoolFile,
         session: requests.Session,
         retry: RetryPolicy,
-        *,
         allow_http: bool,
         task_id: str,
     ) -> None:
@@ -116,6 +113,7 @@ class _Fetch:
         self._deadline = retry.monotonic() + retry.total_s
 
     def run(self) -> None:
+        """Repeat attempts until the file is complete. Raises as `download`."""
         Retrying(
             retry=retry_if_exception_type(CloudError),
             stop=self._should_stop,

@@ -17,9 +17,9 @@ import structlog
 
 from agent.core.command import Command
 from agent.errors import CancelledError, DataError, UnavailableError
-from agent.files.fetch import download, spool
+from agent.files.fetch import download
 from agent.files.resume import origin_path
-from agent.files.spool import BLOCK
+from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
 from agent.server.http_deadline import deadline_session
 from agent.service.config import Config
