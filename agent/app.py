@@ -21,14 +21,14 @@ import structlog
 import drivers
 from agent import __version__
 from agent.core.conditions import Part
-from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
+from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -119,7 +119,13 @@ class App:
         context = self._context(config, port, lambda: append_black_boxes(ring.text(), boxes))
         self._page = self._status_page(config, local_api)
         self._local = LocalServer(socket_path(config, environ), local_api, self._pulse("local"))
-        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
+        self._runner = Runner(
+            context=context,
+            snapshot=self._board,
+            wake=self._wake_runner,
+            pulse=self._pulse("runner"),
+            hand_over=self._handing_over.is_set,
+        )
         self._reporter = Reporter(
             store=self._store,
             api=clouds["reporter"],
@@ -161,13 +167,12 @@ class App:
     def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
         return Context(
             config=config,
-            store=self._store,
-            ledger=ReportWriter(self._store),
+            store=RunnerStore(self._store),
             driver=self._driver,
             clock=self._clock,
             jobs=self._jobs,
             logs=logs,
-            tell=self._wake_reporter.set,
+            wake_reporter=self._wake_reporter.set,
             host=Host(
                 wake=self._wake_runner.set,
                 beat=self._health.pulse("link", waiting=True).beat,
@@ -323,7 +328,7 @@ class App:
             if config.printer.firmware != "auto":
                 return config.printer.firmware
             end = self._clock.monotonic() + HELLO
-            while self._driver.telemetry().state is PrinterState.OFFLINE and self._clock.monotonic() < end:
+            while self._driver.telemetry().state.absent and self._clock.monotonic() < end:
                 if self._stop.wait(0.1):
                     break
             return self._driver.telemetry().firmware or f"printer-agent {__version__}"

@@ -15,7 +15,9 @@ import sys
 import time
 from typing import Any
 
+from agent.errors import EX_UNAVAILABLE
 from benchmarks import faye_delivery, faye_recovery
+from benchmarks.prerequisites import missing_faye
 from tests.unit.faye.patience import ADVISE, REFUSE, RESET, idle, tries
 
 Row = tuple[str, str, str, bool | None]  # what, figure, goal, met (None: no goal)
@@ -90,6 +92,9 @@ def patience() -> tuple[list[Row], dict[str, Any]]:
 
 def main(*, quick: bool) -> int:
     """Measure, print; the exit code."""
+    if reason := missing_faye():
+        sys.stdout.write(f"not measured: {reason}\n")
+        return EX_UNAVAILABLE
     began = time.monotonic()
     rows, found = patience()
     found["delivery"] = faye_delivery.measure(300 if quick else 1000, 1 if quick else 3)

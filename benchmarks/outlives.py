@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from agent.errors import AgentError
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
 from tests.support.prints import assert_whole, gcode, of_the_file, write_gcode
 
@@ -145,6 +146,10 @@ def main() -> int:
             except AssertionError as error:
                 failed = True
                 _say(f"{name}: BROKEN: {error}")
+                continue
+            except (AgentError, OSError) as error:
+                failed = True
+                _say(f"{name}: not measured: {error}")
                 continue
         _say(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
     return int(failed)

@@ -96,7 +96,7 @@ class LocalApi:
         self._conditions.update_printer(telemetry)
         conditions = self._conditions.read()
         return {
-            **situation.body(conditions.first()),
+            **msgspec.to_builtins(situation.body(conditions.first())),
             "conditions": {str(part): reason for part, reason in conditions.shown().items()},
             "printer": self._config.printer.name,
             "port": telemetry.port,

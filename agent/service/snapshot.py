@@ -5,8 +5,6 @@ A latest-value slot that the runner writes and every other thread reads.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from agent.core import report
@@ -32,9 +30,9 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self, condition: str = "") -> dict[str, Any]:
-        """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
-        return report.status(self.job, self.telemetry, self.busy, condition)
+    def body(self, trouble: str = "") -> report.Heartbeat:
+        """The heartbeat's body. `trouble` is the one thing that is wrong, for a person."""
+        return report.heartbeat(self.job, self.telemetry, self.busy, trouble)
 
 
 class AgentSnapshot:

@@ -138,7 +138,7 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
 
 def test_printers_lists_what_the_member_has_registered(environ: dict[str, str], tmp_path: Path) -> None:
     with agent_rig(tmp_path) as made:
-        environ["PRINTER_AGENT_MEMBER_TOKEN"] = str(made.member._session.headers["Authorization"]).split()[1]
+        environ["PRINTER_AGENT_MEMBER_TOKEN"] = made.member_token
         where = ("--set", f"cloud.server={made.url}")
         shown = cli(environ, "printers", *where)
         assert shown.returncode == 0, shown.stderr

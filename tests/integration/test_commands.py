@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
 from agent.local.requests import OutboxRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import AgentRig, agent_rig
-from tests.support.prints import check_record
+from tests.support.prints import check_record, gcode_file
 
 LONG = "G28\nG1 Z5 F600\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2000))
 HEATING = "M190 S60\nM109 S210\nG28\nG1 X10 F6000\n"
@@ -35,12 +34,6 @@ def slow(tmp_path: Path) -> Iterator[AgentRig]:
     """A printer that takes its time: 20 times real time."""
     with agent_rig(tmp_path, speed="20") as made:
         yield made
-
-
-def gcode(folder: Path, text: str, name: str = "part.gcode") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
 
 
 @pytest.mark.parametrize("command", ["home", "park", "calibrate", "reset", "dismiss"])
@@ -81,18 +74,13 @@ def test_settings_are_checked_kept_and_read_back(fast: AgentRig) -> None:
 def test_logs_are_uploaded_without_the_token(fast: AgentRig) -> None:
     body = fast.do("logs")
     assert body["data"]["state"] == "completed", body
-    found = requests.get(body["data"]["url"], headers=bearer(fast), timeout=10)
-    text = gzip.decompress(found.content).decode()
+    text = gzip.decompress(fast.download(body["data"]["url"])).decode()
     assert any(json.loads(line).get("command") == "logs" for line in text.splitlines())
     identity = sqlite3.connect(fast.folder / "state" / "agent.db").execute("SELECT value FROM identity").fetchone()
     token = json.loads(identity[0])["auth_token"]
     assert len(token) == 43
     assert token not in text
     assert token not in fast.log()
-
-
-def bearer(made: AgentRig) -> dict[str, str]:
-    return {"Authorization": str(made.member._session.headers["Authorization"])}
 
 
 def test_a_firmware_upgrade_is_refused_unless_configured(fast: AgentRig) -> None:
@@ -114,7 +102,7 @@ def test_a_firmware_upgrade_is_refused_unless_configured(fast: AgentRig) -> None
 def test_a_bad_file_is_a_terminal_failed_report_that_says_why(
     fast: AgentRig, tmp_path: Path, text: str, says: str
 ) -> None:
-    answer = fast.submit(gcode(tmp_path, text))
+    answer = fast.submit(gcode_file(tmp_path, text))
     body = fast.ended(answer["task_id"])
     assert body["data"]["state"] == "failed"
     assert body["job_status"] == "failed"
@@ -131,7 +119,7 @@ def test_a_file_that_is_not_there_is_a_terminal_failed_report(fast: AgentRig) ->
 
 
 def test_settings_of_a_job_become_gcode_only_within_their_limits(fast: AgentRig, tmp_path: Path) -> None:
-    file = gcode(tmp_path, "G28\nG1 X10 F6000\n")
+    file = gcode_file(tmp_path, "G28\nG1 X10 F6000\n")
     assert fast.ended(fast.submit(file, speed_percent=150)["task_id"])["job_status"] == "completed"
     refused = fast.ended(fast.submit(file, speed_percent="150\nM112")["task_id"])
     assert refused["error_code"] == 422
@@ -139,9 +127,9 @@ def test_settings_of_a_job_become_gcode_only_within_their_limits(fast: AgentRig,
 
 
 def test_pause_resume_and_a_busy_printer(slow: AgentRig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, LONG))
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
-    busy = slow.ended(slow.submit(gcode(tmp_path, LONG, "second.gcode"))["task_id"])
+    busy = slow.ended(slow.submit(gcode_file(tmp_path, LONG, "second.gcode"))["task_id"])
     assert busy["error_code"] == 409
     assert "busy" in busy["error_message"]
     assert slow.do("home")["error_code"] == 409
@@ -170,7 +158,7 @@ def test_pause_resume_and_a_busy_printer(slow: AgentRig, tmp_path: Path) -> None
 
 
 def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow: AgentRig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, HEATING))
+    job = slow.submit(gcode_file(tmp_path, HEATING))
     slow.until("it heats", lambda: slow.status()["data"].get("ui_sub_state") == "heating")
     assert slow.do("cancel", job_id=job["job_id"])["data"]["state"] == "completed"
     assert slow.ended(job["task_id"])["job_status"] == "canceled"
@@ -183,7 +171,7 @@ def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow:
 
 
 def test_reset_ends_the_print_and_the_printer_comes_back(slow: AgentRig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, LONG))
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
     assert slow.do("reset")["data"]["state"] == "completed"
     assert slow.ended(job["task_id"])["job_status"] == "failed"
@@ -197,7 +185,7 @@ def cli(made: AgentRig, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(slow: AgentRig, tmp_path: Path) -> None:
     """docs/serial.md §23, §23a, by a person at the printer."""
-    job = slow.submit(gcode(tmp_path, LONG))
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
     halted = cli(slow, "halt")
     assert halted.returncode == 0, halted.stderr
@@ -209,7 +197,7 @@ def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(sl
 
 
 def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: AgentRig, tmp_path: Path) -> None:
-    printed = cli(slow, "print", str(gcode(tmp_path, LONG)))
+    printed = cli(slow, "print", str(gcode_file(tmp_path, LONG)))
     assert printed.returncode == 0, printed.stderr
     job_id = printed.stdout.split()[-1]
     assert job_id.startswith("local_")
@@ -237,7 +225,7 @@ def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: Agen
 
 
 def test_a_bad_file_at_the_printer_is_refused_with_the_reason(fast: AgentRig, tmp_path: Path) -> None:
-    bad = cli(fast, "print", str(gcode(tmp_path, "hello\n")))
+    bad = cli(fast, "print", str(gcode_file(tmp_path, "hello\n")))
     assert bad.returncode == 65
     assert "G-code" in bad.stderr
     missing = cli(fast, "print", str(tmp_path / "none.gcode"))

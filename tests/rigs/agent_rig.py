@@ -18,6 +18,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from agent.dryrun.processes import Part, Parts
 from agent.errors import AgentError
 from agent.local.requests import RegisterRequest, StatusRequest
@@ -32,10 +34,11 @@ class AgentRig:
     """`member` is the portal, `printer_id` the registered printer, `socket` the agent's. `task_id` and `job_id` are of
     the job that was submitted last."""
 
-    def __init__(self, parts: Parts, member: SandboxMember, url: str, folder: Path) -> None:
+    def __init__(self, parts: Parts, member: SandboxMember, *, url: str, member_token: str, folder: Path) -> None:
         self.parts = parts
         self.member = member
         self.url = url
+        self.member_token = member_token
         self.folder = folder
         self.socket = folder / "agent.sock"
         self.printer_id = 0
@@ -76,6 +79,13 @@ class AgentRig:
         self.until("the printer is ready and listens", lambda: self.state() == "ready" and self.status()["listening"])
 
     # --- the person at the portal
+
+    def download(self, url: str) -> bytes:
+        """A file of the member's, as the portal hands it out."""
+        headers = {"Authorization": f"Bearer {self.member_token}"}
+        answer = requests.get(url, headers=headers, timeout=PATIENCE)
+        answer.raise_for_status()
+        return answer.content
 
     def state(self) -> str:
         """The printer's state as the cloud knows it."""
@@ -121,13 +131,14 @@ class KillableAgentRig(AgentRig):
         self,
         parts: Parts,
         member: SandboxMember,
-        url: str,
-        folder: Path,
         *,
+        url: str,
+        member_token: str,
+        folder: Path,
         simulate: tuple[str, ...],
         module: tuple[str, ...],
     ) -> None:
-        super().__init__(parts, member, url, folder)
+        super().__init__(parts, member, url=url, member_token=member_token, folder=folder)
         self._simulate = simulate
         self._module = module
         self._boards = 0
@@ -256,10 +267,10 @@ def agent_rig(
         _start_cloud(parts, folder, *sandbox)
         parts.start("printer", ["simulate", *_simulate(folder, speed, faults)])
         ready = parts.ready({"cloud", "printer"})["cloud"]
-        url = str(ready["url"])
+        url, token = str(ready["url"]), str(ready["member_token"])
         config = _configure(folder, front(url) if front else url, "", 0.05, more)
-        with SandboxMember(url, str(ready["member_token"])) as member:
-            made = AgentRig(parts, member, url, folder)
+        with SandboxMember(url, token) as member:
+            made = AgentRig(parts, member, url=url, member_token=token, folder=folder)
             if agent:
                 parts.start("agent", ["run", "--config", str(config)])
                 made.register()
@@ -282,10 +293,18 @@ def killable_agent_rig(
         parts = stack.enter_context(Parts(folder))
         _start_cloud(parts, folder)
         ready = parts.ready({"cloud"})["cloud"]
-        url = str(ready["url"])
-        member = stack.enter_context(SandboxMember(url, str(ready["member_token"])))
+        url, token = str(ready["url"]), str(ready["member_token"])
+        member = stack.enter_context(SandboxMember(url, token))
         _configure(folder, url, f"window = {window}\n", 0.2, more)
-        made = KillableAgentRig(parts, member, url, folder, simulate=_simulate(folder, speed, faults), module=module)
+        made = KillableAgentRig(
+            parts,
+            member,
+            url=url,
+            member_token=token,
+            folder=folder,
+            simulate=_simulate(folder, speed, faults),
+            module=module,
+        )
         stack.callback(made.unplug)
         stack.callback(made.kill)
         made.plug_in()

@@ -26,6 +26,13 @@ def write_gcode(path: Path, lines: list[str]) -> Path:
     return path
 
 
+def gcode_file(folder: Path, text: str, name: str = "part.gcode") -> Path:
+    """A file of G-code as it is given."""
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
 def of_the_file(executed: list[tuple[float, str]], lines: list[str]) -> list[tuple[float, str]]:
     """What was executed without what a host adds: the file's own lines that no host would send by itself."""
     own = {line for line in lines if line.startswith(("M117", "G1 X"))}

@@ -49,8 +49,10 @@ def install(destination: Path) -> None:
 class Service(AgentRig):
     """A rig whose agent is the service."""
 
-    def __init__(self, system: System, parts: Parts, member: SandboxMember, url: str, folder: Path) -> None:
-        super().__init__(parts, member, url, folder)
+    def __init__(
+        self, system: System, parts: Parts, member: SandboxMember, *, url: str, member_token: str, folder: Path
+    ) -> None:
+        super().__init__(parts, member, url=url, member_token=member_token, folder=folder)
         self.system = system
         self.socket = system.inside("/run/printer-agent/agent.sock")
         self._read = 0  # characters of the journal that belong to the past
@@ -193,9 +195,9 @@ def service(system: System, installed: Path, *, speed: str = "max", faults: tupl
         ready = parts.ready({"cloud", "printer"})["cloud"]
         shutil.chown(folder / "printer", group="dialout")  # as udev does with a serial port
         (folder / "printer").chmod(0o660)
-        url = str(ready["url"])
-        with SandboxMember(url, str(ready["member_token"])) as member:
-            made = Service(system, parts, member, url, folder)
+        url, token = str(ready["url"]), str(ready["member_token"])
+        with SandboxMember(url, token) as member:
+            made = Service(system, parts, member, url=url, member_token=token, folder=folder)
             system.systemctl("daemon-reload")
             yield made
             system.systemctl("stop", UNIT)

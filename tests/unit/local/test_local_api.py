@@ -5,14 +5,11 @@ from __future__ import annotations
 import json
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.driver import Heater
 from agent.core.task import TaskState
@@ -26,19 +23,16 @@ from agent.local.requests import (
     StatusRequest,
     TaskRequest,
 )
-from agent.local.socket_client import AnsweredError, ask, print_file, run_command, wait_for_task
+from agent.local.socket_client import (
+    AnsweredError,
+    ask,
+    print_file,
+    run_command,
+    wait_for_task,
+)
 from agent.local.status_text import status_lines
 from agent.state.store import Identity
 from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[SocketRig]:
-    structlog.reset_defaults()
-    made = SocketRig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
 
 
 def talk(rig: SocketRig, sent: bytes) -> dict[str, Any]:
@@ -85,7 +79,7 @@ def test_register_and_outbox(rig: SocketRig) -> None:
     assert ask(rig.path, RegisterRequest())["registration"] == {"registered": False}
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, RegisterRequest())["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.tasks.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b'{"progress":0}')
     assert ask(rig.path, OutboxRequest())["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 

@@ -7,11 +7,9 @@ import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
@@ -20,15 +18,6 @@ from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse
 from tests.rigs.local_rig import PATIENCE, SocketRig
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[SocketRig]:
-    structlog.reset_defaults()
-    made = SocketRig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
 
 
 def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: SocketRig) -> None:
@@ -87,9 +76,9 @@ def test_what_a_killed_agent_left_is_replaced(rig: SocketRig, tmp_path: Path) ->
         left.bind(str(path))
     server = LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.is_socket()
-    stop = threading.Event()
-    stop.set()
-    server.run(stop)
+    ended = threading.Event()
+    ended.set()
+    server.run(ended)
     assert not path.exists()
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.command import Command, Name
 from agent.core.driver import Outcome, PrinterState, Telemetry, Unfinished
@@ -24,18 +25,6 @@ from tests.rigs.runner_rig import FILE, RunnerRig
 from tests.support.store import open_store
 
 S = PrinterState
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(tmp_path / "agent.db", FakeClock())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, store: Store) -> RunnerRig:
-    return RunnerRig(tmp_path, store)
 
 
 def killed(desk: RunnerRig, line: int = 3, state: PrinterState = S.PRINTING) -> tuple[RunnerRig, str]:
@@ -61,7 +50,7 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
     assert again.printer.opened == 0
     found = taken(again)
-    assert (found.key, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert (found.task_id, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
     assert list(found.source.lines(4)) == [b"G1 X3 E2"]
     assert found.settings_before(5) == [b"G28"]
     assert again.printer.opened == 1
@@ -71,18 +60,18 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
 def test_while_it_is_taken_over_everybody_is_told_so(desk: RunnerRig) -> None:
     again, _ = killed(desk)
     taken(again)
-    body = again.board.read().body()
+    body = msgspec.to_builtins(again.board.read().body())
     assert (body["printer_status"], body["job_status"]) == ("busy", "printing")
     assert body["data"]["ui_sub_state"] == "taking over the print"
     assert body["data"]["line"] == 3
     again.printer.now(state=S.PRINTING, reason="")
     again.runner.step()
-    assert again.board.read().body()["printer_status"] == "printing"
+    assert msgspec.to_builtins(again.board.read().body())["printer_status"] == "printing"
 
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
     watch = ConditionTracker()
-    watch.update_printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    watch.update_printer(Telemetry(state=S.RECOVERING, reason="asking the printer", task_id="p"))
     assert watch.read().first() == ""
     watch.update_printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
     assert watch.read().first() == "printer: no serial port found"
@@ -310,7 +299,7 @@ def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else
     settings = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
     desk.runner.step()
     desk.printer.now(line=2)
-    desk.runner._stop(hand_over=True)
+    desk.stop(hand_over=True)
     assert desk.printer.asked[-1] == "hand over"
     assert [desk.state(one) for one in (task_id, pause)] == [TaskState.RUNNING] * 2
     assert desk.state(settings) is TaskState.COMPLETED
@@ -322,7 +311,7 @@ def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else
 def test_a_hand_over_ends_a_script(desk: RunnerRig) -> None:
     task_id = desk.task(Name.HOME)
     desk.runner.step()
-    desk.runner._stop(hand_over=True)
+    desk.stop(hand_over=True)
     assert desk.state(task_id) is TaskState.FAILED
 
 
@@ -338,8 +327,8 @@ def test_a_defect_of_the_runner_hands_the_print_over(desk: RunnerRig, monkeypatc
 
 def test_a_stop_before_the_driver_has_the_print_has_it_make_the_printer_safe(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
-    again.runner._clear_up()
-    again.runner._stop()
+    again.runner.recover()
+    again.stop()
     assert again.printer.asked == ["close"]
     found = again.printer.unfinished
     assert found is not None
@@ -389,3 +378,14 @@ def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path
     desk.printer.ends(Outcome.FAILED, "x")
     desk.runner.step()
     assert desk.end("old")["job_id"] == "job"
+
+
+def test_each_log_line_of_a_recovery_names_its_task_and_its_job(desk: RunnerRig) -> None:
+    again, task_id = killed(desk)
+    with capture_logs() as lines:
+        taken(again)
+        again.printer.now(state=S.PRINTING)
+        again.runner.step()
+        again.stop(hand_over=True)
+    assert [line["event"] for line in lines] == ["print recovery started", "print recovered", "print handed over"]
+    assert {(line["task_id"], line["job_id"]) for line in lines} == {(task_id, "job")}

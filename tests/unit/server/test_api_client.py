@@ -24,12 +24,6 @@ REGISTERED = {"printer_id": 7, "auth_token": TOKEN, "registration_code": "CODE",
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as made:
-        yield made
-
-
-@pytest.fixture
 def cloud(server: ScriptedServer) -> Iterator[ApiClient]:
     made = make_client(CloudSection(server=server.url + "/", read_timeout_s=5.0), FakeClock())
     yield made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 TOKEN = "member-token-0001"
 FIRST = "/v1/print/printers?limit=2&offset=0"
 SECOND = "/v1/print/printers?limit=2&offset=2"
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as made:
-        yield made
 
 
 def page(*numbers: int, after: object = "") -> Reply:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 
 from agent.core.command import Command, Name
 from agent.server import reporter as module
 from agent.server.api_client import TOKEN_HEADER
-from tests.rigs.server_rig import COMMAND, STATUS, TOKEN, Reply, ReporterRig, scripted
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[ReporterRig]:
-    with scripted() as server:
-        made = ReporterRig(server, tmp_path / "agent.db")
-        yield made
-        made.close()
+from tests.rigs.server_rig import COMMAND, STATUS, TOKEN, Reply, ReporterRig
 
 
 def test_reports_go_out_in_order_and_leave_the_queue(rig: ReporterRig) -> None:

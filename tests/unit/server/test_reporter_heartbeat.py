@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -13,15 +11,7 @@ from agent.core.driver import PrinterState
 from agent.core.job import JobState, JobView
 from agent.server import reporter as module
 from agent.server.reporter import MAX_PAUSE
-from tests.rigs.server_rig import COMMAND, LONG, PATIENCE, STATUS, Reply, ReporterRig, scripted
-
-
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[ReporterRig]:
-    with scripted() as server:
-        made = ReporterRig(server, tmp_path / "agent.db")
-        yield made
-        made.close()
+from tests.rigs.server_rig import COMMAND, LONG, PATIENCE, STATUS, Reply, ReporterRig
 
 
 def test_the_status_is_told_at_once_on_each_change_and_not_in_between(rig: ReporterRig) -> None:

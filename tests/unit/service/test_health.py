@@ -22,11 +22,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def health(systemd: socket.socket, clock: FakeClock) -> Iterator[Health]:
     made = Health(clock)
     yield made

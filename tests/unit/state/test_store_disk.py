@@ -34,11 +34,6 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def store(path: Path, clock: FakeClock) -> Iterator[Store]:
     made = open_store(path, clock, boot="one")
     yield made

@@ -1,0 +1,55 @@
+"""Waiting for heat on the host's side, so that pause and cancel never wait for the firmware (docs/serial.md §24)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.core.driver import Heater
+from agent.gcode.waiting import HeatWait, heat_wait
+from drivers.gcode.protocol.replies import Reading
+from drivers.gcode.protocol.steps import Hold, Step, plain
+from drivers.gcode.timing import Timing
+
+NEAR = 2.0
+"""°C from the target at which the file's own waiting line is sent; the firmware does the rest."""
+
+
+class Heaters:
+    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.known: dict[str, Heater] = {}
+
+    def learn(self, readings: tuple[Reading, ...]) -> tuple[Heater, ...]:
+        """Update the heaters by new readings; return all of them in the order they were first heard. A reading without
+        a target keeps the target that was known."""
+        for name, actual, target in map(msgspec.structs.astuple, readings):
+            known = self.known.get(name)
+            if target is None:
+                target = known.target if known else 0.0  # noqa: PLW2901
+            self.known[name] = Heater(name, actual, target)
+        return tuple(self.known.values())
+
+    def active_targets(self) -> dict[str, float]:
+        """Targets in °C of the heaters that are on, by name."""
+        return {heater.name: heater.target for heater in self.known.values() if heater.target > 0}
+
+    def steps_before(self, code: bytes, tool: int = 0) -> list[Step]:
+        """Steps to take before `code`: for a line that waits for heat, set its target and wait on the host's side."""
+        wait = heat_wait(code, tool)
+        if wait is None or (wait.target <= 0 and not wait.cooling):
+            return []
+        return [plain(wait.setter), self.hold(wait)]
+
+    def hold(self, wait: HeatWait) -> Hold:
+        """Wait until the heater is near its target; at most `heat_limit` seconds, `heat_unknown` without a reading."""
+
+        def reached() -> bool:
+            heater = self.known.get(wait.heater)
+            if heater is None:
+                return False
+            return heater.actual >= wait.target - NEAR and not (wait.cooling and heater.actual > wait.target + NEAR)
+
+        known = wait.heater in self.known
+        return Hold(reached, "heating", self._timing.heat_limit if known else self._timing.heat_unknown)
