@@ -358,5 +358,6 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
+        own=config.driver,
     )
     return drivers.create(config.printer.driver, settings, clock=clock)

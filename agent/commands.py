@@ -261,7 +261,7 @@ def _checked_config(arguments: argparse.Namespace) -> Config:
 
     config = _config(arguments)
     need_server(config)
-    drivers.load(config.printer.driver)
+    drivers.own_settings(drivers.load(config.printer.driver), config.driver)
     return config
 
 
