@@ -42,7 +42,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m benchmarks.fuzz_faye 1000000
+	$(BIN)/python -m benchmarks.faye_fuzz 1000000
 
 bench: $(VENV)/.test
 	@command -v gcc >/dev/null || { echo 'make bench needs gcc: the firmware that it measures against is written in C'; exit 69; }

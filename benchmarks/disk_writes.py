@@ -1,4 +1,4 @@
-"""How often the agent writes: commits a second while it prints, a minute while it idles. Flash wears out."""
+"""Database commits of an agent: a second while it prints, a minute while it idles. Flash wears out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMITS: list[float] = []
 
 
 class CountingStore(Store):
-    """Notes when each commit was."""
+    """A store that notes when each commit was."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
