@@ -1,4 +1,4 @@
-"""How often the agent writes: commits a second while it prints, a minute while it idles. Flash wears out."""
+"""Database commits of an agent: a second while it prints, a minute while it idles. Flash wears out."""
 
 from __future__ import annotations
 
