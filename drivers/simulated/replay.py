@@ -19,6 +19,7 @@ from drivers.gcode.printing.dialects import identify
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import ReplyKind, parse
 from drivers.simulated.dialects import DIALECTS
+from drivers.simulated.faults import Faults
 from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import Options
 
@@ -103,7 +104,7 @@ def _heard(entries: Sequence[Entry]) -> list[PrinterAnswer]:
 def _answers(entries: Sequence[Entry], options: Options) -> list[PrinterAnswer]:
     """The virtual printer's answers to the same lines."""
     begin = entries[0].time
-    firmware = VirtualFirmware(options, leap=True)
+    firmware = VirtualFirmware(options, Faults(), leap=True)
     firmware.advance(0.0)  # what it says when it is switched on is no answer
     splitter, found, after, counted = LineSplitter(), list[PrinterAnswer](), "", False
     for entry in entries:
