@@ -21,7 +21,7 @@ import structlog
 import drivers
 from agent import __version__
 from agent.core.conditions import Part
-from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
+from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
@@ -328,7 +328,7 @@ class App:
             if config.printer.firmware != "auto":
                 return config.printer.firmware
             end = self._clock.monotonic() + HELLO
-            while self._driver.telemetry().state is PrinterState.OFFLINE and self._clock.monotonic() < end:
+            while self._driver.telemetry().state.absent and self._clock.monotonic() < end:
                 if self._stop.wait(0.1):
                     break
             return self._driver.telemetry().firmware or f"printer-agent {__version__}"

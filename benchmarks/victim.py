@@ -67,38 +67,38 @@ class NotingPrinter(SlotDriver):
         self._path = path
         self.ends: Operation | None = None
 
-    def _note(self, key: str) -> None:
+    def _note(self, task_id: str) -> None:
         with self._path.open("a") as file:
-            file.write(f"{key}\n")
+            file.write(f"{task_id}\n")
             file.flush()
             os.fsync(file.fileno())
-        self.ends = Operation(key, Outcome.COMPLETED)
+        self.ends = Operation(task_id, Outcome.COMPLETED)
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """A print that it did is at its end; one that it never heard of cannot be gone on with."""
         if unfinished is None:
             return
-        key = unfinished.key
-        if self._path.exists() and key in self._path.read_text().split():
-            self.ends = Operation(key, Outcome.COMPLETED)
-            self.now(state=PrinterState.PRINTING, key=key, line=1)
+        task_id = unfinished.task_id
+        if self._path.exists() and task_id in self._path.read_text().split():
+            self.ends = Operation(task_id, Outcome.COMPLETED)
+            self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
         else:
-            self.now(last=Operation(key, Outcome.FAILED, "the printer has not begun it"))
+            self.now(last=Operation(task_id, Outcome.FAILED, "the printer has not begun it"))
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
-        self._note(key)
-        self.now(state=PrinterState.PRINTING, key=key, line=1)
+        self._note(task_id)
+        self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
-        self._note(key)
-        self.now(state=PrinterState.BUSY, key=key)
+        self._note(task_id)
+        self.now(state=PrinterState.BUSY, task_id=task_id)
 
     def turn(self) -> None:
         """What runs has ended."""
         if self.ends is not None:
-            self.now(state=PrinterState.IDLE, key="", last=self.ends)
+            self.now(state=PrinterState.IDLE, task_id="", last=self.ends)
             self.ends = None
 
 

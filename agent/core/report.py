@@ -235,7 +235,7 @@ def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble
     code: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     if is_error:
-        code = 503 if telemetry.state is PrinterState.OFFLINE else 500
+        code = 503 if telemetry.state.absent else 500
         reason = telemetry.reason[:ERROR_TEXT] or str(telemetry.state)
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
@@ -257,6 +257,7 @@ def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble
 
 _STATUS = {
     PrinterState.OFFLINE: "error",
+    PrinterState.RECOVERING: "error",  # offline, unless the agent is taking the print over (`busy`)
     PrinterState.ERROR: "error",
     PrinterState.IDLE: "ready",
     PrinterState.BUSY: "busy",

@@ -35,7 +35,7 @@ def begin(context: Context, running: RunningActivities, task: Task) -> Activity 
 def _begin_print(context: Context, running: RunningActivities, task: Task) -> Activity:
     running.require_no_exclusive(task)
     telemetry = context.driver.telemetry()
-    if telemetry.state not in (PrinterState.IDLE, PrinterState.OFFLINE):
+    if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
         raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
     return PrintActivity(context, task)
 

@@ -126,7 +126,7 @@ class PrintActivity:
         """Report where the print is, for the next agent and whoever watches: the print outlives this one."""
         if self._phase is Phase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
-            if telemetry.key == self.view.task_id:
+            if telemetry.task_id == self.view.task_id:
                 self._update_position(telemetry.line)
             self._report(telemetry, self.view.progress)
         log.info("print handed over", **task_keys(self.task, self.view), line=self.view.line)
@@ -157,7 +157,7 @@ class PrintActivity:
     def _step_starting(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just being opened gets some time."""
         if telemetry.state is not PrinterState.IDLE:
-            if telemetry.state is not PrinterState.OFFLINE or self._start_deadline.expired():
+            if not telemetry.state.absent or self._start_deadline.expired():
                 self._fail(503, f"the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
             return
         try:
@@ -200,8 +200,8 @@ class PrintActivity:
     def _step_following(self, telemetry: Telemetry) -> None:
         """Report where the print is, until the driver says that it has ended."""
         last = telemetry.last
-        ended = last is not None and last.key == self.view.task_id
-        if not ended and telemetry.key != self.view.task_id:
+        ended = last is not None and last.task_id == self.view.task_id
+        if not ended and telemetry.task_id != self.view.task_id:
             return
         self._update_position(telemetry.line)
         if last is not None and ended:

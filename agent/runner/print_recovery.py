@@ -13,7 +13,7 @@ from typing import Protocol
 
 import structlog
 
-from agent.core.driver import TAKE_OVER_S, LineSource, PrinterState, Telemetry, Unfinished
+from agent.core.driver import TAKE_OVER_S, LineSource, Telemetry, Unfinished
 from agent.errors import AgentError, DataError, NotReadyError
 from agent.files.job_file import JobFile, recover
 from agent.gcode import FileSource, Index
@@ -122,7 +122,7 @@ class PrintRecovery:
         self._context.driver.open(
             self._context.host,
             Unfinished(
-                key=job.task_id,
+                task_id=job.task_id,
                 source=source,
                 preamble=self._checkpoint.preamble,
                 memory=self._checkpoint.memory,
@@ -133,10 +133,10 @@ class PrintRecovery:
 
     def _await_driver(self, telemetry: Telemetry) -> None:
         task_id = self._checkpoint.job.task_id
-        ended = telemetry.last is not None and telemetry.last.key == task_id
+        ended = telemetry.last is not None and telemetry.last.task_id == task_id
         if self._cancel_pending and not ended:
             self._try_cancel(task_id)
-        if ended or (telemetry.key == task_id and telemetry.state is not PrinterState.OFFLINE):
+        if ended or (telemetry.task_id == task_id and not telemetry.state.absent):
             self.state = RecoveryState.RECOVERED
         elif self._deadline.expired():
             self.state = RecoveryState.TIMED_OUT

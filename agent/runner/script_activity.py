@@ -35,7 +35,7 @@ class ScriptActivity:
     def step(self, telemetry: Telemetry) -> None:
         """End when the driver says so."""
         last = telemetry.last
-        if last is not None and last.key == self.task.command.task_id:
+        if last is not None and last.task_id == self.task.command.task_id:
             if last.outcome is Outcome.COMPLETED:
                 self._context.complete(self.task)
             else:
@@ -74,7 +74,7 @@ class ResetActivity:
 
     def step(self, telemetry: Telemetry) -> None:
         """Complete when the printer is idle again; fail on an error that says why."""
-        self._left = self._left or telemetry.state is PrinterState.OFFLINE
+        self._left = self._left or telemetry.state.absent
         if self._left and telemetry.state is PrinterState.IDLE:
             self._context.complete(self.task)
             self.ended = True

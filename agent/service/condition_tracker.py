@@ -46,7 +46,7 @@ class ConditionTracker:
 
     def update_printer(self, telemetry: Telemetry) -> None:
         """Set the printer's condition from its state: raised while it is offline or in error."""
-        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.key  # with a key a print is being recovered
+        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
 

@@ -47,23 +47,23 @@ class ScriptedDriver(SlotDriver):
         self.unfinished: Unfinished | None = None
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
-        """With a print to take over it has its key at once, and the test says what comes of it."""
+        """With a print to take over it has its task_id at once, and the test says what comes of it."""
         self.opened += 1
         self.unfinished = unfinished
         if unfinished is not None:
-            self.now(state=S.OFFLINE, key=unfinished.key, line=unfinished.line, reason="asking the printer")
+            self.now(state=S.RECOVERING, task_id=unfinished.task_id, line=unfinished.line, reason="asking the printer")
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
         self.asked.append("print")
         self.preamble = list(preamble)
         assert next(iter(source.lines())) == b"G28"
-        self.now(state=S.PRINTING, key=key)
+        self.now(state=S.PRINTING, task_id=task_id)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
         self.asked.append("script")
-        self.now(state=S.BUSY, key=key)
+        self.now(state=S.BUSY, task_id=task_id)
 
     def pause(self) -> None:
         """Pausing."""
@@ -88,7 +88,7 @@ class ScriptedDriver(SlotDriver):
 
     def ends(self, outcome: Outcome, error: str = "") -> None:
         """The running operation has ended."""
-        self.now(state=S.IDLE, key="", last=Operation(self.slot.key, outcome, error))
+        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
 
 
 class RunnerRig:

@@ -272,6 +272,7 @@ def test_a_failure_says_what_and_why_in_both_places() -> None:
 
 STATUS = {
     "offline": "error",
+    "recovering": "error",
     "error": "error",
     "idle": "ready",
     "busy": "busy",

@@ -50,7 +50,7 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
     assert again.printer.opened == 0
     found = taken(again)
-    assert (found.key, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert (found.task_id, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
     assert list(found.source.lines(4)) == [b"G1 X3 E2"]
     assert found.settings_before(5) == [b"G28"]
     assert again.printer.opened == 1
@@ -71,7 +71,7 @@ def test_while_it_is_taken_over_everybody_is_told_so(desk: RunnerRig) -> None:
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
     watch = ConditionTracker()
-    watch.update_printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    watch.update_printer(Telemetry(state=S.RECOVERING, reason="asking the printer", task_id="p"))
     assert watch.read().first() == ""
     watch.update_printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
     assert watch.read().first() == "printer: no serial port found"

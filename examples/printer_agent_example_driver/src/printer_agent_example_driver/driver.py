@@ -30,7 +30,7 @@ class TcpDriver:
         """Start the driver's thread. A print of an agent before this one fails: this driver cannot take it over."""
         self._slot.wake = host.wake
         if unfinished is not None:
-            self._slot.note(key=unfinished.key, line=unfinished.line)
+            self._slot.note(task_id=unfinished.task_id, line=unfinished.line)
             self._slot.end(S.OFFLINE, Outcome.FAILED, "this driver cannot take over a print", "connecting")
         self._worker.start(host, heaters_unknown=unfinished is not None)
 
@@ -43,14 +43,14 @@ class TcpDriver:
         """Return the latest snapshot."""
         return self._slot.read()
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Print `source`."""
-        self._slot.move([S.IDLE], S.PRINTING, key=key, line=0)
+        self._slot.move([S.IDLE], S.PRINTING, task_id=task_id, line=0)
         self._worker.job = Print(source, tuple(preamble))
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Send `lines`."""
-        self._slot.move([S.IDLE], S.BUSY, key=key)
+        self._slot.move([S.IDLE], S.BUSY, task_id=task_id)
         self._worker.job = Script(tuple(lines))
 
     def pause(self) -> None:

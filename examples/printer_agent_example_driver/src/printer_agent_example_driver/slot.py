@@ -30,7 +30,7 @@ class Changes(TypedDict, total=False):
     port: str
     firmware: str
     heaters: tuple[Heater, ...]
-    key: str
+    task_id: str
     line: int
     last: Operation | None
     link: Link
@@ -75,7 +75,7 @@ class Slot:
 
     def end(self, state: PrinterState, outcome: Outcome, error: str = "", reason: str = "") -> None:
         """Go to `state` with `reason`; the running operation, if there is one, has ended with `outcome`."""
-        key = self._now.key
-        last = Operation(key, outcome, error) if key else self._now.last
+        task_id = self._now.task_id
+        last = Operation(task_id, outcome, error) if task_id else self._now.last
         port = "" if state is PrinterState.OFFLINE else self._now.port
-        self.change(state=state, reason=reason, key="", last=last, port=port)
+        self.change(state=state, reason=reason, task_id="", last=last, port=port)

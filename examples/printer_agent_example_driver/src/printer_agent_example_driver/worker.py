@@ -245,7 +245,7 @@ class Worker:
                 self._wait_for_reset(connection)
             case Interrupt.RESET:
                 self._reset(connection)
-            case Interrupt.CLOSE if self._slot.read().key:
+            case Interrupt.CLOSE if self._slot.read().task_id:
                 self._cancel(connection, END_S)
             case Interrupt.CLOSE:
                 self._send(connection, HEATERS_OFF, END_S)

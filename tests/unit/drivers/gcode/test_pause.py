@@ -46,7 +46,7 @@ def test_what_has_cooled_is_heated_again_before_anything_moves() -> None:
     desk.pause()
     desk.temperatures = "T:90.0 /0.0 B:60.0 /60.0"
     desk.hear(desk.temperatures)
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.take() == [b"M104 S210"]
     desk.hear("ok")
@@ -122,7 +122,7 @@ def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: 
     desk.take()
     desk.heated()
     desk.pause()
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = desk.acknowledge()
     following = next(at for at, code in enumerate(came) if code.startswith(b"N"))
@@ -132,7 +132,7 @@ def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: 
 def test_a_firmware_that_does_not_tell_the_extruders_place_keeps_its_count() -> None:
     desk = printing(SessionRig().idle(homed=True))
     desk.where = "ok C: X:10.0000 Y:20.0000 Z:3.0000"
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.session.step(desk.now)
     desk.acknowledge()
     assert not [code for code in desk.resume() if code.startswith(b"G92")]
@@ -156,7 +156,7 @@ def test_a_restart_forgets_that_the_printer_was_homed() -> None:
 def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
     """docs/serial.md §28: drop what is queued; lift, park, heaters and fan off, motors off."""
     desk = printing(SessionRig().idle(homed=True))
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.hear("ok")
     came = desk.acknowledge()
     assert came == [b"M104 S0", b"M140 S0", b"M107", b"M114", *AWAY, b"M84"]
@@ -166,7 +166,7 @@ def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
 def test_cancel_of_a_parked_print_moves_nothing_more() -> None:
     desk = printing(SessionRig().idle(homed=True))
     desk.pause()
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
 
@@ -184,7 +184,7 @@ def test_a_pause_in_the_file_passes_its_message_on() -> None:
 def test_during_a_print_the_firmware_itself_watches_over_the_heaters() -> None:
     """docs/serial.md §31: `M85 S<n>` where the firmware has it. Off in a pause, which may be long, and at the end."""
     desk = SessionRig(settings=DriverSettings(deadman_s=3600)).idle()
-    desk.session.start_print(StartPrint("p", MemorySource(FILE), ()), desk.now)
+    desk.session.control.start_print(StartPrint("p", MemorySource(FILE), ()), desk.now)
     desk.session.step(desk.now)
     desk.serve_numbering()
     came: list[bytes] = []
