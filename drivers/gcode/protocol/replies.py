@@ -194,10 +194,10 @@ def readings_in(text: str) -> tuple[Reading, ...]:
         value = float(actual)
         if not math.isfinite(value):
             continue
-        plain = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
+        kind = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
         if index and letter.upper() != "T":
             continue
-        name = f"tool{int(index)}" if index else plain
+        name = f"tool{int(index)}" if index else kind
         if name in found and not index:
             continue
         found[name] = Reading(name, value, float(target) if target else None)
