@@ -249,6 +249,7 @@ def build_driver(config: Config, clock: Clock, black_boxes: Path) -> Driver:
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
+        own=config.driver,
     )
     return drivers.create(config.printer.driver, settings, clock=clock)
 

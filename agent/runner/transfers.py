@@ -137,6 +137,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
                         allow_http=context.config.cloud.allow_http,
                         cancelled=cancelled,
                         digest=digest,
+                        task_id=task.command.task_id,
                     )
             verify(package, signature, wanted)
             install(package, wanted)

@@ -18,7 +18,6 @@ from agent.state.store import Store
 
 log = structlog.get_logger(part="inbox")
 
-
 PENDING_LIMIT = 100  # messages kept in memory while the disk does not take them
 
 
@@ -65,15 +64,14 @@ class Inbox:
         command = parse(message)
         if isinstance(command, Rejection):
             return self._reject(command)
-        reason = self._expired(command)
-        if reason:
-            return self._refuse(command, Rejection(reason, code=410))
+        receipt = report.encode(report.receipt(command))
+        expired = self._expired(command)
+        if expired:
+            return self._refuse(command, Rejection(expired, code=410), receipt)
         if command.name is None:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
-            terminal = report.encode(report.failed(command, 404, "unknown command"))
-            new = self._store.tasks.refuse(command, None, terminal, "unknown command")
-        else:
-            new = self._store.tasks.accept(command, report.encode(report.receipt(command)))
+            return self._refuse(command, Rejection("unknown command", code=404), receipt=None)
+        new = self._store.tasks.accept(command, receipt)
         log.info("task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
@@ -86,10 +84,11 @@ class Inbox:
         return new
 
     def _reject(self, rejection: Rejection) -> bool:
-        log.warning("message rejected", error=rejection.reason, task_id=rejection.task_id)
         if not rejection.task_id:
+            log.warning("message rejected", task_id="", error=rejection.reason)
             return False
-        return self._refuse(Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name), rejection)
+        command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
+        return self._refuse(command, rejection, report.encode(report.receipt(command)))
 
     def _expired(self, command: Command) -> str:
         """Why it comes too late; empty when it does not, or its age is not known."""
@@ -98,10 +97,18 @@ class Inbox:
             return ""
         return too_old(command, now - command.sent_at)
 
-    def _refuse(self, command: Command, rejection: Rejection) -> bool:
-        receipt = report.encode(report.receipt(command))
+    def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
         terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
         new = self._store.tasks.refuse(command, receipt, terminal, rejection.reason)
+        log.warning(
+            "task refused",
+            command=command.raw_name,
+            task_id=command.task_id,
+            job_id=command.job_id,
+            code=rejection.code,
+            error=rejection.reason,
+            new=new,
+        )
         self._wake()
         return new
 

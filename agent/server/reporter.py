@@ -177,7 +177,8 @@ class Reporter:
         except CloudError as error:
             if error.status is None:
                 raise
-            self._schedule_retry(REPORTS if error.status == 429 else queued.task_id, error, error.retry_after)
+            key = REPORTS if error.status == 429 else queued.task_id
+            self._schedule_retry(key, error, error.retry_after, queued.task_id)
             return False
         return self._remove(queued, refused)
 
@@ -190,7 +191,7 @@ class Reporter:
                 self._store.outbox.set_aside(queued, refused.status, refused.answer)
                 log.error("report refused by the server", task_id=queued.task_id, kind=queued.kind, error=str(refused))
         except UnavailableError as error:
-            self._schedule_retry(queued.task_id, error, None)
+            self._schedule_retry(queued.task_id, error, None, queued.task_id)
             return False
         self._schedule.succeeded(queued.task_id)
         self._schedule.succeeded(REPORTS)
@@ -224,11 +225,11 @@ class Reporter:
         self._schedule.succeeded(STATUS)
         self._last_status, self._next_status = key, now + self._heartbeat
 
-    def _schedule_retry(self, key: str, error: Exception, retry_after: float | None) -> None:
-        self._note_failure(error, self._schedule.failed(key, retry_after))
+    def _schedule_retry(self, key: str, error: Exception, retry_after: float | None, task_id: str = "") -> None:
+        self._note_failure(error, self._schedule.failed(key, retry_after), task_id)
 
-    def _note_failure(self, error: Exception, wait: float) -> None:
-        log.debug("sending attempt failed", error=str(error), wait_s=round(wait, 1))
+    def _note_failure(self, error: Exception, wait: float, task_id: str = "") -> None:
+        log.debug("sending attempt failed", task_id=task_id, error=str(error), wait_s=round(wait, 1))
         if isinstance(error, CloudError | RejectedError):
             self._failure = error
 
