@@ -46,16 +46,16 @@ class LostFile:
         return self._total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:
-        """Raises OSError."""
+        """Fail: raises OSError with the reason."""
         raise OSError(errno.ENODATA, self.reason, f"line {start}")
 
     def settings_before(self, line: int) -> list[bytes]:
-        """Raises OSError."""
+        """Fail: raises OSError with the reason."""
         raise OSError(errno.ENODATA, self.reason, f"line {line}")
 
 
 class RecoveryState(Enum):
-    """How far the recovery is."""
+    """State of a recovery."""
 
     CHECKING_FILE = "checking file"
     AWAITING_DRIVER = "awaiting driver"
@@ -64,7 +64,7 @@ class RecoveryState(Enum):
 
 
 class PrintRecovery:
-    """From the start until the driver has the print. `index` is None for a file that cannot be printed any more;
+    """Recovers one print, until the driver has it. `index` is None for a file that cannot be printed any more;
     `lost` is the reason why."""
 
     def __init__(self, context: Context, file: JobFile, checkpoint: Checkpoint) -> None:

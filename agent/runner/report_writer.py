@@ -29,7 +29,7 @@ class PendingEnd(msgspec.Struct, frozen=True):
 
 
 class ReportWriter:
-    """Owned by the runner's thread."""
+    """Writes progress and ends of tasks; the runner's thread alone."""
 
     def __init__(self, tasks: TaskTable) -> None:
         self._tasks = tasks

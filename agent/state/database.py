@@ -98,7 +98,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; one inside another joins it."""
+        """Run a block as one transaction, all or nothing; one inside another joins it."""
         with self._lock:
             if self._db.in_transaction:
                 yield
