@@ -118,7 +118,7 @@ class Reporter:
             self._pulse.beat()
             self._wake.clear()
             self.step()
-            self._wake.wait(self._pause())
+            self._wake.wait(self.seconds_until_due())
         self._schedule = Schedule(self._clock)
         self.step()
 
@@ -139,6 +139,18 @@ class Reporter:
             self._failure = None
         if self._registered:  # before that, the registration sets the condition
             self._conditions.update_server(self._failure)
+
+    def seconds_until_due(self) -> float:
+        """Seconds until something is due, unless `wake` is set before."""
+        if not self._registered:
+            return MAX_PAUSE
+        if self._schedule.is_failing(ALL_CALLS):
+            seconds = self._schedule.wait(ALL_CALLS)
+        elif self._schedule.is_failing(STATUS):
+            seconds = self._schedule.seconds_to_retry()
+        else:
+            seconds = min(self._schedule.seconds_to_retry(), self._next_status - self._clock.monotonic())
+        return max(min(seconds, MAX_PAUSE), 0.01)
 
     def request_status(self) -> None:
         """Send the status at once, changed or not (a member has just added the printer). Any thread."""
@@ -236,15 +248,3 @@ class Reporter:
 
     def _note_answer(self) -> None:
         self._schedule.succeeded(ALL_CALLS)
-
-    def _pause(self) -> float:
-        """Seconds until something is due, unless `wake` is set before."""
-        if not self._registered:
-            return MAX_PAUSE
-        if self._schedule.is_failing(ALL_CALLS):
-            seconds = self._schedule.wait(ALL_CALLS)
-        elif self._schedule.is_failing(STATUS):
-            seconds = self._schedule.seconds_to_retry()
-        else:
-            seconds = min(self._schedule.seconds_to_retry(), self._next_status - self._clock.monotonic())
-        return max(min(seconds, MAX_PAUSE), 0.01)
