@@ -135,16 +135,17 @@ class PrintRecovery:
         task_id = self._checkpoint.job.task_id
         ended = telemetry.last is not None and telemetry.last.task_id == task_id
         if self._cancel_pending and not ended:
-            self._try_cancel(task_id)
+            self._try_cancel()
         if ended or (telemetry.task_id == task_id and not telemetry.state.absent):
             self.state = RecoveryState.RECOVERED
         elif self._deadline.expired():
             self.state = RecoveryState.TIMED_OUT
 
-    def _try_cancel(self, task_id: str) -> None:
+    def _try_cancel(self) -> None:
         try:
             self._context.driver.cancel()
         except NotReadyError:
-            log.debug("cancel deferred", task_id=task_id)
+            job = self._checkpoint.job
+            log.debug("cancel deferred", task_id=job.task_id, job_id=job.job_id)
         else:
             self._cancel_pending = False
