@@ -3,7 +3,8 @@
 An event's text is what an engineer searches the source for, so it stands once. A task's id is what he searches the
 journal for, so it is a key of every event that is logged where there is one: where the function has a parameter or a
 name `task_id`, reads an attribute `….task_id`, has a parameter whose class has a field `task_id` (also within another
-field), or belongs to an object that was constructed with one. A bound logger's keys count.
+field), or belongs to an object that was constructed with one. What may be None does not count as at hand. Keys may
+also be bound (`log.bind(task_id=…).info(…)`) or come from a function that returns them (`**task_keys(task)`).
 """
 
 from __future__ import annotations
@@ -15,21 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 LOGGERS = ("log", "_log")
 METHODS = ("debug", "info", "warning", "error", "exception", "critical")
-PLAIN = re.compile(r"[a-z][a-z0-9-]*( [a-z0-9-]+){1,7}")
+WORD = "(?:[a-z][a-z0-9-]*|[A-Z]{2,})"  # lower case, or an acronym
+PLAIN = re.compile(rf"{WORD}(?: {WORD}){{1,7}}")
 ID = "task_id"
 ONE_NAME = {"reason": "error", "again_in_s": "wait_s", "key": ID}  # what a key is not called → what it is called
 
-# Rooms whose events are still to be renamed. It may only shrink.
-KNOWN = (
-    "agent/app.py",
-    "agent/runner/",
-    "drivers/gcode/",
-)
 
 Class = tuple[str, str]  # module, name
 
@@ -59,10 +53,11 @@ class Module:
                 self.known[node.name] = (self.name, node.name)
 
     def classes(self, annotation: ast.AST | None) -> set[Class]:
-        """The classes that an annotation names."""
-        if annotation is None:
+        """The classes that an annotation names; none for one that may be None."""
+        nodes = list(ast.walk(annotation)) if annotation is not None else []
+        if any(isinstance(one, ast.Constant) and one.value is None for one in nodes):
             return set()
-        found = {one.id for one in ast.walk(annotation) if isinstance(one, ast.Name)}
+        found = {one.id for one in nodes if isinstance(one, ast.Name)}
         return {self.known[name] for name in found if name in self.known}
 
 
@@ -86,6 +81,23 @@ def classes_with_a_task() -> set[Class]:
 
 
 TASKS = classes_with_a_task()
+
+
+def gives_the_id(function: ast.FunctionDef) -> bool:
+    """Whether a function returns a dictionary with a key `task_id`, whichever way it returns."""
+    returned = [node.value for node in ast.walk(function) if isinstance(node, ast.Return)]
+    return bool(returned) and all(
+        isinstance(value, ast.Dict) and any(isinstance(key, ast.Constant) and key.value == ID for key in value.keys)
+        for value in returned
+    )
+
+
+KEYS_OF_A_TASK = {
+    node.name
+    for module in MODULES
+    for node in ast.walk(module.tree)
+    if isinstance(node, ast.FunctionDef) and gives_the_id(node)
+}
 
 
 def with_a_task(module: Module, function: ast.FunctionDef) -> set[str]:
@@ -139,15 +151,21 @@ def calls(module: Module) -> Iterator[Call]:
             if is_log_call(child):
                 event = child.args[0] if child.args else None
                 text = event.value if isinstance(event, ast.Constant) and isinstance(event.value, str) else None
-                keys = frozenset(keyword.arg or "" for keyword in (*child.keywords, *bound(child)[1]))
+                keys = frozenset(map(key_of, (*child.keywords, *bound(child)[1])))
                 yield Call(f"{module.where}:{child.lineno}", text, keys, at_hand)
             yield from visit(child, at_hand=inner, of_class=owned)
 
     yield from visit(module.tree, at_hand=False, of_class=False)
 
 
+def key_of(keyword: ast.keyword) -> str:
+    """The key of one argument; of `**f(…)` it is `task_id` where f gives that."""
+    if keyword.arg is None and isinstance(keyword.value, ast.Call) and isinstance(keyword.value.func, ast.Name):
+        return ID if keyword.value.func.id in KEYS_OF_A_TASK else ""
+    return keyword.arg or ""
+
+
 CALLS = [call for module in MODULES for call in calls(module)]
-CLEAN = [call for call in CALLS if not call.where.startswith(KNOWN)]
 
 
 def places(found: list[Call]) -> list[str]:
@@ -158,37 +176,24 @@ def test_the_search_finds_the_calls_and_the_classes() -> None:
     assert len(CALLS) > 60
     assert {("agent.core.command", "Command"), ("agent.core.job", "JobView")} <= TASKS
     assert {call.event for call in CALLS if call.has_task} >= {"task accepted", "report refused by the server"}
+    assert "task_keys" in KEYS_OF_A_TASK
     assert not next(call for call in CALLS if call.event == "condition raised").has_task
 
 
 def test_an_event_is_a_literal_of_plain_lower_case_words() -> None:
-    assert places([call for call in CLEAN if call.event is None or not PLAIN.fullmatch(call.event)]) == []
+    assert places([call for call in CALLS if call.event is None or not PLAIN.fullmatch(call.event)]) == []
 
 
 def test_an_event_stands_at_one_place_only() -> None:
     by_event: dict[str | None, list[str]] = defaultdict(list)
     for call in CALLS:
         by_event[call.event].append(call.where)
-    assert {by_event[call.event][0] for call in CLEAN if len(by_event[call.event]) > 1} == set()
+    assert {by_event[call.event][0] for call in CALLS if len(by_event[call.event]) > 1} == set()
 
 
 def test_an_event_has_the_tasks_id_where_a_task_is_at_hand() -> None:
-    assert places([call for call in CLEAN if call.has_task and ID not in call.keys]) == []
+    assert places([call for call in CALLS if call.has_task and ID not in call.keys]) == []
 
 
 def test_a_key_has_one_name() -> None:
-    assert places([call for call in CLEAN if call.keys & ONE_NAME.keys()]) == []
-
-
-@pytest.mark.parametrize("room", KNOWN)
-def test_a_room_leaves_the_list_as_soon_as_it_is_clean(room: str) -> None:
-    """A room that has nothing left to rename is no longer named as one that has."""
-    assert any(
-        call.event is None
-        or not PLAIN.fullmatch(call.event)
-        or [one.event for one in CALLS].count(call.event) > 1
-        or (call.has_task and ID not in call.keys)
-        or call.keys & ONE_NAME.keys()
-        for call in CALLS
-        if call.where.startswith(room)
-    )
+    assert places([call for call in CALLS if call.keys & ONE_NAME.keys()]) == []

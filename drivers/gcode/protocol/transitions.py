@@ -108,9 +108,7 @@ TRANSITIONS: Final[dict[tuple[Phase, Heard], Transition]] = {
     (_SETTLING, Heard.BUSY_USER): Transition(ignore, (_SETTLING,), "Nothing."),
     (_SETTLING, Heard.TEMPERATURES): Transition(straggler, (_SETTLING,), "The wait ends a moment after it."),
     (_SETTLING, Heard.WAIT): Transition(straggler, (_SETTLING,), "The wait ends a moment after it."),
-    (_SETTLING, Heard.SAVED): Transition(
-        saved_while_settling, (_SETTLING, _OPEN, _LOCATING), "The `ok` of an M29 in flight."
-    ),
+    (_SETTLING, Heard.SAVED): Transition(saved_while_settling, (_SETTLING,), "The `ok` of an M29 in flight."),
     (_SETTLING, Heard.OTHER): Transition(
         straggler, (_SETTLING,), "The wait ends a moment after it, unless an `ok` is known to follow requests."
     ),
@@ -138,9 +136,7 @@ TRANSITIONS: Final[dict[tuple[Phase, Heard], Transition]] = {
     (_LOCATING, Heard.BUSY_USER): Transition(busy_for_person, (_LOCATING,), "No deadline."),
     (_LOCATING, Heard.TEMPERATURES): Transition(ignore, (_LOCATING,), "Nothing."),
     (_LOCATING, Heard.WAIT): Transition(ignore, (_LOCATING,), "Nothing."),
-    (_LOCATING, Heard.SAVED): Transition(
-        saved_while_locating, (_LOCATING, _OPEN, _SETTLING), "The `ok` of an M29 in flight."
-    ),
+    (_LOCATING, Heard.SAVED): Transition(saved_while_locating, (_LOCATING, _SETTLING), "The `ok` of an M29 in flight."),
     (_LOCATING, Heard.OTHER): Transition(ignore, (_LOCATING,), "Nothing."),
     (_LOCATING, Heard.OVERDUE): Transition(
         unanswered,
