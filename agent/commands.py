@@ -42,7 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     health = Health(clock)
     if folder is not None:
         restart_pause.wait_before_start(folder, clock, health)
-    app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
+    app = App(
+        config=config,
+        environ=os.environ,
+        clock=clock,
+        ring=ring,
+        health=health,
+        reread=lambda: _checked(arguments),
+    )
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)

@@ -175,7 +175,7 @@ def receipt(command: Command) -> Receipt:
     """Build the report at once on receipt."""
     job_id = command.job_id or UNSET
     return Receipt(
-        data=TaskData(state="received", command=command.said, is_error=False, job_id=job_id),
+        data=TaskData(state="received", command=command.raw_name, is_error=False, job_id=job_id),
         job_id=job_id,
     )
 
@@ -186,7 +186,7 @@ def progress(
     """Build a report on the way. `value` comes from `advance`; `message` is for a person."""
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
-        command=command.said,
+        command=command.raw_name,
         state=str(job.state) if job is not None else str(telemetry.state),
         ui_sub_state=_sub_state(telemetry),
         **_fields(_position(job)),
@@ -202,7 +202,7 @@ def completed(command: Command, job: JobView | None, result: Result) -> TaskRepo
     """Build the terminal report of a task that did what it was asked."""
     data = TaskData(
         state="completed",
-        command=command.said,
+        command=command.raw_name,
         is_error=False,
         **_fields(_position(job)),
         **_fields(result),
@@ -215,7 +215,7 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
     message = message[:ERROR_TEXT]
     data = TaskData(
         state="failed",
-        command=command.said,
+        command=command.raw_name,
         is_error=True,
         error_code=code,
         error=code,

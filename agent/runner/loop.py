@@ -114,9 +114,9 @@ class Runner:
         except RefusedError as refusal:
             self._context.fail(task, refusal.code, str(refusal))
         except NotReadyError as error:
-            self._context.fail(task, 409, f"{task.command.said}: {error}")
+            self._context.fail(task, 409, f"{task.command.raw_name}: {error}")
         except UnavailableError as error:  # begun in the ledger, so it needs an end
-            self._context.fail(task, 503, f"{task.command.said}: {error}")
+            self._context.fail(task, 503, f"{task.command.raw_name}: {error}")
         else:
             if activity is not None:
                 self._running.add([activity])

@@ -44,10 +44,12 @@ class RunningActivities:
     def require_room(self, task: Task) -> None:
         """Raise RefusedError when AT_ONCE commands are running."""
         if len(self._all) >= AT_ONCE:
-            raise RefusedError(503, f"{task.command.said}: {AT_ONCE} commands are running already")
+            raise RefusedError(503, f"{task.command.raw_name}: {AT_ONCE} commands are running already")
 
     def require_no_exclusive(self, task: Task) -> None:
         """Raise RefusedError when another command has the printer for itself."""
         running = self.exclusive()
         if running is not None:
-            raise RefusedError(409, f"{task.command.said}: the printer is busy with {running.task.command.said}")
+            raise RefusedError(
+                409, f"{task.command.raw_name}: the printer is busy with {running.task.command.raw_name}"
+            )

@@ -52,7 +52,7 @@ class StartupRecovery:
             if control is not None:
                 resumed.append(control)
             else:
-                self._context.fail(task, 500, f"{task.command.said}: the agent ended while it ran")
+                self._context.fail(task, 500, f"{task.command.raw_name}: the agent ended while it ran")
         return resumed
 
     def _resume_print(self) -> PrintActivity | None:

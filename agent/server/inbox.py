@@ -72,14 +72,14 @@ class Inbox:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
             return self._refuse(command, Rejection("unknown command", code=404), receipt=None)
         new = self._store.tasks.accept(command, receipt)
-        log.info("task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id, new=new)
+        log.info("task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
 
     def accept_local(self, command: Command) -> bool:
         """Accept a command from a person at the printer; the cloud has no task to report on. Raises as `accept`."""
         new = self._store.tasks.accept(command, None, local=True)
-        log.info("local task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id)
+        log.info("local task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
 
@@ -87,7 +87,7 @@ class Inbox:
         if not rejection.task_id:
             log.warning("message rejected", task_id="", error=rejection.reason)
             return False
-        command = Command(task_id=rejection.task_id, name=None, said=rejection.said)
+        command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
         return self._refuse(command, rejection, report.encode(report.receipt(command)))
 
     def _expired(self, command: Command) -> str:
@@ -102,7 +102,7 @@ class Inbox:
         new = self._store.tasks.refuse(command, receipt, terminal, rejection.reason)
         log.warning(
             "task refused",
-            command=command.said,
+            command=command.raw_name,
             task_id=command.task_id,
             job_id=command.job_id,
             code=rejection.code,
@@ -115,4 +115,4 @@ class Inbox:
 
 def too_old(command: Command, age: float) -> str:
     """Text of the refusal of a command that is `age` seconds old."""
-    return f"{command.said}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"
+    return f"{command.raw_name}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"

@@ -107,12 +107,10 @@ class VirtualFirmware:
         controller.timers.now = max(controller.timers.now, now)
         if controller.unresponsive:
             return self._take_output()
-        while (
-            self._quick
-            and machine.halt_reason is None
-            and controller.idle
-            and self._fast(line := data[: data.find(b"\n") + 1])
-        ):
+        while self._quick and controller.idle and machine.halt_reason is None:
+            line = data[: data.find(b"\n") + 1]
+            if not self._fast(line):
+                break
             last = len(line) == len(data)
             if last and self._plain_ok and not machine.out:
                 return self._ok

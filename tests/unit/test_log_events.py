@@ -16,8 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 LOGGERS = ("log", "_log")
 METHODS = ("debug", "info", "warning", "error", "exception", "critical")
@@ -25,9 +23,6 @@ WORD = "(?:[a-z][a-z0-9-]*|[A-Z]{2,})"  # lower case, or an acronym
 PLAIN = re.compile(rf"{WORD}(?: {WORD}){{1,7}}")
 ID = "task_id"
 ONE_NAME = {"reason": "error", "again_in_s": "wait_s", "key": ID}  # what a key is not called → what it is called
-
-# Rooms whose events are still to be renamed. It may only shrink.
-KNOWN = ("agent/app.py",)
 
 Class = tuple[str, str]  # module, name
 
@@ -170,7 +165,6 @@ def key_of(keyword: ast.keyword) -> str:
 
 
 CALLS = [call for module in MODULES for call in calls(module)]
-CLEAN = [call for call in CALLS if not call.where.startswith(KNOWN)]
 
 
 def places(found: list[Call]) -> list[str]:
@@ -186,33 +180,19 @@ def test_the_search_finds_the_calls_and_the_classes() -> None:
 
 
 def test_an_event_is_a_literal_of_plain_lower_case_words() -> None:
-    assert places([call for call in CLEAN if call.event is None or not PLAIN.fullmatch(call.event)]) == []
+    assert places([call for call in CALLS if call.event is None or not PLAIN.fullmatch(call.event)]) == []
 
 
 def test_an_event_stands_at_one_place_only() -> None:
     by_event: dict[str | None, list[str]] = defaultdict(list)
     for call in CALLS:
         by_event[call.event].append(call.where)
-    assert {by_event[call.event][0] for call in CLEAN if len(by_event[call.event]) > 1} == set()
+    assert {event: where for event, where in by_event.items() if len(where) > 1} == {}
 
 
 def test_an_event_has_the_tasks_id_where_a_task_is_at_hand() -> None:
-    assert places([call for call in CLEAN if call.has_task and ID not in call.keys]) == []
+    assert places([call for call in CALLS if call.has_task and ID not in call.keys]) == []
 
 
 def test_a_key_has_one_name() -> None:
-    assert places([call for call in CLEAN if call.keys & ONE_NAME.keys()]) == []
-
-
-@pytest.mark.parametrize("room", KNOWN)
-def test_a_room_leaves_the_list_as_soon_as_it_is_clean(room: str) -> None:
-    """A room that has nothing left to rename is no longer named as one that has."""
-    assert any(
-        call.event is None
-        or not PLAIN.fullmatch(call.event)
-        or [one.event for one in CALLS].count(call.event) > 1
-        or (call.has_task and ID not in call.keys)
-        or call.keys & ONE_NAME.keys()
-        for call in CALLS
-        if call.where.startswith(room)
-    )
+    assert places([call for call in CALLS if call.keys & ONE_NAME.keys()]) == []

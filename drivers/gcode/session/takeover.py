@@ -17,10 +17,10 @@ from agent.core.driver import Unfinished
 from agent.errors import DataError
 from agent.gcode.words import host_line
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.pump import prepared
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage

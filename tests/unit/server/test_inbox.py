@@ -80,7 +80,7 @@ def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None
     ((kind, body),) = desk.reports()
     assert kind == "terminal"
     assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 404, "unknown command")
-    assert [task.command.said for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
+    assert [task.command.raw_name for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
 
 
 def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: InboxRig) -> None:
@@ -101,7 +101,7 @@ def test_a_message_that_nobody_can_be_told_about_is_dropped(desk: InboxRig, mess
 
 
 def test_a_local_command_has_no_one_to_report_to(desk: InboxRig) -> None:
-    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, said="home"))
+    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, raw_name="home"))
     assert desk.woken == [1]
     (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
     assert task.local

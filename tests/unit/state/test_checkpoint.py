@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
     made = open_store(path, FakeClock())
-    made.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, said="print_data"), b"{}")
+    made.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data"), b"{}")
     made.tasks.start("t")
     yield made
     made.close()
@@ -97,7 +97,7 @@ def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_
             for statement in step:
                 db.execute(statement)
         for task_id, state in (("ran", "running"), ("waits", "received"), ("done", "completed")):
-            command = msgspec.json.encode(Command(task_id=task_id, name=Name.PRINT_DATA, said="print_data"))
+            command = msgspec.json.encode(Command(task_id=task_id, name=Name.PRINT_DATA, raw_name="print_data"))
             db.execute(
                 "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at) VALUES (?, ?, ?, 0, 1, 1)",
                 (task_id, command, state),

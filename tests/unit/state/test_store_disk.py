@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.core.command import Command, Name
@@ -25,7 +26,7 @@ DAY = 86400.0
 
 
 def command(task_id: str) -> Command:
-    return Command(task_id=task_id, name=Name.HOME, said="home")
+    return Command(task_id=task_id, name=Name.HOME, raw_name="home")
 
 
 @pytest.fixture
@@ -142,7 +143,8 @@ def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
         db.execute("PRAGMA user_version = 1")
     store = open_store(path, FakeClock())
     (task,) = store.tasks.in_state(TaskState.RECEIVED)
-    assert (task.command.name, task.age) == (Name.HOME, 0.0)
+    assert (task.command.name, task.command.raw_name, task.age) == (Name.HOME, "home", 0.0)
+    assert b'"said":"home"' in msgspec.json.encode(task.command), "an older agent reads it too"
     assert store.database.row("PRAGMA user_version") == (VERSION,)
     store.close()
 
