@@ -42,7 +42,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m benchmarks.fuzz_faye 1000000
+	$(BIN)/python -m benchmarks.faye_fuzz 1000000
 
 bench: $(VENV)/.test
 	@command -v gcc >/dev/null || { echo 'make bench needs gcc: the firmware that it measures against is written in C'; exit 69; }
@@ -77,7 +77,8 @@ clean:
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'printer-agent needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 69; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo 'no environment: $(PYTHON) has no venv; on Debian: apt install python3-venv'; exit 69; }
 
 # One environment, two sets of what is in it: the dry run needs little, the tests all.
 INSTALL_SET = $(BIN)/pip install --quiet --disable-pip-version-check $(PINS:%=--constraint %)

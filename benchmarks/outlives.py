@@ -82,7 +82,7 @@ def outlives(folder: Path, part: Part, kills: int, seed: int, say: Callable[[str
 
 
 def _wait_for_lines(made: KillableAgentRig, lines: list[str]) -> None:
-    """Until this life has brought the print on."""
+    """Wait until this life has printed some lines."""
     before = len(of_the_file(made.executed(), lines))
     made.until("the print goes on", lambda: len(of_the_file(made.executed(), lines)) > before + 1)
 
@@ -104,7 +104,7 @@ def _gaps(at: list[float], started: list[float]) -> list[float]:
 
 
 def _one_of_each(made: KillableAgentRig) -> None:
-    """One receipt, one end, and no step back in between."""
+    """Check the reports: one receipt, one end, and no step back in between."""
     bodies = made.reports()
     values = [body["progress"] for body in bodies]
     assert values == sorted(values), "the progress went back"
@@ -115,7 +115,7 @@ def _one_of_each(made: KillableAgentRig) -> None:
 
 
 def _milestones(bodies: list[dict[str, Any]]) -> int:
-    """Reports that the file is here, which are told apart by the job's state."""
+    """Count the milestones (the file is here), which are told apart by the job's state."""
     found = sum(body.get("job_status") == "received" for body in bodies)
     assert found == 1, f"{found} times «the file is here»"
     return int(found)

@@ -14,12 +14,12 @@ from typing import Any
 import structlog
 
 from agent.errors import AgentError
-from benchmarks.fulldisk import full_disk
-from benchmarks.kills import torture
-from benchmarks.points import points
+from benchmarks.agent_kills import torture
+from benchmarks.commit_kills import points
+from benchmarks.disk_writes import writes
+from benchmarks.full_disk import full_disk
 from benchmarks.prerequisites import missing_faye
-from benchmarks.storms import storm, week
-from benchmarks.writes import writes
+from benchmarks.reporter_outages import storm, week
 
 SEED = 20160301
 

@@ -78,9 +78,9 @@ class DriverContract(ABC):
     def test_two_prints_follow_each_other_each_from_its_first_line(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
-            for key in ("a", "b"):
-                rig.driver.start_print(key, Lines(moves(20)))
-                assert rig.ended(key).line == 20
+            for task_id in ("a", "b"):
+                rig.driver.start_print(task_id, Lines(moves(20)))
+                assert rig.ended(task_id).line == 20
             assert rig.file_lines() == moves(20) * 2
 
     def test_the_preamble_comes_before_the_first_line(self, tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ class Rig:
         self.driver.open(Host(self.wake))
         self.until(lambda t: t.state is PrinterState.IDLE)
 
-    def ended(self, key: str, seconds: float = 10.0) -> Telemetry:
-        """Wait until the operation `key` has ended; the telemetry that says so."""
-        return self.until(lambda t: t.last is not None and t.last.task_id == key, seconds)
+    def ended(self, task_id: str, seconds: float = 10.0) -> Telemetry:
+        """Wait until the operation `task_id` has ended; the telemetry that says so."""
+        return self.until(lambda t: t.last is not None and t.last.task_id == task_id, seconds)
 
     def file_lines(self) -> list[bytes]:
         """The executed moves of `moves`."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from agent.local.requests import OutboxRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import ask
-from benchmarks.fulldisk import full_disk, why_not
-from benchmarks.kills import torture, world
-from benchmarks.points import points
-from benchmarks.storms import storm, week
-from benchmarks.writes import writes
+from benchmarks.agent_kills import torture, world
+from benchmarks.commit_kills import points
+from benchmarks.disk_writes import writes
+from benchmarks.full_disk import full_disk, why_not
+from benchmarks.reporter_outages import storm, week
 
 
 def test_kill_9_at_any_instant_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One agent's driver in a process of its own, which may be killed at any time: `python -m benchmarks.handover_agent`.
+"""One agent's driver in a process of its own, which may be killed at any time: `python -m benchmarks.driver_process`.
 
 It reads one line of JSON from its standard input (`Orders`), then words (`pause`, `resume`, `cancel`, `leave`), and
 writes one line of JSON for each change of the telemetry. What is remembered goes into a file, the port's descriptor to
@@ -97,7 +97,7 @@ class Keeper:
 
 
 class Clock:
-    """The computer's."""
+    """The computer's clock."""
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -107,7 +107,7 @@ class Clock:
 
 
 def main() -> int:
-    """Until it is killed, told to leave, or its input ends."""
+    """Run a driver until it is killed, told to leave, or its input ends."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     settings = DriverSettings(port=orders.port, baud=115200, window=orders.window, scripts=orders.scripts)

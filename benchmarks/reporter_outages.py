@@ -21,7 +21,7 @@ from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity
 from agent.testing import FakeClock
-from benchmarks.stormy import StormyServer
+from benchmarks.failing_server import FailingServer
 from tests.support.cloud_side import make_client, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
@@ -48,7 +48,7 @@ class Sender:
         self.most = 0
 
     def until(self, then: float) -> None:
-        """Let the loop run until then."""
+        """Run the loop until the simulated time `then`."""
         while self.clock.now < then:
             self.reporter.step()
             self.most = max(self.most, self.store.outbox.pending_count())
@@ -57,14 +57,14 @@ class Sender:
             self.clock.advance(min(max(self.reporter._pause(), 0.05), max(then - self.clock.now, 0.05)))
 
     def close(self) -> None:
-        """The end."""
+        """Close the store and the client."""
         self.cloud.close()
         self.store.close()
 
 
 @contextmanager
 def sender(folder: Path, url: str) -> Iterator[Sender]:
-    """For one test."""
+    """Open a sender for one test."""
     made = Sender(folder, url)
     try:
         yield made
@@ -73,26 +73,27 @@ def sender(folder: Path, url: str) -> Iterator[Sender]:
 
 
 def begin(made: Sender, task_id: str) -> None:
-    """A print comes in."""
+    """Accept a print."""
     made.store.tasks.accept(Command(task_id, Name.PRINT_DATA, "print_data"), b'{"progress":0,"n":"receipt"}')
     made.store.tasks.start(task_id)
     made.store.tasks.progress(task_id, 0.0, b'{"progress":0,"n":"milestone"}', milestone=True)
 
 
 def go_on(made: Sender, task_id: str, value: float) -> None:
-    """It prints."""
+    """Report progress of a print."""
     made.store.tasks.progress(task_id, value, msgspec.json.encode({"progress": value, "n": "progress"}))
 
 
 def end(made: Sender, task_id: str) -> None:
-    """It is printed."""
+    """End a print."""
     made.store.tasks.end(task_id, TaskEvent.COMPLETE, b'{"progress":1,"n":"terminal"}')
 
 
 def storm(folder: Path, hours: float, seed: int) -> dict[str, Any]:
-    """Raises AssertionError for a report that is lost or out of order, for a queue or a memory that grows."""
+    """Report prints to an API that fails most of the time, for simulated hours; the figures. Raises AssertionError for
+    a report that is lost or out of order, and for a queue or a memory that grows."""
     rng = random.Random(seed)
-    with StormyServer(seed) as server, sender(folder, server.url) as made:
+    with FailingServer(seed) as server, sender(folder, server.url) as made:
         began = made.clock.now
         tasks: list[str] = []
         unchecked: deque[str] = deque()
@@ -137,8 +138,9 @@ def storm(folder: Path, hours: float, seed: int) -> dict[str, Any]:
         }
 
 
-def check(server: StormyServer, tasks: Iterable[str]) -> None:
-    """Each task: receipt, milestone, rising progress, one terminal, in this order; a repeat has its first one's key."""
+def check(server: FailingServer, tasks: Iterable[str]) -> None:
+    """Check each task: receipt, milestone, rising progress, one terminal, in this order; a repeat has its first one's
+    key."""
     for task_id in tasks:
         kinds, values = zip(*server.taken[task_id].values(), strict=True)
         assert kinds[:2] == ("receipt", "milestone"), f"{task_id}: {kinds[:3]}"
@@ -149,14 +151,14 @@ def check(server: StormyServer, tasks: Iterable[str]) -> None:
 
 
 def resident() -> int:
-    """KiB of this process now."""
+    """Resident memory of this process, KiB."""
     text = Path("/proc/self/statm").read_text(encoding="ascii")
     return int(text.split()[1]) * resource.getpagesize() // 1024
 
 
 def week(folder: Path, days: float) -> dict[str, Any]:
-    """The API gone for days, with three ended prints: how long all takes after its return."""
-    with StormyServer(0) as server, sender(folder, server.url) as made:
+    """Queue the reports of three prints while the API is gone for days; how long they take after its return."""
+    with FailingServer(0) as server, sender(folder, server.url) as made:
         server.stop()
         began = made.clock.now
         for number in range(3):

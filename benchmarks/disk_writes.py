@@ -1,4 +1,4 @@
-"""How often the agent writes: commits a second while it prints, a minute while it idles. Flash wears out."""
+"""Database commits of an agent: a second while it prints, a minute while it idles. Flash wears out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.app import App
-from agent.dryrun.processes import Parts
+from agent.dryrun.processes import ChildProcesses
 from agent.sandbox.member_client import SandboxMember
 from agent.service.config import load
 from agent.service.health import Health
@@ -23,7 +23,7 @@ COMMITS: list[float] = []
 def writes(folder: Path, printing: float, idle: float) -> dict[str, Any]:
     """The whole agent in this process, at the default pace of reports, for so many seconds of each."""
     COMMITS.clear()
-    with Parts(folder) as parts, VirtualPrinter(Options(speed=1.0, link=folder / "printer")):
+    with ChildProcesses(folder) as parts, VirtualPrinter(Options(speed=1.0, link=folder / "printer")):
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud")])
         ready = parts.ready({"cloud"})["cloud"]
         url = str(ready["url"])

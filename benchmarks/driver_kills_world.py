@@ -1,4 +1,4 @@
-"""The world of `handover`: a virtual printer, the processes of the agents that print on it, and who keeps its port."""
+"""The world of `driver_kills`: a virtual printer, the processes that print on it, and who keeps its port."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import msgspec
 
 from agent.core.driver import Scripts
 from agent.gcode.framing import frame
-from benchmarks.handover_agent import Orders
+from benchmarks.driver_process import Orders
 from drivers.simulated import Options, VirtualPrinter
 
 PATIENCE = 30.0
@@ -47,12 +47,12 @@ class Scenario:
 
 
 class Agent:
-    """One process of `handover_agent`."""
+    """One process of `driver_process`."""
 
     def __init__(self, orders: Orders) -> None:
         passed = [fd for fd in (orders.kept, orders.keeper) if fd >= 0]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.handover_agent"],
+            [sys.executable, "-m", "benchmarks.driver_process"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=passed,
         )  # fmt: skip
         assert self._process.stdin is not None
@@ -93,7 +93,7 @@ class Agent:
         self._end()
 
     def leave(self) -> None:
-        """Hand over, as at an upgrade."""
+        """Ask for a hand-over, as at an upgrade."""
         self.say("leave")
         self._end()
 
@@ -106,14 +106,14 @@ class Agent:
 
 
 class Store:
-    """systemd's descriptor store, as far as it matters here."""
+    """A descriptor store as systemd's, as far as it matters here."""
 
     def __init__(self) -> None:
         self.ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._fd = -1
 
     def holds(self) -> int:
-        """What is held by now; -1: nothing."""
+        """The descriptor that is held by now; -1 for none."""
         while select.select([self.ours], [], [], 0)[0]:
             word, fds, _, _ = socket.recv_fds(self.ours, 16, 1)
             if self._fd >= 0:
@@ -167,13 +167,13 @@ class World:
         return self.running
 
     def check(self) -> None:
-        """What was executed is the beginning of the file."""
+        """Check that what was executed is the beginning of the file."""
         moved, file = self.moved(), self.codes[len(self.scenario.head) :]
         for at, code in enumerate(moved):
             assert code == file[at], f"line {at + 1} is {code!r}, expected {file[at]!r}; {self.scenario.name}"
 
     def spoil(self) -> None:
-        """Half a line, as an agent leaves it that is killed while it writes."""
+        """Write half a line, as an agent leaves it that is killed while it writes."""
         done = len(self.moved()) + len(self.scenario.head)
         if not self.scenario.half or self.dice.random() < 0.3 or done >= len(self.codes):
             return

@@ -1,7 +1,7 @@
 """kill -9 of the agent's driver at random instants of a print, while the virtual printer lives on. What must hold: each
 line of the file is executed once and in order, whoever sent it.
 
-    python -m benchmarks.handover [KILLS] [SEED] [SCENARIO]…
+    python -m benchmarks.driver_kills [KILLS] [SEED] [SCENARIO]…
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from agent.core.driver import Scripts
-from benchmarks.handover_world import Agent, Scenario, World, world
+from benchmarks.driver_kills_world import Agent, Scenario, World, world
 
 HEAD = (b"G28", b"M190 S40", b"M109 S60", b"G90", b"M82")
 SCENARIOS = (
@@ -91,7 +91,7 @@ def _never_began(made: World, seen: dict[str, Any]) -> bool:
 
 
 def _live(agent: Agent, made: World, dice: random.Random) -> bool:
-    """A while of an agent's life, with a word or two said to it; whether its print has ended."""
+    """Let an agent live for a while, with a request or two; whether its print has ended."""
     words = made.scenario.words
     if dice.random() < 0.15:
         return agent.until(lambda t: t["last"], dice.uniform(0.1, 0.5))  # killed while it begins
@@ -109,7 +109,7 @@ def _live(agent: Agent, made: World, dice: random.Random) -> bool:
 
 
 def _finish(agent: Agent, scenario: Scenario) -> bool:
-    """Until the print's end."""
+    """Wait for the print's end."""
     while not agent.seen["last"]:
         if "cancel" in scenario.words and agent.seen["state"] == "printing":
             agent.say("cancel")
@@ -141,7 +141,7 @@ def torn(folder: Path, kills: int, seed: int, names: Sequence[str] = (), say: Ca
 
 
 def main() -> int:
-    """1 when the promise was broken."""
+    """Run the kills; 1 when a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kills", nargs="?", type=int, default=200)
     parser.add_argument("seed", nargs="?", type=int, default=1)

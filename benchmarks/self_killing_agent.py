@@ -1,7 +1,7 @@
-"""A small agent that kills itself: inbox, runner and reporter on one thread, with a printer that notes what it does.
+"""A small agent that kills itself: inbox, runner and reporter on one thread, with a printer that records what it does.
 
-`python -m benchmarks.victim FOLDER SERVER-URL POINT` where POINT is `before N` or `after N`, the N-th commit, or
-`never 0`."""
+`python -m benchmarks.self_killing_agent FOLDER SERVER-URL POINT` with POINT `before N` or `after N`, the N-th commit,
+or `never 0`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TURNS = 400  # of the loop at most
 
 
 class Killer:
-    """Ends the process at a commit, before it or after it."""
+    """End the process at a commit, before it or after it."""
 
     def __init__(self, store: Store, point: tuple[str, int]) -> None:
         self.count = 0
@@ -59,7 +59,7 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class NotingPrinter(SlotDriver):
+class RecordingPrinter(SlotDriver):
     """Does each operation at once; what it did is in a file, a line each, on the disk before anything else happens."""
 
     def __init__(self, path: Path) -> None:
@@ -86,31 +86,31 @@ class NotingPrinter(SlotDriver):
             self.now(last=Operation(task_id, Outcome.FAILED, "the printer has not begun it"))
 
     def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
-        """Prints."""
+        """Print at once."""
         self._note(task_id)
         self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
-        """Busy."""
+        """Run a script at once."""
         self._note(task_id)
         self.now(state=PrinterState.BUSY, task_id=task_id)
 
     def turn(self) -> None:
-        """What runs has ended."""
+        """End what runs."""
         if self.ends is not None:
             self.now(state=PrinterState.IDLE, task_id="", last=self.ends)
             self.ends = None
 
 
 def main(folder: Path, url: str, point: tuple[str, int]) -> int:
-    """Live until all tasks have ended and all is told. The exit code: 0."""
+    """Run until all tasks have ended and all reports are taken; the exit code 0."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     clock = SystemClock()
     store = Store(folder / "agent.db", clock, boot=boot_id(), on_trouble=lambda _: None)
     killer = Killer(store, point)
     jobs = folder / "jobs"
     jobs.mkdir(exist_ok=True)
-    printer = NotingPrinter(folder / "executed")
+    printer = RecordingPrinter(folder / "executed")
     board = AgentSnapshot(printer)
     wake = threading.Event()
     section = CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0)

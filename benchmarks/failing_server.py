@@ -1,4 +1,4 @@
-"""A server whose answers are a storm, and that remembers what it has really taken."""
+"""An HTTP server that fails at random, and remembers which reports it has really taken."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Server(ThreadingHTTPServer):
         """Broken connections are what this is about."""
 
 
-class StormyServer:
+class FailingServer:
     """While `stormy`, `rate` of the requests meet a fault. `taken`: by task and Idempotency-Key, (kind, progress), in
     the order in which they came first."""
 
@@ -43,7 +43,7 @@ class StormyServer:
         self.start()
         self.url = f"http://127.0.0.1:{self._port}"
 
-    def __enter__(self) -> StormyServer:
+    def __enter__(self) -> FailingServer:
         return self
 
     def __exit__(
@@ -52,7 +52,7 @@ class StormyServer:
         self.stop()
 
     def start(self) -> None:
-        """Listen, on the port that it had."""
+        """Listen, on the port that it had before."""
         self._end.clear()
         self._http = _Server(("127.0.0.1", self._port), _handler(self))
         self._port = self._http.server_port
@@ -60,7 +60,7 @@ class StormyServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Connections are refused."""
+        """Stop: connections are refused from now on."""
         self._end.set()
         if self._thread.is_alive():
             self._http.shutdown()
@@ -68,7 +68,7 @@ class StormyServer:
             self._thread.join(10)
 
     def pick(self) -> str:
-        """The fault of the next request."""
+        """Choose the fault of the next request."""
         with self._lock:
             self.requests += 1
             if not self.stormy or self._random.random() > self.rate:
@@ -78,7 +78,7 @@ class StormyServer:
         return fault
 
     def take(self, path: str, key: str, body: bytes) -> None:
-        """The server has it."""
+        """Note a report as taken."""
         if not path.startswith(COMMAND):
             return
         found = json.loads(body)
@@ -86,11 +86,11 @@ class StormyServer:
             self.taken.setdefault(path.removeprefix(COMMAND), {}).setdefault(key, (found["n"], found["progress"]))
 
     def hold(self, seconds: float) -> bool:
-        """Wait; True when the server ends."""
+        """Wait; whether the server ends."""
         return self._end.wait(seconds)
 
 
-def _handler(server: StormyServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 a class
+def _handler(server: FailingServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 a class
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         timeout = 5.0

@@ -1,4 +1,4 @@
-"""A server gone mad against the pure Faye protocol: python -m benchmarks.fuzz_faye N [SEED]
+"""Fuzz the pure Faye protocol with a faulty server: python -m benchmarks.faye_fuzz N [SEED]
 
 Each exchange is a reply (sensible, mutilated or malicious), a failure, some bytes, a wait or a wish of the owner. After
 each, the invariants must hold: no exception, one connect outstanding at most, bounded book-keeping, no token in what is
@@ -45,7 +45,7 @@ MAX_ACTIONS = 200
 
 
 class Fuzzer:
-    """One protocol and its mad server. `choose` decides everything."""
+    """One protocol and its faulty server. `choose` decides everything."""
 
     def __init__(self, choose: random.Random) -> None:
         self._choose = choose
@@ -55,7 +55,7 @@ class Fuzzer:
         self._begin()
 
     def _begin(self) -> None:
-        """A new client, at the same clock."""
+        """Start a new client, at the same clock."""
         choose = self._choose
         self.websocket = choose.random() < 0.4
         self.protocol = self._new_protocol()
@@ -80,7 +80,7 @@ class Fuzzer:
         )
 
     def exchange(self) -> None:
-        """One thing happens; the invariants are checked."""
+        """Make one exchange and check the invariants."""
         pick = self._choose.random()
         if pick < 0.55:
             self._reply()
@@ -99,7 +99,7 @@ class Fuzzer:
         self.check()
 
     def check(self) -> None:
-        """The invariants."""
+        """Check the invariants."""
         actions = self.protocol.take()
         assert len(actions) < MAX_ACTIONS, f"{len(actions)} actions at once"
         for action in actions:
@@ -162,7 +162,7 @@ class Fuzzer:
         self.protocol.receive(body, self.now, number)
 
     def _answer(self, message: Any) -> dict[str, Any]:
-        """A reply to our message: mostly sensible."""
+        """Build a reply to our message: mostly a sensible one."""
         choose = self._choose
         reply: dict[str, Any] = {"channel": message["channel"], "id": message["id"], "successful": True}
         if message["channel"] == "/meta/handshake":
@@ -182,7 +182,7 @@ class Fuzzer:
         return reply
 
     def _stray(self) -> Any:
-        """An event, someone else's reply, or rubbish."""
+        """Build an event, a reply to somebody else, or rubbish."""
         choose = self._choose
         if choose.random() < 0.2:
             return choose.choice(ODD)

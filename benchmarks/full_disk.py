@@ -17,14 +17,14 @@ from typing import Any
 
 import structlog
 
-from benchmarks import kills
+from benchmarks import agent_kills
 
 SIZE = "32m"
 WAIT = 180  # seconds for all of it
 
 
 def why_not() -> str:
-    """Why this cannot be done here; empty when it can."""
+    """Why a full disk cannot be tried here; empty when it can."""
     if os.geteuid() != 0:
         return "only root may mount a tmpfs"
     if shutil.which("unshare") is None or shutil.which("mount") is None:
@@ -36,11 +36,12 @@ def why_not() -> str:
 
 
 def full_disk(folder: Path) -> dict[str, Any]:
-    """Raises AssertionError for a broken promise."""
+    """Print on a full state folder, in a mount namespace of its own; the figures. Raises AssertionError for a broken
+    promise."""
     reason = why_not()
     if reason:
         return {"skipped": reason}
-    argv = ["unshare", "-m", sys.executable, "-m", "benchmarks.fulldisk", str(folder)]
+    argv = ["unshare", "-m", sys.executable, "-m", "benchmarks.full_disk", str(folder)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=WAIT, check=False)
     assert done.returncode == 0, f"{done.stdout}{done.stderr[-3000:]}"
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -48,7 +49,7 @@ def full_disk(folder: Path) -> dict[str, Any]:
 
 
 def fill(folder: Path) -> int:
-    """Take the last byte; how many there were."""
+    """Fill the file system to its last byte; the bytes that it took."""
     taken = 0
     fd = os.open(folder / "filler", os.O_WRONLY | os.O_CREAT, 0o600)
     for size in (1 << 20, 4096, 1):
@@ -61,11 +62,11 @@ def fill(folder: Path) -> int:
 
 
 def scenario(folder: Path) -> dict[str, Any]:
-    """Inside the namespace."""
+    """Run the scenario, inside the namespace."""
     state = folder / "state"
     state.mkdir(mode=0o700)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE},mode=700", "none", str(state)], check=True)
-    with kills.world(folder, 1) as made:
+    with agent_kills.world(folder, 1) as made:
 
         def end(task_id: str) -> dict[str, Any]:
             made.until(f"{made.tasks[task_id]} ends", lambda: made.terminals(task_id), 60.0)

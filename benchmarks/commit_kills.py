@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from benchmarks.victim import FILE, TASKS
+from benchmarks.self_killing_agent import FILE, TASKS
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 
 PREFIX = "/v1/print/printers/"
@@ -20,13 +20,13 @@ IDENTITY = {"printer_id": 7, "auth_token": "T" * 43, "registered": False, "regis
 
 
 def live(folder: Path, url: str, when: str, number: int) -> int:
-    """One life; the process's exit code."""
-    argv = [sys.executable, "-m", "benchmarks.victim", str(folder), url, when, str(number)]
+    """Run one life; the process's exit code."""
+    argv = [sys.executable, "-m", "benchmarks.self_killing_agent", str(folder), url, when, str(number)]
     return subprocess.run(argv, timeout=60, check=False).returncode
 
 
 def promised(folder: Path, server: ScriptedServer) -> None:
-    """What must hold at the end. Raises AssertionError."""
+    """Check what must hold at the end. Raises AssertionError."""
     keys: dict[str, set[str]] = {task_id: set() for task_id in TASKS}
     for one in server.asked(f"{PREFIX}command/"):
         if one.json["progress"] == 1:

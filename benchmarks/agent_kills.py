@@ -21,12 +21,12 @@ from typing import Any
 
 import requests
 
-from agent.dryrun.processes import Parts
+from agent.dryrun.processes import ChildProcesses
 from agent.errors import AgentError
-from agent.local.requests import OutboxRequest, RegisterRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
-from benchmarks.flaky import FlakyProxy
+from benchmarks.flaky_proxy import FlakyProxy
 from drivers.simulated.options import Options
 from drivers.simulated.printer import VirtualPrinter
 from tests.integration.faye_support import RealFayeServer
@@ -48,7 +48,7 @@ class World:
         self.tasks: dict[str, str] = {}  # task_id -> marker, or the command
         self.resent = 0
         self._process: subprocess.Popen[bytes] | None = None
-        parts = stack.enter_context(Parts(folder))
+        parts = stack.enter_context(ChildProcesses(folder))
         port = free_port()
         publish = ("--publish-to", f"http://127.0.0.1:{port}/faye")
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud"), *publish])
@@ -76,7 +76,7 @@ class World:
             self.seen["G28"] += 1
 
     def start(self) -> None:
-        """One more agent."""
+        """Start an agent."""
         with (self.folder / "agent.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "agent.cli", "run", "--config", str(self.folder / "agent.toml")],
@@ -86,18 +86,18 @@ class World:
             )
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """kill -9, or another way."""
+        """Kill the agent with `how`."""
         if self._process is not None:
             self._process.send_signal(how)
             self._process.wait()
             self._process = None
 
     def alive(self) -> bool:
-        """Whether the agent is still there."""
+        """Whether the agent runs."""
         return self._process is not None and self._process.poll() is None
 
     def until(self, what: str, look: Callable[[], Any], within: float = PATIENCE) -> Any:
-        """Wait for something true."""
+        """Wait for `look` to give something true."""
         end = time.monotonic() + within
         while time.monotonic() < end:
             try:
@@ -110,7 +110,7 @@ class World:
         raise AssertionError(f"did not happen within {within:.0f} s: {what}")
 
     def register(self) -> None:
-        """Add the printer."""
+        """Register the printer."""
         self.start()
         code = self.until(
             "a code", lambda: ask(self.folder / "agent.sock", RegisterRequest())["registration"].get("code")
@@ -120,18 +120,18 @@ class World:
 
     @property
     def channel(self) -> str:
-        """Where commands come."""
+        """The channel of commands."""
         return f"/printers/{self.printer_id}/command"
 
     def send(self) -> None:
-        """A command of a random kind; a print has a line that no other print has."""
+        """Send a command of a random kind; a print has a line that no other print has."""
         if self.random.random() < 0.3:
             self.send_home()
         else:
             self.send_print()
 
     def send_home(self) -> None:
-        """The only command here without a marker: homings are counted."""
+        """Send `home`, the only command here without a marker: homings are counted."""
         self.tasks[self.member.command(self.printer_id, "home")] = "home"
 
     def ready(self) -> bool:
@@ -140,7 +140,7 @@ class World:
         return bool(status["listening"]) and status["printer_status"] == "ready"
 
     def send_print(self, moves: int = MOVES) -> str:
-        """A print with a marker of its own as its first line."""
+        """Submit a print with a marker of its own as its first line."""
         marker = f"task {len(self.tasks)}"
         file = self.folder / "job.gcode"
         lines = "".join(f"G1 X{10 + i % 90} Y{10 + i * 7 % 90} F3000\n" for i in range(moves))
@@ -150,18 +150,19 @@ class World:
         return marker
 
     def terminals(self, task_id: str) -> int:
-        """How many different terminal reports the cloud has (one that came twice under one key counts once)."""
+        """Count different terminal reports of a task at the cloud; one that came twice under one key counts once."""
         return sum(report["body"]["progress"] == 1 for report in self.member.reports(task_id))
 
     def resend(self) -> None:
-        """What the channel lost, or what a careful server sends twice: every command without an end, once more."""
+        """Send every command without an end once more: what the channel lost, or a careful server sends twice."""
         for task_id, what in self.tasks.items():
             if what == "home" and not self.terminals(task_id):
                 self.faye.publish(self.channel, {"command": "home", "task_id": task_id})
                 self.resent += 1
 
     def secret(self) -> None:
-        """No token in what the agent wrote, answers, or shows to other processes; the state is its owner's alone."""
+        """Check that no token is in what the agent wrote, answers, or shows to other processes, and that the state is
+        its owner's alone."""
         state = self.folder / "state"
         tokens = [one["auth_token"] for one in json.loads((state / "identity.json").read_text())]
         assert tokens
@@ -178,7 +179,7 @@ class World:
         assert all(path.stat().st_mode & 0o077 == 0 for path in state.glob("*") if path.is_file())
 
     def intact(self) -> None:
-        """The database as the kill left it."""
+        """Check the integrity of the database as the kill left it."""
         copy = self.folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         copy.mkdir()
@@ -192,7 +193,7 @@ class World:
 
 @contextmanager
 def world(folder: Path, seed: int) -> Iterator[World]:
-    """Everything up, the printer registered."""
+    """Start everything and register the printer."""
     with ExitStack() as stack:
         made = World(folder, seed, stack)
         made.register()
@@ -250,7 +251,7 @@ def torture(folder: Path, kills: int, printing: int, seed: int, say: Callable[[s
 
 
 def _drain(made: World) -> None:
-    """Until each task has its end; the channel's losses are sent again meanwhile."""
+    """Wait until each task has its end; the channel's losses are sent again meanwhile."""
     end = time.monotonic() + PATIENCE
     while True:
         time.sleep(1.0)

@@ -39,13 +39,13 @@ class FlakyProxy:
         self.url = f"http://127.0.0.1:{self._http.server_port}"
 
     def close(self) -> None:
-        """No more."""
+        """Stop, and cut the connections."""
         self._http.shutdown()
         self._http.server_close()
         self._thread.join(PATIENCE)
 
     def pick(self, path: str) -> str:
-        """The fault for this request; empty for none."""
+        """Choose the fault of a request; empty for none."""
         if "/print/printers" not in path:
             return ""
         with self._lock:
@@ -56,7 +56,7 @@ class FlakyProxy:
     def forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """The server's own answer."""
+        """Forward a request; the server's answer."""
         connection = http.client.HTTPConnection(self._target, timeout=PATIENCE)
         try:
             connection.request(method, path, body or None, headers)
@@ -109,6 +109,6 @@ def _handler(proxy: FlakyProxy) -> type[BaseHTTPRequestHandler]:
 
 
 def _reset(connection: socket.socket) -> None:
-    """RST rather than FIN."""
+    """Close with RST instead of FIN."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
