@@ -117,7 +117,7 @@ class Reporter:
             self._pulse.beat()
             self._wake.clear()
             self.step()
-            self._wake.wait(self._pause())
+            self._wake.wait(self.seconds_until_due())
         self._schedule = Schedule(self._clock)
         self.step()
 
@@ -236,8 +236,8 @@ class Reporter:
     def _note_answer(self) -> None:
         self._schedule.succeeded(ALL_CALLS)
 
-    def _pause(self) -> float:
-        """Seconds until something is due, unless `wake` is set before."""
+    def seconds_until_due(self) -> float:
+        """Seconds that the loop may wait: until a retry or the heartbeat is due, at most MAX_PAUSE."""
         if not self._registered:
             return MAX_PAUSE
         if self._schedule.is_failing(ALL_CALLS):
