@@ -70,7 +70,7 @@ class Registrar:
     def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
         """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""
         try:
-            return retry_forever(stop, beat, self._log_retry)(self._register_once, api)
+            return retry_forever(stop, beat, self._log_retry)(self.register_once, api)
         except UnavailableError:
             return None  # stopped
 
@@ -97,7 +97,10 @@ class Registrar:
         log.info("printer added by a member", type=str(event.get("type"))[:20])
         return True
 
-    def _register_once(self, api: ApiClient) -> Identity:
+    def register_once(self, api: ApiClient) -> Identity:
+        """Make one registration call, and save the identity that it confirms.
+
+        Raises UnavailableError: the server or the disk, or no new printer may be requested yet."""
         known = self.identity()
         if known is None:
             self._check_new_printer_allowed()
@@ -107,7 +110,7 @@ class Registrar:
             if known is None:
                 raise CloudError("registration was refused (401 or 403)", retry_after=REFUSED_WAIT) from None
             self._forget()
-            return self._register_once(api)
+            return self.register_once(api)
         except RejectedError as error:
             if known is not None:
                 return known  # a server without this call for a known printer: the identity stays

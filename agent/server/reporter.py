@@ -141,7 +141,7 @@ class Reporter:
             self._conditions.update_server(self._failure)
 
     def seconds_until_due(self) -> float:
-        """Seconds until something is due, unless `wake` is set before."""
+        """Seconds that the loop may wait: until a retry or the heartbeat is due, at most MAX_PAUSE."""
         if not self._registered:
             return MAX_PAUSE
         if self._schedule.is_failing(ALL_CALLS):
