@@ -12,7 +12,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, MutableMapping
-from io import BytesIO
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,24 +21,26 @@ import structlog
 import drivers
 from agent import __version__
 from agent.core.conditions import Part
-from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
+from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
-from agent.local.socket_server import LocalApi, LocalServer
+from agent.local.api import LocalApi
+from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
+from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.server.server_clock import ServerTime
-from agent.server.subscriber import CatchUp, Subscriber
+from agent.server.server_clock import ServerClock
+from agent.server.subscriber import Subscriber
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, need_server
-from agent.service.descriptor_store import keeper
+from agent.service.descriptor_store import port_keeper
 from agent.service.health import Health, Pulse, watchdog_interval
-from agent.service.logs import Ring, with_boxes
+from agent.service.logs import Ring, append_black_boxes
 from agent.service.paths import socket_path, state_dir
 from agent.service.reload import Reload, driver_scripts
 from agent.service.snapshot import AgentSnapshot
@@ -86,7 +87,7 @@ class App:
         self._failed = threading.Event()
         self._handing_over = threading.Event()
         self._stop_hands_over = config.job.stop_hands_over
-        port = keeper(environ, os.getpid())
+        port = port_keeper(environ, os.getpid())
         self._wake_runner = threading.Event()
         self._wake_reporter = threading.Event()
         server = need_server(config)
@@ -94,71 +95,84 @@ class App:
         boxes = folder / "blackbox"
         self._driver = _driver(config, self._clock, boxes)
         self._watch = ConditionTracker()
-        self._server_time = ServerTime(self._clock)
+        self._server_clock = ServerClock(self._clock)
         self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
         self._jobs = _made(folder / "jobs")
         self._board = AgentSnapshot(self._driver)
         pulses = {name: self._pulse(name) for name in ("reporter", "catch-up", "subscriber")}
-        clouds = {name: ApiClient(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
+        clouds = {
+            name: ApiClient(config, self._clock, self._server_clock, pulse.beat) for name, pulse in pulses.items()
+        }
         self._clouds = tuple(clouds.values())
 
         self._registrar = registrar = Registrar(
-            server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
+            server=server,
+            printer=config.printer,
+            store=self._store,
+            firmware=self._firmware(config),
+            on_token_lost=self._token_lost,
+            clock=self._clock,
+            conditions=self._watch,
         )
-        inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
-        desk = self._desk(config, inbox)
-        context = self._context(config, port, lambda: with_boxes(ring.text(), boxes))
-        self._page = self._status_page(config, desk)
-        self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
-        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
+        inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_clock.now)
+        local_api = self._local_api(config, inbox)
+        context = self._context(config, port, lambda: append_black_boxes(ring.text(), boxes))
+        self._page = self._status_page(config, local_api)
+        self._local = LocalServer(socket_path(config, environ), local_api, self._pulse("local"))
+        self._runner = Runner(
+            context=context,
+            snapshot=self._board,
+            wake=self._wake_runner,
+            pulse=self._pulse("runner"),
+            hand_over=self._handing_over.is_set,
+        )
         self._reporter = Reporter(
-            self._store,
-            clouds["reporter"],
-            registrar,
-            self._board,
-            config.reports.heartbeat_s,
-            self._clock,
-            self._wake_reporter,
-            pulses["reporter"],
-            self._watch,
+            store=self._store,
+            api=clouds["reporter"],
+            registrar=registrar,
+            snapshot=self._board,
+            conditions=self._watch,
+            heartbeat=config.reports.heartbeat_s,
+            clock=self._clock,
+            wake=self._wake_reporter,
+            pulse=pulses["reporter"],
         )
         self._catch_up = CatchUp(clouds["catch-up"], registrar, inbox, pulses["catch-up"])
         self._subscriber = Subscriber(
-            config,
-            clouds["subscriber"],
-            registrar,
-            inbox,
-            self._catch_up,
-            self._reporter.announce,
-            self._clock,
-            pulses["subscriber"],
+            config=config,
+            api=clouds["subscriber"],
+            registrar=registrar,
+            inbox=inbox,
+            catch_up=self._catch_up,
+            on_member_added=self._reporter.request_status,
+            clock=self._clock,
+            pulse=pulses["subscriber"],
         )
         self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
 
-    def _desk(self, config: Config, inbox: Inbox) -> LocalApi:
+    def _local_api(self, config: Config, inbox: Inbox) -> LocalApi:
         return LocalApi(
-            config,
-            self._jobs,
-            self._store,
-            inbox,
-            self._board,
-            self._registrar,
-            lambda: self._subscriber.listening,
-            self._watch,
-            self._wake_reporter.set,
-            self._driver.halt if isinstance(self._driver, SupportsEmergencyStop) else None,
+            config=config,
+            jobs=self._jobs,
+            store=self._store,
+            inbox=inbox,
+            snapshot=self._board,
+            registrar=self._registrar,
+            conditions=self._watch,
+            listening=lambda: self._subscriber.listening,
+            wake_reporter=self._wake_reporter.set,
+            emergency_stop=self._driver.halt if isinstance(self._driver, SupportsEmergencyStop) else None,
         )
 
     def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
         return Context(
             config=config,
-            store=self._store,
-            ledger=ReportWriter(self._store),
+            store=RunnerStore(self._store),
             driver=self._driver,
             clock=self._clock,
             jobs=self._jobs,
             logs=logs,
-            tell=self._wake_reporter.set,
+            wake_reporter=self._wake_reporter.set,
             host=Host(
                 wake=self._wake_runner.set,
                 beat=self._health.pulse("link", waiting=True).beat,
@@ -240,8 +254,8 @@ class App:
         log.info("handing over" if handing_over else "stopping")
         self._health.stopping()
         for cloud in self._clouds:
-            cloud.limit(LAST_WORD if handing_over else LAST_WORDS)
-        self._catch_up.ask()
+            cloud.set_timeouts(LAST_WORD if handing_over else LAST_WORDS)
+        self._catch_up.request()
         self._subscriber.interrupt()
         self._local.interrupt()
         self._wake_runner.set()
@@ -271,21 +285,21 @@ class App:
         self._health.extend(THREAD_END + SLACK)
         thread.join(timeout=THREAD_END)
 
-    def _status_page(self, config: Config, desk: LocalApi) -> StatusPage | None:
+    def _status_page(self, config: Config, local_api: LocalApi) -> StatusPage | None:
         if not config.local.status_page:
             return None
         from agent.local.status_page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
 
         return StatusPage(
             config.local.status_page,
-            lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),
+            local_api.status,
             self._pulse("page"),
         )
 
     def _look_after(self) -> None:
         """What nobody else does: the clock, the printer's condition, old rows."""
-        self._watch.set(Part.CLOCK, self._server_time.trouble())
-        self._watch.printer(self._board.read().telemetry)
+        self._watch.set(Part.CLOCK, self._server_clock.describe_skew())
+        self._watch.update_printer(self._board.read().telemetry)
         try:
             self._store.tidy()
         except UnavailableError as error:
@@ -314,7 +328,7 @@ class App:
             if config.printer.firmware != "auto":
                 return config.printer.firmware
             end = self._clock.monotonic() + HELLO
-            while self._driver.telemetry().state is PrinterState.OFFLINE and self._clock.monotonic() < end:
+            while self._driver.telemetry().state.absent and self._clock.monotonic() < end:
                 if self._stop.wait(0.1):
                     break
             return self._driver.telemetry().firmware or f"printer-agent {__version__}"

@@ -17,6 +17,7 @@ import msgspec
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
+    from agent.local.requests import LocalCommand
     from agent.service.config import Config
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
@@ -40,14 +41,14 @@ def run(arguments: argparse.Namespace) -> int:
     clock, folder = SystemClock(), runtime_dir(os.environ)
     health = Health(clock)
     if folder is not None:
-        restart_pause.wait(folder, clock, health)
+        restart_pause.wait_before_start(folder, clock, health)
     app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)
     code = app.run()
     if code == EX_OK and folder is not None:
-        restart_pause.forget(folder)
+        restart_pause.clear_starts(folder)
     return code
 
 
@@ -113,22 +114,23 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """What the running agent is doing."""
+    from agent.local.requests import StatusRequest
     from agent.local.socket_client import ask
-    from agent.local.status_text import lines
+    from agent.local.status_text import status_lines
 
-    found = ask(_socket(arguments), {"op": "status"})["status"]
+    answer = ask(_socket(arguments), StatusRequest())["status"]
     if arguments.json:
-        _emit(found)
+        _emit(answer)
     else:
-        print("\n".join(lines(found)))
+        print("\n".join(status_lines(answer)))
     return EX_OK
 
 
 def print_file(arguments: argparse.Namespace) -> int:
     """Print a file; done when the print has begun."""
-    from agent.local.socket_client import send_file
+    from agent.local.socket_client import print_file as send
 
-    print(f"printing: {send_file(_socket(arguments), arguments.file)}")
+    print(f"printing: {send(_socket(arguments), arguments.file)}")
     return EX_OK
 
 
@@ -149,9 +151,10 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def halt(arguments: argparse.Namespace) -> int:
     """Emergency stop."""
+    from agent.local.requests import HaltRequest
     from agent.local.socket_client import ask
 
-    ask(_socket(arguments), {"op": "halt"})
+    ask(_socket(arguments), HaltRequest())
     print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
     return EX_OK
 
@@ -163,10 +166,11 @@ def reset(arguments: argparse.Namespace) -> int:
 
 def register(arguments: argparse.Namespace) -> int:
     """The code that a member types into the web portal."""
+    from agent.local.requests import RegisterRequest
     from agent.local.socket_client import ask
     from agent.local.status_text import registration_lines
 
-    found = ask(_socket(arguments), {"op": "register"})["registration"]
+    found = ask(_socket(arguments), RegisterRequest())["registration"]
     if arguments.json:
         _emit(found)
     else:
@@ -176,18 +180,19 @@ def register(arguments: argparse.Namespace) -> int:
 
 def outbox(arguments: argparse.Namespace) -> int:
     """Reports that wait, and those that the server refused; send these once more, or throw them away."""
+    from agent.local.requests import OutboxRequest
     from agent.local.socket_client import ask
 
     for word, said in (("retry", "queued once more"), ("drop", "thrown away")):
         which = getattr(arguments, word)
         if which is not None:
-            done = ask(_socket(arguments), {"op": "outbox", word: which})["done"]
+            done = ask(_socket(arguments), OutboxRequest(**{word: which}))["done"]
             if arguments.json:
                 _emit({word: which, "done": done})
             else:
                 print(f"{done} {said}")
             return EX_OK
-    rows = ask(_socket(arguments), {"op": "outbox"})["outbox"]
+    rows = ask(_socket(arguments), OutboxRequest())["outbox"]
     for row in rows:
         if arguments.json:
             _emit(row)
@@ -266,10 +271,10 @@ def _socket(arguments: argparse.Namespace) -> Path:
     return socket_path(_config(arguments), os.environ)
 
 
-def _step(arguments: argparse.Namespace, name: str) -> int:
-    from agent.local.socket_client import command
+def _step(arguments: argparse.Namespace, name: LocalCommand) -> int:
+    from agent.local.socket_client import run_command
 
-    command(_socket(arguments), name)
+    run_command(_socket(arguments), name)
     print(f"{name}: done")
     return EX_OK
 

@@ -23,6 +23,7 @@ import requests
 
 from agent.dryrun.processes import Parts
 from agent.errors import AgentError
+from agent.local.requests import OutboxRequest, RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 from benchmarks.flaky_proxy import FlakyProxy
@@ -112,7 +113,7 @@ class World:
         """Register the printer."""
         self.start()
         code = self.until(
-            "a code", lambda: ask(self.folder / "agent.sock", {"op": "register"})["registration"].get("code")
+            "a code", lambda: ask(self.folder / "agent.sock", RegisterRequest())["registration"].get("code")
         )
         self.printer_id = self.member.register("torture", str(code))
         self.faye.wait_for("subscribe", channel=self.channel, within=PATIENCE)
@@ -135,7 +136,7 @@ class World:
 
     def ready(self) -> bool:
         """Whether the agent listens, and has a printer that does nothing."""
-        status = ask(self.folder / "agent.sock", {"op": "status"})["status"]
+        status = ask(self.folder / "agent.sock", StatusRequest())["status"]
         return bool(status["listening"]) and status["printer_status"] == "ready"
 
     def send_print(self, moves: int = MOVES) -> str:
@@ -166,7 +167,9 @@ class World:
         tokens = [one["auth_token"] for one in json.loads((state / "identity.json").read_text())]
         assert tokens
         shown = [self.folder.joinpath("agent.log").read_text(errors="replace")]
-        shown += [str(ask(self.folder / "agent.sock", {"op": op})) for op in ("status", "register", "outbox")]
+        shown += [
+            str(ask(self.folder / "agent.sock", one)) for one in (StatusRequest(), RegisterRequest(), OutboxRequest())
+        ]
         pages = [requests.get(f"http://{self._page}{path}", timeout=10) for path in ("/", "/status.json", "/metrics")]
         assert [page.status_code for page in pages] == [200] * 3
         shown += [page.text for page in pages]

@@ -14,8 +14,8 @@ import time
 from typing import Any
 
 from agent.faye.actions import Abort, Closed, Emit, Send
-from agent.faye.protocol import Protocol
-from agent.faye.session_steps import State
+from agent.faye.bayeux_protocol import BayeuxProtocol
+from agent.faye.session_steps import SessionState
 from agent.faye.subscriptions import Subscription
 
 TOKEN = "sesame-sesame-17"
@@ -66,13 +66,13 @@ class Fuzzer:
         self.protocol.start(self.now)
         self.check()
 
-    def _new_protocol(self) -> Protocol:
+    def _new_protocol(self) -> BayeuxProtocol:
         def ext() -> dict[str, object]:
             if self._choose.random() < 0.02:
                 raise KeyError(TOKEN)
             return {"authentication_token": TOKEN}
 
-        return Protocol(
+        return BayeuxProtocol(
             [Subscription(channel, lambda _: None, ext) for channel in CHANNELS],
             rng=self._choose.random,
             transport="websocket" if self.websocket else "long-polling",
@@ -115,7 +115,7 @@ class Fuzzer:
                     self.closed = True
         assert self.protocol.outstanding <= len(CHANNELS) * 2 + 2
         if self.closed:
-            assert self.protocol.state is State.CLOSED
+            assert self.protocol.state is SessionState.CLOSED
             assert self.protocol.due() is None
             self._begin()
         else:

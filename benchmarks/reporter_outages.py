@@ -16,16 +16,13 @@ import msgspec
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent
-from agent.server.api_client import ApiClient
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import CloudSection, Config, PrinterSection
-from agent.service.health import Pulse
+from agent.service.config import CloudSection
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity
 from agent.testing import FakeClock
 from benchmarks.failing_server import FailingServer
+from tests.support.cloud_side import make_client, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 
@@ -43,12 +40,11 @@ class Sender:
         self.store = open_store(folder / "agent.db", self.clock)
         self.wake = threading.Event()
         limits = CloudSection(server=url, connect_timeout_s=0.05, read_timeout_s=0.05)
-        self.cloud = ApiClient(Config(cloud=limits), SystemClock())
+        self.cloud = make_client(limits, SystemClock())
         self.store.identities.save(Identity(url, 7, "T" * 43, registered=True))
-        registrar = Registrar(url, PrinterSection(), self.store, lambda: "f", lambda: None, self.clock)
-        pulse = Pulse("reporter", self.clock)
+        registrar = make_registrar(url, self.store, clock=self.clock)
         board = AgentSnapshot(SlotDriver())
-        self.reporter = Reporter(self.store, self.cloud, registrar, board, 15.0, self.clock, self.wake, pulse)
+        self.reporter = make_reporter(self.store, self.cloud, registrar, board, clock=self.clock, wake=self.wake)
         self.most = 0
 
     def until(self, then: float) -> None:

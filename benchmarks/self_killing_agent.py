@@ -18,16 +18,13 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
-from agent.server.api_client import ApiClient
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import CloudSection, Config, PrinterSection
+from agent.runner.runner_store import RunnerStore
+from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
+from tests.support.cloud_side import make_client, make_inbox, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 
 MESSAGES = (
@@ -70,38 +67,38 @@ class RecordingPrinter(SlotDriver):
         self._path = path
         self.ends: Operation | None = None
 
-    def _note(self, key: str) -> None:
+    def _note(self, task_id: str) -> None:
         with self._path.open("a") as file:
-            file.write(f"{key}\n")
+            file.write(f"{task_id}\n")
             file.flush()
             os.fsync(file.fileno())
-        self.ends = Operation(key, Outcome.COMPLETED)
+        self.ends = Operation(task_id, Outcome.COMPLETED)
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """A print that it did is at its end; one that it never heard of cannot be gone on with."""
         if unfinished is None:
             return
-        key = unfinished.key
-        if self._path.exists() and key in self._path.read_text().split():
-            self.ends = Operation(key, Outcome.COMPLETED)
-            self.now(state=PrinterState.PRINTING, key=key, line=1)
+        task_id = unfinished.task_id
+        if self._path.exists() and task_id in self._path.read_text().split():
+            self.ends = Operation(task_id, Outcome.COMPLETED)
+            self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
         else:
-            self.now(last=Operation(key, Outcome.FAILED, "the printer has not begun it"))
+            self.now(last=Operation(task_id, Outcome.FAILED, "the printer has not begun it"))
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Print at once."""
-        self._note(key)
-        self.now(state=PrinterState.PRINTING, key=key, line=1)
+        self._note(task_id)
+        self.now(state=PrinterState.PRINTING, task_id=task_id, line=1)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Run a script at once."""
-        self._note(key)
-        self.now(state=PrinterState.BUSY, key=key)
+        self._note(task_id)
+        self.now(state=PrinterState.BUSY, task_id=task_id)
 
     def turn(self) -> None:
         """End what runs."""
         if self.ends is not None:
-            self.now(state=PrinterState.IDLE, key="", last=self.ends)
+            self.now(state=PrinterState.IDLE, task_id="", last=self.ends)
             self.ends = None
 
 
@@ -116,18 +113,26 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     printer = RecordingPrinter(folder / "executed")
     board = AgentSnapshot(printer)
     wake = threading.Event()
-    config = Config(cloud=CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0))
-    cloud = ApiClient(config, clock)
-    registrar = Registrar(url, PrinterSection(), store, lambda: "f", lambda: None, clock)
+    section = CloudSection(server=url, connect_timeout_s=2.0, read_timeout_s=2.0)
+    config = Config(cloud=section)
+    cloud = make_client(section, clock)
+    registrar = make_registrar(url, store, clock=clock)
     context = Context(
-        config, store, ReportWriter(store), printer, clock, jobs, lambda: b"", lambda: None, Host(wake.set)
+        config=config,
+        store=RunnerStore(store),
+        driver=printer,
+        clock=clock,
+        jobs=jobs,
+        logs=lambda: b"",
+        wake_reporter=lambda: None,
+        host=Host(wake.set),
     )
-    runner = Runner(context, board, wake, Pulse("runner", clock))
-    reporter = Reporter(store, cloud, registrar, board, 3600.0, clock, wake, Pulse("reporter", clock))
-    inbox = Inbox(store, wake.set)
+    runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
+    reporter = make_reporter(store, cloud, registrar, board, clock=clock, wake=wake, heartbeat=3600.0)
+    inbox = make_inbox(store, wake.set)
     registrar.register(cloud, threading.Event(), lambda: None)
     for message in MESSAGES:
-        inbox.take(
+        inbox.accept(
             {key: text.replace("SERVER", url) if isinstance(text, str) else text for key, text in message.items()}
         )
         runner.step()

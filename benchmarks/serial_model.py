@@ -20,6 +20,8 @@ from agent.core.driver import Outcome, PrinterState
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -158,12 +160,20 @@ class World:
         self._heard = LineSplitter()
         self.slot = Slot()
         settings = DriverSettings(window=window)
-        self.session = Session(self._write, self.slot, settings, Timing(), unsafe=False)
+        self.session = Session(
+            self._write,
+            slot=self.slot,
+            settings=settings,
+            timing=Timing(),
+            checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+            on_answer=lambda: None,
+            unsafe=False,
+        )
         self.session.open(self.now, self.now)
         self.settle()
         if self.slot.read().state is not PrinterState.IDLE:
             raise DivergenceError("no hello")
-        self.session.start_print(StartPrint("p", self.file, ()), self.now)
+        self.session.control.start_print(StartPrint("p", self.file, ()), self.now)
         self.session.step(self.now)
 
     def _write(self, data: bytes) -> None:
@@ -171,7 +181,7 @@ class World:
 
     @property
     def ended(self) -> bool:
-        return self.session.over != "" or self.session.key == ""
+        return self.session.over != "" or self.session.operation.task_id == ""
 
     def settle(self, limit: int = 100_000) -> None:
         """Nothing goes wrong any more; until everybody is content."""
@@ -182,7 +192,7 @@ class World:
                 self.execute()
             elif self.model.out:
                 self.hear()
-            elif self.session.key or self.slot.read().state is PrinterState.OFFLINE:
+            elif self.session.operation.task_id or self.slot.read().state is PrinterState.OFFLINE:
                 if self.session.over:
                     return
                 self.wait()

@@ -65,7 +65,7 @@ def lines_after_pause(port: str, count: int, window: str) -> list[int]:
     from drivers.gcode.driver import GcodeDriver
     from drivers.gcode.link.link_thread import LinkThread
     from drivers.gcode.link.port import Port
-    from drivers.gcode.requests import Plain, Request
+    from drivers.gcode.requests import Request, SimpleRequest
     from drivers.settings import DriverSettings
 
     written: list[bytes] = []
@@ -78,7 +78,7 @@ def lines_after_pause(port: str, count: int, window: str) -> list[int]:
 
     def marking(self: LinkThread, request: Request) -> None:
         post(self, request)
-        if request is Plain.PAUSE:
+        if request is SimpleRequest.PAUSE:
             marks.append(len(written))
 
     Port.write, LinkThread.post = counting, marking  # type: ignore[method-assign]

@@ -1,8 +1,7 @@
-"""A message from the command channel -> one of a closed set of commands, or a rejection with a reason.
+"""Parsing of a message from the command channel into one of a closed set of commands, or a rejection with a reason.
 
-The message is a JSON object, or a string that holds one (docs/protocol.md, «Faye»). What comes out of here is checked:
-a
-task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
+The message is a JSON object, or a string that holds one (docs/protocol.md, «Faye»). A Command's fields are checked:
+a task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
 """
 
 from __future__ import annotations
@@ -73,8 +72,8 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A message that is no command, and why. `task_id` is set where it could be read, so that the cloud can be told;
-    `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
+    """A message that is not a command, with the reason. `task_id` is set where it could be read, so that the cloud can
+    be told; `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
 
     reason: str
     code: int = 400
@@ -83,7 +82,7 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 def parse(message: object) -> Command | Rejection:
-    """Check one message: bytes or a string of JSON, or the decoded object. Never raises."""
+    """Parse and check one message: bytes or a string of JSON, or the decoded object. Never raises."""
     try:
         fields = _decode(message)
     except ValueError as error:
@@ -175,8 +174,8 @@ def _time(value: object) -> float | None:
     must not cost a command."""
     if isinstance(value, str):
         try:
-            found = datetime.fromisoformat(value)
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+            date = datetime.fromisoformat(value)
+            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e14:

@@ -1,4 +1,4 @@
-"""What the core and the drivers need from each other, as protocols and plain values.
+"""The driver interface: what the agent and a printer's driver need from each other, as protocols and plain values.
 
 A driver owns one printer. The agent asks it for one *operation* at a time (a print, or a script such as `home`), and
 reads where it is from `Driver.telemetry()`, a latest-value slot. Every method returns at once: nothing here waits for
@@ -6,6 +6,9 @@ the printer. When something changed that somebody may wait for, the driver calls
 
     operation   idle ── start_print ──▶ printing ⇄ pausing/paused/resuming ──▶ idle   (telemetry.last says how it ended)
                 idle ── run_script ──▶ busy ──▶ idle
+                recovering ──▶ printing or paused, as the print was; or failed        (after a restart of the agent)
+
+An operation is known by the id of the task that asked for it, its `task_id`.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ class PrinterState(StrEnum):
     """What the printer is doing, as the driver sees it."""
 
     OFFLINE = "offline"  # no port, or no answer yet; `reason` says which
+    RECOVERING = "recovering"  # a print of an agent before this one is to be resumed; `reason` says how far that is
     IDLE = "idle"
     BUSY = "busy"  # a script runs
     PRINTING = "printing"
@@ -36,6 +40,11 @@ class PrinterState(StrEnum):
     RESUMING = "resuming"
     CANCELLING = "cancelling"
     ERROR = "error"  # halted until `reset`; `reason` is what the firmware said
+
+    @property
+    def absent(self) -> bool:
+        """Whether the printer has not answered yet."""
+        return self in (PrinterState.OFFLINE, PrinterState.RECOVERING)
 
 
 class Outcome(StrEnum):
@@ -55,9 +64,9 @@ class Heater(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """How the last operation with this key ended. `error` is for a person; empty unless `outcome` is FAILED."""
+    """How the operation of a task ended. `error` is for a person; empty unless `outcome` is FAILED."""
 
-    key: str
+    task_id: str
     outcome: Outcome
     error: str = ""
 
@@ -82,12 +91,12 @@ class Telemetry(msgspec.Struct, frozen=True):
     """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
 
     state: PrinterState
-    reason: str = ""  # why OFFLINE or ERROR, or what PAUSED waits for; for a person
+    reason: str = ""  # why OFFLINE, RECOVERING or ERROR, or what PAUSED waits for; for a person
     port: str = ""
     firmware: str = ""  # FIRMWARE_NAME of M115
     machine: str = ""  # MACHINE_TYPE of M115
     heaters: tuple[Heater, ...] = ()
-    key: str = ""  # of the running operation; empty when idle
+    task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
     last: Operation | None = None  # the operation that ended last
@@ -121,34 +130,34 @@ class PortKeeper(Protocol):
     """Keeps the open port while no agent runs (systemd's descriptor store), so that the board is not reset."""
 
     def take(self) -> int | None:
-        """The descriptor that an agent before this one left; only once, the caller owns it then."""
+        """Return the descriptor that an agent before this one left; only once, the caller owns it then."""
 
     def keep(self, fd: int) -> None:
-        """From now on keep a copy of `fd`, in place of what was kept."""
+        """Keep a copy of `fd` from now on, in place of what was kept."""
 
     def drop(self) -> None:
-        """The port is gone: keep nothing."""
+        """Keep nothing any more: the port is gone."""
 
 
 class NoKeeper:
-    """Where nobody keeps it: the port is opened anew, with HUPCL off."""
+    """A `PortKeeper` that keeps nothing: the next agent opens the port anew, with HUPCL off."""
 
     def take(self) -> int | None:
-        """Nothing was kept."""
+        """Return None."""
         return None
 
     def keep(self, fd: int) -> None:
-        """It is not kept."""
+        """Do nothing."""
 
     def drop(self) -> None:
-        """Nothing to forget."""
+        """Do nothing."""
 
 
 def _nothing() -> None:
     """Nobody listens."""
 
 
-def _forgotten(_key: str, _memory: bytes) -> None:
+def _forgotten(_task_id: str, _memory: bytes) -> None:
     """Nobody writes it down: the print ends with its agent."""
 
 
@@ -161,16 +170,16 @@ class Host(msgspec.Struct, frozen=True):
     beat: Callable[[], None] = _nothing
     """I am alive: at least every 5 s as long as the thread does its work."""
     remember: Callable[[str, bytes], None] = _forgotten
-    """(key of the print, memory): what the driver will need to take the print over after a restart; it is committed
+    """(task id of the print, memory): what the driver will need to recover the print after a restart; it is committed
     when the call returns, and may take as long as a disk does, so the driver calls it at the beginning of a print and
-    around a pause, never per line. Raises UnavailableError: the print goes on, it can only not be taken over."""
+    around a pause, never per line. Raises UnavailableError: the print continues, it only cannot be recovered."""
     port: PortKeeper = NoKeeper()
 
 
 class Unfinished(msgspec.Struct, frozen=True):
     """A print that an agent before this one began and did not end."""
 
-    key: str
+    task_id: str
     source: LineSource
     preamble: tuple[str, ...]  # as given to `start_print`
     memory: bytes  # what the driver gave to `Host.remember` last
@@ -189,25 +198,25 @@ class Driver(Protocol):
         """Start to look for the printer and to talk to it, on the driver's own thread. Never raises because the
         printer is not there: that is state OFFLINE with a reason, and the driver keeps trying.
 
-        With `unfinished` the print is taken over first: `telemetry().key` is its key at once, in state OFFLINE until
-        the printer has said where it is, then PRINTING with the very next line, or PAUSED where it was paused. It ends
-        FAILED (`last`) when the board was reset, does not say where it is, or is not there within TAKE_OVER_S; the
+        With `unfinished` the print is recovered first: `telemetry().task_id` is its id at once, in state RECOVERING
+        until the printer has said where it is, then PRINTING with the very next line, or PAUSED where it was paused. It
+        ends FAILED (`last`) when the board was reset, does not say where it is, or is not there within TAKE_OVER_S; the
         heaters go off then as soon as it answers."""
 
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
         cancelled first (cancel script, heaters off); with `hand_over` it is left as it is, after a whole line, for the
-        next agent to go on with, and `last` says nothing of it. Idempotent."""
+        next agent to resume, and `last` says nothing of it. Idempotent."""
 
     def telemetry(self) -> Telemetry:
-        """The latest snapshot."""
+        """Return the latest snapshot."""
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Print `source` from its first line; `preamble` is sent unnumbered before it (speed, flow).
-        Ends with `last.key == key`: COMPLETED after the last move has finished (M400), CANCELLED, or FAILED.
+        Ends with `last.task_id == task_id`: COMPLETED after the last move has finished (M400), CANCELLED, or FAILED.
         Raises NotReadyError unless IDLE."""
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Send `lines` one after the other, then wait for the moves to finish.
         Raises NotReadyError unless IDLE."""
 
@@ -228,7 +237,7 @@ class Driver(Protocol):
 
 @runtime_checkable
 class SupportsEmergencyStop(Protocol):
-    """What a driver may be able to do beside what every `Driver` can."""
+    """A driver with an emergency stop: an ability that not every `Driver` has."""
 
     def halt(self) -> None:
         """Emergency stop: motors and heaters off at once, whatever runs → ERROR until `reset`; a running operation ends
@@ -237,7 +246,7 @@ class SupportsEmergencyStop(Protocol):
 
 @runtime_checkable
 class SupportsScriptReload(Protocol):
-    """What a driver may be able to do beside what every `Driver` can."""
+    """A driver that takes new scripts while it runs: an ability that not every `Driver` has."""
 
     def use_scripts(self, scripts: Scripts) -> None:
         """Use these from now on, in a print that runs too. Raises DataError for a line that cannot be sent; then the

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.local.status_text import seconds
+from agent.local.status_text import format_duration
 
 STEP = 0.1  # plain lines: one each tenth of the print
 
@@ -182,7 +182,7 @@ def words(body: dict[str, Any]) -> list[str]:
         if name in heaters:
             found.append(f"{label} {heaters[name]['actual']:.0f} °C")
     if "seconds_left" in data and found[0] in ("printing", "paused"):
-        found.append(f"{seconds(data['seconds_left'])} left")
+        found.append(f"{format_duration(data['seconds_left'])} left")
     return found
 
 

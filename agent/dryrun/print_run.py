@@ -16,6 +16,7 @@ from agent.dryrun.display import Show, make_show
 from agent.dryrun.processes import Parts
 from agent.errors import EX_DATAERR, EX_OK, EX_UNAVAILABLE, DataError, UnavailableError
 from agent.gcode import Limits, Scanner
+from agent.local.requests import RegisterRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 
@@ -146,7 +147,7 @@ def _register(parts: Parts, folder: Path, member: SandboxMember) -> int:
     deadline = time.monotonic() + REGISTRATION
     while time.monotonic() < deadline:
         try:
-            found = ask(folder / "agent.sock", {"op": "register"})["registration"]
+            found = ask(folder / "agent.sock", RegisterRequest())["registration"]
         except UnavailableError:
             found = {}  # the agent is not up yet
         if found.get("code"):

@@ -1,4 +1,4 @@
-"""How long to wait after the n-th failure in a row."""
+"""Exponential back-off with jitter: the wait after the n-th failure in a row."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Backoff:
         return self._failures
 
     def next(self) -> float:
-        """Count one more failure; the wait in seconds."""
+        """Count one more failure and return the wait in seconds."""
         ceiling = min(self._cap, self._base * 2.0 ** min(self._failures, 32))
         self._failures += 1
         return max(ceiling * FLOOR, ceiling * self._rng())
 
     def reset(self) -> None:
-        """The next failure is the first again."""
+        """Forget the failures: the next one is the first again."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""What must not reach a printer, found line by line before the print starts: pure."""
+"""Preflight checks of single lines: what must not reach a printer, found before the print starts. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from agent.gcode.waiting import HEATER_OF, WAITS_FOR_PERSON
 from agent.gcode.words import BLANKS, COMMAND, UNSIGNED
 
 MAX_FRAMED = COMMAND_SIZE - 1
-"""Bytes of a numbered line with its checksum that a firmware's command buffer takes (docs/serial.md §11)."""
+"""Bytes of a numbered line with its checksum that fit a firmware's command buffer (docs/serial.md §11)."""
 
 SHORT = 64
 """Bytes of code that fit whatever the number and the checksum are: `N` + 19 digits + blank + `*255` + SHORT < 95."""
@@ -46,7 +46,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def too_long(ordinal: int, code: bytes) -> str:
-    """Why the line cannot be sent; empty if it can."""
+    """The reason why the line does not fit a firmware's buffer; empty if it does."""
     length = framed_length(ordinal, code)
     if length <= MAX_FRAMED:
         return ""
@@ -54,12 +54,12 @@ def too_long(ordinal: int, code: bytes) -> str:
 
 
 def foreign(head: bytes) -> str:
-    """What a file that begins with `head` is, where it is certainly not G-code; empty otherwise."""
+    """The file type of a file that begins with `head`, where it is certainly not G-code; empty otherwise."""
     return next((what for magic, what in _HEADS if head.startswith(magic)), "")
 
 
 def not_a_command(code: bytes) -> str:
-    """Why `code` cannot be a line of G-code, going by its first character; empty if it can."""
+    """The reason why `code` cannot be a line of G-code, by its first character; empty if it can."""
     if code[:1].isalpha() or code[:1] in (b"@", b"_"):
         return ""
     if code[:1] == b"<":
@@ -68,7 +68,7 @@ def not_a_command(code: bytes) -> str:
 
 
 def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
-    """(why `code` is refused, what to warn of); both empty for a harmless line."""
+    """Check the commands of a line: (why it is refused, what to warn of), both empty for a harmless one."""
     if _HARMLESS.fullmatch(code):
         return "", ""
     warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
@@ -99,12 +99,12 @@ def _too_hot(words: bytes, heater: str, limits: Limits) -> str:
 
 
 def has_command(code: bytes) -> bool:
-    """Does `code` begin with a G, M or T command?"""
+    """Whether `code` begins with a G, M or T command."""
     return _COMMAND.match(code.upper()) is not None
 
 
 def refusal(line: int, code: bytes, why: str) -> DataError:
-    """The error for the physical line `line` (1-based) of the file."""
+    """The error that refuses the file for its physical line `line` (1-based)."""
     text = code.decode("utf-8", "replace")
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"

@@ -5,6 +5,10 @@ letter are the same word, and bytes that are not ASCII are in no word. A *comman
 letter is G, M or T and its number is whole, written with any number of leading zeros (`G01` is `G1`). What follows are
 its *parameters*. A line that begins otherwise is a macro's name (Klipper), `@` and a host's command, or nonsense.
 
+A fraction behind a command's number is a *subcode*: `G92.1` is another command than `G92` for some firmwares, others
+pass over the fraction. So what is dangerous or slow is judged without it, and what sets a mode is followed only where
+there is none.
+
 Patterns are made of the fragments below, so that all agree on what a number is. A pattern that is not compiled with
 `re.IGNORECASE` looks for capitals alone: that is what slicers write, and twice as fast. The simulated firmware has a
 parser of its own (drivers.simulated.command_line), as lenient as the firmware is.
@@ -19,15 +23,15 @@ from agent.errors import DataError
 
 BLANKS = rb"[ \t\f\v]*"
 """Between a letter and its number: any blank but an end of line, so that a pattern may search a whole text."""
-WHOLE = BLANKS + rb"0*(\d{1,6})(?![\d.])"
-"""The number of a command, without its leading zeros (one group)."""
-COMMAND = rb"([GMT])" + WHOLE
-"""A command (two groups: letter and number)."""
+COMMAND = rb"([GMT])" + BLANKS + rb"0*(\d{1,6})(?!\d)"
+"""A command, whatever its subcode (two groups: the letter, the number without leading zeros)."""
+NO_SUBCODE = rb"(?!\.)"
+"""Behind COMMAND: only where there is none."""
 UNSIGNED = rb"(?:\d+\.?\d*|\.\d+)"
 NUMBER = rb"[-+]?" + UNSIGNED
 """The number of a parameter; exponents are unknown to firmwares."""
 
-_COMMAND_WORD = re.compile(rb"\s*([A-Za-z@])\s*(\d+)?")
+_COMMAND = re.compile(rb"\s*" + COMMAND, re.IGNORECASE)
 _PARAMETER = re.compile(rb"([A-Z])" + BLANKS + rb"(" + NUMBER + rb")")
 _COMMAND_START = re.compile(rb"[GMTgmt]\d")
 _ONLY_WORDS = re.compile(rb"\w[\d.]+(?:\s*[A-Za-z](?:\s*[-+]?[\d.]+|(?=\s|$)))*\s*$")
@@ -35,19 +39,17 @@ _ONLY_WORDS = re.compile(rb"\w[\d.]+(?:\s*[A-Za-z](?:\s*[-+]?[\d.]+|(?=\s|$)))*\
 
 def command_word(code: bytes) -> bytes:
     """The command of a line, for example `G1` for `G01 X1`, `T` for `T0`; empty when there is none."""
-    found = _COMMAND_WORD.match(code)
-    if not found:
+    command = _COMMAND.match(code)
+    if command is None:
         return b""
-    letter, digits = found[1].upper(), found[2]
-    if letter == b"T" or digits is None:
-        return letter
-    return letter + (digits.lstrip(b"0") or b"0")
+    letter = command[1].upper()
+    return letter if letter == b"T" else letter + command[2]
 
 
 def parameters(code: bytes) -> dict[bytes, float]:
     """The parameters that have numbers, `{b"X": 10.0}`; capitals only, the command's own letter is not among them."""
-    found = _COMMAND_WORD.match(code)
-    return {letter: float(number) for letter, number in _PARAMETER.findall(code[found.end() :] if found else b"")}
+    command = _COMMAND.match(code)
+    return {letter: float(number) for letter, number in _PARAMETER.findall(code, command.end())} if command else {}
 
 
 def uppercase(code: bytes) -> bytes:

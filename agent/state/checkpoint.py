@@ -29,13 +29,13 @@ class FileMark(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, path: Path, sha256: str) -> FileMark:
-        """The mark of the file at `path`. Raises OSError."""
-        found = path.lstat()
-        return cls(found.st_size, sha256, found.st_dev, found.st_ino, found.st_mtime_ns)
+        """Make the mark of the file at `path`. Raises OSError."""
+        stat = path.lstat()
+        return cls(stat.st_size, sha256, stat.st_dev, stat.st_ino, stat.st_mtime_ns)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A print that has begun. `job` is as it was reported last, `memory` the driver's own."""
+    """Checkpoint of a print that has begun. `job` is as it was reported last, `memory` the driver's own."""
 
     job: JobView
     file: FileMark

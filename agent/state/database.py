@@ -149,9 +149,9 @@ class Database:
             db.execute("PRAGMA synchronous=FULL")
             db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
             db.execute(f"PRAGMA cache_size=-{CACHE}")
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                error = sqlite3.DatabaseError(found)
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                error = sqlite3.DatabaseError(verdict)
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
             db.execute("BEGIN IMMEDIATE")
@@ -215,5 +215,5 @@ class Database:
 
 
 def _is_ours(error: sqlite3.DatabaseError) -> bool:
-    """A defect of ours rather than the disk's or the file's."""
+    """Whether it is a defect of the program rather than the disk's or the file's."""
     return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError)

@@ -37,13 +37,13 @@ class Identity(msgspec.Struct, frozen=True):
 def decode(value: bytes) -> Identity | None:
     """Decode a stored identity; None, and a line in the log, for one that cannot be read or has no token."""
     try:
-        found = msgspec.json.decode(value, type=Identity)
+        identity = msgspec.json.decode(value, type=Identity)
     except (msgspec.MsgspecError, UnicodeError):
-        found = None
-    if found is None or not found.auth_token:
+        identity = None
+    if identity is None or not identity.auth_token:
         log.error("stored identity unreadable")  # the printer registers anew
         return None
-    return found
+    return identity
 
 
 class IdentityFile:
@@ -55,13 +55,13 @@ class IdentityFile:
     def load(self) -> list[Identity]:
         """Read all identities; none when the file is not there or cannot be read."""
         try:
-            found = msgspec.json.decode(self._path.read_bytes(), type=list[Identity])
+            identities = msgspec.json.decode(self._path.read_bytes(), type=list[Identity])
         except FileNotFoundError:
             return []
         except (OSError, msgspec.MsgspecError, UnicodeError) as error:
             log.warning("identity copy unreadable", error=type(error).__name__)
             return []
-        return [identity for identity in found if identity.auth_token]
+        return [identity for identity in identities if identity.auth_token]
 
     def save(self, identities: list[Identity]) -> None:
         """Replace the file's content by these."""

@@ -2,6 +2,7 @@
 
     rig.py                     a printer, a driver, lines to print; waiting with a limit
     fake_clock.py              a clock that stands still until it is advanced
+    tcp_bridge.py              the simulated printer's serial port on TCP, for drivers of network printers
     driver_contract.py         what every driver does, as a pytest class          needs pytest
     serial_driver_contract.py  the same for a driver on a serial line             needs pytest
 
@@ -12,5 +13,6 @@ used without pytest. `docs/drivers.md` shows all of it at work.
 from agent.service.system_clock import SystemClock
 from agent.testing.fake_clock import FakeClock
 from agent.testing.rig import Lines, Rig, Setup, moves
+from agent.testing.tcp_bridge import TcpBridge
 
-__all__ = ["FakeClock", "Lines", "Rig", "Setup", "SystemClock", "moves"]
+__all__ = ["FakeClock", "Lines", "Rig", "Setup", "SystemClock", "TcpBridge", "moves"]

@@ -55,7 +55,7 @@ class DriverContract(ABC):
             assert now.port
             assert now.firmware
             assert {heater.name for heater in now.heaters} >= {"tool0", "bed"}
-            assert now.key == ""
+            assert now.task_id == ""
             assert now.last is None
 
     def test_a_print_completes_with_all_lines_in_order(self, tmp_path: Path) -> None:
@@ -65,13 +65,13 @@ class DriverContract(ABC):
             rig.ready()
             rig.driver.start_print("p1", Lines(source))
             assert rig.driver.telemetry().state is S.PRINTING
-            assert rig.driver.telemetry().key == "p1"
+            assert rig.driver.telemetry().task_id == "p1"
             now = rig.ended("p1")
             assert now.last is not None
             assert now.last.outcome is Outcome.COMPLETED, now.last.error
             assert now.line == 300
             assert now.state is S.IDLE
-            assert now.key == ""
+            assert now.task_id == ""
             assert rig.file_lines() == source
             assert rig.executed[-1] == b"M400", "completed means that the last move has finished"
 
@@ -217,7 +217,7 @@ class DriverContract(ABC):
                 rig.driver.run_script("s", ["G28"])
             with pytest.raises(NotReadyError):
                 rig.driver.resume()
-            assert rig.driver.telemetry().key == "p"
+            assert rig.driver.telemetry().task_id == "p"
 
     def test_reset_fails_what_runs_and_comes_back_to_idle(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup()) as rig:

@@ -89,7 +89,7 @@ class Rig:
 
     def ended(self, key: str, seconds: float = 10.0) -> Telemetry:
         """Wait until the operation `key` has ended; the telemetry that says so."""
-        return self.until(lambda t: t.last is not None and t.last.key == key, seconds)
+        return self.until(lambda t: t.last is not None and t.last.task_id == key, seconds)
 
     def file_lines(self) -> list[bytes]:
         """The executed moves of `moves`."""

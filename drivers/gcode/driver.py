@@ -1,9 +1,10 @@
-"""A printer that speaks G-code over a serial port, as `agent.core.driver.Driver`."""
+"""Driver for printers that speak G-code over a serial port, as `agent.core.driver.Driver`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 from agent.core.clock import Clock
 from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
@@ -14,9 +15,9 @@ from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
 from drivers.gcode.protocol.window import MOST
-from drivers.gcode.requests import Plain, RunScript, StartPrint
-from drivers.gcode.session.session import RUNNING
-from drivers.gcode.slot import Slot
+from drivers.gcode.requests import Request, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.session.operation_state import RUNNING
+from drivers.gcode.slot import Slot, TelemetryUpdate
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 
@@ -29,8 +30,9 @@ class GcodeDriver:
     def __init__(
         self, settings: DriverSettings, *, clock: Clock, timing: Timing | None = None, search: PortSearch | None = None
     ) -> None:
-        """`search` says where to look for the printer, by default at the computer's own ports. Raises ConfigError
-        for a dialect or window that does not exist, DataError for a script line that cannot be sent."""
+        """`search` says where to look for the printer, by default at the computer's own ports; `timing` is for tests.
+        Raises ConfigError for a dialect or window that does not exist, DataError for a script line that cannot be
+        sent."""
         by_name(settings.dialect)
         if settings.window != "auto" and not 1 <= settings.window <= MOST:
             raise ConfigError(f"[serial] window: {settings.window}; expected auto, or 1 to {MOST} lines in flight")
@@ -47,14 +49,21 @@ class GcodeDriver:
         if self._link is None:
             self._slot.wake = host.wake
             if unfinished is None:
-                self._slot.change(reason="looking for the printer")
+                self._slot.update(reason="looking for the printer")
             else:
-                self._slot.take_over(unfinished.key, unfinished.line, "finding out where the printer is")
+                self._slot.begin_recovery(unfinished.task_id, unfinished.line, "finding out where the printer is")
             box = BlackBox(self._clock.monotonic)
             if self._settings.black_box_dir:
                 self._slot.failed = Recorder(box, Path(self._settings.black_box_dir), self._clock).write
             self._link = LinkThread(
-                self._settings, self._slot, self._timing, self._clock, self._search, box, host, unfinished
+                settings=self._settings,
+                slot=self._slot,
+                timing=self._timing,
+                clock=self._clock,
+                ports=self._search,
+                box=box,
+                host=host,
+                unfinished=unfinished,
             )
             self._link.start()
 
@@ -63,43 +72,43 @@ class GcodeDriver:
         link, self._link = self._link, None
         if link is not None:
             link.stop(timeout, hand_over=hand_over)
-            self._slot.change(state=_S.OFFLINE, reason="closed", port="")
+            self._slot.update(state=_S.OFFLINE, reason="closed", port="")
 
     def telemetry(self) -> Telemetry:
         """See `Driver.telemetry`."""
         return self._slot.read()
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """See `Driver.start_print`. Raises DataError for a preamble that cannot be sent."""
-        request = StartPrint(key, source, _cleaned(preamble))
-        self._claim((_S.IDLE,), "print", request, state=_S.PRINTING, key=key, reason="")
+        request = StartPrint(task_id, source, _cleaned(preamble))
+        self._claim((_S.IDLE,), "print", request, state=_S.PRINTING, task_id=task_id, reason="")
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """See `Driver.run_script`. Raises DataError for lines that cannot be sent."""
-        request = RunScript(key, _cleaned(lines))
-        self._claim((_S.IDLE,), "run a script", request, state=_S.BUSY, key=key, reason="")
+        request = RunScript(task_id, _cleaned(lines))
+        self._claim((_S.IDLE,), "run a script", request, state=_S.BUSY, task_id=task_id, reason="")
 
     def pause(self) -> None:
         """See `Driver.pause`."""
-        self._claim((_S.PRINTING,), "pause", Plain.PAUSE, state=_S.PAUSING)
+        self._claim((_S.PRINTING,), "pause", SimpleRequest.PAUSE, state=_S.PAUSING)
 
     def resume(self) -> None:
         """See `Driver.resume`."""
-        self._claim((_S.PAUSED,), "resume", Plain.RESUME, state=_S.RESUMING)
+        self._claim((_S.PAUSED,), "resume", SimpleRequest.RESUME, state=_S.RESUMING)
 
     def cancel(self) -> None:
         """See `Driver.cancel`."""
-        self._claim(RUNNING, "cancel", Plain.CANCEL, state=_S.CANCELLING)
+        self._claim(RUNNING, "cancel", SimpleRequest.CANCEL, state=_S.CANCELLING)
 
     def reset(self) -> None:
         """See `Driver.reset`."""
         allowed = list(_S) if self._slot.read().port else []
-        self._claim(allowed, "reset", Plain.RESET, state=_S.OFFLINE, reason="the printer is being reset")
+        self._claim(allowed, "reset", SimpleRequest.RESET, state=_S.OFFLINE, reason="the printer is being reset")
 
     def halt(self) -> None:
         """See `agent.core.driver.SupportsEmergencyStop`."""
         allowed = list(_S) if self._slot.read().port else []
-        self._claim(allowed, "halt", Plain.HALT)
+        self._claim(allowed, "halt", SimpleRequest.HALT)
 
     def use_scripts(self, scripts: Scripts) -> None:
         """See `agent.core.driver.SupportsScriptReload`."""
@@ -107,11 +116,7 @@ class GcodeDriver:
         self._slot.scripts = scripts
 
     def _claim(
-        self,
-        allowed: Sequence[PrinterState],
-        what: str,
-        request: StartPrint | RunScript | Plain,
-        **fields: object,
+        self, allowed: Sequence[PrinterState], what: str, request: Request, **fields: Unpack[TelemetryUpdate]
     ) -> None:
         link = self._link
 

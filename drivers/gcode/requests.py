@@ -1,4 +1,4 @@
-"""What callers ask of the link's thread, through its mailbox."""
+"""Requests of the driver's callers to the link's thread, through its mailbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from agent.core.driver import LineSource
 class StartPrint(msgspec.Struct, frozen=True):
     """`Driver.start_print`, its preamble checked and cleaned."""
 
-    key: str
+    task_id: str
     source: LineSource
     preamble: tuple[bytes, ...]
 
@@ -20,12 +20,12 @@ class StartPrint(msgspec.Struct, frozen=True):
 class RunScript(msgspec.Struct, frozen=True):
     """`Driver.run_script`, its lines checked and cleaned."""
 
-    key: str
+    task_id: str
     lines: tuple[bytes, ...]
 
 
-class Plain(StrEnum):
-    """Requests without anything more to say."""
+class SimpleRequest(StrEnum):
+    """Requests without arguments: the methods of `Driver` of the same names."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -34,4 +34,4 @@ class Plain(StrEnum):
     HALT = "halt"
 
 
-Request = StartPrint | RunScript | Plain
+Request = StartPrint | RunScript | SimpleRequest

@@ -1,24 +1,36 @@
-"""The latest-value slot that the driver's thread fills and any thread reads."""
+"""Latest-value slot of the driver's telemetry: the link's thread fills it, any thread reads it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Container
-from typing import Any
+from typing import TypedDict, Unpack
 
 import msgspec
 import structlog
 
-from agent.core.driver import Link, Operation, Outcome, PrinterState, Scripts, Telemetry
+from agent.core.driver import Heater, Link, Operation, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import NotReadyError
 from drivers.gcode.protocol.protocol import Counters
 
 SLOW_MS = 2
-"""A latency timer above this is worth a warning."""
+"""A latency timer above this many milliseconds is worth a warning."""
 
 _log = structlog.get_logger(part="gcode")
 
-_WAKING = ("state", "reason", "waiting", "last")
+
+class TelemetryUpdate(TypedDict, total=False):
+    """The fields of `Telemetry` that may be replaced, each with its type; `line` and `link` are counted."""
+
+    state: PrinterState
+    reason: str
+    port: str
+    firmware: str
+    machine: str
+    heaters: tuple[Heater, ...]
+    task_id: str
+    waiting: str
+    last: Operation
 
 
 class Slot:
@@ -44,49 +56,49 @@ class Slot:
         link = Link(counters.sent, counters.resent, *quality.percentiles(), quality.starved, self._latency_timer)
         return msgspec.structs.replace(now, line=counters.line, link=link)
 
-    def opened(self, port: str, latency_timer: int | None) -> None:
-        """A port was opened; `latency_timer` is what its chip adds, in ms, None when it has no such thing."""
+    def port_opened(self, port: str, latency_timer: int | None) -> None:
+        """Publish the open port; `latency_timer` is what its chip adds, in ms, None when it has no such thing
+        (docs/serial.md §17b)."""
         self._latency_timer = latency_timer
         if latency_timer is not None and latency_timer > SLOW_MS and port not in self._warned:
             self._warned.add(port)
-            _log.warning("the port's chip delays each answer; a udev rule can change that", port=port, ms=latency_timer)
-        self.change(port=port)
+            _log.warning("latency timer high", port=port, ms=latency_timer, advice="a udev rule can lower it")
+        self.update(port=port)
 
     def new_counters(self) -> Counters:
         """Counters of a new connection; the line stays, since it tells where a print that failed was."""
         self._counters = Counters(self._counters.line)
         return self._counters
 
-    def change(self, **fields: Any) -> None:
-        """From the link's thread: replace the snapshot; `wake` if somebody may wait for what changed."""
+    def update(self, **fields: Unpack[TelemetryUpdate]) -> None:
+        """From the link's thread: replace fields of the snapshot; `wake` if somebody may wait for what changed."""
         with self._lock:
             before = self._now
-            self._now = msgspec.structs.replace(before, **fields)
-            after = self._now
-            woken = any(getattr(before, name) != getattr(after, name) for name in _WAKING)
-        if woken:
+            self._now = after = msgspec.structs.replace(before, **fields)
+        if _may_be_waited_for(before, after):
             if _failure(before, after):
                 failed = after.last.error if after.last is not None and after.last is not before.last else after.reason
                 self.failed(failed, {"port": before.port, "firmware": after.firmware, "machine": after.machine})
             self.wake()
 
-    def end(self, key: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
-        """The operation `key` has ended; the printer is in `state` now."""
-        self.change(state=state, reason=reason, waiting="", key="", last=Operation(key, outcome, error))
+    def end(self, task_id: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
+        """Publish how the operation of `task_id` ended, and the printer's `state` after it."""
+        self.update(state=state, reason=reason, waiting="", task_id="", last=Operation(task_id, outcome, error))
 
-    def take_over(self, key: str, line: int, reason: str) -> None:
-        """From a caller's thread, before there is a link: the print `key` was at `line` at least."""
+    def begin_recovery(self, task_id: str, line: int, reason: str) -> None:
+        """From a caller's thread, before there is a link: the print of `task_id`, at `line` at least, is to be
+        recovered."""
         self._counters.line = line
-        self.change(key=key, reason=reason)
+        self.update(state=PrinterState.RECOVERING, task_id=task_id, reason=reason)
 
-    def fail(self, key: str, error: str) -> None:
-        """The operation `key` has failed, and there is no printer."""
-        self.end(key, Outcome.FAILED, PrinterState.OFFLINE, error, error)
+    def fail(self, task_id: str, error: str) -> None:
+        """Publish that the operation of `task_id` has failed, and that there is no printer."""
+        self.end(task_id, Outcome.FAILED, PrinterState.OFFLINE, error, error)
 
-    def refuse(self, key: str) -> None:
-        """An operation was accepted and then the printer was gone before it could begin."""
+    def refuse(self, task_id: str, state: PrinterState) -> None:
+        """Fail an operation that was accepted before the printer was lost; the printer is in `state`."""
         now = self._now
-        self.end(key, Outcome.FAILED, PrinterState.OFFLINE, "the printer was lost before it could begin", now.reason)
+        self.end(task_id, Outcome.FAILED, state, "the printer was lost before it could begin", now.reason)
 
     def confirm(self, state: PrinterState, nothing_claimed: Callable[[], bool]) -> None:
         """The link's thread has dealt with all requests: its `state` is the truth, unless another was claimed."""
@@ -102,7 +114,7 @@ class Slot:
         post: Callable[[], None],
         *,
         from_line_one: bool = False,
-        **fields: Any,
+        **fields: Unpack[TelemetryUpdate],
     ) -> None:
         """From a caller's thread: if the state is `allowed`, set `fields` and `post` the request.
         Raises NotReadyError, which says that `what` cannot be done and why."""
@@ -117,6 +129,16 @@ class Slot:
             self._now = msgspec.structs.replace(now, **fields)
 
 
+def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
+    """Whether something changed that `Host.wake` tells."""
+    return (before.state, before.reason, before.waiting, before.last) != (
+        after.state,
+        after.reason,
+        after.waiting,
+        after.last,
+    )
+
+
 def _failure(before: Telemetry, after: Telemetry) -> bool:
     """Whether an operation has just failed, or the printer has just halted."""
     if after.last is not None and after.last is not before.last:
@@ -125,7 +147,7 @@ def _failure(before: Telemetry, after: Telemetry) -> bool:
 
 
 def _unrecorded(_reason: str, _about: dict[str, str]) -> None:
-    """Nobody writes failures down before `open`."""
+    """Nobody records failures before `open`."""
 
 
 def _nobody() -> None:

@@ -1,4 +1,4 @@
-"""The driver `simulated`: the G-code driver on a virtual printer of its own, for a try without hardware."""
+"""Driver `simulated`: the G-code driver on a virtual printer of its own, for a trial without hardware."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class SimulatedDriver:
         """See `Driver.telemetry`."""
         return self._driver.telemetry()
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """See `Driver.start_print`."""
-        self._driver.start_print(key, source, preamble)
+        self._driver.start_print(task_id, source, preamble)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """See `Driver.run_script`."""
-        self._driver.run_script(key, lines)
+        self._driver.run_script(task_id, lines)
 
     def pause(self) -> None:
         """See `Driver.pause`."""

@@ -166,7 +166,7 @@ def test_wait_is_an_option_of_marlin_and_shows_a_lost_ok_sooner(tmp_path: Path) 
         assert last.outcome is Outcome.COMPLETED
         assert [code for code in rig.executed if code.startswith(b"G1")] == FILE
         assert b"wait" in tap.said
-        assert printer.struck["lost-ok"] > 0
+        assert printer.fault_counts["lost-ok"] > 0
 
 
 @column

@@ -100,10 +100,10 @@ def one_cell(folder: Path, name: str, dialect: str) -> None:
         now = printed(used)
         last = now.last
         assert last is not None
-        strikes(printer.struck, case.strikes)
+        strikes(printer.fault_counts, case.strikes)
         if last.outcome is Outcome.COMPLETED:
             assert end.either or not end.reason, "it should have failed"
-            check_completed(used.executed, window * sum(printer.struck.values()) if end.gaps else None)
+            check_completed(used.executed, window * sum(printer.fault_counts.values()) if end.gaps else None)
             assert now.line == LINES
         else:
             assert last.outcome is Outcome.FAILED
@@ -149,7 +149,7 @@ def test_a_person_who_is_waited_for_is_told_of(tmp_path: Path, dialect: str) -> 
         now = printed(used)
         assert now.last == Operation("p", Outcome.COMPLETED)
         check_completed(used.executed)
-        strikes(printer.struck, case.strikes)
+        strikes(printer.fault_counts, case.strikes)
         assert (PERSON[dialect], "the person at the printer") in used.told
 
 

@@ -56,7 +56,7 @@ def completed(rig: Rig) -> Telemetry:
     now = rig.ended("p", 20)
     rig.driver.close()
     assert now.last is not None
-    assert now.key == ""
+    assert now.task_id == ""
     assert now.last.outcome is Outcome.COMPLETED, now.last.error
     return now
 
@@ -265,8 +265,10 @@ def test_a_printer_that_is_gone_is_waited_for_and_then_the_print_has_failed(tmp_
         rig = made.driver()
         began = time.monotonic()
         rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source)))
-        assert rig.driver.telemetry().key == "p"
+        assert (rig.driver.telemetry().task_id, rig.driver.telemetry().state) == ("p", S.RECOVERING)
+        assert rig.until(lambda t: "No such file" in t.reason).state is S.RECOVERING
         assert "No such file" in failed(rig)
+        assert rig.driver.telemetry().state is S.OFFLINE
         assert 0.9 < time.monotonic() - began < 3.0
         assert made.memories.keeper.take() is None, "what was kept is of no use"
         rig.driver.close()
@@ -352,7 +354,7 @@ def test_a_paused_print_stays_paused_until_it_is_resumed(tmp_path: Path, window:
         at = len(made.executed)
         rig = made.next(HOT, 50)
         paused = rig.until(lambda t: t.state is S.PAUSED)
-        assert paused.key == "p"
+        assert paused.task_id == "p"
         settle(lambda: rig.driver.telemetry().heaters)
         assert not [line for line in made.executed[at:] if line.startswith(b"G1")], "the head stays where it is"
         rig.driver.resume()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UnavailableError
+from agent.local.requests import StatusRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import agent_rig
 
@@ -123,7 +124,7 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
         assert process.stderr is not None
         started = json.loads(process.stderr.readline())
         assert started["event"] == "started"
-        status = ask(tmp_path / "agent.sock", {"op": "status"})["status"]
+        status = ask(tmp_path / "agent.sock", StatusRequest())["status"]
         assert status["printer_status"] == "error"
         refused = cli(environ, "print", str(Path(__file__)), "--config", path)
         assert refused.returncode == DATA  # this is no G-code, and the agent says so without a cloud or a printer
@@ -132,7 +133,7 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
         assert process.wait(15) == 0
     assert "Traceback" not in rest
     with pytest.raises(UnavailableError, match="no agent answers"):
-        ask(tmp_path / "agent.sock", {"op": "status"})
+        ask(tmp_path / "agent.sock", StatusRequest())
 
 
 def test_printers_lists_what_the_member_has_registered(environ: dict[str, str], tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from agent.local.requests import OutboxRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import AgentRig, agent_rig
 from tests.support.prints import check_record, gcode_file
@@ -211,7 +212,7 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Agent
     assert refused.returncode == 65
     assert "no job is running" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert ask(slow.socket, {"op": "outbox"})["outbox"] == []  # the cloud has no task for any of this
+    assert ask(slow.socket, OutboxRequest())["outbox"] == []  # the cloud has no task for any of this
     assert slow.member.job(job_id)["local_job"] is True
 
 

@@ -21,10 +21,10 @@ import pytest
 import requests
 
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
-from agent.files.fetch import Downloaded, Retry, download, spool
+from agent.files.fetch import Downloaded, RetryPolicy, download, spool
 from agent.files.spool import SPARE
 from agent.gcode import Scanner
-from agent.server.http_deadline import limited_session
+from agent.server.http_deadline import deadline_session
 from tests.rigs.server_rig import trickling
 from tests.support.file_server import BODY, STRONG, Answer, FileServer, ranged, reply
 
@@ -67,7 +67,7 @@ class Fetcher:
             progress=lambda size, total: self.progress.append((size, total)),
             cancelled=cancelled,
             sink=sink or self.sunk.extend,
-            retry=Retry(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
+            retry=RetryPolicy(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
             digest=digest,
         )
 
@@ -294,11 +294,15 @@ def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypa
 
 
 def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.files.fetch.HEAD_MAY_TAKE", 0.3)
-    session, _ = limited_session(time.monotonic)
+    monkeypatch.setattr("agent.files.fetch.HEADERS_TIMEOUT", 0.3)
+    session, _ = deadline_session(time.monotonic)
     with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
         download(
-            f"{url}/x", tmp_path / "x", session=session, max_bytes=99, retry=Retry(attempts=2, sleep=lambda _: None)
+            f"{url}/x",
+            tmp_path / "x",
+            session=session,
+            max_bytes=99,
+            retry=RetryPolicy(attempts=2, sleep=lambda _: None),
         )
 
 

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from agent.files.fetch import Downloaded, download
-from agent.files.resume import origin, sidecar
+from agent.files.resume import load_origin, origin_path
 from tests.support.file_server import BODY, Answer, FileServer, ranged, reply
 
 HERE = 400_000  # bytes that the first process gets
@@ -83,7 +83,7 @@ def again(server: FileServer, target: Path, *answers: Answer, boot: str = "this"
 def test_the_next_process_asks_for_the_rest_and_its_sink_sees_all_of_it(server: FileServer, tmp_path: Path) -> None:
     target = tmp_path / "a.gcode"
     killed(server, target)
-    assert sidecar(tmp_path / "a.gcode.part").stat().st_mode & 0o777 == 0o600
+    assert origin_path(tmp_path / "a.gcode.part").stat().st_mode & 0o777 == 0o600
     done, sunk = again(server, target, ranged())
     assert server.headers[0]["Range"] == f"bytes={HERE}-"
     assert sunk == target.read_bytes() == BODY
@@ -96,7 +96,7 @@ def test_what_cannot_be_trusted_is_fetched_from_the_beginning(server: FileServer
     target = tmp_path / "a.gcode"
     killed(server, target, etag="" if why == "no validator" else '"v1"')
     if why == "a damaged note":
-        sidecar(tmp_path / "a.gcode.part").write_bytes(b"{")
+        origin_path(tmp_path / "a.gcode.part").write_bytes(b"{")
     _, sunk = again(server, target, ranged(), boot="another" if why == "another boot" else "this")
     assert "Range" not in server.headers[0]
     assert sunk == target.read_bytes() == BODY
@@ -113,4 +113,4 @@ def test_a_file_that_is_another_one_by_now_is_not_mixed_with_the_old_one(server:
 
 def test_a_part_without_a_note_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.part").write_bytes(b"x")
-    assert origin(tmp_path / "a.part", "this") is None
+    assert load_origin(tmp_path / "a.part", "this") is None

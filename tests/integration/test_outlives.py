@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import EX_SOFTWARE
+from agent.local.requests import CommandRequest, TaskRequest
 from agent.local.socket_client import ask
 from benchmarks.outlives import PARTS, outlives
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
@@ -108,10 +109,11 @@ def test_a_print_that_is_taken_over_can_be_cancelled(tmp_path: Path) -> None:
         lines = under_way(made)
         made.kill()
         made.start()
-        request = {"op": "command", "command": "cancel"}
-        cancel = made.until("the agent listens to the person there", lambda: ask(made.socket, request)["task_id"])
+        cancel = made.until(
+            "the agent listens to the person there", lambda: ask(made.socket, CommandRequest("cancel"))["task_id"]
+        )
         assert made.ended()["job_status"] == "canceled"
-        request = {"op": "task", "task_id": cancel}
+        request = TaskRequest(cancel)
         made.until("the cancel has its end", lambda: ask(made.socket, request)["state"] == "completed")
         assert len(of_the_file(made.executed(), lines)) < len(lines) / 2
         heaters_are_off(made)

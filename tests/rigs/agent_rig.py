@@ -22,6 +22,7 @@ import requests
 
 from agent.dryrun.processes import Part, Parts
 from agent.errors import AgentError
+from agent.local.requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 
@@ -69,11 +70,11 @@ class AgentRig:
 
     def status(self) -> dict[str, Any]:
         """The agent's own word."""
-        return dict(ask(self.socket, {"op": "status"})["status"])
+        return dict(ask(self.socket, StatusRequest())["status"])
 
     def register(self) -> None:
         """Read the code at the printer, type it into the portal, wait until the printer is ready there."""
-        code = self.until("a code", lambda: ask(self.socket, {"op": "register"})["registration"].get("code"))
+        code = self.until("a code", lambda: ask(self.socket, RegisterRequest())["registration"].get("code"))
         self.printer_id = self.member.register("rig", str(code))
         self.until("the printer is ready and listens", lambda: self.state() == "ready" and self.status()["listening"])
 

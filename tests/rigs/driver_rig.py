@@ -94,7 +94,7 @@ class DriverRig:
         rig = self.driver()
         rig.driver.open(self.memories.host(rig.wake), self.memories.unfinished("p", Lines(source), line))
         now = rig.driver.telemetry()
-        assert (now.key, now.line >= line) == ("p", True) or now.last is not None
+        assert (now.task_id, now.line >= line) == ("p", True) or now.last is not None
         return rig
 
 

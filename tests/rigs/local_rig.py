@@ -15,13 +15,14 @@ from agent.core.driver import PrinterState
 from agent.core.job import JobState, JobView
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import NotReadyError
-from agent.local.socket_server import LocalApi, LocalServer
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
+from agent.local.api import LocalApi
+from agent.local.socket_server import LocalServer
+from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, JobSection, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.testing import FakeClock
+from tests.support.cloud_side import make_inbox, make_registrar
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 
@@ -46,9 +47,18 @@ class SocketRig:
         self.halts = 0
         self.halt_fails = ""
         config = Config(printer=PrinterSection(name="mine"), job=JobSection(max_file_mb=1))
-        registrar = Registrar(SERVER, config.printer, self.store, str, lambda: None)
-        inbox = Inbox(self.store, self._run)
-        self.api = LocalApi(config, self.jobs, self.store, inbox, self.board, registrar, lambda: False, halt=self._halt)
+        self.api = LocalApi(
+            config=config,
+            jobs=self.jobs,
+            store=self.store,
+            inbox=make_inbox(self.store, self._run),
+            snapshot=self.board,
+            registrar=make_registrar(SERVER, self.store),
+            conditions=ConditionTracker(),
+            listening=lambda: False,
+            wake_reporter=lambda: None,
+            emergency_stop=self._halt,
+        )
         self.server = LocalServer(self.path, self.api, Pulse("local", self.clock))
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.server.run, args=(self.stop,), name="local")
@@ -62,17 +72,18 @@ class SocketRig:
     def _run(self) -> None:
         """What a runner does: begin each new task and end it, or let a print begin."""
         for task in self.store.tasks.in_state(TaskState.RECEIVED):
-            told = task.command
-            self.store.tasks.start(told.task_id)
+            command = task.command
+            self.store.tasks.start(command.task_id)
             if self.fails:
-                self.store.tasks.end(told.task_id, TaskEvent.FAIL, b"{}", self.fails)
-            elif told.name is Name.PRINT_DATA:
+                self.store.tasks.end(command.task_id, TaskEvent.FAIL, b"{}", self.fails)
+            elif command.name is Name.PRINT_DATA:
                 self.driver.now(state=PrinterState.PRINTING)
-                self.board.post(JobView(told.job_id, told.task_id, JobState.PRINTING, told.job_name), "")
+                self.board.publish(JobView(command.job_id, command.task_id, JobState.PRINTING, command.job_name), "")
             else:
-                self.store.tasks.end(told.task_id, TaskEvent.COMPLETE, b"{}")
+                self.store.tasks.end(command.task_id, TaskEvent.COMPLETE, b"{}")
 
     def end(self) -> None:
         self.stop.set()
+        self.server.interrupt()
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()

@@ -11,22 +11,21 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
 from agent.core.command import Command, Name
 from agent.core.driver import Driver, Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
-from agent.local.socket_server import LocalApi
+from agent.local.api import LocalApi
 from agent.local.status_page import StatusPage
-from agent.server.inbox import Inbox
-from agent.server.registration import Registrar
+from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, PrinterSection
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock
 from agent.state.store import Identity, Store
+from tests.support.cloud_side import make_inbox, make_registrar
 from tests.support.store import open_store
 
 SERVER = "https://print.example.com"
@@ -116,28 +115,29 @@ def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) ->
     url = f"{SERVER}/add?code={CODE}"
     store.identities.save(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
     store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
-    board = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
-    board.post(job, "")
+    snapshot = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
+    snapshot.publish(job, "")
     printer = PrinterSection(name="Left & <right>")
-    registrar = Registrar(SERVER, printer, store, lambda: "", lambda: None)
-    return LocalApi(
-        Config(printer=printer), folder, store, Inbox(store, lambda: None), board, registrar, lambda: True
-    ), store
-
-
-def status_of(found: LocalApi) -> Callable[[], dict[str, Any]]:
-    def status() -> dict[str, Any]:
-        answer: dict[str, Any] = found.answer({"op": "status"}, BytesIO())["status"]
-        return answer
-
-    return status
+    api = LocalApi(
+        config=Config(printer=printer),
+        jobs=folder,
+        store=store,
+        inbox=make_inbox(store),
+        snapshot=snapshot,
+        registrar=make_registrar(SERVER, store, printer=printer),
+        conditions=ConditionTracker(),
+        listening=lambda: True,
+        wake_reporter=lambda: None,
+        emergency_stop=None,
+    )
+    return api, store
 
 
 @contextmanager
 def a_print(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that prints."""
-    made, store = local_api(folder, TELEMETRY, JOB)
-    with PageRig(status_of(made)) as running:
+    api, store = local_api(folder, TELEMETRY, JOB)
+    with PageRig(api.status) as running:
         yield running
     store.close()
 
@@ -145,7 +145,7 @@ def a_print(folder: Path) -> Iterator[PageRig]:
 @contextmanager
 def no_printer(folder: Path) -> Iterator[PageRig]:
     """The page of a printer that is not there."""
-    made, store = local_api(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
-    with PageRig(status_of(made)) as running:
+    api, store = local_api(folder, Telemetry(state=PrinterState.OFFLINE, reason="no port <found>"))
+    with PageRig(api.status) as running:
         yield running
     store.close()

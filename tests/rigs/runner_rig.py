@@ -23,7 +23,7 @@ from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
 from agent.service.snapshot import AgentSnapshot
@@ -47,23 +47,23 @@ class ScriptedDriver(SlotDriver):
         self.unfinished: Unfinished | None = None
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
-        """With a print to take over it has its key at once, and the test says what comes of it."""
+        """With a print to take over it has its task_id at once, and the test says what comes of it."""
         self.opened += 1
         self.unfinished = unfinished
         if unfinished is not None:
-            self.now(state=S.OFFLINE, key=unfinished.key, line=unfinished.line, reason="asking the printer")
+            self.now(state=S.RECOVERING, task_id=unfinished.task_id, line=unfinished.line, reason="asking the printer")
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
         self.asked.append("print")
         self.preamble = list(preamble)
         assert next(iter(source.lines())) == b"G28"
-        self.now(state=S.PRINTING, key=key)
+        self.now(state=S.PRINTING, task_id=task_id)
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
         self.asked.append("script")
-        self.now(state=S.BUSY, key=key)
+        self.now(state=S.BUSY, task_id=task_id)
 
     def pause(self) -> None:
         """Pausing."""
@@ -88,7 +88,7 @@ class ScriptedDriver(SlotDriver):
 
     def ends(self, outcome: Outcome, error: str = "") -> None:
         """The running operation has ended."""
-        self.now(state=S.IDLE, key="", last=Operation(self.slot.key, outcome, error))
+        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
 
 
 class RunnerRig:
@@ -101,19 +101,25 @@ class RunnerRig:
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()
+        self.handing_over = False
         self.board = AgentSnapshot(self.printer)
         context = Context(
             config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
-            store=store,
-            ledger=ReportWriter(store),
+            store=RunnerStore(store),
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
             logs=lambda: b"",
-            tell=lambda: None,
+            wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
-        self.runner = Runner(context, self.board, self.woken, Health(self.clock).pulse("runner"))
+        self.runner = Runner(
+            context=context,
+            snapshot=self.board,
+            wake=self.woken,
+            pulse=Health(self.clock).pulse("runner"),
+            hand_over=lambda: self.handing_over,
+        )
 
     def task(self, name: Name, task_id: str = "", **more: Any) -> str:
         """A command in the ledger."""
@@ -127,7 +133,7 @@ class RunnerRig:
         scanner.feed(FILE)
         file = JobFile(self.jobs, task_id)
         file.path.write_bytes(FILE)
-        file.keep(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
         return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
 
     def printing(self) -> str:
@@ -138,6 +144,13 @@ class RunnerRig:
         self.runner.step()
         assert self.printer.slot.state is S.PRINTING
         return task_id
+
+    def stop(self, *, hand_over: bool = False) -> None:
+        """The runner's loop is told to stop before it takes another step."""
+        self.handing_over = hand_over
+        stopped = threading.Event()
+        stopped.set()
+        self.runner.run(stopped)
 
     def said(self, task_id: str) -> list[dict[str, Any]]:
         """All reports on a task that wait to be sent, in order, and the last one."""

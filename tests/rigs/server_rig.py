@@ -21,14 +21,11 @@ import msgspec
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent
-from agent.server.api_client import ApiClient
-from agent.server.registration import Registrar
-from agent.server.reporter import Reporter
-from agent.service.config import CloudSection, Config, PrinterSection
-from agent.service.health import Pulse
+from agent.service.config import CloudSection
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity
 from agent.testing import FakeClock
+from tests.support.cloud_side import make_client, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 from tests.support.store import open_store
 
@@ -225,11 +222,9 @@ class ReporterRig:
         self.board = AgentSnapshot(self.driver)
         self.wake = threading.Event()
         self.lost: list[bool] = []
-        config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0))
-        self.cloud = ApiClient(config, self.clock)
-        registrar = Registrar(server.url, PrinterSection(), self.store, lambda: "f", lambda: self.lost.append(True))
-        pulse = Pulse("reporter", self.clock)
-        self.reporter = Reporter(self.store, self.cloud, registrar, self.board, 15.0, self.clock, self.wake, pulse)
+        self.cloud = make_client(CloudSection(server=server.url, read_timeout_s=5.0), self.clock)
+        registrar = make_registrar(server.url, self.store, on_token_lost=lambda: self.lost.append(True))
+        self.reporter = make_reporter(self.store, self.cloud, registrar, self.board, clock=self.clock, wake=self.wake)
         self.know(TOKEN)
 
     def know(self, token: str, printer_id: int = 7) -> None:

@@ -17,6 +17,8 @@ from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -74,7 +76,15 @@ class SessionRig:
         self.at = 0
         self.slot = Slot()
         self.now = 50.0
-        self.session = Session(self.write, self.slot, settings, Timing(), unsafe=unsafe)
+        self.session = Session(
+            self.write,
+            slot=self.slot,
+            settings=settings,
+            timing=Timing(),
+            checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+            on_answer=lambda: None,
+            unsafe=unsafe,
+        )
         self.caps = caps
         self.firmware = firmware
         self.temperatures = "T:20.0 /0.0 B:20.0 /0.0"
@@ -149,7 +159,7 @@ class SessionRig:
 
     def _is_proof(self) -> bool:
         """Whether an M105 is in flight that nobody has asked for: it proves that an M110 was done."""
-        protocol = self.session.protocol
+        protocol = self.session.stack.protocol
         head = protocol.in_flight[0] if protocol.in_flight else None
         if head is None or head.code != b"M105" or head.number < 0 or protocol._given(head) is not head:
             return False
@@ -195,7 +205,7 @@ class SessionRig:
 
     def script(self, lines: Sequence[bytes]) -> list[bytes]:
         """Run a script to its end; what was sent."""
-        self.session.run_script(RunScript("s", tuple(lines)), self.now)
+        self.session.control.run_script(RunScript("s", tuple(lines)), self.now)
         self.session.step(self.now)
         came = self.acknowledge()
         assert self.seen.state is PrinterState.IDLE
@@ -203,7 +213,7 @@ class SessionRig:
 
     def print(self, codes: Sequence[bytes], breaks_at: int = 0) -> SessionRig:
         """Start, and answer what comes before the first line of the file, which is in flight then."""
-        self.session.start_print(StartPrint("p", MemorySource(codes, breaks_at), ()), self.now)
+        self.session.control.start_print(StartPrint("p", MemorySource(codes, breaks_at), ()), self.now)
         self.session.step(self.now)
         self.serve_numbering()
         while self.written and not self.written[0].startswith(b"N1 "):
@@ -223,9 +233,9 @@ class SessionRig:
 
     def pause(self) -> list[bytes]:
         """Pause, and answer everything until it has paused; what was sent after the line that was in flight."""
-        self.session.pause("")
+        self.session.control.pause("")
         self.serve_numbering()
-        if self.session.protocol.in_flight and not self.written:
+        if self.session.stack.protocol.in_flight and not self.written:
             self.hear("ok")
         self.session.step(self.now)
         came = self.acknowledge()
@@ -234,7 +244,7 @@ class SessionRig:
 
     def resume(self) -> list[bytes]:
         """Resume; what is sent up to and with the next line of the file."""
-        self.session.resume()
+        self.session.control.resume()
         self.session.step(self.now)
         came: list[bytes] = []
         self.serve_numbering()

@@ -30,11 +30,11 @@ class SlotDriver:
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """Nothing to close."""
 
-    def start_print(self, key: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Refused."""
         raise NotReadyError("there is no printer")
 
-    def run_script(self, key: str, lines: Sequence[str]) -> None:
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Refused."""
         raise NotReadyError("there is no printer")
 

@@ -49,8 +49,8 @@ class Memories:
         self.written: list[bytes] = []
         self.beats = 0
 
-    def remember(self, key: str, memory: bytes) -> None:
-        assert key
+    def remember(self, task_id: str, memory: bytes) -> None:
+        assert task_id
         self.written.append(memory)
 
     def beat(self) -> None:
@@ -59,9 +59,9 @@ class Memories:
     def host(self, wake: Callable[[], None]) -> Host:
         return Host(wake, self.beat, self.remember, self.keeper)
 
-    def unfinished(self, key: str, source: LineSource, line: int = 0, preamble: tuple[str, ...] = ()) -> Unfinished:
+    def unfinished(self, task_id: str, source: LineSource, line: int = 0, preamble: tuple[str, ...] = ()) -> Unfinished:
         """With the memory that was written last."""
-        return Unfinished(key, source, preamble, self.written[-1], settings_of(source), line)
+        return Unfinished(task_id, source, preamble, self.written[-1], settings_of(source), line)
 
 
 def settings_of(source: LineSource) -> Callable[[int], Iterable[bytes]]:

@@ -83,7 +83,7 @@ class Recorder:
         try:
             name = self._store("\n".join([*head, *reversed(body)]) + "\n")
         except OSError as error:
-            _log.warning("the black box cannot be written", reason=error.strerror)
+            _log.warning("black box write failed", error=error.strerror)
         else:
             _log.info("black box written", file=name)
 

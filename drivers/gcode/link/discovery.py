@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import msgspec
+from drivers.gcode.session.port_identity import PortIdentity
 
 DEV = Path("/dev")
 SYS = Path("/sys")
@@ -20,56 +20,43 @@ _VENDORS = frozenset(("12d1", "1199", "2c7c", "1bc7", "1e0e", "05c6", "1546", "1
 _NAMES = re.compile(r"modem|gps|gnss|u-blox|zigbee|z-?wave|conbee|bluetooth|smartcard|sonoff", re.IGNORECASE)
 
 
-class Found(msgspec.Struct, frozen=True):
-    """A port. `path` is the best name to open it by, `by_id` its name in /dev/serial/by-id, `usb` its
-    `vendor:product:serial`; the last two are empty where it has none."""
-
-    path: str
-    by_id: str = ""
-    usb: str = ""
-
-    def same(self, other: Found) -> bool:
-        """Whether both are the same device, whatever it is called now. One that has no identity is no other's same."""
-        return bool((self.by_id and self.by_id == other.by_id) or (self.usb and self.usb == other.usb))
-
-
-def ports(dev: Path = DEV, sys: Path = SYS) -> list[Found]:
-    """All ports that may be printers: by id first, then those that have only a number. The kernel's own console and
-    devices that are certainly no printers are left out."""
-    by_id = [look(path, dev, sys) for path in sorted((dev / "serial/by-id").glob("*"))]
-    known = {Path(found.path).resolve() for found in by_id}
+def list_ports(dev: Path = DEV, sys: Path = SYS) -> list[PortIdentity]:
+    """List all ports that may be printers: by id first, then those that have only a number. The kernel's own console
+    and devices that are certainly no printers are left out."""
+    by_id = [identify_port(path, dev, sys) for path in sorted((dev / "serial/by-id").glob("*"))]
+    known = {Path(port.path).resolve() for port in by_id}
     numbered = [path for pattern in _BY_NUMBER for path in sorted(dev.glob(pattern))]
-    others = [look(path, dev, sys) for path in numbered if path.resolve() not in known]
-    return [found for found in (*by_id, *others) if not _is_no_printer(found, sys)]
+    others = [identify_port(path, dev, sys) for path in numbered if path.resolve() not in known]
+    return [port for port in (*by_id, *others) if not _is_no_printer(port, sys)]
 
 
-def look(path: Path, dev: Path = DEV, sys: Path = SYS) -> Found:
-    """What is known of the port at `path`, which need not exist."""
+def identify_port(path: Path, dev: Path = DEV, sys: Path = SYS) -> PortIdentity:
+    """Identify the port at `path`, which need not exist."""
     folder = dev / "serial/by-id"
     name = path.name if path.parent == folder else ""
     if not name:
         target = path.resolve()
         name = next((link.name for link in sorted(folder.glob("*")) if link.resolve() == target), "")
-    return Found(str(path), name, _usb(path, sys))
+    return PortIdentity(str(path), name, _usb_identity(path, sys))
 
 
-def again(configured: str, known: Found | None, dev: Path = DEV, sys: Path = SYS) -> list[Found]:
-    """Where to look for the port that was configured by path, and that was `known` when it answered last: under its
+def find_again(configured: str, known: PortIdentity | None, dev: Path = DEV, sys: Path = SYS) -> list[PortIdentity]:
+    """Find the port that was configured by path, and that was `known` when it answered last: under its
     own path, unless that has become another device's, then under any name that is the same device's."""
-    now = look(Path(configured), dev, sys)
+    now = identify_port(Path(configured), dev, sys)
     if known is None:
         return [now]
-    others = [found for found in ports(dev, sys) if found.same(known) and found.path != configured]
-    taken = bool(now.usb and known.usb) and not now.same(known)
+    others = [port for port in list_ports(dev, sys) if port.same_device(known) and port.path != configured]
+    taken = bool(now.usb and known.usb) and not now.same_device(known)
     return others if taken and others else [now, *others]
 
 
 def tty(path: str) -> str:
-    """The kernel's name of the port at `path`, such as `ttyUSB0`."""
+    """Name the kernel gives the port at `path`, such as `ttyUSB0`."""
     return Path(path).resolve().name
 
 
-def _usb(path: Path, sys: Path) -> str:
+def _usb_identity(path: Path, sys: Path) -> str:
     """`vendor:product:serial` of the USB device that the port belongs to, found by going up in sysfs."""
     device = sys / "class/tty" / tty(str(path)) / "device"
     if not device.exists():
@@ -81,10 +68,10 @@ def _usb(path: Path, sys: Path) -> str:
     return ""
 
 
-def _is_no_printer(found: Found, sys: Path) -> bool:
-    if _NAMES.search(found.by_id) or found.usb.partition(":")[0] in _VENDORS:
+def _is_no_printer(port: PortIdentity, sys: Path) -> bool:
+    if _NAMES.search(port.by_id) or port.usb.partition(":")[0] in _VENDORS:
         return True
-    return tty(found.path) in _text(sys / "class/tty/console/active").split()
+    return tty(port.path) in _text(sys / "class/tty/console/active").split()
 
 
 def _text(path: Path) -> str:

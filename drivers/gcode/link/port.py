@@ -13,8 +13,9 @@ import serial
 from agent.errors import PortError
 from drivers.gcode.link import terminal
 from drivers.gcode.link.black_box import BlackBox
-from drivers.gcode.link.discovery import DEV, SYS, Found, again, look, ports, tty
+from drivers.gcode.link.discovery import DEV, SYS, find_again, identify_port, list_ports, tty
 from drivers.gcode.link.terminal import LISTEN_S
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.settings import DriverSettings
 
 __all__ = ["BAUDS", "LISTEN_S", "Port", "PortSearch"]
@@ -33,42 +34,42 @@ class Port:
     def __init__(self, device: str, baud: int, box: BlackBox | None = None, *, kept: int | None = None) -> None:
         """Opens exclusively, or takes up `kept`, a descriptor of it that is open already and keeps its rate. HUPCL is
         cleared so that closing it does not reset the board (docs/serial.md §18). `box` keeps what goes by."""
-        self._sent = box.sent if box is not None else _unseen
-        self._heard = box.heard if box is not None else _unseen
+        self._sent = box.sent if box is not None else _discard
+        self._heard = box.heard if box is not None else _discard
         self.device = device
         self.baud = baud
         self._unsent = b""
-        self._ear = -1
+        self._read_fd = -1
         self._serial: serial.Serial | None = None
         try:
             if kept is None:
                 self._serial = serial.Serial(device, baud, timeout=0, write_timeout=0, exclusive=True)
         except (OSError, ValueError) as error:  # SerialException is an OSError
-            raise PortError(f"{device}: {_plainly(error)}") from error
+            raise PortError(f"{device}: {_describe(error)}") from error
         self.fd: int = self._serial.fileno() if self._serial is not None else kept if kept is not None else -1
         try:
             os.set_blocking(self.fd, False)
-            self._ear = terminal.second(self.fd, device)
+            self._read_fd = terminal.reopen_for_reading(self.fd, device)
             if self._serial is not None:
                 attributes = termios.tcgetattr(self.fd)
                 attributes[2] &= ~termios.HUPCL
                 termios.tcsetattr(self.fd, termios.TCSANOW, attributes)
                 self._serial.baudrate = baud  # again: tcsetattr knows only the classic rates
-            terminal.wait_in_read(self.fd)
+            terminal.make_reads_wait(self.fd)
         except (OSError, ValueError, termios.error) as error:
             self.close()
             raise PortError(f"{device}: cannot be configured: {error}") from error
         self.resets = kept is None and terminal.has_modem_lines(self.fd)
 
     @classmethod
-    def taken(cls, kept: int, box: BlackBox | None = None) -> Port:
+    def from_descriptor(cls, kept: int, box: BlackBox | None = None) -> Port:
         """The port behind a descriptor that an agent before this one left open; it is closed when it is of no use."""
         try:
             device, baud = os.ttyname(kept), terminal.rate(kept)
             fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already, unless it was opened by a stranger
         except OSError as error:
             os.close(kept)
-            raise PortError(f"the port that was kept open: {_plainly(error)}") from error
+            raise PortError(f"the port that was kept open: {_describe(error)}") from error
         return cls(device, baud, box, kept=kept)
 
     @property
@@ -83,7 +84,7 @@ class Port:
         except BlockingIOError:
             return b""
         except OSError as error:
-            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+            raise PortError(f"{self.device} was unplugged ({_describe(error)})") from error
         if not data:
             raise PortError(f"{self.device} was unplugged")
         self._heard(data)
@@ -92,9 +93,9 @@ class Port:
     def listen(self) -> bytes:
         """What comes within LISTEN_S seconds; nothing also means that the port may be gone, which `read` tells."""
         try:
-            data = os.read(self._ear, 4096)
+            data = os.read(self._read_fd, 4096)
         except OSError as error:
-            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+            raise PortError(f"{self.device} was unplugged ({_describe(error)})") from error
         self._heard(data)
         return data
 
@@ -114,7 +115,7 @@ class Port:
         except BlockingIOError:
             taken = 0
         except OSError as error:
-            raise PortError(f"{self.device} was unplugged ({_plainly(error)})") from error
+            raise PortError(f"{self.device} was unplugged ({_describe(error)})") from error
         if taken < len(data):
             self._unsent = data[taken:]
 
@@ -127,20 +128,20 @@ class Port:
     def pulse(self, pause: Callable[[float], None]) -> None:
         """Reset the board with DTR, where there is such a line. `pause` waits so many seconds."""
         try:
-            terminal.ready(self.fd, on=False)
+            terminal.set_dtr(self.fd, on=False)
             pause(0.1)
-            terminal.ready(self.fd, on=True)
+            terminal.set_dtr(self.fd, on=True)
         except OSError as error:
-            raise PortError(f"{self.device}: cannot be reset: {_plainly(error)}") from error
+            raise PortError(f"{self.device}: cannot be reset: {_describe(error)}") from error
 
     def close(self, *, leave: bool = False) -> None:
         """Let go of the port; others may open it again, unless it is to `leave` it as it is for the next agent. Never
         raises: an unplugged port is closed too."""
         if not leave:
             terminal.release(self.fd)
-        ear, self._ear = self._ear, -1
-        if ear >= 0:
-            os.close(ear)
+        read_fd, self._read_fd = self._read_fd, -1
+        if read_fd >= 0:
+            os.close(read_fd)
         fd, self.fd = self.fd, -1
         if self._serial is not None:
             self._serial.close()
@@ -156,49 +157,51 @@ class PortSearch:
         self._bauds = BAUDS if settings.baud == "auto" else (settings.baud,)
         self._dev = dev
         self._sys = sys
-        self._known: Found | None = None
+        self._known: PortIdentity | None = None
         self._baud = 0
 
-    def candidates(self) -> list[tuple[Found, int]]:
+    def candidates(self) -> list[tuple[PortIdentity, int]]:
         """Ports and rates, best first: what answered last, under any name (docs/serial.md §29); then all ports at the
         most
         usual rate, all at the next one …"""
         known = self._known
         named = self._port != "auto"
-        found = again(self._port, known, self._dev, self._sys) if named else ports(self._dev, self._sys)
+        found = find_again(self._port, known, self._dev, self._sys) if named else list_ports(self._dev, self._sys)
         pairs = [(port, baud) for baud in self._bauds for port in found]
         if known is None:
             return pairs
-        return sorted(pairs, key=lambda pair: (not _is(pair[0], known), _is(pair[0], known) and pair[1] != self._baud))
+        return sorted(
+            pairs, key=lambda pair: (not _is_known(pair[0], known), _is_known(pair[0], known) and pair[1] != self._baud)
+        )
 
-    def kept(self, device: str) -> Found | None:
+    def identify_kept(self, device: str) -> PortIdentity | None:
         """Whose port the open `device` is; None when it is not the one that was configured."""
-        found = next((port for port in ports(self._dev, self._sys) if tty(port.path) == tty(device)), None)
+        found = next((port for port in list_ports(self._dev, self._sys) if tty(port.path) == tty(device)), None)
         if self._port == "auto":
-            return found or look(Path(device), self._dev, self._sys)
-        return look(Path(self._port), self._dev, self._sys) if tty(self._port) == tty(device) else None
+            return found or identify_port(Path(device), self._dev, self._sys)
+        return identify_port(Path(self._port), self._dev, self._sys) if tty(self._port) == tty(device) else None
 
-    def reopen(self, known: Found, baud: int) -> list[tuple[Found, int]]:
+    def reopen(self, known: PortIdentity, baud: int) -> list[tuple[PortIdentity, int]]:
         """Where the printer may be that was `known` at `baud`: under that name, any other of the same device, or the
         one that is configured by now."""
-        found = again(known.path, known, self._dev, self._sys)
+        found = find_again(known.path, known, self._dev, self._sys)
         if self._port not in ("auto", known.path):
-            found.append(look(Path(self._port), self._dev, self._sys))
+            found.append(identify_port(Path(self._port), self._dev, self._sys))
         return [(port, baud) for port in found]
 
-    def answered(self, port: Found, baud: int) -> None:
+    def remember(self, port: PortIdentity, baud: int) -> None:
         """A printer is there."""
         self._known, self._baud = port, baud
 
 
-def _is(port: Found, known: Found) -> bool:
-    return port.same(known) or port.path == known.path
+def _is_known(port: PortIdentity, known: PortIdentity) -> bool:
+    return port.same_device(known) or port.path == known.path
 
 
-def _unseen(_data: bytes) -> None:
+def _discard(_data: bytes) -> None:
     """Nobody keeps it."""
 
 
-def _plainly(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     number = error.errno if isinstance(error, OSError) else None
     return os.strerror(number) if number else str(error)

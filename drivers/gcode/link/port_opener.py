@@ -1,4 +1,4 @@
-"""Which port is opened next, and what is kept open for the agent after this one (`agent.core.driver.PortKeeper`)."""
+"""Opening of ports: which is opened next, and what is kept open for the next agent (`agent.core.driver.PortKeeper`)."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ import structlog
 from agent.core.driver import PortKeeper
 from agent.errors import PortError
 from drivers.gcode.link.black_box import BlackBox
-from drivers.gcode.link.discovery import Found
 from drivers.gcode.link.port import Port, PortSearch
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint
+from drivers.gcode.session.port_identity import PortIdentity
 
 _log = structlog.get_logger(part="gcode")
 
-Attempt = Callable[[], tuple[Port, Found]]
+Attempt = Callable[[], tuple[Port, PortIdentity]]
 
 
 class PortOpener:
-    """Used by the link's thread alone."""
+    """Used by the link's thread alone. `box` records what goes over each port."""
 
-    def __init__(self, search: PortSearch, keeper: PortKeeper, box: BlackBox | None) -> None:
+    def __init__(self, search: PortSearch, keeper: PortKeeper, box: BlackBox) -> None:
         self._search = search
         self._keeper = keeper
         self._box = box
         self._first = True
 
-    def attempts(self, memory: DriverCheckpoint | None) -> Iterator[Attempt]:
+    def attempts(self, checkpoint: DriverCheckpoint | None) -> Iterator[Attempt]:
         """Ways to a port, best first; each raises PortError when it leads nowhere. What was left open by the agent
-        before this one is the first of all. With `memory` only the port of that print, at its rate."""
+        before this one is the first of all. With a `checkpoint` only the port of that print, at its rate."""
         if self._first:
             self._first = False
-            left = self._keeper.take()
-            if left is not None:
-                yield partial(self._taken, left)
-        pairs = self._search.reopen(memory.found, memory.baud) if memory else self._search.candidates()
-        for found, baud in pairs:
-            yield partial(self._opened, found, baud)
+            kept = self._keeper.take()
+            if kept is not None:
+                yield partial(self._adopt, kept)
+        search = self._search
+        pairs = search.reopen(checkpoint.port, checkpoint.baud) if checkpoint else search.candidates()
+        for identity, baud in pairs:
+            yield partial(self._open, identity, baud)
 
-    def answered(self, port: Port, found: Found) -> None:
-        """The printer is there: remembered, and kept open from now on."""
-        self._search.answered(found, port.baud)
+    def keep_open(self, port: Port, identity: PortIdentity) -> None:
+        """The printer answers there: try it first the next time, and keep it open from now on."""
+        self._search.remember(identity, port.baud)
         self._keeper.keep(port.fd)
 
     def close(self, port: Port, *, leave: bool) -> None:
@@ -51,19 +52,19 @@ class PortOpener:
         if not leave:
             self._keeper.drop()
 
-    def _opened(self, found: Found, baud: int) -> tuple[Port, Found]:
-        return Port(found.path, baud, self._box), found
+    def _open(self, identity: PortIdentity, baud: int) -> tuple[Port, PortIdentity]:
+        return Port(identity.path, baud, self._box), identity
 
-    def _taken(self, left: int) -> tuple[Port, Found]:
+    def _adopt(self, kept: int) -> tuple[Port, PortIdentity]:
         try:
-            port = Port.taken(left, self._box)
+            port = Port.from_descriptor(kept, self._box)
         except PortError as error:
-            _log.warning("what was kept open is of no use", reason=str(error))
+            _log.warning("kept port unusable", error=str(error))
             self._keeper.drop()
             raise
-        found = self._search.kept(port.device)
-        if found is None:
+        identity = self._search.identify_kept(port.device)
+        if identity is None:
             self.close(port, leave=False)
             raise PortError(f"{port.device} was kept open, and is not the port of the configuration")
-        port.device = found.path
-        return port, found
+        port.device = identity.path
+        return port, identity

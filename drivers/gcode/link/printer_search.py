@@ -1,27 +1,27 @@
-"""The search for the printer, on the link's thread: port after port until one of them answers, again when it is lost.
+"""Search for the printer: port after port until one of them answers, and again when the printer is lost.
 
-A print that is to be taken over comes first: only its own port is tried, until its fate is decided (`takeover`)."""
+A print that is to be taken over comes first: only its own port is tried, until it is recovered or has failed
+(`drivers.gcode.session.takeover`)."""
 
 from __future__ import annotations
 
-import os
 import select
-import threading
-from abc import ABC, abstractmethod
-from collections import deque
-from math import inf
+from collections.abc import Callable
 
 import structlog
 
 from agent.core.clock import Clock
-from agent.core.driver import Host, PrinterState, Unfinished
+from agent.core.driver import PrinterState, Unfinished
 from agent.errors import DataError, PortError
-from drivers.gcode.link.black_box import BlackBox
-from drivers.gcode.link.discovery import Found, lower_latency
-from drivers.gcode.link.port import Port, PortSearch
+from drivers.gcode.link.conversation import Conversation
+from drivers.gcode.link.discovery import lower_latency
+from drivers.gcode.link.lifecycle import Lifecycle
+from drivers.gcode.link.mailbox import Mailbox
+from drivers.gcode.link.port import Port
 from drivers.gcode.link.port_opener import PortOpener
-from drivers.gcode.requests import Request, RunScript, StartPrint
+from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, decode
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.session import Session
 from drivers.gcode.session.takeover import PendingTakeover
 from drivers.gcode.slot import Slot
@@ -32,169 +32,158 @@ _NO_PORT = "no serial port found: looked for /dev/serial/by-id/*, /dev/ttyUSB*, 
 _log = structlog.get_logger(part="gcode")
 
 
-class PrinterSearch(ABC):
-    """The half of the link's thread that finds a port; `_talk` is what it is found for."""
+class PrinterSearch:
+    """What the link's thread runs. `remember` stores checkpoints; `unfinished` is a print to take over."""
 
     def __init__(
         self,
+        *,
         settings: DriverSettings,
         slot: Slot,
         timing: Timing,
         clock: Clock,
-        search: PortSearch | None = None,
-        box: BlackBox | None = None,
-        host: Host | None = None,
-        unfinished: Unfinished | None = None,
+        opener: PortOpener,
+        remember: Callable[[str, bytes], None],
+        mailbox: Mailbox,
+        lifecycle: Lifecycle,
+        unfinished: Unfinished | None,
     ) -> None:
-        self._host = host or Host(lambda: None)
-        self._unfinished = unfinished
-        self._undecided: PendingTakeover | None = None
         self._settings = settings
         self._slot = slot
         self._timing = timing
         self._now = clock.monotonic
-        self._mail: deque[Request] = deque()
-        self._stop_at = inf  # when a stop was asked for: the latest moment to leave
-        self._stopping = False
-        self._hand_over = False
+        self._opener = opener
+        self._remember = remember
+        self._mailbox = mailbox
+        self._lifecycle = lifecycle
+        self._unfinished = unfinished
+        self._pending: PendingTakeover | None = None
         self._unsafe = unfinished is not None
-        self._beat_at = -inf
-        self._opening = PortOpener(search or PortSearch(settings), self._host.port, box)
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
-    def _wake(self) -> None:
-        try:
-            os.write(self._wake_write, b"!")
-        except BlockingIOError:
-            return  # full of wake-ups already
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Search and talk until a stop is requested."""
         pause = self._timing.retry
-        self._begin()
-        while not self._stopping:
+        self._read_checkpoint()
+        while not self._lifecycle.stopping:
             answered = False
             try:
-                answered = self._try_all()
+                answered = self._try_all_ports()
             except Exception as error:  # noqa: BLE001 the thread must outlive a defect: say it, and begin anew
-                _log.exception("link thread")
-                self._failed_inside(error)
-            self._slot.change(port="")
-            pause = self._timing.retry if answered or self._undecided else min(pause * 2, self._timing.retry_most)
+                _log.exception("link thread failed")
+                self._slot.update(state=self._state_without_printer, reason=f"{type(error).__name__}: {error}")
+            self._slot.update(port="")
+            pause = self._timing.retry if answered or self._pending else min(pause * 2, self._timing.retry_most)
             self._rest(pause)
-            self._decide()
-        self._decide()
+            self._check_takeover()
+        self._check_takeover()
 
-    def _begin(self) -> None:
-        """With a print to take over: what was remembered of it."""
+    @property
+    def _state_without_printer(self) -> PrinterState:
+        undecided = self._pending is not None and not self._pending.decided
+        return PrinterState.RECOVERING if undecided else PrinterState.OFFLINE
+
+    def _read_checkpoint(self) -> None:
+        """With a print to take over: read its checkpoint, or fail it."""
         unfinished = self._unfinished
         if unfinished is None:
             return
         try:
-            memory = decode(unfinished.memory)
+            checkpoint = decode(unfinished.memory)
         except DataError as error:
-            self._slot.fail(unfinished.key, str(error))
+            self._slot.fail(unfinished.task_id, str(error))
             return
-        self._undecided = PendingTakeover(unfinished, memory, self._now() + self._timing.take_over)
+        self._pending = PendingTakeover(unfinished, checkpoint, now=self._now(), patience_s=self._timing.take_over)
 
-    def _decide(self) -> None:
-        """A print whose printer is not found in time, or before an ordinary stop, has failed."""
-        undecided = self._undecided
-        if undecided is None or (self._stopping and self._hand_over):
+    def _check_takeover(self) -> None:
+        """Fail a print whose printer is not found in time, or before an ordinary stop."""
+        pending, lifecycle = self._pending, self._lifecycle
+        if pending is None or (lifecycle.stopping and lifecycle.hand_over):
             return
-        if not undecided.decided and not self._stopping and self._now() < undecided.deadline:
+        if not pending.decided and not lifecycle.stopping and self._now() < pending.deadline:
             return
-        self._undecided = None
-        if not undecided.decided:
+        self._pending = None
+        if not pending.decided:
             reason = self._slot.read().reason
-            why = "the agent was stopped before it was found" if self._stopping else reason
-            self._slot.fail(undecided.unfinished.key, f"the printer cannot be found again: {why}")
+            why = "the agent was stopped before it was found" if lifecycle.stopping else reason
+            self._slot.fail(pending.unfinished.task_id, f"the printer cannot be found again: {why}")
 
-    def _try_all(self) -> bool:
+    def _try_all_ports(self) -> bool:
         """Try every port and rate once; whether one of them answered (and is lost again now)."""
         reason = _NO_PORT
-        undecided = self._undecided
-        for attempt in self._opening.attempts(undecided.memory if undecided else None):
-            if self._stopping:
+        pending = self._pending
+        for attempt in self._opener.attempts(pending.checkpoint if pending else None):
+            if self._lifecycle.stopping:
                 return True
             try:
-                port, found = attempt()
+                port, identity = attempt()
             except PortError as error:
                 reason = str(error)
                 continue
             leave = False
             try:
-                answered, reason, leave = self._connected(port, found)
+                answered, reason, leave = self._talk(port, identity)
             finally:
-                self._opening.close(port, leave=leave)
+                self._opener.close(port, leave=leave)
             if answered:
                 return True
-        self._slot.change(state=PrinterState.OFFLINE, reason=reason)
+        self._slot.update(state=self._state_without_printer, reason=reason)
         return False
 
-    def _connected(self, port: Port, found: Found) -> tuple[bool, str, bool]:
+    def _talk(self, port: Port, identity: PortIdentity) -> tuple[bool, str, bool]:
         """Talk until the connection is of no use any more; whether it ever answered, why it ended, and whether it is
         left as it is for the next agent."""
-        self._slot.opened(port.device, lower_latency(port.device))
+        self._slot.port_opened(port.device, lower_latency(port.device))
         session = Session(
             port.write,
-            self._slot,
-            self._settings,
-            self._timing,
+            slot=self._slot,
+            settings=self._settings,
+            timing=self._timing,
+            checkpoints=CheckpointWriter(self._remember, identity, port.baud),
+            on_answer=lambda: self._opener.keep_open(port, identity),
             unsafe=self._unsafe,
-            notes=CheckpointWriter(self._host.remember, found, port.baud),
-            ready=lambda: self._opening.answered(port, found),
+        )
+        conversation = Conversation(
+            port=port,
+            session=session,
+            mailbox=self._mailbox,
+            lifecycle=self._lifecycle,
+            slot=self._slot,
+            now=self._now,
+            rest=self._rest,
         )
         try:
-            self._talk(port, session)
+            conversation.run(self._begin)
         except PortError as error:
             session.lost(str(error))
         except BaseException:
             session.lost("a defect in the driver; the log tells more")
             raise
         finally:
-            self._unsafe = session.unsafe
-        if session.answered:
-            _log.info("disconnected", port=port.device, baud=port.baud, reason=session.over)
+            self._unsafe = session.operation.unsafe
         why = session.over
-        leave = self._hand_over and not why and (session.prints or session.taking is not None)
+        if session.answered:
+            _log.info("printer disconnected", port=port.device, baud=port.baud, error=why)
+        leave = self._lifecycle.hand_over and not why and session.can_be_handed_over
         return session.answered, f"{why} on {port.device} at {port.baud} baud" if why == "no answer" else why, leave
 
-    @abstractmethod
-    def _talk(self, port: Port, session: Session) -> None:
-        """Until `session` is over, or it is time to leave. Raises PortError."""
-
-    def _greet(self, port: Port, session: Session, now: float) -> None:
-        """Begin a conversation."""
-        if self._undecided is not None and not self._undecided.decided:
-            session.take_over(self._undecided, now)
+    def _begin(self, session: Session, port: Port, now: float) -> None:
+        """Begin the session: with the takeover that is pending, else with a hello."""
+        if self._pending is not None and not self._pending.decided:
+            session.take_over(self._pending, now)
         else:
             session.open(now, now + self._timing.boot if port.resets else now)
 
-    def _failed_inside(self, error: Exception) -> None:
-        self._slot.change(state=PrinterState.OFFLINE, reason=f"{type(error).__name__}: {error}")
-
     def _rest(self, seconds: float) -> None:
-        """Wait, unless a stop is asked for. Requests that come too late for a connection fail."""
+        """Wait, unless a stop is requested. Requests that come too late for a connection fail."""
+        mailbox = self._mailbox
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(mailbox.fd, select.POLLIN)
         end = self._now() + seconds
-        while not self._stopping and (left := end - (now := self._now())) > 0:
-            self._beat(now)
+        while not self._lifecycle.stopping and (left := end - (now := self._now())) > 0:
+            self._lifecycle.beat_if_due(now)
             if poll.poll(min(left, self._timing.beat) * 1000 + 1):
-                self._drain()
-            while self._mail:
-                request = self._mail.popleft()
+                mailbox.drain()
+            while mailbox.requests:
+                request = mailbox.requests.popleft()
                 if isinstance(request, StartPrint | RunScript):
-                    self._slot.refuse(request.key)
-
-    def _beat(self, now: float) -> None:
-        if now >= self._beat_at:
-            self._beat_at = now + self._timing.beat
-            self._host.beat()
-
-    def _drain(self) -> None:
-        try:
-            os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            return
+                    self._slot.refuse(request.task_id, PrinterState.OFFLINE)

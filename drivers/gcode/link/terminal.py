@@ -22,7 +22,7 @@ _RATE = 40  # of c_ospeed
 _NOT_HERE = (errno.ENOTTY, errno.EINVAL)
 
 
-def wait_in_read(fd: int) -> None:
+def make_reads_wait(fd: int) -> None:
     """A read of a descriptor that may wait does so until there is a byte, LISTEN_S at most; and closing it moves no
     modem line. By termios2, which keeps rates that termios does not know; elsewhere such a read does not wait at all.
     Raises OSError."""
@@ -52,7 +52,7 @@ def has_modem_lines(fd: int) -> bool:
     return True
 
 
-def ready(fd: int, *, on: bool) -> None:
+def set_dtr(fd: int, *, on: bool) -> None:
     """Set DTR, where there is such a line. Raises OSError."""
     try:
         fcntl.ioctl(fd, termios.TIOCMBIS if on else termios.TIOCMBIC, struct.pack("=I", termios.TIOCM_DTR))
@@ -70,7 +70,7 @@ def release(fd: int) -> None:
         return  # the device is gone; there is nothing to give back
 
 
-def second(fd: int, device: str) -> int:
+def reopen_for_reading(fd: int, device: str) -> int:
     """Another descriptor of the same terminal, for reading alone; the terminal is exclusive from then on. Raises
     OSError."""
     fcntl.ioctl(fd, termios.TIOCNXCL)  # a kept one is exclusive still

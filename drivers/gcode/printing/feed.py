@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from agent.core.driver import COMMAND_SIZE, LineSource
 from agent.errors import DataError
 from agent.gcode.framing import frame
+from agent.gcode.modal import ModalState
 from agent.gcode.waiting import message, wants_person
 from agent.gcode.words import uppercase
-from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
+from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber
@@ -20,7 +20,7 @@ _MOVES = frozenset((b"G1 ", b"G0 "))
 
 
 def feed(
-    source: LineSource, preamble: Sequence[bytes], modes: Modes, heat: Heat, begun: Callable[[], None]
+    source: LineSource, preamble: Sequence[bytes], modes: ModalState, heaters: Heaters, begun: Callable[[], None]
 ) -> Procedure:
     """All of `source`, from its first line to the end of its last move. `begun` is called when the printer is known to
     count this print's lines: the M105 has a number that only those can have. Raises DataError when the file cannot be
@@ -29,11 +29,17 @@ def feed(
     yield renumber(patience_s=LONG_S, gives_up=False)
     yield ask(PROBE)
     begun()
-    return (yield from rest(source, 1, preamble, modes, heat))
+    return (yield from rest(source, 1, preamble, modes, heaters))
 
 
 def rest(
-    source: LineSource, first: int, preamble: Sequence[bytes], modes: Modes, heat: Heat, *, stopped: bool = False
+    source: LineSource,
+    first: int,
+    preamble: Sequence[bytes],
+    modes: ModalState,
+    heaters: Heaters,
+    *,
+    stopped: bool = False,
 ) -> Procedure:
     """`source` from line `first` on, to the end of its last move. `stopped`: that line asks for a pause, which was.
     Raises as `feed`."""
@@ -50,7 +56,7 @@ def rest(
                     modes.feed = code
                 command = Command(frame(number, code), code, number, ORDINARY_S)
             else:
-                yield from _special(number, code, modes, heat, stopped=stopped and number == first)
+                yield from _special(number, code, modes, heaters, stopped=stopped and number == first)
                 command = numbered(number, _safe(code))
             if len(command.wire) > COMMAND_SIZE:  # its newline stands where the firmware keeps its NUL
                 raise DataError(_too_long(command))
@@ -61,14 +67,14 @@ def rest(
     return End.DONE
 
 
-def _special(number: int, code: bytes, modes: Modes, heat: Heat, *, stopped: bool) -> Procedure:
+def _special(number: int, code: bytes, modes: ModalState, heaters: Heaters, *, stopped: bool) -> Procedure:
     """What goes before a line that is no plain move."""
     modes.follow(code)
     person = wants_person(code)
     if person and not stopped:
         text = message(code)
         yield Stop(f"the file asks for a pause ({person}, line {number})" + (f": {text}" if text else ""))
-    yield from heat.before(code, modes.tool)
+    yield from heaters.steps_before(code, modes.tool)
     return End.DONE
 
 

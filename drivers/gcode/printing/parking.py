@@ -6,8 +6,9 @@ Each part only where it is safe: filament is moved by a hot nozzle only, the hea
 
 from __future__ import annotations
 
-from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes, Position
+from agent.gcode.modal import ModalState
+from drivers.gcode.printing.head_position import HeadPosition
+from drivers.gcode.printing.heaters import Heaters
 
 HOT = 170.0
 """°C; below it firmwares move no filament (EXTRUDE_MINTEMP)."""
@@ -23,13 +24,13 @@ class Parking:
     def __init__(self, volume: tuple[float, ...] = ()) -> None:
         self._top = volume[2] if len(volume) == 3 else None
 
-    def retraction(self, heat: Heat, modes: Modes) -> float:
-        """How many mm may be pulled back now."""
-        heater = heat.heaters.get(f"tool{modes.tool}")
+    def retraction(self, heaters: Heaters, modes: ModalState) -> float:
+        """Millimetres of filament that may be pulled back now: none by a cold nozzle."""
+        heater = heaters.known.get(f"tool{modes.tool}")
         return RETRACT if heater is not None and heater.actual >= HOT else 0.0
 
-    def away(self, position: Position | None, modes: Modes, retract: float) -> list[bytes]:
-        """From `position`: pull back, go up, then to the corner X0 Y0. Nothing that is not safe, maybe nothing."""
+    def away(self, position: HeadPosition | None, modes: ModalState, retract: float) -> list[bytes]:
+        """Lines that retract, lift, then move to the corner X0 Y0, from `position`; only what is safe, maybe none."""
         move = position if modes.homed else None
         if not retract and move is None:
             return []
@@ -42,5 +43,5 @@ class Parking:
         return lines
 
     def prime(self, retracted: float) -> list[bytes]:
-        """What was pulled back is pushed again."""
+        """Lines that push the `retracted` millimetres of filament again."""
         return [b"M83", b"G1 E%g F2100" % retracted] if retracted else []

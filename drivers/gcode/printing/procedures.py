@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+from agent.gcode.modal import ModalState
 from agent.gcode.waiting import HeatWait, wants_person
 from agent.gcode.words import command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
-from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes, Position, position_in
+from drivers.gcode.printing.head_position import HeadPosition, position_in
+from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.parking import Parking
+from drivers.gcode.printing.pause_state import ParkedState
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
-from drivers.gcode.session.driver_checkpoint import Saved
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
@@ -21,7 +22,7 @@ MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
 
 
-def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heat: Heat) -> Procedure:
+def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heaters: Heaters) -> Procedure:
     """Say hello until it is answered, learn who it is, ask for reports (docs/serial.md §17–19). `unsafe`: a print ended
     without its end, so heaters go off first of all, and the firmware's own watch over them after."""
     for _ in range(timing.hello_tries):
@@ -30,7 +31,7 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
     else:
         return End.NO_ANSWER
     if unsafe:
-        for code in off(heat.heaters):
+        for code in off(heaters.known):
             yield _may_fail(code, timing)
     firmware = learn((yield from _identity(timing)))
     if unsafe and firmware.deadman:
@@ -59,37 +60,44 @@ def _is_named(texts: list[str]) -> bool:
     return any("FIRMWARE_NAME" in text for text in texts)
 
 
-def script(lines: Sequence[bytes], heat: Heat) -> Procedure:
+def script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
     """Lines one after the other, then the end of all moves."""
-    yield from _lines(lines, heat)
+    yield from _lines(lines, heaters)
     yield ask(b"M400")
     return End.DONE
 
 
 def pause(
-    lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking, known: Callable[[], None]
+    lines: Sequence[bytes],
+    heaters: Heaters,
+    saved: ParkedState,
+    modes: ModalState,
+    parking: Parking,
+    known: Callable[[], None],
 ) -> Procedure:
     """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park. `known` is
     called when all that is needed for the way back is in `saved`, before anything moves."""
     yield ask(b"M400")
     saved.position = yield from place()
-    saved.targets = heat.targets()
+    saved.targets = heaters.active_targets()
     saved.away = bool(lines) or (modes.homed and saved.position is not None)
     if not lines:
-        saved.retracted = parking.retraction(heat, modes)
+        saved.retracted = parking.retraction(heaters, modes)
         lines = parking.away(saved.position, modes, saved.retracted)
     known()
-    yield from _lines(lines, heat)
+    yield from _lines(lines, heaters)
     if lines:
         yield ask(b"M400")
     return End.DONE
 
 
-def pause_again(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+def pause_again(
+    lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
+) -> Procedure:
     """Out of the way once more, from wherever the head is by now: nothing is pulled back a second time."""
     again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
     yield from each(modes.restore())
-    yield from _lines(again, heat)
+    yield from _lines(again, heaters)
     yield ask(b"M400")
     return End.DONE
 
@@ -109,17 +117,19 @@ def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
     return (yield from each(lines))
 
 
-def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parking: Parking) -> Procedure:
+def resume(
+    lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
+) -> Procedure:
     """Heat again what has cooled, run the script, go back sideways and then down, prime, set everything again. Nothing
     of it is needed when nothing was moved."""
     waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
     for wait in waits:
-        known = heat.heaters.get(wait.heater)
+        known = heaters.known.get(wait.heater)
         if known is None or known.target != wait.target:
             yield ask(wait.setter)
     for wait in waits:
-        yield heat.hold(wait)
-    yield from _lines(lines, heat)
+        yield heaters.hold(wait)
+    yield from _lines(lines, heaters)
     away, position = saved.away or bool(lines), saved.position
     if away or saved.retracted:
         back = position.go_back() if position and away else []
@@ -129,25 +139,30 @@ def resume(lines: Sequence[bytes], heat: Heat, saved: Saved, modes: Modes, parki
 
 
 def cancel(
-    lines: Sequence[bytes], heat: Heat, modes: Modes, parking: Parking | None, *, disarm: Sequence[bytes] = ()
+    lines: Sequence[bytes],
+    heaters: Heaters,
+    modes: ModalState,
+    parking: Parking | None,
+    *,
+    disarm: Sequence[bytes] = (),
 ) -> Procedure:
     """The cancel script (docs/serial.md §28). Without one heaters and fan go off, the head gets out of the way, motors
     off;
     with one, heaters and fan go off after it in any case. `parking` is None when the head is out of the way already."""
     yield from each(disarm)
     if lines:
-        yield from _lines(lines, heat)
-    yield from each(off(heat.heaters))
+        yield from _lines(lines, heaters)
+    yield from each(off(heaters.known))
     if not lines:
         if parking is not None and modes.homed:
             position = yield from place()
-            yield from each(parking.away(position, modes, parking.retraction(heat, modes)))
+            yield from each(parking.away(position, modes, parking.retraction(heaters, modes)))
         yield ask(MOTORS_OFF)
         modes.homed = False
     return End.DONE
 
 
-def place() -> Generator[Step, Answer, Position | None]:
+def place() -> Generator[Step, Answer, HeadPosition | None]:
     """Where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
     texts = (yield ask(b"M114")) or []
     position = position_in(texts)
@@ -172,9 +187,9 @@ def off(heaters: Iterable[str]) -> Iterator[bytes]:
     return iter([b"M104 T0 S0" if tools else b"M104 S0", *tools, b"M140 S0", *chamber, FAN_OFF])
 
 
-def _lines(lines: Sequence[bytes], heat: Heat) -> Procedure:
+def _lines(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
     for code in lines:
-        yield from heat.before(code)
+        yield from heaters.steps_before(code)
         yield ask(b"M400" if wants_person(code) else code)
     return End.DONE
 

@@ -1,122 +1,135 @@
-"""The procedures of one connection, with what they share: scripts, heaters, modes, what a pause remembers."""
+"""The procedures of one connection, with what they share: scripts, heaters, modal state, what a pause must undo."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
+from agent.gcode.modal import ModalState
 from agent.gcode.words import host_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
-from drivers.gcode.printing.heat import Heat
-from drivers.gcode.printing.modes import Modes
+from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.parking import Parking
+from drivers.gcode.printing.pause_state import ParkedState, PauseState
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint
-from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Pause, Saved
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 
 
 class Routines:
-    """Each method gives a new procedure. `firmware` is what the printer said that it is, once it has. `scripts` gives
-    those of this moment: they may be replaced while a print runs."""
+    """Factory of procedures: each method builds a new one. `scripts` gives the scripts of this moment, which may be
+    replaced while a print runs; `heaters` and `identity` belong to the session and are shared with it."""
 
-    def __init__(self, settings: DriverSettings, timing: Timing, scripts: Callable[[], Scripts]) -> None:
-        self.heat = Heat(timing)
-        self.firmware = Firmware()
+    def __init__(
+        self,
+        *,
+        settings: DriverSettings,
+        timing: Timing,
+        scripts: Callable[[], Scripts],
+        heaters: Heaters,
+        identity: PrinterIdentity,
+    ) -> None:
+        self._heaters = heaters
+        self._identity = identity
         self._timing = timing
         self._scripts = scripts
         self._parking = Parking(settings.build_volume)
         self._deadman = settings.deadman_s
-        self._modes = Modes()
-        self._saved = Saved()
+        self._modes = ModalState()
+        self._parked = ParkedState()
         self._paused = False  # whether a pause of ours began and has not ended
 
     def hello(self, learn: Callable[[list[str]], Firmware], *, unsafe: bool) -> Procedure:
-        """See `procedures.hello`. What is not known of a printer that may have restarted: where its head is."""
+        """Build the hello, see `procedures.hello`. The printer may have restarted, so the head counts as not homed."""
         self._modes.homed = False
-        return procedures.hello(self._timing, learn, unsafe=unsafe, heat=self.heat)
+        return procedures.hello(self._timing, learn, unsafe=unsafe, heaters=self._heaters)
 
     def feed(self, request: StartPrint, begun: Callable[[], None]) -> Procedure:
-        """A print, from its beginning."""
-        follows = self.firmware.dialect.g90_extruder
-        self._modes = Modes(extruder_follows=follows, homed=self._modes.homed)
+        """Build a print from its first line. `begun` as in `feed.feed`."""
+        self._modes = self._new_modes(homed=self._modes.homed)
         self.forget_pause()
         preamble = (*self._arm(), *request.preamble)
-        return self._then(feed(request.source, preamble, self._modes, self.heat, begun), self._disarm())
+        return self._then(feed(request.source, preamble, self._modes, self._heaters, begun), self._disarm())
 
-    def take_over(self, memory: DriverCheckpoint, before: Iterable[bytes]) -> None:
-        """A print was taken over, of which the lines `before` were done. Raises OSError from reading them."""
-        self._modes = Modes(extruder_follows=self.firmware.dialect.g90_extruder, homed=memory.homed)
+    def recover(self, *, homed: bool, pause: PauseState, before: Iterable[bytes]) -> None:
+        """Take the modal state and the pause of a print that another agent began, of which the lines `before` were
+        done. Raises OSError from reading them."""
+        self._modes = self._new_modes(homed=homed)
         for code in before:
             self._modes.follow(code)
-        self._saved, self._paused = memory.pause.saved, memory.pause.ours
+        self._parked, self._paused = pause.saved, pause.ours
 
     def rest(self, request: StartPrint, first: int, *, stopped: bool) -> Procedure:
-        """A print that was taken over, from line `first`; `stopped`: the pause that this line asks for has been."""
+        """Build the rest of a recovered print, from line `first`; `stopped`: the pause that this line asks for is
+        over."""
         preamble = request.preamble if first == 1 else ()
-        way = rest(request.source, first, preamble, self._modes, self.heat, stopped=stopped)
-        return self._then(way, self._disarm())
+        lines = rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped)
+        return self._then(lines, self._disarm())
 
     def caught_up(self, procedure: Procedure | None, *, arm: bool) -> Procedure:
-        """What comes first after a print was taken over, then `procedure`; `arm` as in a print."""
-        end = yield from procedures.catch_up(self.firmware, self._arm() if arm else ())
+        """Build what comes first after a recovery (temperatures, reports), then `procedure`. `arm`: with the firmware's
+        own watch over the heaters, as in a print."""
+        end = yield from procedures.catch_up(self._identity.firmware, self._arm() if arm else ())
         return (yield from procedure) if procedure is not None else end
 
     def script(self, request: RunScript) -> Procedure:
-        """A script."""
+        """Build a script."""
         for code in request.lines:
             self._modes.follow(code)
-        return procedures.script(request.lines, self.heat)
+        return procedures.script(request.lines, self._heaters)
 
     def pause(self, known: Callable[[], None]) -> Procedure:
-        """The way into a pause: the configured script, or the built-in one. `known`: see `procedures.pause`."""
-        self._paused, self._saved = True, Saved()
+        """Build the way into a pause: the configured script, or the built-in one. `known` as in `procedures.pause`."""
+        self._paused, self._parked = True, ParkedState()
         lines = _cleaned(self._scripts().pause)
-        way = procedures.pause(lines, self.heat, self._saved, self._modes, self._parking, known)
+        way = procedures.pause(lines, self._heaters, self._parked, self._modes, self._parking, known)
         return self._then(way, self._disarm())
 
     def pause_again(self) -> Procedure:
-        """The way into a pause that was interrupted, or left."""
+        """Build the way into a pause that was interrupted, or left."""
         lines = _cleaned(self._scripts().pause)
-        way = procedures.pause_again(lines, self.heat, self._saved, self._modes, self._parking)
+        way = procedures.pause_again(lines, self._heaters, self._parked, self._modes, self._parking)
         return self._then(way, self._disarm())
 
     def resume(self) -> Procedure:
-        """The way back; nothing where the printer has paused, and knows the way, by itself."""
+        """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
             return procedures.each(self._arm())
         self._paused = False
-        way = procedures.resume(_cleaned(self._scripts().resume), self.heat, self._saved, self._modes, self._parking)
+        lines = _cleaned(self._scripts().resume)
+        way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
         return self._then(way, self._arm())
 
     def cancel(self) -> Procedure:
-        """The end of whatever ran."""
+        """Build the end of whatever runs, heaters off."""
         parking = None if self._paused else self._parking
-        return procedures.cancel(
-            _cleaned(self._scripts().cancel), self.heat, self._modes, parking, disarm=self._disarm()
-        )
+        lines = _cleaned(self._scripts().cancel)
+        return procedures.cancel(lines, self._heaters, self._modes, parking, disarm=self._disarm())
 
     def forget_pause(self) -> None:
-        """Nothing of ours has to be undone."""
-        self._saved, self._paused = Saved(), False
+        """Drop what a pause has to undo: nothing of ours was moved."""
+        self._parked, self._paused = ParkedState(), False
 
     @property
     def homed(self) -> bool:
         """Whether the printer is known to have been homed."""
         return self._modes.homed
 
-    def to_remember(self, reason: str, *, in_file: bool = False) -> Pause:
-        """Of the present pause, what the way back needs."""
-        return Pause(self._saved, ours=self._paused, in_file=in_file, reason=reason)
+    def pause_state(self, reason: str, *, in_file: bool = False) -> PauseState:
+        """The present pause as the checkpoint keeps it."""
+        return PauseState(self._parked, ours=self._paused, in_file=in_file, reason=reason)
+
+    def _new_modes(self, *, homed: bool) -> ModalState:
+        return ModalState(extruder_follows=self._identity.firmware.dialect.g90_extruder, homed=homed)
 
     def _arm(self) -> list[bytes]:
         """During a print the firmware itself turns the heaters off when nothing moves for long (docs/serial.md §31).
-        Not
-        during a pause, which may last as long as a person likes."""
-        armed = self._deadman and self.firmware.deadman
+        Not during a pause, which may last as long as a person likes."""
+        armed = self._deadman and self._identity.firmware.deadman
         return [b"M85 S%d" % self._deadman] if armed else []
 
     def _disarm(self) -> list[bytes]:

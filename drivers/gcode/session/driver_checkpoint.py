@@ -1,14 +1,14 @@
-"""What must be known to take a print over after the agent was killed, as bytes (`agent.core.driver.Host.remember`).
+"""Checkpoint of a print: what a driver must know to recover it after the agent was killed (`Host.remember`), as JSON.
 
     stage        written                                                    the next agent
-    PRINTING     before the first line of the file; when a pause is over    goes on with the very next line
+    PRINTING     before the first line of the file; when a pause is over    continues with the very next line
     PAUSING      when a pause is asked for                                  pauses
     PARKING      when the position is known, before the head moves away     parks again, without pulling back twice
     PAUSED       when the head is out of the way, or the printer has paused stays paused
     RESUMING     before the head goes back                                  parks again, stays paused
     CANCELLING   before the cancel script                                   cancels again
 
-Never for a line of the file: where the print is, the printer itself tells (`whereabouts`).
+Never for a line of the file: where the print is, the printer itself tells (`position_query`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ import msgspec
 import structlog
 
 from agent.errors import ConfigError, DataError, UnavailableError
-from drivers.gcode.link.discovery import Found
 from drivers.gcode.printing.dialects import Firmware, by_name
-from drivers.gcode.printing.modes import Position
+from drivers.gcode.printing.pause_state import PauseState
+from drivers.gcode.session.port_identity import PortIdentity
 
 VERSION = 1
-NOWHERE = Found("")
 
 _log = structlog.get_logger(part="gcode")
 
@@ -41,45 +40,26 @@ class Stage(StrEnum):
     CANCELLING = "cancelling"
 
 
-class Saved(msgspec.Struct, forbid_unknown_fields=True):
-    """What a pause needs for the way back. Targets in °C by heater; `away`: the head may have gone somewhere else
-    since; `retracted`: mm of filament pulled back by the built-in pause."""
-
-    position: Position | None = None
-    targets: dict[str, float] = {}
-    away: bool = False
-    retracted: float = 0.0
-
-
-class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`ours`: the head was sent away by us, not by the printer itself; `in_file`: the next line of the file asked for
-    it; `reason` is for a person."""
-
-    saved: Saved = msgspec.field(default_factory=Saved)
-    ours: bool = False
-    in_file: bool = False
-    reason: str = ""
-
-
 class DriverCheckpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`homed` is as it was before the first line; `speaks`: an `ok` to M105 holds its answer; `error`: why a print that
-    is being ended has failed, empty when somebody asked for its end."""
+    """`homed` is as it was before the first line; `ok_carries_temps`: an `ok` to M105 holds its answer; `error`: why a
+    print that is being ended has failed, empty when somebody asked for its end. A stored checkpoint outlives the agent
+    that wrote it: the names in its JSON stay."""
 
-    found: Found
+    port: PortIdentity = msgspec.field(name="found")
     baud: int
     dialect: str
     firmware: str
     machine: str
     capabilities: tuple[str, ...]
-    speaks: bool
+    ok_carries_temps: bool = msgspec.field(name="speaks")
     homed: bool
     stage: Stage = Stage.PRINTING
-    pause: Pause = Pause()
+    pause: PauseState = PauseState()
     error: str = ""
     version: int = VERSION
 
     def identity(self) -> Firmware:
-        """What the printer said that it is. Raises DataError for a dialect that is not known any more."""
+        """The firmware that the printer had. Raises DataError for a dialect that is not known any more."""
         try:
             dialect = by_name(self.dialect)
         except ConfigError as error:
@@ -87,66 +67,65 @@ class DriverCheckpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Firmware(self.firmware, self.machine, dialect or Firmware().dialect, frozenset(self.capabilities))
 
 
-def decode(memory: bytes) -> DriverCheckpoint:
-    """Raises DataError for nothing at all, and for what `CheckpointWriter` never wrote, or another version of it."""
-    if not memory:
+def decode(stored: bytes) -> DriverCheckpoint:
+    """Read a stored checkpoint. Raises DataError for an empty one, and for what `CheckpointWriter` never wrote, or
+    another version of it."""
+    if not stored:
         raise DataError("the agent ended before the print had begun")
     try:
-        found = msgspec.json.decode(memory, type=DriverCheckpoint)
+        checkpoint = msgspec.json.decode(stored, type=DriverCheckpoint)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DataError(f"what was remembered of the print cannot be read: {error}") from None
-    if found.version != VERSION:
-        raise DataError(f"what was remembered of the print is of version {found.version}; expected {VERSION}")
-    return found
+    if checkpoint.version != VERSION:
+        raise DataError(f"what was remembered of the print is of version {checkpoint.version}; expected {VERSION}")
+    return checkpoint
 
 
 class CheckpointWriter:
-    """One connection's way to remember. Written to by the link's thread; may take as long as a disk does."""
+    """Writes the checkpoints of one connection, by `remember`, which may take as long as a disk does."""
 
-    def __init__(self, remember: Callable[[str, bytes], None], found: Found = NOWHERE, baud: int = 0) -> None:
-        self.found, self.baud = found, baud
+    def __init__(self, remember: Callable[[str, bytes], None], port: PortIdentity, baud: int) -> None:
+        self._port, self._baud = port, baud
         self._remember = remember
-        self._key = ""
-        self._memory: DriverCheckpoint | None = None
+        self._task_id = ""
+        self._checkpoint: DriverCheckpoint | None = None
         self._refused = False
 
-    def begin(self, key: str, firmware: Firmware, *, speaks: bool, homed: bool) -> None:
-        """The print `key` begins."""
-        self.go_on(
-            key,
-            DriverCheckpoint(
-                found=self.found,
-                baud=self.baud,
-                dialect=firmware.dialect.name,
-                firmware=firmware.name,
-                machine=firmware.machine,
-                capabilities=tuple(sorted(firmware.capabilities)),
-                speaks=speaks,
-                homed=homed,
-            ),
+    def begin(self, task_id: str, firmware: Firmware, *, ok_carries_temps: bool, homed: bool) -> None:
+        """Write the first checkpoint of the print of `task_id`."""
+        checkpoint = DriverCheckpoint(
+            port=self._port,
+            baud=self._baud,
+            dialect=firmware.dialect.name,
+            firmware=firmware.name,
+            machine=firmware.machine,
+            capabilities=tuple(sorted(firmware.capabilities)),
+            ok_carries_temps=ok_carries_temps,
+            homed=homed,
         )
-        self._write()
+        self.recover(task_id, checkpoint)
+        self._write(checkpoint)
 
-    def go_on(self, key: str, memory: DriverCheckpoint) -> None:
-        """The print `key` was taken over; what is known of it is written already."""
-        self._key = key
-        self._memory = msgspec.structs.replace(memory, found=self.found, baud=self.baud)
+    def recover(self, task_id: str, checkpoint: DriverCheckpoint) -> None:
+        """Take up the print of `task_id`, whose `checkpoint` is stored already."""
+        self._task_id = task_id
+        self._checkpoint = msgspec.structs.replace(checkpoint, port=self._port, baud=self._baud)
 
-    def change(self, stage: Stage, *, pause: Pause | None = None, error: str = "") -> None:
-        """The print goes into another stage; nothing when none runs."""
-        if self._memory is not None:
-            pause = self._memory.pause if pause is None else pause
-            self._memory = msgspec.structs.replace(self._memory, stage=stage, pause=pause, error=error)
-            self._write()
+    def change(self, stage: Stage, *, pause: PauseState | None = None, error: str = "") -> None:
+        """Write that the print goes into another stage; nothing when none runs. Without `pause` that one stays."""
+        if self._checkpoint is not None:
+            pause = self._checkpoint.pause if pause is None else pause
+            self._checkpoint = msgspec.structs.replace(self._checkpoint, stage=stage, pause=pause, error=error)
+            self._write(self._checkpoint)
 
     def end(self) -> None:
-        """Nothing has to be remembered any more."""
-        self._memory = None
+        """Write nothing more: the print has ended."""
+        self._checkpoint = None
 
-    def _write(self) -> None:
+    def _write(self, checkpoint: DriverCheckpoint) -> None:
         try:
-            self._remember(self._key, msgspec.json.encode(self._memory))
+            self._remember(self._task_id, msgspec.json.encode(checkpoint))
         except UnavailableError as error:
-            if not self._refused:
-                _log.warning("the print goes on, but could not be taken over after a restart", reason=str(error))
+            if not self._refused:  # the print continues, it only cannot be recovered after a restart
+                _log.warning("driver checkpoint not stored", task_id=self._task_id, error=str(error))
             self._refused = True

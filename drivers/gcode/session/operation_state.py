@@ -1,70 +1,112 @@
-"""What a connection stands at: the printer's state, the operation that runs, and how it ends."""
+"""State of the printer and of the operation that runs on it: the one place where the driver's state is set."""
 
 from __future__ import annotations
 
 import structlog
 
 from agent.core.driver import Outcome, PrinterState
-from drivers.gcode.printing.dialects import Firmware
+from drivers.gcode.protocol.protocol import Counters
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.slot import Slot
 
 _S = PrinterState
 RUNNING = (_S.BUSY, _S.PRINTING, _S.PAUSING, _S.PAUSED, _S.RESUMING, _S.CANCELLING)
+"""States in which an operation runs."""
+
 _log = structlog.get_logger(part="gcode")
 
 
-class Standing:
-    """Used by the link's thread alone. `unsafe`: heaters may be on because a print ended without its end."""
+class OperationState:
+    """Used by the link's thread alone, which tells everybody else by `slot`.
 
-    def __init__(self, slot: Slot, notes: CheckpointWriter, *, unsafe: bool) -> None:
-        self.state = _S.OFFLINE
-        self.key = ""
+    `task_id` is that of the running operation, empty without one. `unsafe`: heaters may be on because a print ended
+    without its end. `person_needed`: the printer waits for the person in front of it."""
+
+    def __init__(self, *, slot: Slot, checkpoints: CheckpointWriter, counters: Counters, unsafe: bool) -> None:
+        self.task_id = ""
         self.unsafe = unsafe
-        self.firmware = Firmware()
-        self.slot = slot
-        self.notes = notes
-        self.counters = slot.new_counters()
-        self._verdict = (Outcome.CANCELLED, "")
+        self.person_needed = False
+        self.counters = counters
+        self._slot = slot
+        self._checkpoints = checkpoints
+        self._state = _S.OFFLINE
+
+    @property
+    def state(self) -> PrinterState:
+        """What the printer is doing, as this connection knows it."""
+        return self._state
+
+    @property
+    def reason(self) -> str:
+        """Why it is in that state, as telemetry says it."""
+        return self._slot.read().reason
+
+    @property
+    def running(self) -> bool:
+        """Whether an operation runs."""
+        return self._state in RUNNING
 
     @property
     def prints(self) -> bool:
-        """Whether there is a print that another agent could go on with."""
-        return self.state in RUNNING and self.state is not _S.BUSY
+        """Whether a print runs that another agent could resume."""
+        return self.running and self._state is not _S.BUSY
 
-    def link(self) -> dict[str, int]:
-        """The link's counts, for the log."""
+    def link_counts(self) -> dict[str, int]:
+        """The link's counts, as keys of a log line."""
         return {"line": self.counters.line, "sent": self.counters.sent, "resent": self.counters.resent}
 
-    def enter(self, state: PrinterState, reason: str = "") -> None:
-        """The printer is in `state` now."""
-        self.state = state
-        self.slot.change(state=state, reason=reason, waiting="")
+    def enter(self, state: PrinterState, reason: str | None = "") -> None:
+        """Go to `state` and publish it; a `reason` of None leaves the one before."""
+        self._set(state)
+        if reason is None:
+            self._slot.update(state=state, waiting="")
+        else:
+            self._slot.update(state=state, reason=reason, waiting="")
+
+    def begin(self, task_id: str, state: PrinterState) -> None:
+        """Begin the operation of `task_id`; its caller has claimed and published `state` already."""
+        self.own(task_id)
+        self._set(state)
+
+    def own(self, task_id: str) -> None:
+        """Make the operation of `task_id` this connection's to end. From now on heaters may be on."""
+        self.task_id, self.unsafe = task_id, True
+
+    def finish(self, outcome: Outcome, error: str) -> None:
+        """End the running operation with the printer safe and idle; `error` says why it FAILED."""
+        task_id = self._end(_S.IDLE)
+        self.unsafe = False
+        _log.info("operation ended", task_id=task_id, outcome=outcome.value, error=error, **self.link_counts())
+        self._slot.end(task_id, outcome, _S.IDLE, error)
 
     def fail(self, error: str, state: PrinterState) -> None:
-        """What ran has failed; the printer is in `state` now, and `error` says why."""
-        key, self.key = self.key, ""
-        self.notes.end()
-        if key:
-            _log.warning("failed", key=key, error=error, **self.link())
-            self.slot.end(key, Outcome.FAILED, state, error, reason=error)
+        """Go to `state` because of `error`; the running operation, if there is one, has failed."""
+        task_id = self._end(state)
+        if task_id:
+            _log.warning("operation failed", task_id=task_id, error=error, **self.link_counts())
+            self._slot.end(task_id, Outcome.FAILED, state, error, reason=error)
         else:
-            self.slot.change(state=state, reason=error, waiting="")
+            self._slot.update(state=state, reason=error, waiting="")
 
-    def _begin_operation(self, key: str, state: PrinterState) -> None:
-        self.key, self.state, self.unsafe = key, state, True
-        self._verdict = (Outcome.CANCELLED, "")
-
-    def _finish(self, outcome: Outcome, error: str) -> None:
-        key, self.key, self.state = self.key, "", _S.IDLE
-        self.unsafe = False
-        self.notes.end()
-        _log.info("ended", key=key, outcome=outcome.value, error=error, **self.link())
-        self.slot.end(key, outcome, _S.IDLE, error)
-
-    def _refused(self, key: str) -> bool:
-        if self.state is _S.IDLE:
+    def refuse(self, task_id: str) -> bool:
+        """Fail the operation of `task_id`, accepted before this connection was lost, unless the printer is idle;
+        whether it was refused."""
+        if self._state is _S.IDLE:
             return False
-        now = self.slot.read()
-        self.slot.end(key, Outcome.FAILED, self.state, "the printer was lost before it could begin", now.reason)
+        self._slot.refuse(task_id, self._state)
         return True
+
+    def need_person(self, needed: bool, otherwise: str) -> None:
+        """Publish that the printer waits for the person in front of it, or `otherwise` when it does not any more."""
+        if needed != self.person_needed:
+            self.person_needed = needed
+            self._slot.update(waiting="the person at the printer" if needed else otherwise)
+
+    def _end(self, state: PrinterState) -> str:
+        task_id, self.task_id = self.task_id, ""
+        self._set(state)
+        self._checkpoints.end()
+        return task_id
+
+    def _set(self, state: PrinterState) -> None:
+        self._state = state

@@ -1,28 +1,45 @@
-"""What the printer says, passed on to whom it concerns: the protocol, the pump, the session's state."""
+"""Replies of the printer, each passed on to the part that it concerns: protocol, pump, heaters, state, host actions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import structlog
 
 from agent.core.driver import PrinterState
+from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, Kind
-from drivers.gcode.session.host_actions import act
-
-if TYPE_CHECKING:
-    from drivers.gcode.session.session import Session
+from drivers.gcode.session.host_actions import HostActions
+from drivers.gcode.session.interfaces import PrinterEvents
+from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.slot import Slot
 
 _log = structlog.get_logger(part="gcode")
 
 
 class ReplyHandler:
-    """A session's ears. `person`: the printer waits for the person in front of it."""
+    """A table from the kind of a reply to what is done about it."""
 
-    def __init__(self, session: Session) -> None:
-        self.person = False
-        self._session = session
+    def __init__(
+        self,
+        *,
+        stack: ProtocolStack,
+        operation: OperationState,
+        heaters: Heaters,
+        identity: PrinterIdentity,
+        slot: Slot,
+        actions: HostActions,
+        events: PrinterEvents,
+    ) -> None:
+        self._stack = stack
+        self._operation = operation
+        self._heaters = heaters
+        self._identity = identity
+        self._slot = slot
+        self._actions = actions
+        self._events = events
         self._warned = False
         self._handlers: dict[Kind, Callable[[Event, float], None]] = {
             Kind.OK: self._ok,
@@ -41,85 +58,78 @@ class ReplyHandler:
         }
 
     def heard(self, event: Event, now: float) -> None:
-        """Deal with one event."""
+        """Deal with one event. Raises DataError from a file that cannot be read any more."""
         handler = self._handlers.get(event.kind)
         if handler is not None:
             handler(event, now)
         else:
-            self._session.protocol.other(now)
-            self._session.pump.note(event.text)
+            self._stack.protocol.other(now)
+            self._stack.pump.note(event.text)
 
     def _error(self, event: Event, now: float) -> None:
         if "missing checksum" in event.text.lower():
-            self._session.want_checksums()
-        self._session.protocol.error(event.text, now)
-        self._session.pump.note(event.text)
+            self._stack.add_checksums()
+        self._stack.protocol.error(event.text, now)
+        self._stack.pump.note(event.text)
 
     def _damaged(self, event: Event, now: float) -> None:
-        self._session.protocol.damaged(now)
-        self._session.pump.note(event.text)
+        self._stack.protocol.damaged(now)
+        self._stack.pump.note(event.text)
 
     def _temperatures(self, event: Event, now: float) -> None:
-        session = self._session
-        session.protocol.temperatures(now)
-        session.slot.change(heaters=session.routines.heat.learn(event.readings))
+        self._stack.protocol.temperatures(now)
+        self._slot.update(heaters=self._heaters.learn(event.readings))
 
     def _busy(self, event: Event, now: float) -> None:
         user = event.kind is Kind.BUSY_USER
-        self._session.protocol.busy(now, user=user)
-        self._wait_for_person(user)
+        self._stack.protocol.busy(now, user=user)
+        self._operation.need_person(user, self._stack.pump.waiting)
 
     def _fatal(self, event: Event, _now: float) -> None:
-        self._session.fatal(event.text)
+        self._events.halted(event.text)
 
     def _start(self, _event: Event, now: float) -> None:
-        self._session.restarted(now)
+        self._events.restarted(now)
 
     def _wait(self, _event: Event, now: float) -> None:
-        self._session.protocol.wait(now)
+        self._stack.protocol.wait(now)
 
     def _saved(self, _event: Event, now: float) -> None:
-        command = self._session.protocol.saved(now)
+        command = self._stack.protocol.saved(now)
         if command is not None:
-            self._session.pump.acknowledged(command, now)
+            self._stack.pump.acknowledged(command, now)
 
     def _capability(self, event: Event, now: float) -> None:
-        self._session.protocol.other(now)
+        self._stack.protocol.other(now)
         if event.number:
-            self._session.capabilities.add(event.text)
+            self._identity.add_capability(event.text)
 
     def _ok(self, event: Event, now: float) -> None:
-        session = self._session
+        pump, operation = self._stack.pump, self._operation
         if event.text:
-            session.pump.note(event.text)
-            session.counters.quality.planner(event.text, printing=session.state is PrinterState.PRINTING)
-        command = session.protocol.ok(event.text, now)
+            pump.note(event.text)
+            printing = operation.state is PrinterState.PRINTING
+            operation.counters.quality.planner(event.text, printing=printing)
+        command = self._stack.protocol.ok(event.text, now)
         if command is not None:
-            session.pump.acknowledged(command, now)
-        self._wait_for_person(False)
+            pump.acknowledged(command, now)
+        operation.need_person(False, pump.waiting)
 
     def _resend(self, event: Event, now: float) -> None:
-        session = self._session
-        command = session.protocol.resend(event.number, now)
+        command = self._stack.protocol.resend(event.number, now)
         if command is not None:
-            session.pump.acknowledged(command, now)
-        counters = session.counters
+            self._stack.pump.acknowledged(command, now)
+        operation = self._operation
+        counters = operation.counters
         if not self._warned and counters.resent > 10 and counters.resent * 10 > counters.sent:
-            self._warned = True
-            _log.warning("more than one line in ten is sent again: check the cable", **session.link())
+            self._warned = True  # more than one line in ten: the cable
+            _log.warning("resend rate high", task_id=operation.task_id, **operation.link_counts())
 
     def _action(self, event: Event, now: float) -> None:
-        """What somebody did at the printer (docs/serial.md §30): see `actions`. The line before which the printer has
-        paused
-        may take as long as a person does (§15)."""
-        protocol, name = self._session.protocol, event.text.partition(" ")[0].lower()
+        """A host action (docs/serial.md §30). The line before which the printer has paused may take as long as a person
+        does (§15)."""
+        protocol, name = self._stack.protocol, event.text.partition(" ")[0].lower()
         protocol.other(now)
         if name in ("paused", "resumed"):
             protocol.busy(now, user=name == "paused")
-        act(self._session, event.text)
-
-    def _wait_for_person(self, waits: bool) -> None:
-        if waits != self.person:
-            self.person = waits
-            session = self._session
-            session.slot.change(waiting="the person at the printer" if waits else session.pump.waiting)
+        self._actions.act(event.text)

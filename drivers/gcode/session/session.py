@@ -1,18 +1,15 @@
-"""One open connection: what the printer says and what is asked for, turned into the printer's state.
+"""Session: one open connection to a printer, composed of its parts.
 
-    state       procedure           its end →
-    OFFLINE     hello               IDLE
-    BUSY        script              IDLE, completed
-    PRINTING    feed                IDLE, completed         a Stop in the file → PAUSING
-    PAUSING     pause               PAUSED
-    RESUMING    resume              PRINTING, the feed goes on with the very next line
-    CANCELLING  cancel              IDLE, cancelled (failed: the file could not be read)
-    ERROR       none                (a restart or a reset → OFFLINE)
+    OperationState     the printer's state and the operation that runs
+    OperationControl   starts, pauses, resumes, cancels
+    ReplyHandler       what the printer says → the part that it concerns (HostActions: what somebody does at it)
+    ProtocolStack      protocol and pump, made anew when the printer begins anew
+    Routines, Heaters, PrinterIdentity, OutOfBandWriter
+    Flow               the fast path of a file line
+    Takeover           in place of all that, until a print of an agent before this one is recovered or failed
 
-A print that is to be taken over is asked after before all that (`takeover`). What an agent after this one needs to take
-this one's over is written into `notes` where the state changes (`memory`).
-
-`over` says why the connection is of no use any more; the link then opens the port anew.
+The session itself says hello (OFFLINE → IDLE), keeps the time, and knows when the connection is of no use any more:
+`over` says why, and the link opens the port anew. A halted printer is in ERROR until it restarts or is reset.
 """
 
 from __future__ import annotations
@@ -20,236 +17,285 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import inf
 
-from agent.core.driver import Outcome, PrinterState
+from agent.core.driver import PrinterState
 from agent.errors import DataError
-from drivers.gcode.link.out_of_band import Urgent
-from drivers.gcode.printing.dialects import Firmware, by_name, identify, with_checksums
+from drivers.gcode.printing.dialects import Firmware, by_name, with_checksums
+from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.procedures import old_lines_s
+from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.protocol.steps import End
-from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint, Stage
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.flow import Flow
-from drivers.gcode.session.operation_state import RUNNING
-from drivers.gcode.session.operations import Printing
+from drivers.gcode.session.host_actions import HostActions
+from drivers.gcode.session.operation_control import OperationControl
+from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.out_of_band import OutOfBandWriter
+from drivers.gcode.session.position_query import PositionQuery
+from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
-from drivers.gcode.session.takeover import PendingTakeover, TakeOver
+from drivers.gcode.session.takeover import PendingTakeover, Takeover
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 
-__all__ = ["RUNNING", "Session"]
-
 _S = PrinterState
 
 
-class Session(Printing):
-    """Used by the link's thread alone. `unsafe`: heaters may be on because the print before ended without its end;
-    `ready` is called when the printer has answered."""
+class Session:
+    """Used by the link's thread alone. `write` is the port's; `on_answer` is called when the printer has answered a
+    hello or was recovered; `unsafe`: heaters may be on because the print before ended without its end."""
 
     def __init__(
         self,
         write: Callable[[bytes], object],
+        *,
         slot: Slot,
         settings: DriverSettings,
         timing: Timing,
-        *,
+        checkpoints: CheckpointWriter,
+        on_answer: Callable[[], None],
         unsafe: bool,
-        notes: CheckpointWriter | None = None,
-        ready: Callable[[], None] = lambda: None,
     ) -> None:
-        self._dialect = by_name(settings.dialect)
-        checked = with_checksums(write) if self._dialect and self._dialect.checksums else write
-        super().__init__(
-            checked, slot, settings, timing, notes or CheckpointWriter(lambda _key, _memory: None), unsafe=unsafe
+        dialect = by_name(settings.dialect)
+        self._write = with_checksums(write) if dialect and dialect.checksums else write
+        self._slot = slot
+        self._timing = timing
+        self._checkpoints = checkpoints
+        self._on_answer = on_answer
+        self._identity = PrinterIdentity(dialect)
+        self.heaters = Heaters(timing)
+        self.operation = OperationState(slot=slot, checkpoints=checkpoints, counters=slot.new_counters(), unsafe=unsafe)
+        self.stack = ProtocolStack(
+            write=self._write, counters=self.operation.counters, timing=timing, window=settings.window
+        )
+        self._routines = Routines(
+            settings=settings,
+            timing=timing,
+            scripts=lambda: slot.scripts or settings.scripts,
+            heaters=self.heaters,
+            identity=self._identity,
+        )
+        self.control = OperationControl(
+            operation=self.operation,
+            stack=self.stack,
+            routines=self._routines,
+            identity=self._identity,
+            checkpoints=checkpoints,
+            timing=timing,
+        )
+        self.out_of_band = OutOfBandWriter(write, self._identity)
+        self.flow = Flow(self.stack, self.operation, timing.patience, self.control.fail_unreadable)
+        self._replies = ReplyHandler(
+            stack=self.stack,
+            operation=self.operation,
+            heaters=self.heaters,
+            identity=self._identity,
+            slot=slot,
+            actions=HostActions(control=self.control, events=self, stack=self.stack, slot=slot),
+            events=self,
         )
         self.over = ""
         self.answered = False  # whether a hello was ever answered
-        self.urgent = Urgent(write)
-        self.capabilities: set[str] = set()
-        self.taking: TakeOver | None = None
-        self._ready = ready
+        self._takeover: Takeover | None = None
         self._begin_at = inf
-        self._half_until = inf
-        self._restarting = False  # the board starts anew by our emergency stop
-        self._ears = ReplyHandler(self)
-        self.flow = Flow(self, self._ears, timing.patience, self._unreadable)
+        self._partial_line_until = inf
+        self._restarting = False  # the board restarts by our emergency stop
 
     # --- from the link's loop
 
     def open(self, now: float, begin_at: float) -> None:
-        """The port is open; the board may still be starting until `begin_at`."""
+        """Begin on a port that is open; the board may still be starting until `begin_at`."""
         self._begin_at = begin_at
-        self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer", waiting="")
+        self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
         self.step(now)
 
-    def take_over(self, undecided: PendingTakeover, now: float) -> None:
-        """Instead of `open`: the port is open, and a print is to be taken over."""
-        self.slot.change(state=_S.OFFLINE, reason="finding out where the printer is", waiting="")
-        self.taking = TakeOver(self, undecided, self._write, self._timing, now)
+    def take_over(self, pending: PendingTakeover, now: float) -> None:
+        """Begin on a port that is open with the takeover of a print, in place of `open`."""
+        self.operation.enter(_S.RECOVERING, "finding out where the printer is")
+        self._takeover = Takeover(
+            pending,
+            owner=self,
+            query=PositionQuery(self._write, self._timing, now),
+            operation=self.operation,
+            control=self.control,
+            routines=self._routines,
+            heaters=self.heaters,
+            slot=self._slot,
+        )
         self.step(now)
 
     def due(self, now: float) -> float:
         """When `step` has something to do, if nothing is heard before; `inf`: never."""
-        if self.taking is not None:
-            return self.taking.due()
-        if self.state is _S.ERROR:
+        if self._takeover is not None:
+            return self._takeover.due()
+        if self.operation.state is _S.ERROR:
             return inf
-        return min(self._begin_at, self._half_until, self.pump.due(now))
+        return min(self._begin_at, self._partial_line_until, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
-        """Say hello, with a clean slate."""
+        """Say hello, with a protocol that knows nothing."""
         self._begin_at = inf
-        self.pump.drop()
-        self._renew()
-        self._parked = None
-        self.capabilities.clear()
-        self.state = _S.OFFLINE
-        self.slot.change(state=_S.OFFLINE, reason="waiting for the printer's answer")
-        self.pump.run(self.routines.hello(self._learn, unsafe=self.unsafe))
+        self.control.drop()
+        self.stack.renew()
+        self._identity.clear_capabilities()
+        self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
+        self.stack.pump.run(self._routines.hello(self._learn, unsafe=self.operation.unsafe))
         self.step(now)
 
     def heard(self, event: Event, now: float) -> None:
-        """Anything was heard. A halted printer is believed nothing but its restart."""
-        self._half_until = inf
-        if self.taking is not None:
-            self.taking.heard(event, now)
+        """Deal with what the printer said. A halted printer is believed nothing but its restart."""
+        self._partial_line_until = inf
+        if self._takeover is not None:
+            self._takeover.heard(event, now)
         elif event.kind is Kind.START and self._restarting:
             self._restarting = False
-        elif self.state is not _S.ERROR or event.kind is Kind.START:
+        elif self.operation.state is not _S.ERROR or event.kind is Kind.START:
             try:
-                self._ears.heard(event, now)
+                self._replies.heard(event, now)
             except DataError as error:
-                self._unreadable(error)
+                self.control.fail_unreadable(error)
 
     def half_heard(self, now: float) -> None:
-        """A line has begun and not ended. Should its end not come, it was garbled."""
-        self._half_until = now + self._timing.garbled
+        """Note that a line has begun and not ended. Should its end not come, it was garbled."""
+        self._partial_line_until = now + self._timing.garbled
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
-        if self.taking is not None and not self.taking.step(now):
+        if self._takeover is not None and not self._takeover.step(now):
             return
-        if self.state is _S.ERROR:
+        if self.operation.state is _S.ERROR:
             return
         if now >= self._begin_at:
             self.begin(now)
-        if now >= self._half_until:
-            self._half_until = inf
-            self.protocol.damaged(now)
+        protocol, pump = self.stack.protocol, self.stack.pump
+        if now >= self._partial_line_until:
+            self._partial_line_until = inf
+            protocol.damaged(now)
         try:
-            if now >= self.protocol.deadline:
-                command = self.protocol.tick(now)
+            if now >= protocol.deadline:
+                command = protocol.tick(now)
                 if command is not None:
-                    self.pump.acknowledged(command, now, gave_up=command.gives_up)
-            self.pump.step(now)
+                    pump.acknowledged(command, now, gave_up=command.gives_up)
+            pump.step(now)
         except DataError as error:
-            self._unreadable(error)
-        while self.pump.changed:
-            self._changed(now)
-        if self.protocol.failure and not self.over:
-            self.lost(self.protocol.failure)
+            self.control.fail_unreadable(error)
+        while self.stack.pump.changed:
+            self._act_on_pump(now)
+        failure = self.stack.protocol.failure
+        if failure and not self.over:
+            self.lost(failure)
 
-    def held_up(self) -> bool:
-        """See `Printing`; also while it waits for a person."""
-        return self._ears.person or super().held_up()
+    @property
+    def can_be_handed_over(self) -> bool:
+        """Whether there is a print that the next agent can take over as it is."""
+        return self._takeover is not None or self.operation.prints
 
     def halt(self) -> None:
-        """Emergency stop: an error until a reset, also where the board starts anew by it."""
-        self.urgent.halt(self.protocol.last)
-        self._restarting = self.firmware.dialect.restarts_when_halted
-        self.fatal("emergency stop")
+        """Emergency stop: an error until a reset, also where the board restarts by it."""
+        self.out_of_band.halt(self.stack.protocol.last)
+        self._restarting = self._identity.firmware.dialect.restarts_when_halted
+        self.halted("emergency stop")
+
+    def reset(self) -> None:
+        """Ask the firmware to reboot; the connection is over."""
+        self.lost("the printer was reset")
+        self.out_of_band.reboot()
+
+    def switch_off(self) -> None:
+        """Before the agent stops: heaters and fan off where they may be on; the connection is over then."""
+        if self.operation.unsafe or self.heaters.active_targets():
+            self.out_of_band.switch_off(self.heaters.known)
+            self.lost("the agent has stopped")
 
     def lost(self, why: str) -> None:
-        """The connection cannot go on; what ran has failed."""
+        """End the connection; what ran has failed. A print that is being taken over waits for the next connection."""
         self.over = why
-        self.pump.drop()
-        self.fail(why, _S.OFFLINE)
-        self.state = _S.OFFLINE
+        self.stack.pump.drop()
+        self.operation.fail(why, _S.OFFLINE if self._takeover is None else _S.RECOVERING)
 
-    def taken_over(self, key: str, memory: DriverCheckpoint, last: int, now: float) -> None:
-        """The print `key` goes on in this connection, after the line with number `last` (which may be of either
-        space); what is sent next is `takeover`'s."""
-        self.taking = None
-        self._renew()
-        self.capabilities = set(memory.capabilities)
-        firmware = self._know(memory.identity())
-        self.protocol.take_over(last, speaks=memory.speaks, patience_s=old_lines_s(firmware))
-        self.notes.go_on(key, memory)
-        self.answered = True
-        self._ready()
-        self._begin_operation(key, _S.PRINTING)
-        self._set_polling(now)
+    # --- from the parts, see `interfaces`
+
+    def halted(self, text: str) -> None:
+        """See `PrinterEvents.halted`."""
+        if self._takeover is not None:
+            self._takeover.decide()
+            self._takeover = None
+        self.control.drop()
+        self.operation.unsafe = True
+        self.operation.fail(text, _S.ERROR)
+
+    def restarted(self, now: float) -> None:
+        """See `PrinterEvents.restarted`."""
+        operation = self.operation
+        if operation.task_id:
+            at = f" after line {operation.counters.line}" if operation.state is not _S.BUSY else ""
+            operation.fail(f"the printer restarted{at}: its position is lost", _S.OFFLINE)
+        self.begin(now)
+
+    def adopt(self, task_id: str, checkpoint: DriverCheckpoint, last: int, now: float) -> None:
+        """See `TakeoverOwner.adopt`."""
+        self._takeover = None
+        self.stack.renew()
+        firmware = checkpoint.identity()
+        self._identity.recover(firmware)
+        self._apply(firmware)
+        self.stack.protocol.take_over(last, speaks=checkpoint.ok_carries_temps, patience_s=old_lines_s(firmware))
+        self._checkpoints.recover(task_id, checkpoint)
+        self._answer()
+        self.operation.begin(task_id, _S.PRINTING)
+        self.control.set_polling(now)
+
+    def abandon(self, error: str, now: float) -> None:
+        """See `TakeoverOwner.abandon`."""
+        self._takeover = None
+        self.operation.fail(error, _S.OFFLINE)
+        self.begin(now)
 
     # --- inside
 
-    def _changed(self, now: float) -> None:
-        pump = self.pump
+    def _act_on_pump(self, now: float) -> None:
+        """Act on what the pump says: the file asks for a pause, a procedure has ended, something is waited for."""
+        pump = self.stack.pump
         pump.changed = False
         if pump.stop:
             reason, pump.stop = pump.stop, ""
-            self.pause(reason, in_file=True)
+            self.control.pause(reason, in_file=True)
         elif pump.ended is not None:
             ended, pump.ended = pump.ended, None
-            self._ended(ended, now)
-        elif not self._ears.person:
-            self.slot.change(waiting=pump.waiting)
+            self._procedure_ended(ended, now)
+        elif not self.operation.person_needed:
+            self._slot.update(waiting=pump.waiting)
         try:
             pump.step(now)
         except DataError as error:
-            self._unreadable(error)
+            self.control.fail_unreadable(error)
 
-    def _ended(self, end: End, now: float) -> None:
-        state = self.state
-        if state is _S.OFFLINE:
-            if end is End.NO_ANSWER:
-                self.over = "no answer"
-                return
-            self.unsafe = False
-            self.answered = True
-            self._ready()
-            self.enter(_S.IDLE)
-        elif state in (_S.PRINTING, _S.BUSY):
-            self._finish(Outcome.COMPLETED, "")
-        elif state is _S.CANCELLING:
-            self._finish(*self._verdict)
-        elif state is _S.PAUSING:
-            self.notes.change(Stage.PAUSED)
-            self.state = _S.PAUSED
-            self.slot.change(state=_S.PAUSED, waiting="")
-        elif state is _S.RESUMING:
-            self.go_on()
-        self._set_polling(now)
+    def _procedure_ended(self, end: End, now: float) -> None:
+        if self.operation.state is not _S.OFFLINE:
+            self.control.end_procedure()
+        elif end is End.NO_ANSWER:
+            self.over = "no answer"
+            return
+        else:
+            self.operation.unsafe = False
+            self._answer()
+            self.operation.enter(_S.IDLE)
+        self.control.set_polling(now)
+
+    def _answer(self) -> None:
+        self.answered = True
+        self._on_answer()
 
     def _learn(self, texts: list[str]) -> Firmware:
-        return self._know(identify(texts, frozenset(self.capabilities), self._dialect))
-
-    def _know(self, firmware: Firmware) -> Firmware:
-        self.firmware = firmware
-        self.protocol.window.parses_emergencies(firmware.emergency)
-        self.routines.firmware = self.urgent.firmware = firmware
-        self.slot.change(firmware=firmware.name, machine=firmware.machine)
-        if firmware.dialect.checksums:
-            self.want_checksums()
+        firmware = self._identity.identify(texts)
+        self._apply(firmware)
         return firmware
 
-    def want_checksums(self) -> None:
-        """From now on every line has a checksum (docs/serial.md, Dialects)."""
-        self.protocol.write_with(with_checksums(self._write))
-
-    def fatal(self, text: str) -> None:
-        """The printer has halted."""
-        if self.taking is not None:
-            self.taking.decided()
-        self.pump.drop()
-        self._parked = None
-        self.state = _S.ERROR
-        self.unsafe = True
-        self.fail(text, _S.ERROR)
-
-    def restarted(self, now: float) -> None:
-        """The board begins anew."""
-        if self.key:
-            line = self.counters.line
-            at = f" after line {line}" if self.state is not _S.BUSY else ""
-            self.fail(f"the printer restarted{at}: its position is lost", _S.OFFLINE)
-        self.begin(now)
+    def _apply(self, firmware: Firmware) -> None:
+        """Adapt the protocol to `firmware`, and publish it."""
+        self.stack.protocol.window.parses_emergencies(firmware.emergency)
+        self._slot.update(firmware=firmware.name, machine=firmware.machine)
+        if firmware.dialect.checksums:
+            self.stack.add_checksums()

@@ -45,9 +45,9 @@ def test_a_print_goes_on_after_an_upgrade(agent: Service, tmp_path: Path) -> Non
     assert re.findall(r"^printer-agent (0[.\d]+)", transcript, re.MULTILINE) == [__version__, "0.1.1"]
     shares = [int(share) for share in re.findall(r"^printing .*: (\d+)%", transcript, re.MULTILINE)]
     assert 0 < shares[0] <= shares[1], transcript
-    part = r'"part":"agent",.*"event":"(handing over|stopped|started)"|"part":"gcode",.*"event":"(taken over)"'
+    part = r'"part":"agent",.*"event":"(handing over|stopped|started)"|"part":"gcode",.*"event":"(print recovered)"'
     events = ["".join(found) for found in re.findall(part, agent.log())]
-    assert events[-4:] == ["handing over", "stopped", "started", "taken over"], agent.log()
+    assert events[-4:] == ["handing over", "stopped", "started", "print recovered"], agent.log()
 
 
 def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gcode.framing import checksum, frame, verify
+from agent.gcode.framing import checksum, frame, framed_length, verify
 
 CODE = st.binary(max_size=200).filter(lambda b: not set(b) & set(b"\r\n*"))
 
@@ -37,3 +37,17 @@ def test_a_line_with_one_byte_changed_is_refused(number: int, code: bytes, data:
     line[place] ^= data.draw(st.integers(1, 255))
     with pytest.raises(ValueError, match="checksum"):
         verify(bytes(line))
+
+
+@given(line=st.one_of(st.binary(max_size=60), st.text("N0123456789 *GX\r\n\xb2", max_size=20).map(str.encode)))
+def test_what_is_no_framed_line_is_a_value_error(line: bytes) -> None:
+    try:
+        number, code = verify(line)
+    except ValueError:
+        return
+    assert verify(frame(number, code)) == (number, code)
+
+
+@given(number=st.integers(0, 10**9), code=CODE)
+def test_the_framed_length_is_that_of_the_line_without_its_newline(number: int, code: bytes) -> None:
+    assert framed_length(number, code) == len(frame(number, code).removesuffix(b"\n"))

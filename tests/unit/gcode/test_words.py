@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.errors import DataError
 from agent.gcode.waiting import heat_wait, wants_person
-from agent.gcode.words import command_word, host_line, uppercase
+from agent.gcode.words import command_word, host_line, parameters, uppercase
 
 
 @pytest.mark.parametrize(
@@ -19,6 +21,12 @@ from agent.gcode.words import command_word, host_line, uppercase
         (b"", b""),
         (b"\xff", b""),
         (b"G0", b"G0"),
+        (b"G 028 X", b"G28"),
+        (b"G92.1", b"G92"),
+        (b"MESH_SAVE 1", b""),
+        (b"S200", b""),
+        (b"G\xc2\xb2", b""),
+        (b"G1234567", b""),
     ],
 )
 def test_the_word_of_a_line(code: bytes, expected: bytes) -> None:
@@ -69,6 +77,27 @@ def test_m0_is_not_m0_everything() -> None:
     assert wants_person(b"M0") == "M0"
     for code in (b"M04", b"M003", b"M109 S0", b"M00x3", b"M117 M0", b"@paused"):
         assert wants_person(code) in ("", "M0") if code == b"M00x3" else wants_person(code) == ""
+
+
+@given(st.one_of(st.binary(max_size=60), st.text("GMTgmtXS019.+- \t*@\xe4\0", max_size=20).map(str.encode)))
+def test_any_bytes_have_a_command_and_parameters_or_none(code: bytes) -> None:
+    command = command_word(code)
+    assert command == b"T" or not command or (command[:1] in b"GM" and command[1:].isdigit())
+    assert all(len(letter) == 1 and letter.isupper() for letter in parameters(code))
+    assert command_word(uppercase(code)) == command
+    assert uppercase(uppercase(code)) == uppercase(code)
+    assert uppercase(code).lower() == code.lower()
+    heat_wait(code)
+    wants_person(code)
+
+
+@given(
+    st.sampled_from("GM"), st.integers(0, 999_999), st.dictionaries(st.sampled_from("XYZEFS"), st.integers(-9999, 9999))
+)
+def test_words_that_were_written_are_read(letter: str, number: int, values: dict[str, int]) -> None:
+    code = f"{letter}{number} " + " ".join(f"{name}{value / 100}" for name, value in values.items())
+    assert command_word(code.encode()) == f"{letter}{number}".encode()
+    assert parameters(code.encode()) == {name.encode(): value / 100 for name, value in values.items()}
 
 
 @pytest.mark.parametrize("line", ["G28\nM112", "G28\0", "M117 ä", "M117 " + "x" * 100])

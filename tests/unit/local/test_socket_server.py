@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
+from agent.local.requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse
@@ -22,9 +24,9 @@ def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: SocketRig) 
     with capture_logs() as logs:
         rig.driver.telemetry = None  # type: ignore[method-assign, assignment]
         with pytest.raises(AnsweredError, match="the agent closed the connection"):
-            ask(rig.path, {"op": "status"})
-        assert ask(rig.path, {"op": "outbox"})["ok"]
-        assert [line["event"] for line in logs] == ["a local request could not be answered"]
+            ask(rig.path, StatusRequest())
+        assert ask(rig.path, OutboxRequest())["ok"]
+        assert [line["event"] for line in logs] == ["local request crashed"]
 
 
 def test_a_client_that_goes_away_harms_nobody(rig: SocketRig) -> None:
@@ -33,7 +35,7 @@ def test_a_client_that_goes_away_harms_nobody(rig: SocketRig) -> None:
         client.connect(str(rig.path))
         client.sendall(sent)
         client.close()
-    assert ask(rig.path, {"op": "status"})["ok"]
+    assert ask(rig.path, StatusRequest())["ok"]
 
 
 def test_a_stop_does_not_wait_for_a_silent_client(rig: SocketRig) -> None:
@@ -47,13 +49,13 @@ def test_a_stop_does_not_wait_for_a_silent_client(rig: SocketRig) -> None:
         client.close()
     assert not rig.path.exists()
     with pytest.raises(UnavailableError, match="no agent answers"):
-        ask(rig.path, {"op": "status"})
+        ask(rig.path, StatusRequest())
 
 
 def test_a_second_agent_is_refused_and_the_first_goes_on(rig: SocketRig) -> None:
     with pytest.raises(UnavailableError, match="another agent is running"):
         LocalServer(rig.path, rig.api, Pulse("local", rig.clock))
-    assert ask(rig.path, {"op": "status"})["ok"]
+    assert ask(rig.path, StatusRequest())["ok"]
 
 
 def test_an_agent_that_is_too_busy_to_answer_is_still_one(rig: SocketRig, tmp_path: Path) -> None:
@@ -95,20 +97,19 @@ def test_a_place_where_no_socket_can_be_is_named(rig: SocketRig, tmp_path: Path,
         LocalServer(tmp_path / name, rig.api, Pulse("local", rig.clock))
 
 
-def test_running_out_of_descriptors_does_not_end_the_server(rig: SocketRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one thing that is not real here: an accept that fails once, as it does with EMFILE."""
-    real, failed = rig.server._socket, threading.Event()
-
-    class Failing:
-        def accept(self) -> tuple[socket.socket, object]:
-            if not failed.is_set():
-                failed.set()
-                raise OSError(24, os.strerror(24))
-            return real.accept()
-
-        def close(self) -> None:
-            real.close()
-
-    monkeypatch.setattr(rig.server, "_socket", Failing())
-    assert failed.wait(PATIENCE)
-    assert ask(rig.path, {"op": "status"})["ok"]
+def test_running_out_of_descriptors_does_not_end_the_server(rig: SocketRig) -> None:
+    """A real EMFILE: the process may open no more descriptors while a client connects."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, capture_logs() as logs:
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            client.connect(str(rig.path))
+            deadline = time.monotonic() + PATIENCE
+            while not logs and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [line["event"] for line in logs] == ["local connection not accepted"]
+        assert ask(rig.path, StatusRequest())["ok"]

@@ -21,7 +21,6 @@ from tests.rigs.page_rig import (
     PageRig,
     a_print,
     local_api,
-    status_of,
 )
 
 
@@ -69,8 +68,8 @@ def test_a_request_that_is_none_gets_an_answer_and_harms_nobody(
 
 def test_clients_that_say_nothing_stop_neither_others_nor_the_pulse(tmp_path: Path) -> None:
     """A browser opens connections ahead of time; systemd must not take the thread for dead."""
-    made, store = local_api(tmp_path, TELEMETRY)
-    with PageRig(status_of(made), deadline=60) as running:
+    api, store = local_api(tmp_path, TELEMETRY)
+    with PageRig(api.status, deadline=60) as running:
         silent = [running.connect() for _ in range(AT_ONCE - 1)]
         assert running.ask("/")[0] == 200
         silent += [running.connect() for _ in range(2)]
@@ -81,8 +80,8 @@ def test_clients_that_say_nothing_stop_neither_others_nor_the_pulse(tmp_path: Pa
 
 
 def test_a_request_that_drips_in_is_cut_off(tmp_path: Path) -> None:
-    made, store = local_api(tmp_path, TELEMETRY)
-    with PageRig(status_of(made), deadline=0.3) as running, running.connect() as client:
+    api, store = local_api(tmp_path, TELEMETRY)
+    with PageRig(api.status, deadline=0.3) as running, running.connect() as client:
         client.settimeout(0.05)
         ended = False
         for _ in range(200):  # a byte each 0.05 s: never silent for the deadline

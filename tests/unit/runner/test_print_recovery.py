@@ -6,7 +6,9 @@ import os
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.command import Command, Name
 from agent.core.driver import Outcome, PrinterState, Telemetry, Unfinished
@@ -48,7 +50,7 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
     assert again.printer.opened == 0
     found = taken(again)
-    assert (found.key, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert (found.task_id, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
     assert list(found.source.lines(4)) == [b"G1 X3 E2"]
     assert found.settings_before(5) == [b"G28"]
     assert again.printer.opened == 1
@@ -58,20 +60,20 @@ def test_a_print_is_handed_to_the_driver_as_it_was(desk: RunnerRig) -> None:
 def test_while_it_is_taken_over_everybody_is_told_so(desk: RunnerRig) -> None:
     again, _ = killed(desk)
     taken(again)
-    body = again.board.read().body()
+    body = msgspec.to_builtins(again.board.read().body())
     assert (body["printer_status"], body["job_status"]) == ("busy", "printing")
     assert body["data"]["ui_sub_state"] == "taking over the print"
     assert body["data"]["line"] == 3
     again.printer.now(state=S.PRINTING, reason="")
     again.runner.step()
-    assert again.board.read().body()["printer_status"] == "printing"
+    assert msgspec.to_builtins(again.board.read().body())["printer_status"] == "printing"
 
 
 def test_a_print_that_is_taken_over_is_nothing_that_is_wrong() -> None:
     watch = ConditionTracker()
-    watch.printer(Telemetry(state=S.OFFLINE, reason="asking the printer", key="p"))
+    watch.update_printer(Telemetry(state=S.RECOVERING, reason="asking the printer", task_id="p"))
     assert watch.read().first() == ""
-    watch.printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
+    watch.update_printer(Telemetry(state=S.OFFLINE, reason="no serial port found"))
     assert watch.read().first() == "printer: no serial port found"
 
 
@@ -162,7 +164,7 @@ def test_an_index_of_before_is_made_again(desk: RunnerRig) -> None:
     file = JobFile(again.jobs, task_id)
     file.index_path.write_bytes(file.index_path.read_bytes().replace(b'"format":2', b'"format":1'))
     assert taken(again).settings_before(5) == [b"G28"]
-    assert file.load().sha256
+    assert file.load_index().sha256
 
 
 @pytest.mark.parametrize(("name", "state"), [(Name.PAUSE, S.PAUSED), (Name.RESUME, S.PRINTING)])
@@ -297,7 +299,7 @@ def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else
     settings = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
     desk.runner.step()
     desk.printer.now(line=2)
-    desk.runner._stop(hand_over=True)
+    desk.stop(hand_over=True)
     assert desk.printer.asked[-1] == "hand over"
     assert [desk.state(one) for one in (task_id, pause)] == [TaskState.RUNNING] * 2
     assert desk.state(settings) is TaskState.COMPLETED
@@ -309,7 +311,7 @@ def test_a_hand_over_leaves_the_print_and_what_was_asked_of_it_and_ends_all_else
 def test_a_hand_over_ends_a_script(desk: RunnerRig) -> None:
     task_id = desk.task(Name.HOME)
     desk.runner.step()
-    desk.runner._stop(hand_over=True)
+    desk.stop(hand_over=True)
     assert desk.state(task_id) is TaskState.FAILED
 
 
@@ -325,8 +327,8 @@ def test_a_defect_of_the_runner_hands_the_print_over(desk: RunnerRig, monkeypatc
 
 def test_a_stop_before_the_driver_has_the_print_has_it_make_the_printer_safe(desk: RunnerRig) -> None:
     again, task_id = killed(desk)
-    again.runner._clear_up()
-    again.runner._stop()
+    again.runner.recover()
+    again.stop()
     assert again.printer.asked == ["close"]
     found = again.printer.unfinished
     assert found is not None
@@ -370,9 +372,20 @@ def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path
     scanner.feed(FILE)
     file = JobFile(desk.jobs, "old")
     file.path.write_bytes(FILE)
-    file.keep(scanner.finish())
+    file.save_index(scanner.finish())
     with pytest.raises(OSError, match="kept nothing to go on with"):
         next(iter(taken(desk).source.lines()))
     desk.printer.ends(Outcome.FAILED, "x")
     desk.runner.step()
     assert desk.end("old")["job_id"] == "job"
+
+
+def test_each_log_line_of_a_recovery_names_its_task_and_its_job(desk: RunnerRig) -> None:
+    again, task_id = killed(desk)
+    with capture_logs() as lines:
+        taken(again)
+        again.printer.now(state=S.PRINTING)
+        again.runner.step()
+        again.stop(hand_over=True)
+    assert [line["event"] for line in lines] == ["print recovery started", "print recovered", "print handed over"]
+    assert {(line["task_id"], line["job_id"]) for line in lines} == {(task_id, "job")}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.command import Name
 from agent.core.driver import Outcome, PrinterState
@@ -173,7 +174,7 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
     waiting = desk.task(Name.PARK)
     (desk.jobs / "stranger.gcode.part").write_bytes(b"x")
     again = RunnerRig(desk.jobs.parent, desk.store)
-    again.runner._clear_up()
+    again.runner.recover()
     end = again.end(running)
     assert (end["error_code"], end["data"]["state"]) == (500, "failed")
     assert not list(again.jobs.iterdir())
@@ -185,7 +186,7 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
 
 def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:
     task_id = desk.printing()
-    desk.runner._stop()
+    desk.stop()
     assert desk.end(task_id)["error_message"].startswith("the agent was stopped")
     assert desk.printer.asked[-1] == "close"
 
@@ -214,7 +215,7 @@ def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, 
     again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="two"))
     again.runner.step()
     assert again.printer.asked == []
-    assert (again.end("t-home")["error_code"], again.runner._activities) == (410, [])
+    assert (again.end("t-home")["error_code"], again.board.read().busy) == (410, "")
     again.store.close()
 
 
@@ -243,7 +244,7 @@ def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: Runn
     desk.store.database.execute("PRAGMA query_only = 1")
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
-    assert desk.runner._activities == []
+    assert desk.board.read().busy == ""
     desk.store.database.execute("PRAGMA query_only = 0")
     desk.runner.step()
     assert desk.end(task_id)["job_status"] == "completed"
@@ -280,3 +281,12 @@ def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: RunnerRig) -> Non
             assert desk.end(cancel)["data"]["state"] == "completed"
     assert desk.woken.wait(5)  # the thread ends when the server does
     assert not list(desk.jobs.iterdir())
+
+
+def test_each_log_line_of_a_print_names_its_task_and_its_job(desk: RunnerRig) -> None:
+    with capture_logs() as lines:
+        desk.printing()
+        desk.printer.ends(Outcome.COMPLETED)
+        desk.runner.step()
+    assert [line["event"] for line in lines] == ["print started", "task completed"]
+    assert {(line["task_id"], line["job_id"]) for line in lines} == {("p", "job")}

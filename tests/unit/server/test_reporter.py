@@ -68,7 +68,7 @@ def test_a_retry_waits_longer_each_time_and_never_more_than_a_minute(rig: Report
     assert all(wait <= 2**n for n, wait in enumerate(waits))
     assert max(waits) <= 60
     assert len(set(waits)) == len(waits), "with jitter"
-    schedule.worked("a")
+    schedule.succeeded("a")
     assert schedule.failed("a", None) <= 1
 
 

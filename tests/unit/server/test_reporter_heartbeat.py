@@ -10,7 +10,7 @@ import pytest
 from agent.core.driver import PrinterState
 from agent.core.job import JobState, JobView
 from agent.server import reporter as module
-from agent.server.reporter import NO_LONGER
+from agent.server.reporter import MAX_PAUSE
 from tests.rigs.server_rig import COMMAND, LONG, PATIENCE, STATUS, Reply, ReporterRig
 
 
@@ -20,12 +20,12 @@ def test_the_status_is_told_at_once_on_each_change_and_not_in_between(rig: Repor
     assert [one["printer_status"] for one in rig.statuses()] == ["ready"]
     job = JobView(job_id="j", task_id="t", state=JobState.PRINTING, progress=0.1)
     rig.driver.now(state=PrinterState.PRINTING)
-    rig.board.post(job, "")
+    rig.board.publish(job, "")
     rig.reporter.step()
-    rig.board.post(msgspec.structs.replace(job, progress=0.2, layer=9), "")
+    rig.board.publish(msgspec.structs.replace(job, progress=0.2, layer=9), "")
     rig.reporter.step()
     rig.driver.now(state=PrinterState.PAUSED, reason="filament is out")
-    rig.board.post(msgspec.structs.replace(job, state=JobState.PAUSED), "")
+    rig.board.publish(msgspec.structs.replace(job, state=JobState.PAUSED), "")
     rig.reporter.step()
     rig.driver.now(reason="the door is open")
     rig.reporter.step()
@@ -43,7 +43,7 @@ def test_the_status_is_told_at_least_every_heartbeat(rig: ReporterRig) -> None:
 
 def test_a_member_who_joins_hears_of_the_printer_at_once(rig: ReporterRig) -> None:
     rig.reporter.step()
-    rig.reporter.announce()
+    rig.reporter.request_status()
     assert rig.wake.is_set()
     rig.reporter.step()
     rig.reporter.step()
@@ -53,7 +53,7 @@ def test_a_member_who_joins_hears_of_the_printer_at_once(rig: ReporterRig) -> No
 def test_a_status_that_could_not_be_told_is_told_later(rig: ReporterRig) -> None:
     rig.reporter.step()
     rig.server.script(STATUS, Reply(500), Reply(hang_up=True), Reply())
-    rig.reporter.announce()
+    rig.reporter.request_status()
     rig.reporter.step()
     rig.later(14.0)
     rig.later(0.0)
@@ -97,9 +97,9 @@ def test_the_loop_sleeps_when_there_is_nothing_to_do(rig: ReporterRig) -> None:
     assert pauses(rig) == 15, "a trouble that is over is forgotten"
     rig.store.identities.forget(rig.server.url)
     rig.clock.advance(LONG)
-    assert pauses(rig) == NO_LONGER
+    assert pauses(rig) == MAX_PAUSE
     rig.clock.advance(LONG)
-    assert pauses(rig) == NO_LONGER
+    assert pauses(rig) == MAX_PAUSE
 
 
 def test_the_loop_sleeps_while_the_server_is_away(rig: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_the_loop_sleeps_while_the_server_is_away(rig: ReporterRig, monkeypatch:
     assert pauses(rig) == 3
     rig.server.usual = Reply(503, headers={"Retry-After": "100"})
     rig.clock.advance(LONG)
-    assert pauses(rig) == NO_LONGER
+    assert pauses(rig) == MAX_PAUSE
 
 
 def test_the_loop_wakes_up_for_a_retry(rig: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> None:

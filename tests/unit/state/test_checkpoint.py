@@ -13,6 +13,7 @@ import pytest
 
 from agent.core.command import Command, Name
 from agent.core.job import JobState, JobView
+from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.checkpoint import FileMark
@@ -22,6 +23,7 @@ from agent.testing import FakeClock
 from tests.support.store import open_store
 
 JOB = JobView("job", "t", JobState.PRINTING, name="part", line=7, layer=2, progress=0.25)
+END = b'{"progress":1.0,"data":{"state":"completed","command":"print_data","is_error":false}}'
 MARK = FileMark(3, "ab", 1, 2, 3)
 
 
@@ -100,6 +102,7 @@ def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_
                 "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at) VALUES (?, ?, ?, 0, 1, 1)",
                 (task_id, command, state),
             )
+        db.execute("INSERT INTO outbox (task_id, kind, body, key) VALUES ('done', 'terminal', ?, 'key')", (END,))
         db.execute("PRAGMA user_version = 2")
     store = open_store(path, FakeClock())
     assert store.database.row("PRAGMA user_version") == (VERSION,)
@@ -107,6 +110,7 @@ def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_
     assert found is not None
     assert (found.job.state, found.file, found.memory) == (JobState.PRINTING, FileMark(), b"")
     assert [store.checkpoints.get(one) for one in ("waits", "done")] == [None, None]
+    assert [(head.kind, head.body, head.key) for head in store.outbox.heads()] == [(Kind.TERMINAL, END, "key")]
     assert len(store.tasks.in_state(TaskState.RUNNING)) == 1
     store.close()
 

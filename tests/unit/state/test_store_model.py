@@ -17,6 +17,7 @@ from agent.state.store import Queued, Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
 
+ENDED = (TaskState.COMPLETED, TaskState.FAILED)
 IDS = ("t0", "t1", "t2")
 
 
@@ -83,13 +84,13 @@ class Life(RuleBasedStateMachine):
     def progress(self, task_id: str, milestone: bool) -> None:
         body = self.body()
         self.store.tasks.progress(task_id, 0.5, body, milestone=milestone)
-        if task_id in self.state and not self.state[task_id].ended:
+        if task_id in self.state and self.state[task_id] not in ENDED:
             self.queue(task_id, Kind.MILESTONE if milestone else Kind.PROGRESS, body)
 
     @rule(task_id=st.sampled_from(IDS), event=st.sampled_from([TaskEvent.COMPLETE, TaskEvent.FAIL]))
     def end(self, task_id: str, event: TaskEvent) -> None:
         body = self.body()
-        if task_id in self.state and not self.state[task_id].ended:
+        if task_id in self.state and self.state[task_id] not in ENDED:
             self.store.tasks.end(task_id, event, body, "why")
             self.state[task_id] = TaskState.COMPLETED if event is TaskEvent.COMPLETE else TaskState.FAILED
             self.queue(task_id, Kind.TERMINAL, body)

@@ -34,11 +34,11 @@ def test_resume_and_resumed_end_a_pause() -> None:
     desk = SessionRig().idle().print(CODES)
     desk.pause()
     desk.hear("//action:resume")
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
     desk = SessionRig().idle().print(CODES)
     desk.hear("//action:paused")
     desk.hear("//action:resumed")
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 def test_a_power_off_fails_the_job_and_is_an_error_until_reset() -> None:
@@ -105,5 +105,5 @@ def test_a_cancel_ends_a_wait_for_a_person_where_the_firmware_hears_it() -> None
     desk = SessionRig(caps=("EMERGENCY_PARSER",)).idle().print(CODES)
     desk.take()
     desk.hear("echo:busy: paused for user")
-    desk.session.cancel()
+    desk.session.control.cancel()
     assert desk.take() == [b"M108"]

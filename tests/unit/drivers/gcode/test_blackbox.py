@@ -86,8 +86,8 @@ def test_an_operation_that_fails_and_a_halt_are_recorded_once_and_nothing_else()
     assert told == []
     slot.end("c", Outcome.FAILED, PrinterState.OFFLINE, "unplugged", reason="unplugged")
     assert told == ["unplugged"]
-    slot.change(state=PrinterState.ERROR, reason="thermal runaway")
-    slot.change(reason="still")
+    slot.update(state=PrinterState.ERROR, reason="thermal runaway")
+    slot.update(reason="still")
     assert told == ["unplugged", "thermal runaway"]
     slot.end("d", Outcome.FAILED, PrinterState.ERROR, "killed", reason="killed")
     assert told[2:] == ["killed"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drivers.gcode.link.discovery import Found, again, look, lower_latency, ports
+from drivers.gcode.link.discovery import find_again, identify_port, list_ports, lower_latency
 from drivers.gcode.link.port import BAUDS, PortSearch
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.settings import DriverSettings
 
 
@@ -48,7 +49,7 @@ class Computer:
         shutil.rmtree(self.sys / "devices" / f"usb-{number}")
 
     def paths(self) -> list[str]:
-        return [found.path for found in ports(self.dev, self.sys)]
+        return [found.path for found in list_ports(self.dev, self.sys)]
 
     def search(self, port: str = "auto", baud: int = 115200) -> PortSearch:
         return PortSearch(DriverSettings(port=port, baud=baud), self.dev, self.sys)
@@ -69,7 +70,7 @@ def test_ports_by_id_come_before_those_with_a_number_only_and_each_comes_once(co
 
 
 def test_without_any_port_nothing_is_found(tmp_path: Path) -> None:
-    assert ports(tmp_path / "no", tmp_path / "such") == []
+    assert list_ports(tmp_path / "no", tmp_path / "such") == []
 
 
 def test_modems_receivers_and_the_kernels_console_are_left_out(computer: Computer) -> None:
@@ -85,16 +86,18 @@ def test_modems_receivers_and_the_kernels_console_are_left_out(computer: Compute
 
 def test_a_port_is_known_by_its_id_and_by_its_usb_numbers(computer: Computer) -> None:
     path = computer.plug("ttyUSB0", usb="0403:6001:A1", by_id="usb-FTDI_A1")
-    known = look(Path(path), computer.dev, computer.sys)
-    assert known == Found(path, "usb-FTDI_A1", "0403:6001:A1")
-    assert not Found("/dev/ttyS0").same(Found("/dev/ttyS0")), "no identity, nothing to be the same by"
+    known = identify_port(Path(path), computer.dev, computer.sys)
+    assert known == PortIdentity(path, "usb-FTDI_A1", "0403:6001:A1")
+    assert not PortIdentity("/dev/ttyS0").same_device(PortIdentity("/dev/ttyS0")), (
+        "no identity, nothing to be the same by"
+    )
 
 
 def test_a_board_that_comes_back_under_another_number_is_found_by_what_it_is(computer: Computer) -> None:
     """docs/serial.md §29: ttyUSB0 may come back as ttyUSB1."""
     path = computer.plug("ttyUSB0", usb="0403:6001:A1", by_id="usb-FTDI_A1")
     search = computer.search(path)
-    search.answered(look(Path(path), computer.dev, computer.sys), 115200)
+    search.remember(identify_port(Path(path), computer.dev, computer.sys), 115200)
     computer.pull("ttyUSB0")
     computer.plug("ttyUSB1", usb="0403:6001:A1", by_id="usb-FTDI_A1")
     assert [port.path for port, _ in search.candidates()] == [path, str(computer.dev / "serial/by-id/usb-FTDI_A1")]
@@ -104,7 +107,7 @@ def test_a_board_that_comes_back_under_another_number_is_found_by_what_it_is(com
 
 
 def test_a_configured_port_that_was_never_there_is_simply_tried(computer: Computer) -> None:
-    assert again("/dev/ttyUSB7", None, computer.dev, computer.sys) == [Found("/dev/ttyUSB7")]
+    assert find_again("/dev/ttyUSB7", None, computer.dev, computer.sys) == [PortIdentity("/dev/ttyUSB7")]
 
 
 def test_what_answered_last_is_tried_first_at_the_rate_it_answered_at(computer: Computer) -> None:
@@ -113,7 +116,7 @@ def test_what_answered_last_is_tried_first_at_the_rate_it_answered_at(computer: 
     search = PortSearch(DriverSettings(), computer.dev, computer.sys)
     first = [(port.path, baud) for port, baud in search.candidates()]
     assert first[:4] == [(one, 115200), (two, 115200), (one, 250000), (two, 250000)]
-    search.answered(look(Path(two), computer.dev, computer.sys), 250000)
+    search.remember(identify_port(Path(two), computer.dev, computer.sys), 250000)
     later = [(port.path, baud) for port, baud in search.candidates()]
     assert later[0] == (two, 250000)
     assert later[1 : len(BAUDS)] == [(two, baud) for baud in BAUDS if baud != 250000]

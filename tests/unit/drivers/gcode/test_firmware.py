@@ -10,7 +10,7 @@ from agent.errors import ConfigError
 from agent.testing import SystemClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.printing.dialects import by_name, identify
-from drivers.gcode.printing.modes import position_in
+from drivers.gcode.printing.head_position import position_in
 from drivers.settings import DriverSettings
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import Operation, Outcome, PrinterState, Scripts
-from drivers.gcode.printing.modes import Modes, position_in
+from agent.gcode.modal import ModalState
+from drivers.gcode.printing.head_position import position_in
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.requests import StartPrint
 from drivers.settings import DriverSettings
@@ -45,7 +46,7 @@ def test_what_has_cooled_is_heated_again_before_anything_moves() -> None:
     desk.pause()
     desk.temperatures = "T:90.0 /0.0 B:60.0 /60.0"
     desk.hear(desk.temperatures)
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.take() == [b"M104 S210"]
     desk.hear("ok")
@@ -76,7 +77,7 @@ def test_a_configured_script_takes_the_place_of_the_built_in_way() -> None:
 
 @pytest.mark.parametrize(("z", "height"), [(3.0, 13.0), (195.0, 200.0), (200.0, 200.0), (203.0, 203.0)])
 def test_the_lift_stays_within_a_known_build_volume(z: float, height: float) -> None:
-    modes = Modes(homed=True)
+    modes = ModalState(homed=True)
     away = Parking((220, 220, 200)).away(position_in([f"X:1 Y:2 Z:{z} E:0"]), modes, 0.0)
     assert b"G1 Z%.3f F600" % height in away
 
@@ -96,7 +97,7 @@ def test_inches_are_put_aside_and_back() -> None:
 
 
 def test_each_fan_is_set_again() -> None:
-    modes = Modes()
+    modes = ModalState()
     for code in (b"M106 S1", b"M106 P1 S200", b"M106 S77", b"M107 P1"):
         modes.follow(code)
     assert modes.restore()[:2] == [b"M106 S77", b"M107 P1"]
@@ -121,7 +122,7 @@ def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: 
     desk.take()
     desk.heated()
     desk.pause()
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = desk.acknowledge()
     following = next(at for at, code in enumerate(came) if code.startswith(b"N"))
@@ -131,7 +132,7 @@ def test_whether_g90_makes_the_extruder_absolute_is_the_firmwares_way(firmware: 
 def test_a_firmware_that_does_not_tell_the_extruders_place_keeps_its_count() -> None:
     desk = printing(SessionRig().idle(homed=True))
     desk.where = "ok C: X:10.0000 Y:20.0000 Z:3.0000"
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.session.step(desk.now)
     desk.acknowledge()
     assert not [code for code in desk.resume() if code.startswith(b"G92")]
@@ -155,7 +156,7 @@ def test_a_restart_forgets_that_the_printer_was_homed() -> None:
 def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
     """docs/serial.md §28: drop what is queued; lift, park, heaters and fan off, motors off."""
     desk = printing(SessionRig().idle(homed=True))
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.hear("ok")
     came = desk.acknowledge()
     assert came == [b"M104 S0", b"M140 S0", b"M107", b"M114", *AWAY, b"M84"]
@@ -165,7 +166,7 @@ def test_cancel_turns_heaters_off_first_then_gets_out_of_the_way() -> None:
 def test_cancel_of_a_parked_print_moves_nothing_more() -> None:
     desk = printing(SessionRig().idle(homed=True))
     desk.pause()
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
 
@@ -183,7 +184,7 @@ def test_a_pause_in_the_file_passes_its_message_on() -> None:
 def test_during_a_print_the_firmware_itself_watches_over_the_heaters() -> None:
     """docs/serial.md §31: `M85 S<n>` where the firmware has it. Off in a pause, which may be long, and at the end."""
     desk = SessionRig(settings=DriverSettings(deadman_s=3600)).idle()
-    desk.session.start_print(StartPrint("p", MemorySource(FILE), ()), desk.now)
+    desk.session.control.start_print(StartPrint("p", MemorySource(FILE), ()), desk.now)
     desk.session.step(desk.now)
     desk.serve_numbering()
     came: list[bytes] = []

@@ -13,6 +13,8 @@ from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -30,7 +32,15 @@ class Watched:
         self.model = Model(advanced=window > 1)
         self.slot = Slot()
         settings = DriverSettings(window=window)
-        self.session = Session(self.write, self.slot, settings, Timing(), unsafe=False)
+        self.session = Session(
+            self.write,
+            slot=self.slot,
+            settings=settings,
+            timing=Timing(),
+            checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+            on_answer=lambda: None,
+            unsafe=False,
+        )
         self.splitter = LineSplitter()
         self.begun = False
         self.visits = 0
@@ -68,13 +78,13 @@ def test_the_printers_number_tells_the_files_place_at_every_instant(window: int)
     session = watched.session
     session.open(watched.now, watched.now)
     for _ in range(3000):
-        state = session.state
+        state = session.operation.state
         if state is PrinterState.IDLE:
-            session.start_print(StartPrint("p", File(LINES), ()), watched.now)
+            session.control.start_print(StartPrint("p", File(LINES), ()), watched.now)
         elif state is PrinterState.PRINTING and watched.dice.random() < 0.05:
-            session.pause("")
+            session.control.pause("")
         elif state is PrinterState.PAUSED:
-            session.resume()
+            session.control.resume()
         watched.turn()
         if watched.slot.read().last:
             break

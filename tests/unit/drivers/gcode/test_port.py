@@ -102,7 +102,7 @@ def test_a_port_that_was_left_open_is_taken_up_as_it_is(pty: tuple[int, str]) ->
     kept = left(pty[1])
     attributes = termios.tcgetattr(kept)
     os.write(pty[0], b"ok\n")
-    port = Port.taken(os.dup(kept))
+    port = Port.from_descriptor(os.dup(kept))
     assert (port.device, port.baud, port.resets) == (pty[1], 250000, False)
     assert port.read() == b"ok\n", "nothing is flushed"
     port.write(b"M105\n")
@@ -125,13 +125,13 @@ def test_what_was_left_open_of_a_port_that_is_gone_is_an_error() -> None:
     kept = left(path)
     os.close(master)
     with pytest.raises(PortError, match=r"kept open|unplugged|cannot be configured"):
-        Port.taken(kept).read()
+        Port.from_descriptor(kept).read()
 
 
 def test_what_was_left_open_and_is_no_port_is_an_error(tmp_path: Path) -> None:
     fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     with pytest.raises(PortError, match="the port that was kept open"):
-        Port.taken(fd)
+        Port.from_descriptor(fd)
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(fd)
 
@@ -149,7 +149,7 @@ try:
     sys.exit("a port that is exclusive was opened by its name")
 except PortError:
     pass
-port = Port.taken(kept)
+port = Port.from_descriptor(kept)
 port.write(b"hello\\n")
 port.close()
 Port(path, 115200).close()

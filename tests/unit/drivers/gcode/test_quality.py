@@ -29,7 +29,7 @@ def test_a_print_measures_the_time_to_each_acknowledgement() -> None:
     link = desk.seen.link
     assert link.latency_p50_ms is not None
     assert 0.0 <= link.latency_p50_ms <= 60.0
-    assert 4.0 in [round(value * 1000, 3) for value in desk.session.counters.quality.latencies]
+    assert 4.0 in [round(value * 1000, 3) for value in desk.session.operation.counters.quality.latencies]
 
 
 def test_starvation_counts_the_steps_to_an_empty_planner_during_a_print() -> None:
@@ -63,7 +63,7 @@ def test_the_share_of_lines_sent_again_is_told() -> None:
 def test_a_slow_chip_is_part_of_the_links_quality() -> None:
     """docs/serial.md §17b: report the latency timer in the link quality."""
     slot = Slot()
-    slot.opened("/dev/ttyUSB0", 16)
+    slot.port_opened("/dev/ttyUSB0", 16)
     assert slot.read().link.latency_timer_ms == 16
     assert slot.read().port == "/dev/ttyUSB0"
 
@@ -79,7 +79,8 @@ def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
             desk.hear("ok")
     warned = [entry for entry in logs if entry["log_level"] == "warning"]
     assert len(warned) == 1
-    assert "check the cable" in warned[0]["event"]
+    assert warned[0]["event"] == "resend rate high"
+    assert warned[0]["task_id"] == "p"
 
 
 def test_a_slow_chip_is_warned_of_once_for_each_port() -> None:
@@ -87,5 +88,5 @@ def test_a_slow_chip_is_warned_of_once_for_each_port() -> None:
     slot = Slot()
     with capture_logs() as logs:
         for timer in (None, 1, 16, 16):
-            slot.opened("/dev/ttyUSB0", timer)
+            slot.port_opened("/dev/ttyUSB0", timer)
     assert [(entry["log_level"], entry.get("ms")) for entry in logs] == [("warning", 16)]

@@ -76,7 +76,7 @@ def test_after_a_pause_or_cancel_no_further_line_of_the_file_is_written() -> Non
     for what in ("pause", "cancel"):
         desk = SessionRig().idle().print(CODES)
         assert desk.take() == [wire(1, CODES[0])]
-        desk.session.pause("") if what == "pause" else desk.session.cancel()
+        desk.session.control.pause("") if what == "pause" else desk.session.control.cancel()
         desk.session.step(desk.now)
         assert desk.take() == [], "the line in flight is waited for"
         desk.hear("ok")
@@ -91,7 +91,7 @@ def to_the_last_answer(desk: SessionRig) -> None:
             desk.hear("X:1.00 Y:2.00 Z:3.00 E:4.00 Count X:0")
         for event in parse(b"ok"):
             desk.session.heard(event, desk.now)
-        if desk.session.pump.ended is not None:
+        if desk.session.stack.pump.ended is not None:
             return
         desk.session.step(desk.now)
     pytest.fail("it does not end")
@@ -100,10 +100,10 @@ def to_the_last_answer(desk: SessionRig) -> None:
 def test_a_cancel_in_the_moment_in_which_a_pause_ends_is_a_whole_one() -> None:
     desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     to_the_last_answer(desk)
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.seen.last is None
     assert b"M104 S0" in desk.acknowledge()
@@ -113,7 +113,7 @@ def test_a_cancel_in_the_moment_in_which_a_pause_ends_is_a_whole_one() -> None:
 def test_a_pause_in_the_moment_in_which_the_print_ends_comes_too_late() -> None:
     desk = SessionRig().idle().print(CODES[:1])
     to_the_last_answer(desk)
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.session.step(desk.now)
     assert desk.acknowledge() == []
     assert desk.seen.last == Operation("p", Outcome.COMPLETED)
@@ -122,7 +122,7 @@ def test_a_pause_in_the_moment_in_which_the_print_ends_comes_too_late() -> None:
 def test_a_line_in_flight_that_is_asked_for_again_still_goes_before_the_pause() -> None:
     desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("Error:checksum mismatch, Last Line: 0", "Resend: 1", "ok")
     desk.later(0.03)
     assert desk.acknowledge() == [wire(1, CODES[0]), b"M400", b"M114"]
@@ -135,11 +135,11 @@ def test_resume_restores_place_and_modes_after_scripts_and_takes_the_very_next_l
     desk.print([b"M83", b"M106 S128", b"G1 X1 F1800", *CODES])
     for _ in range(3):
         desk.hear("ok")
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.take()
     desk.hear("ok")
     assert desk.acknowledge() == [b"M400", b"M114", b"G91", b"G1 Z5", b"M400"]
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = desk.acknowledge(9)
     assert came == [
@@ -158,10 +158,10 @@ def test_resume_restores_place_and_modes_after_scripts_and_takes_the_very_next_l
 def test_without_scripts_resume_sends_nothing_of_its_own() -> None:
     desk = SessionRig().idle().print(CODES)
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     desk.acknowledge()
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.take() == [wire(2, CODES[1])]
 
@@ -172,7 +172,7 @@ def test_m0_is_never_sent_and_the_numbers_go_on() -> None:
     assert desk.acknowledge() == [wire(1, b"G1 X1"), b"M400", b"M114"]
     assert desk.seen.state is S.PAUSED
     assert desk.seen.reason == "the file asks for a pause (M0, line 2)"
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     assert desk.acknowledge() == [wire(2, b"M400"), wire(3, b"G1 X3"), b"M400"]
     assert desk.seen.last == Operation("p", Outcome.COMPLETED)
@@ -201,7 +201,7 @@ def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
     assert desk.take() == [b"M105"]
     desk.hear("ok T:150.0 /200.0")
     assert desk.take() == [b"G4 P200"]
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.hear("ok")
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
     assert desk.seen.last == Operation("p", Outcome.CANCELLED)
@@ -222,7 +222,7 @@ def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
     """docs/serial.md §23: M108 overtakes everything."""
     desk = SessionRig(caps=("EMERGENCY_PARSER",)).idle().print([b"G28", b"G1 X2"])
     desk.take()
-    desk.session.cancel()
+    desk.session.control.cancel()
     desk.session.step(desk.now)
     assert desk.take() == [b"M108"]
 
@@ -271,7 +271,7 @@ def test_a_storm_of_requests_ends_the_connection_and_names_the_line() -> None:
         desk.later(0.03)
     assert desk.session.over == "line 1 (G1 X1): the printer asked for it 10 times"
     assert desk.seen.last == Operation("p", Outcome.FAILED, desk.session.over)
-    assert desk.session.unsafe
+    assert desk.session.operation.unsafe
 
 
 def test_the_person_at_the_printer_is_named_as_what_is_waited_for() -> None:
@@ -303,7 +303,7 @@ def test_a_pause_of_the_printers_own_is_resumed_with_nothing_but_the_next_line()
 def test_a_script_waits_for_heat_on_the_hosts_side_too() -> None:
     """docs/serial.md §24."""
     desk = SessionRig().idle()
-    desk.session.run_script(RunScript("s", (b"M109 S200",)), desk.now)
+    desk.session.control.run_script(RunScript("s", (b"M109 S200",)), desk.now)
     desk.session.step(desk.now)
     desk.hear("ok")
     assert desk.seen.waiting == "heating"
@@ -312,7 +312,7 @@ def test_a_script_waits_for_heat_on_the_hosts_side_too() -> None:
 def test_a_print_accepted_just_before_the_printer_was_lost_fails() -> None:
     desk = SessionRig()
     desk.session.open(desk.now, desk.now)
-    desk.session.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
+    desk.session.control.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
     assert desk.seen.last is not None
     assert desk.seen.last.outcome is Outcome.FAILED
 

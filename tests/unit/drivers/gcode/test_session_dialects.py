@@ -6,12 +6,20 @@ import pytest
 
 from agent.core.driver import PrinterState
 from agent.gcode.framing import checksum, frame
+from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript
+from drivers.gcode.session.out_of_band import OutOfBandWriter
 from tests.rigs.session_rig import SessionRig
 
 S = PrinterState
+
+
+def identity(firmware: str) -> PrinterIdentity:
+    found = PrinterIdentity(None)
+    found.identify([f"FIRMWARE_NAME:{firmware}"])
+    return found
 
 
 def checked(code: bytes) -> bytes:
@@ -30,7 +38,7 @@ def test_polls_and_scripts_have_a_number_and_a_checksum_too(firmware: str) -> No
 
 def told_about_m110(desk: SessionRig) -> list[bytes]:
     """A script's line that cannot have a number (docs/serial.md §13), as it is written."""
-    desk.session.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
+    desk.session.control.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
     desk.session.step(desk.now)
     return desk.take()
 
@@ -91,7 +99,7 @@ def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
     """docs/serial.md §25: unknown-command echoes and SD errors are not fatal."""
     desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 @pytest.mark.parametrize(
@@ -136,7 +144,7 @@ def test_a_halt_is_fatal_however_the_firmware_says_so(line: str, reason: str) ->
 def test_what_only_resembles_a_halt_or_restart_is_none(line: str) -> None:
     desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
     desk.hear(line)
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -> None:
@@ -179,7 +187,7 @@ def test_a_printer_that_does_not_say_who_it_is_is_asked_again(silent: int, name:
 def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
     desk = SessionRig(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
     desk.take()
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     desk.take()
     desk.hear("ok")
@@ -202,10 +210,8 @@ def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
 )
 def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number(firmware: str, written: bytes) -> None:
     """docs/serial.md §23: M112 unnumbered, preceded by a newline in case a line was half sent; then again numbered."""
-    desk = SessionRig(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
     raw: list[bytes] = []
-    desk.session.urgent.write = raw.append
-    desk.session.urgent.halt(desk.session.protocol.last)
+    OutOfBandWriter(raw.append, identity(firmware)).halt(last=1)
     assert raw == [written, frame(2, b"M112")]
 
 
@@ -215,10 +221,10 @@ def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: 
     desk = SessionRig(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
     desk.session.halt()
     desk.hear("start", "T:20 /0")
-    assert desk.session.state is first
+    assert desk.session.operation.state is first
     desk.hear("start")
     desk.acknowledge()
-    assert desk.session.state is S.IDLE
+    assert desk.session.operation.state is S.IDLE
 
 
 @pytest.mark.parametrize(
@@ -232,10 +238,8 @@ def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: 
     ],
 )
 def test_a_reset_also_uses_the_firmwares_own_word_for_it(firmware: str, written: bytes) -> None:
-    desk = SessionRig(firmware=firmware).idle()
     raw: list[bytes] = []
-    desk.session.urgent.write = raw.append
-    desk.session.urgent.reboot()
+    OutOfBandWriter(raw.append, identity(firmware)).reboot()
     assert raw == [written]
 
 
@@ -243,5 +247,5 @@ def test_heaters_are_switched_off_with_checksums_where_they_are_wanted() -> None
     """docs/serial.md §31, Dialects."""
     desk = SessionRig(firmware="Repetier_1.0.3").idle()
     desk.take()
-    desk.session.urgent.heaters_off(desk.session.routines.heat.heaters)
+    desk.session.out_of_band.switch_off(desk.session.heaters.known)
     assert desk.take() == [checked(b"M104 S0"), checked(b"M140 S0"), checked(b"M107")]

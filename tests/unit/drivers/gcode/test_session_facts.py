@@ -18,7 +18,7 @@ CODES = [b"G1 X%d" % n for n in range(1, 9)]
 def test_one_more_ok_after_m110_acknowledges_nothing() -> None:
     """docs/serial.md §1: some boards send one more after M110; it must not be taken for that of the first line."""
     desk = SessionRig().idle()
-    desk.session.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
+    desk.session.control.start_print(StartPrint("p", MemorySource(CODES), ()), desk.now)
     desk.session.step(desk.now)
     assert desk.take() == [b"M400"]
     desk.hear("ok")
@@ -52,7 +52,7 @@ def test_start_while_idle_begins_again_with_the_hello() -> None:
     """docs/serial.md §20: while idle nothing has failed."""
     desk = SessionRig().idle()
     desk.hear("start")
-    assert desk.session.state is S.OFFLINE
+    assert desk.session.operation.state is S.OFFLINE
     assert desk.acknowledge()[:2] == [RENUMBER, b"M115"]
     assert desk.seen.state is S.IDLE
     assert desk.seen.last is None
@@ -82,11 +82,11 @@ def test_a_pause_does_not_wait_for_the_heater_and_the_wait_goes_on_afterwards() 
     assert desk.take() == [b"M105"]
     desk.hear("ok T:90.0 /200.0 B:20.0 /0.0")
     assert desk.take() == [b"G4 P200"]
-    desk.session.pause("")
+    desk.session.control.pause("")
     desk.hear("ok")
     assert desk.acknowledge() == [b"M400", b"M114"]
     assert desk.seen.state is S.PAUSED
-    desk.session.resume()
+    desk.session.control.resume()
     desk.session.step(desk.now)
     came = []
     for _ in range(10):
@@ -105,7 +105,7 @@ def test_a_line_that_is_worked_on_may_take_hours_as_long_as_it_is_said(busy: str
         desk.later(2.0)
         desk.hear(busy)
     assert set(desk.take()) <= {b"M105"}, "a question whether it has the line, no line of the file"
-    assert desk.session.state is S.PRINTING
+    assert desk.session.operation.state is S.PRINTING
 
 
 @pytest.mark.parametrize("text", ["paused for user", "paused for input"])

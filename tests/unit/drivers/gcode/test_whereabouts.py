@@ -9,7 +9,7 @@ import pytest
 from benchmarks.serial_model import Model
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
-from drivers.gcode.session.position_query import CUT, QUESTION, RESTARTED, PositionQuery
+from drivers.gcode.session.position_query import ABORT_PARTIAL_LINE, PROBE_LINE, RESTARTED, PositionQuery
 from drivers.gcode.timing import Timing
 
 
@@ -35,7 +35,7 @@ class Asked:
 
     def asking(self) -> Asked:
         self.due()
-        assert self.written == [CUT, QUESTION]
+        assert self.written == [ABORT_PARTIAL_LINE, PROBE_LINE]
         return self
 
 
@@ -45,16 +45,16 @@ def marlin(last: int) -> tuple[str, ...]:
 
 def test_it_asks_in_a_calm_moment_and_believes_what_is_told_twice() -> None:
     asked = Asked()
-    assert asked.written == [CUT], "half a line is ended, whatever it was"
+    assert asked.written == [ABORT_PARTIAL_LINE], "half a line is ended, whatever it was"
     for _ in range(3):
         asked.now += 0.05
         asked.hear("ok", *marlin(7))
-    assert asked.written == [CUT], "what was on its way says nothing about now"
+    assert asked.written == [ABORT_PARTIAL_LINE], "what was on its way says nothing about now"
     asked.due()
     asked.hear(*marlin(41))
     assert not asked.where.done
     asked.due()
-    assert asked.written == [CUT, QUESTION, QUESTION]
+    assert asked.written == [ABORT_PARTIAL_LINE, PROBE_LINE, PROBE_LINE]
     asked.hear(*marlin(41))
     assert (asked.where.last, asked.where.failure) == (41, "")
 
@@ -64,7 +64,7 @@ def test_a_printer_that_never_is_calm_is_asked_nevertheless() -> None:
     for _ in range(30):
         asked.now += 0.05
         asked.hear(" T:20.0 /0.0")
-    assert QUESTION in asked.written
+    assert PROBE_LINE in asked.written
 
 
 @pytest.mark.parametrize(

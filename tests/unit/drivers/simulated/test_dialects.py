@@ -380,7 +380,7 @@ def test_a_job_is_executed_once_and_in_order_on_a_bad_line(dialect: str) -> None
             following = int(requests[-1].removeprefix("Resend:")) - 1
         elif any(line.startswith("ok") for line in said) and not any("skip" in line for line in said):
             following += 1
-        else:  # the end of the line was spoilt
+        else:  # the end of the line was corrupted
             host.raw(b"\n")
             host.wait(0.3)
     assert asked > 10

@@ -14,41 +14,42 @@ NEAR = 2.0
 """°C from the target at which the file's own waiting line is sent; the firmware does the rest."""
 
 
-class Heat:
-    """The heaters as last heard, by name, and what is waited for."""
+class Heaters:
+    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
-        self.heaters: dict[str, Heater] = {}
+        self.known: dict[str, Heater] = {}
 
     def learn(self, readings: tuple[Reading, ...]) -> tuple[Heater, ...]:
-        """Take new readings in; all heaters, in the order they were first heard. A target that was not said stays."""
+        """Update the heaters by new readings; return all of them in the order they were first heard. A reading without
+        a target keeps the target that was known."""
         for name, actual, target in map(msgspec.structs.astuple, readings):
-            known = self.heaters.get(name)
+            known = self.known.get(name)
             if target is None:
                 target = known.target if known else 0.0  # noqa: PLW2901
-            self.heaters[name] = Heater(name, actual, target)
-        return tuple(self.heaters.values())
+            self.known[name] = Heater(name, actual, target)
+        return tuple(self.known.values())
 
-    def targets(self) -> dict[str, float]:
-        """The heaters that are on, and their targets."""
-        return {heater.name: heater.target for heater in self.heaters.values() if heater.target > 0}
+    def active_targets(self) -> dict[str, float]:
+        """Targets in °C of the heaters that are on, by name."""
+        return {heater.name: heater.target for heater in self.known.values() if heater.target > 0}
 
-    def before(self, code: bytes, tool: int = 0) -> list[Step]:
-        """What goes before `code`: when it waits for heat, its target is set and its time waited out here."""
+    def steps_before(self, code: bytes, tool: int = 0) -> list[Step]:
+        """Steps to take before `code`: for a line that waits for heat, set its target and wait on the host's side."""
         wait = heat_wait(code, tool)
         if wait is None or (wait.target <= 0 and not wait.cooling):
             return []
         return [plain(wait.setter), self.hold(wait)]
 
     def hold(self, wait: HeatWait) -> Hold:
-        """Until the heater is near its target; not for long when no reading of it is known."""
+        """Wait until the heater is near its target; at most `heat_limit` seconds, `heat_unknown` without a reading."""
 
         def reached() -> bool:
-            heater = self.heaters.get(wait.heater)
+            heater = self.known.get(wait.heater)
             if heater is None:
                 return False
             return heater.actual >= wait.target - NEAR and not (wait.cooling and heater.actual > wait.target + NEAR)
 
-        known = wait.heater in self.heaters
+        known = wait.heater in self.known
         return Hold(reached, "heating", self._timing.heat_limit if known else self._timing.heat_unknown)

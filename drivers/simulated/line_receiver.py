@@ -1,6 +1,6 @@
-"""From received bytes to accepted command lines: receive buffer, comments, line numbers, checksums.
+"""Receive buffer of the simulated firmware: bytes to accepted command lines; comments, line numbers, checksums.
 
-Which line is accepted, which is asked for again, which is passed over in silence: as the family has it, Marlin 2.1.2
+Which line is accepted, asked for again or passed over in silence is as the dialect has it, Marlin 2.1.2
 unless told (docs/serial.md §5a, 7–9b, 11, 13)."""
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from enum import Enum
 from functools import reduce
 from operator import xor
 
-from drivers.simulated.dialect import Dialect, Sum, Verdict
-from drivers.simulated.words import body_of
+from drivers.simulated.command_line import body_of
+from drivers.simulated.dialect import ChecksumRule, Dialect, LineVerdict
 
 _BACKSLASH, _BACKSPACE, _SEMICOLON = 92, 8, 59
 _SPECIAL = b"\\\x08;"
 
 
 class Mode(Enum):
-    """What the next byte of a line is for."""
+    """How the next byte of a line is taken."""
 
     NORMAL = "normal"
     SKIP = "skip"  # to the end of the line: a comment, or more than the command buffer holds
@@ -34,36 +34,36 @@ def leading_number(text: bytes) -> int:
     return sign * int(text[:digits]) if digits else 0
 
 
-class Intake:
+class LineReceiver:
     """The receive buffer, the line that is being put together, and the number of the last accepted line."""
 
-    def __init__(self, family: Dialect) -> None:
+    def __init__(self, dialect: Dialect) -> None:
         self.last_line = 0
         self.lost = 0  # bytes that found the receive buffer full
-        self._family = family
-        self._room = family.rx_buffer - 1
-        self._text = family.line_size - 1  # what is left of the command buffer beside its terminating NUL
+        self._dialect = dialect
+        self._room = dialect.rx_buffer - 1
+        self._text = dialect.line_size - 1  # what is left of the command buffer beside its terminating NUL
         self._rx = bytearray()
         self._line = bytearray()
         self._mode = Mode.NORMAL
 
     @property
     def empty(self) -> bool:
-        """Nothing is waiting, not even part of a line or the rest of a comment."""
+        """Whether nothing is waiting, not even part of a line or the rest of a comment."""
         return not self._rx and not self._line and self._mode is Mode.NORMAL
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the wire. `settle` must follow once the lines that can be taken have been."""
+        """Take bytes from the wire. `drop_overflow` must follow once the lines that can be taken have been."""
         # Where a blank line gets an `ok`, the end of a line is LF alone.
-        self._rx += data.replace(b"\r", b"") if self._family.blank_ok else data
+        self._rx += data.replace(b"\r", b"") if self._dialect.blank_ok else data
 
-    def settle(self) -> None:
-        """What nobody took stays in the receive buffer as far as that goes; the rest is lost."""
+    def drop_overflow(self) -> None:
+        """Drop the bytes that do not fit the receive buffer."""
         self.lost += max(0, len(self._rx) - self._room)
         del self._rx[self._room :]
 
     def flush(self) -> None:
-        """Throw away everything buffered, as the firmware does before it asks for a line again (docs/serial.md §9)."""
+        """Drop everything buffered, as the firmware does before it asks for a line again (docs/serial.md §9)."""
         self._rx.clear()
         self._line.clear()
         self._mode = Mode.NORMAL
@@ -81,7 +81,7 @@ class Intake:
                 line = bytes(self._line)
                 self._line.clear()
                 self._mode = Mode.NORMAL
-                if line or self._family.blank_ok:
+                if line or self._dialect.blank_ok:
                     return line
         return None
 
@@ -104,45 +104,45 @@ class Intake:
             if len(self._line) >= self._text:
                 self._mode = Mode.SKIP
 
-    def judge(self, line: bytes) -> tuple[Verdict, int | None]:
-        """What becomes of a line, and its number; None when it has none. Changes nothing."""
-        family = self._family
+    def check(self, line: bytes) -> tuple[LineVerdict, int | None]:
+        """Check a line: the verdict, and its number, None when it has none. Changes nothing."""
+        dialect = self._dialect
         command = line.lstrip(b" ")
         if command[:1] != b"N":
-            return self._judge_unnumbered(command), None
+            return self._check_unnumbered(command), None
         sets_number = self._sets_number(command)
-        place = command.find(b"N", 4) if sets_number and not family.m110_outer else 0
+        place = command.find(b"N", 4) if sets_number and not dialect.m110_outer else 0
         number = leading_number(command[max(place, 0) + 1 :])
-        order = Verdict.ACCEPT
-        if family.numbers and number != self.last_line + 1 and not sets_number:
-            order = Verdict.STALE if 0 <= self.last_line - number < family.stale else Verdict.WRONG_NUMBER
-        total = self._judge_checksum(command)
-        first, second = (total, order) if family.checksum_first else (order, total)
-        return (second if first is Verdict.ACCEPT else first), number
+        order = LineVerdict.ACCEPT
+        if dialect.numbers and number != self.last_line + 1 and not sets_number:
+            order = LineVerdict.STALE if 0 <= self.last_line - number < dialect.stale else LineVerdict.WRONG_NUMBER
+        total = self._check_checksum(command)
+        first, second = (total, order) if dialect.checksum_first else (order, total)
+        return (second if first is LineVerdict.ACCEPT else first), number
 
-    def _judge_unnumbered(self, command: bytes) -> Verdict:
-        family = self._family
-        if family.checksums is Sum.ALL and not command.startswith(b"M110"):
-            return self._judge_checksum(command)
-        if b"*" in command and not family.lone_checksum:
-            return Verdict.NO_NUMBER
-        return Verdict.ACCEPT
+    def _check_unnumbered(self, command: bytes) -> LineVerdict:
+        dialect = self._dialect
+        if dialect.checksums is ChecksumRule.ALL and not command.startswith(b"M110"):
+            return self._check_checksum(command)
+        if b"*" in command and not dialect.lone_checksum:
+            return LineVerdict.NO_NUMBER
+        return LineVerdict.ACCEPT
 
-    def _judge_checksum(self, command: bytes) -> Verdict:
-        needed = self._family.checksums
+    def _check_checksum(self, command: bytes) -> LineVerdict:
+        needed = self._dialect.checksums
         star = command.rfind(b"*")
-        if needed is Sum.IGNORED:
-            return Verdict.ACCEPT
+        if needed is ChecksumRule.IGNORED:
+            return LineVerdict.ACCEPT
         if star < 0:
-            return Verdict.ACCEPT if needed is Sum.NONE else Verdict.NO_CHECKSUM
+            return LineVerdict.ACCEPT if needed is ChecksumRule.NONE else LineVerdict.NO_CHECKSUM
         right = leading_number(command[star + 1 :]) == reduce(xor, command[:star], 0)
-        return Verdict.ACCEPT if right else Verdict.WRONG_CHECKSUM
+        return LineVerdict.ACCEPT if right else LineVerdict.WRONG_CHECKSUM
 
     def _sets_number(self, command: bytes) -> bool:
-        """Is it M110? Some find it anywhere, even in a message (docs/serial.md §13)."""
+        """Whether it is an M110. Some find that anywhere, even in a message (docs/serial.md §13)."""
         if b"M110" not in command:
             return False
-        return self._family.m110_anywhere or body_of(command).startswith(b"M110")
+        return self._dialect.m110_anywhere or body_of(command).startswith(b"M110")
 
 
 def _end_of_line(data: bytearray) -> int:

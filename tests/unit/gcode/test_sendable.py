@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gcode.text import LINE_LIMIT, LineBlocks, sendable, sendable_lists
+from agent.gcode.sendable import LINE_LIMIT, LineBlocks, sendable, sendable_lists
 from tests.unit.gcode.samples import LINES_AND_LAYERS, sliced, slow_lines
 
 PIECES = (

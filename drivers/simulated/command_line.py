@@ -1,4 +1,7 @@
-"""One command line as the firmware's parser sees it: a code, and letters with numbers."""
+"""Parser of the simulated firmware: a command line to its code and parameters, as leniently as Marlin does it.
+
+On purpose not agent.gcode.words: the simulator is what that is tested by. It passes over subcodes (`G92.1` is `G92`)
+and over letters that it does not know."""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _WORD = re.compile(rb"([A-Z]) *([-+]?(?:\d+\.?\d*|\.\d+))?")
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ParsedCommand:
     """A parsed command. `code` is normalised (`G01` is `G1`); `text` is all that follows it; a letter without a
     number has the value None."""
 
@@ -19,7 +22,7 @@ class Words:
     values: dict[str, float | None]
 
     def has(self, letter: str) -> bool:
-        """Is the letter there, with a number or without?"""
+        """Whether the letter is there, with a number or without."""
         return letter in self.values
 
     def number(self, letter: str) -> float | None:
@@ -36,7 +39,7 @@ def body_of(line: bytes) -> bytes:
     return line if star < 0 else line[:star].rstrip(b" ")
 
 
-def parse(body: bytes) -> Words | None:
+def parse_command(body: bytes) -> ParsedCommand | None:
     """The command in `body`, or None when it does not begin with a G, M or T code. Lower case is not understood
     (docs/serial.md §5a), nor are letters without meaning an error: as in the firmware, they are only never asked
     for."""
@@ -48,7 +51,7 @@ def parse(body: bytes) -> Words | None:
         letter.decode(): float(number) if number else None
         for letter, number in (found.groups() for found in _WORD.finditer(text))
     }
-    return Words(f"{match[1].decode()}{int(match[2])}", text, values)
+    return ParsedCommand(f"{match[1].decode()}{int(match[2])}", text, values)
 
 
 def number_of(line: bytes) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.errors import DataError
 from agent.gcode import Caution, Limits
-from agent.gcode.program import COLD, INCHES, TOLERANCE, _at_least
+from agent.gcode.program_check import COLD, INCHES, TOLERANCE, _at_least
 from tests.unit.gcode.samples import LINES_AND_LAYERS, scan, sliced
 
 BED = Limits(volume=(220.0, 220.0, 250.0))
@@ -37,6 +37,7 @@ def test_a_move_far_outside_the_build_volume_is_refused_with_its_line(line: byte
         b"G91\nG1 X500\nG90",
         b"G92 X0\nG1 X500",
         b"G20\nG1 X500\nG21",
+        b"N7 G91\nN8 G1 X500\nN9 G90",
         b"G1 X1 (X999) Y1",
         b"M92 X400 Y400 Z4000",
         b"M201 X9000",

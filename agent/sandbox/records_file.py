@@ -1,4 +1,4 @@
-"""The state folder of the local cloud: one SQLite file, one connection, one lock.
+"""SQLite file of the local cloud's records: one file, one connection, one lock.
 
 A folder made here is for this user alone (0700), one that was there keeps its mode; the files are 0600 in either case.
 """
@@ -36,8 +36,8 @@ CREATE TABLE IF NOT EXISTS uploads (key TEXT PRIMARY KEY, printer_id INTEGER NOT
 """
 
 
-class Database:
-    """Each call is one transaction; any thread may call. The file is locked for this process alone.
+class RecordsFile:
+    """The records file. Each call is one transaction; any thread may call. The file is locked for this process alone.
 
     Raises UnavailableError when the folder cannot be used or another sandbox uses it."""
 
@@ -63,23 +63,24 @@ class Database:
             raise UnavailableError(f"{path} cannot be used, or another sandbox uses it: {error}") from error
 
     def rows(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
-        """All rows of a query."""
+        """Return all rows of a query."""
         with self._lock:
             return self._connection.execute(sql, values).fetchall()
 
     def row(self, sql: str, *values: object) -> sqlite3.Row | None:
-        """The first row of a query, None when there is none."""
+        """Return the first row of a query, None when there is none."""
         found = self.rows(sql, *values)
         return found[0] if found else None
 
     def change(self, *statements: tuple[str, tuple[object, ...]]) -> tuple[int, int]:
-        """Run `statements` in one transaction: all or nothing. The last one's new row number and count of rows."""
+        """Run `statements` in one transaction: all or nothing. Returns the last one's new row number and count of
+        rows."""
         with self._lock, self._connection:
             for sql, values in statements:
                 cursor = self._connection.execute(sql, values)
         return cursor.lastrowid or 0, cursor.rowcount
 
     def close(self) -> None:
-        """Let go of the file. Calls after it raise sqlite3.ProgrammingError."""
+        """Close the file. Calls after it raise sqlite3.ProgrammingError."""
         with self._lock:
             self._connection.close()

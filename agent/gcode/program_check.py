@@ -1,4 +1,4 @@
-"""What a whole program does that a single line cannot tell: moves far outside, inches, extruding while cold. Pure.
+"""Checks of a whole program: moves far outside the build volume, inches, extruding while cold. Pure.
 
 Made for whole blocks of text: a regular expression finds the few lines that matter, and only those are looked at.
 """
@@ -8,34 +8,36 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from agent.gcode.modal import ModalState
+
 TOLERANCE = 20.0
 """mm that a move may leave the build volume by: purge lines, wipers and park places are outside of the bed."""
 
 COLD = "filament is moved before anything heats the nozzle (no M104 or M109 before it)"
 INCHES = "the file is in inches (G20)"
 
-_MODAL = re.compile(rb"\n[ \t]*(?:G0*(90|91|20|21|92)(?![\d.])([^\n;(]*))")
+_MODAL = re.compile(rb"\n[ \t]*(?:N\d+[ \t]*)?G0*(90|91|20|21|92)(?![\d.])([^\n;(]*)")
 _MOVE = re.compile(rb"[ \t]*(?:N\d+[ \t]*)?G0*[0-3](?![\d.])[^;(]*\Z")
 _HEATS = re.compile(rb"\n[ \t]*(?:M0*(?:104|109|302)(?!\d)|[A-Z_]{4})")  # a macro of Klipper's may heat too
 _EXTRUDES = re.compile(rb"\n[ \t]*G0*[01][ \t][^\n;(]*E[ \t]*[-+]?[\d.]")
 
 
-class Program:
-    """`volume` is x, y, z in mm; empty: not known, moves are not checked. With an origin in a corner or in the middle
-    of the bed, moves from -x/2 - TOLERANCE to x + TOLERANCE are fine, and z from -TOLERANCE to z + TOLERANCE."""
+class ProgramCheck:
+    """Checks texts of whole lines in order. `volume` is x, y, z in mm; empty: not known, moves are not checked. With an
+    origin in a corner or in the middle of the bed, moves from -x/2 - TOLERANCE to x + TOLERANCE are fine, and z from
+    -TOLERANCE to z + TOLERANCE."""
 
     def __init__(self, volume: tuple[float, ...] = ()) -> None:
         self._volume = volume
         self._far = _outside(volume) if volume else None
         self._known = True  # whether coordinates are those of the build volume: absolute, mm, not shifted by G92
-        self._absolute = True
-        self._inches = False
+        self._modal = ModalState()
         self._shifted = False
         self._cold = True
 
     def outside(self, text: bytes) -> tuple[int, str] | None:
-        """`text` is whole lines after a newline, the next ones of the file. The first move far outside: where in `text`
-        its line begins, and why it is refused; None when there is none."""
+        """Find the first move far outside the build volume in `text`, whole lines after a newline, the next ones of the
+        file: where in `text` its line begins, and why it is refused; None when there is none."""
         far = self._far.finditer(text) if self._far is not None else iter(())
         hit = next(far, None)
         for modal in self._modals(text):
@@ -51,7 +53,7 @@ class Program:
         return None
 
     def cautions(self, text: bytes) -> Iterator[tuple[int, str]]:
-        """What a person should know of the same `text`: where its line begins, and what it is."""
+        """Warnings about the same `text`: where the line begins, and what it is."""
         if b"\nG20" in text:
             yield text.index(b"\nG20") + 1, INCHES
         if self._cold:
@@ -63,18 +65,16 @@ class Program:
                 yield extrudes.start() + 1, COLD
 
     def _modals(self, text: bytes) -> Iterator[re.Match[bytes]]:
-        if self._far is None or not (b"\nG9" in text or b"\nG2" in text or b"\n " in text):
+        if self._far is None or not (b"\nG9" in text or b"\nG2" in text or b"\n " in text or b"\nN" in text):
             return iter(())
         return _MODAL.finditer(text)
 
     def _change(self, code: bytes, words: bytes) -> None:
-        if code in (b"90", b"91"):
-            self._absolute = code == b"90"
-        elif code in (b"20", b"21"):
-            self._inches = code == b"20"
+        if code != b"92":
+            self._modal.follow(b"G" + code)
         elif not set(b"XYZ").isdisjoint(words) or not words.strip():
             self._shifted = True  # from here on the numbers are not places on the bed
-        self._known = self._absolute and not self._inches and not self._shifted
+        self._known = self._modal.absolute and not self._modal.inches and not self._shifted
 
     def _judge(self, text: bytes, hit: re.Match[bytes]) -> tuple[int, str] | None:
         start = text.rfind(b"\n", 0, hit.start()) + 1

@@ -1,8 +1,8 @@
-"""From the bytes of a G-code file to its sendable lines: pure, without I/O.
+"""Split the bytes of a G-code file into its sendable lines: line ends, comments, line numbers. Pure.
 
 A line ends with LF, CRLF or a lone CR; the last one may lack its end. A comment is `;` to the end of the line or
 `( … )`, whichever opens first; a `(` that is never closed ends with its line. NUL counts as a blank, a UTF-8 byte order
-mark at the start of the file is skipped, and other bytes are nobody's business here (docs/serial.md §11 and §12).
+mark at the start of the file is skipped, and other bytes are left as they are (docs/serial.md §11 and §12).
 
 What is left of a line is sendable unless it is empty. Two things are taken out because the sender numbers lines
 itself: a line's own number and checksum (`N12 G1 X1*99`), and `M110 N…`, which would renumber the job under way

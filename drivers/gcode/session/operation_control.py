@@ -1,0 +1,202 @@
+"""Operations on one connection: start, pause, resume, cancel; each change is written into the checkpoint.
+
+state       procedure    its end →
+BUSY        script       IDLE, completed
+PRINTING    feed         IDLE, completed         a Stop in the file → PAUSING
+PAUSING     pause        PAUSED
+RESUMING    resume       PRINTING, the feed continues with the very next line
+CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read)
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+from agent.core.driver import Outcome, PrinterState
+from agent.errors import DataError
+from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.pause_state import PauseState
+from drivers.gcode.printing.pump import Running
+from drivers.gcode.printing.routines import Routines
+from drivers.gcode.protocol.patience import LONG_S
+from drivers.gcode.protocol.steps import Procedure
+from drivers.gcode.requests import RunScript, StartPrint
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
+from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.timing import Timing
+
+_S = PrinterState
+
+
+class OperationControl:
+    """Used by the link's thread alone."""
+
+    def __init__(
+        self,
+        *,
+        operation: OperationState,
+        stack: ProtocolStack,
+        routines: Routines,
+        identity: PrinterIdentity,
+        checkpoints: CheckpointWriter,
+        timing: Timing,
+    ) -> None:
+        self._operation = operation
+        self._stack = stack
+        self._routines = routines
+        self._identity = identity
+        self._checkpoints = checkpoints
+        self._timing = timing
+        self._parked: Running | None = None  # the print, while its pause runs
+        self._in_file = False  # whether the pause is one that the file asks for
+        self._failure = ""  # why a print that is being ended has failed; empty when somebody asked for its end
+
+    # --- requests, from the mailbox
+
+    def start_print(self, request: StartPrint, now: float) -> None:
+        """Start a print that was accepted while IDLE; it fails if the printer is not idle any more."""
+        if self._operation.refuse(request.task_id):
+            return
+        self._operation.begin(request.task_id, _S.PRINTING)
+        self.set_polling(now)
+        self._stack.pump.run(self._routines.feed(request, self._write_first_checkpoint))
+
+    def run_script(self, request: RunScript, now: float) -> None:
+        """Start a script, as `start_print`."""
+        if self._operation.refuse(request.task_id):
+            return
+        self._operation.begin(request.task_id, _S.BUSY)
+        self.set_polling(now)
+        self._stack.pump.run(self._routines.script(request))
+
+    def pause(self, reason: str, *, in_file: bool = False) -> None:
+        """Pause the print; ignored in any state but PRINTING."""
+        if self._can_pause():
+            self._parked = self._stack.pump.park()
+            self._checkpoints.change(Stage.PAUSING, pause=PauseState(in_file=in_file, reason=reason))
+            self.run_pause(self._routines.pause(self.write_parking), reason, in_file=in_file)
+
+    def resume(self) -> None:
+        """Resume the print; ignored in any state but PAUSED."""
+        if self._operation.state is _S.PAUSED:
+            self._checkpoints.change(Stage.RESUMING)
+            self._operation.enter(_S.RESUMING)
+            self._stack.pump.run(self._routines.resume())
+
+    def cancel(self) -> None:
+        """Cancel whatever runs, heaters off."""
+        operation = self._operation
+        if operation.running and operation.state is not _S.CANCELLING:
+            if self._identity.firmware.emergency and self._is_blocked():
+                self._stack.protocol.urgent(b"M108")
+            self._end_safely("")
+
+    def pause_by_printer(self, reason: str) -> None:
+        """Note that the printer has paused by itself, and knows the way back."""
+        if self._can_pause():
+            self._parked = self._stack.pump.park()
+            self._routines.forget_pause()
+            self._checkpoints.change(Stage.PAUSED, pause=PauseState(reason=reason))
+            self._operation.enter(_S.PAUSED, reason)
+
+    def resume_by_printer(self) -> None:
+        """Note that the printer has resumed a pause by itself."""
+        if self._operation.state is _S.PAUSED:
+            self._continue_print()
+
+    # --- from the session
+
+    def drop(self) -> None:
+        """End the procedure that runs where it is, and forget a print that is paused."""
+        self._stack.pump.drop()
+        self._parked = None
+
+    def end_procedure(self) -> None:
+        """Act on the end of the procedure that ran: the state after it."""
+        operation, state = self._operation, self._operation.state
+        if state in (_S.PRINTING, _S.BUSY):
+            operation.finish(Outcome.COMPLETED, "")
+        elif state is _S.CANCELLING:
+            operation.finish(Outcome.FAILED if self._failure else Outcome.CANCELLED, self._failure)
+        elif state is _S.PAUSING:
+            self._checkpoints.change(Stage.PAUSED)
+            operation.enter(_S.PAUSED, None)
+        elif state is _S.RESUMING:
+            self._continue_print()
+
+    def fail_unreadable(self, error: DataError) -> None:
+        """Fail the print because its file cannot be sent any more, heaters off."""
+        self._end_safely(str(error))
+
+    def set_polling(self, now: float) -> None:
+        """Poll temperatures every 2 s; with auto-report only when idle, to see whether anybody is there
+        (docs/serial.md §14)."""
+        quiet = inf if self._operation.state is not _S.IDLE else self._timing.idle_poll
+        every = quiet if self._identity.firmware.autoreport else self._timing.poll
+        self._stack.pump.poll_every(every, now)
+
+    # --- from a takeover, which begins in the middle
+
+    def park(self, running: Running) -> None:
+        """Keep `running` to be continued when the pause is over."""
+        self._parked = running
+
+    def run_print(self, procedure: Procedure) -> None:
+        """Enter PRINTING with `procedure`."""
+        self._operation.enter(_S.PRINTING)
+        self._stack.pump.run(procedure)
+
+    def run_pause(self, procedure: Procedure, reason: str, *, in_file: bool) -> None:
+        """Enter PAUSING with `procedure`."""
+        self._in_file = in_file
+        self._operation.enter(_S.PAUSING, reason)
+        self._stack.pump.run(procedure)
+
+    def stay_paused(self, procedure: Procedure, reason: str) -> None:
+        """Enter PAUSED; `procedure` runs meanwhile."""
+        self._operation.enter(_S.PAUSED, reason)
+        self._stack.pump.run(procedure)
+
+    def run_cancel(self, procedure: Procedure, error: str) -> None:
+        """Enter CANCELLING with `procedure`; `error` says why the print has failed, if it has."""
+        self._failure = error
+        self._operation.enter(_S.CANCELLING)
+        self._stack.pump.run(procedure)
+
+    def write_parking(self) -> None:
+        """Write the checkpoint of a pause whose position is known, before the head moves away."""
+        pause = self._routines.pause_state(self._operation.reason, in_file=self._in_file)
+        self._checkpoints.change(Stage.PARKING, pause=pause)
+
+    # --- inside
+
+    def _can_pause(self) -> bool:
+        """Whether the print still runs; an end that nobody has acted on yet is one."""
+        return self._operation.state is _S.PRINTING and self._stack.pump.ended is None
+
+    def _is_blocked(self) -> bool:
+        """Whether the printer is at something long, which M108 ends where there is an emergency parser."""
+        return self._operation.person_needed or any(c.patience >= LONG_S for c in self._stack.protocol.in_flight)
+
+    def _continue_print(self) -> None:
+        """Continue with the very next line of the file."""
+        self._checkpoints.change(Stage.PRINTING, pause=PauseState())
+        self._operation.enter(_S.PRINTING)
+        parked, self._parked = self._parked, None
+        if parked:
+            self._stack.pump.unpark(parked)
+
+    def _end_safely(self, error: str) -> None:
+        self._parked = None
+        self._checkpoints.change(Stage.CANCELLING, pause=self._routines.pause_state(""), error=error)
+        self.run_cancel(self._routines.cancel(), error)
+
+    def _write_first_checkpoint(self) -> None:
+        """From now on the printer counts this print's lines."""
+        self._checkpoints.begin(
+            self._operation.task_id,
+            self._identity.firmware,
+            ok_carries_temps=self._stack.protocol.speaks,
+            homed=self._routines.homed,
+        )
