@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from agent.dryrun.processes import Parts
+from agent.dryrun.processes import ChildProcesses
 from agent.errors import AgentError
 from agent.local.requests import OutboxRequest, RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
@@ -48,7 +48,7 @@ class World:
         self.tasks: dict[str, str] = {}  # task_id -> marker, or the command
         self.resent = 0
         self._process: subprocess.Popen[bytes] | None = None
-        parts = stack.enter_context(Parts(folder))
+        parts = stack.enter_context(ChildProcesses(folder))
         port = free_port()
         publish = ("--publish-to", f"http://127.0.0.1:{port}/faye")
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud"), *publish])

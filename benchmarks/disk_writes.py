@@ -6,39 +6,32 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from agent import app
-from agent.dryrun.processes import Parts
+from agent.app import App
+from agent.dryrun.processes import ChildProcesses
 from agent.sandbox.member_client import SandboxMember
 from agent.service.config import load
+from agent.service.health import Health
 from agent.service.logs import Ring
-from agent.state.store import Store
+from agent.service.system_clock import SystemClock
 from drivers.simulated.options import Options
 from drivers.simulated.printer import VirtualPrinter
 
 COMMITS: list[float] = []
 
 
-class CountingStore(Store):
-    """A store that notes when each commit was."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.database.on_commit(before=lambda: None, after=lambda: COMMITS.append(time.monotonic()))
-
-
 def writes(folder: Path, printing: float, idle: float) -> dict[str, Any]:
     """The whole agent in this process, at the default pace of reports, for so many seconds of each."""
     COMMITS.clear()
-    with Parts(folder) as parts, VirtualPrinter(Options(speed=1.0, link=folder / "printer")):
+    with ChildProcesses(folder) as parts, VirtualPrinter(Options(speed=1.0, link=folder / "printer")):
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud")])
         ready = parts.ready({"cloud"})["cloud"]
         url = str(ready["url"])
         overrides = [f"cloud.server={url}", f"serial.port={folder}/printer", "serial.baud=115200"]
         overrides += [f"state.dir={folder}/state", f"local.socket={folder}/agent.sock"]
-        with patch.object(app, "Store", CountingStore):
-            agent = app.App(load(None, {}, overrides), {}, Ring())
+        config, clock = load(None, {}, overrides), SystemClock()
+        agent = App(config=config, environ={}, clock=clock, ring=Ring(), health=Health(clock), reread=lambda: config)
+        agent.base.store.database.on_commit(before=lambda: None, after=lambda: COMMITS.append(time.monotonic()))
         thread = threading.Thread(target=agent.run, name="agent")
         thread.start()
         try:
@@ -49,7 +42,7 @@ def writes(folder: Path, printing: float, idle: float) -> dict[str, Any]:
             thread.join(30)
 
 
-def _measure(folder: Path, member: SandboxMember, agent: app.App, printing: float, idle: float) -> dict[str, Any]:
+def _measure(folder: Path, member: SandboxMember, agent: App, printing: float, idle: float) -> dict[str, Any]:
     def until(look: Any, what: str) -> Any:
         end = time.monotonic() + 30
         while time.monotonic() < end:
@@ -59,9 +52,9 @@ def _measure(folder: Path, member: SandboxMember, agent: app.App, printing: floa
             time.sleep(0.05)
         raise AssertionError(f"did not happen: {what}")
 
-    identity = until(agent._registrar.identity, "registered")
+    identity = until(agent.server.registrar.identity, "registered")
     printer = member.register("writes", identity.registration_code)
-    until(lambda: agent._subscriber.listening, "listening")
+    until(lambda: agent.server.subscriber.listening, "listening")
     file = folder / "long.gcode"
     file.write_text("G28\n" + "".join(f"G1 X{10 + i % 90} Y{10 + i * 7 % 90} F3000\n" for i in range(5000)))
     job = member.submit_job(printer, member.upload(file), file.name)

@@ -50,8 +50,9 @@ _URL_KEY = {
 }
 
 
-class Command(msgspec.Struct, frozen=True):
-    """One command. `name` is None for one that is not in the table; `said` is then what it was called.
+class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
+    """One command. `name` is None for one that is not in the table; `raw_name` is the name as it came
+    (`said` in the JSON that the ledger stores).
 
     `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
     given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
@@ -61,7 +62,7 @@ class Command(msgspec.Struct, frozen=True):
 
     task_id: str
     name: Name | None
-    said: str
+    raw_name: str
     job_id: str = ""
     job_name: str = ""
     url: str = ""
@@ -78,7 +79,7 @@ class Rejection(msgspec.Struct, frozen=True):
     reason: str
     code: int = 400
     task_id: str = ""
-    said: str = ""
+    raw_name: str = ""
 
 
 def parse(message: object) -> Command | Rejection:
@@ -91,13 +92,13 @@ def parse(message: object) -> Command | Rejection:
     if not isinstance(task_id, str) or not _TASK_ID.match(task_id):
         what = "has no task_id" if task_id is None else "has a task_id that cannot be one"
         return Rejection(f"the command {what}")
-    said = fields.get("command")
-    if not isinstance(said, str) or not said or len(said) > 100 or not said.isprintable():
+    raw_name = fields.get("command")
+    if not isinstance(raw_name, str) or not raw_name or len(raw_name) > 100 or not raw_name.isprintable():
         return Rejection("command: expected a name", task_id=task_id)
     try:
-        return _build(task_id, said, fields)
+        return _build(task_id, raw_name, fields)
     except ValueError as error:
-        return Rejection(str(error), code=422, task_id=task_id, said=said)
+        return Rejection(str(error), code=422, task_id=task_id, raw_name=raw_name)
 
 
 def _decode(message: object) -> dict[str, Any]:
@@ -120,15 +121,15 @@ def _json(text: str | bytes) -> object:
         raise ValueError("not usable JSON: nested too deeply") from None
 
 
-def _build(task_id: str, said: str, fields: dict[str, Any]) -> Command:
-    name = Name(said) if said in Name.__members__.values() else None
+def _build(task_id: str, raw_name: str, fields: dict[str, Any]) -> Command:
+    name = Name(raw_name) if raw_name in Name.__members__.values() else None
     url = ""
     if name in _URL_KEY:
         url = _url(_URL_KEY[name], fields.get(_URL_KEY[name]))
     return Command(
         task_id=task_id,
         name=name,
-        said=said,
+        raw_name=raw_name,
         job_id=_job_id(fields.get("job_id")),
         job_name=_text(fields.get("job_name")),
         url=url,

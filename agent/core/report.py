@@ -54,7 +54,7 @@ class Temperature(msgspec.Struct, frozen=True):
 
 
 class LinkQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the serial link does; what is not known is UNSET."""
+    """Quality of the serial link; what is not known is UNSET."""
 
     resend_rate: float
     latency_p50_ms: float | UnsetType = UNSET
@@ -108,7 +108,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The report at once on receipt."""
+    """The report that acknowledges a command at once."""
 
     progress: float = 0.0
     data: TaskData
@@ -128,7 +128,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The printer's status."""
+    """The heartbeat: the printer's status, with its job."""
 
     printer_status: str
     error_code: int | UnsetType = UNSET
@@ -163,7 +163,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def advance(previous: float, value: float, *, end: bool = False) -> float:
-    """The progress to report: never below `previous`, within 0 to 1, and 1 only at the end. NaN is no news."""
+    """Compute the progress to report: never below `previous`, within 0 to 1, and 1 only at the end. NaN is no news."""
     if end:
         return 1.0
     if math.isnan(value):
@@ -175,7 +175,7 @@ def receipt(command: Command) -> Receipt:
     """Build the report at once on receipt."""
     job_id = command.job_id or UNSET
     return Receipt(
-        data=TaskData(state="received", command=command.said, is_error=False, job_id=job_id),
+        data=TaskData(state="received", command=command.raw_name, is_error=False, job_id=job_id),
         job_id=job_id,
     )
 
@@ -186,7 +186,7 @@ def progress(
     """Build a report on the way. `value` comes from `advance`; `message` is for a person."""
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
-        command=command.said,
+        command=command.raw_name,
         state=str(job.state) if job is not None else str(telemetry.state),
         ui_sub_state=_sub_state(telemetry),
         **_fields(_position(job)),
@@ -202,7 +202,7 @@ def completed(command: Command, job: JobView | None, result: Result) -> TaskRepo
     """Build the terminal report of a task that did what it was asked."""
     data = TaskData(
         state="completed",
-        command=command.said,
+        command=command.raw_name,
         is_error=False,
         **_fields(_position(job)),
         **_fields(result),
@@ -215,7 +215,7 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
     message = message[:ERROR_TEXT]
     data = TaskData(
         state="failed",
-        command=command.said,
+        command=command.raw_name,
         is_error=True,
         error_code=code,
         error=code,
@@ -292,7 +292,7 @@ def encode(body: Body) -> bytes:
 
 
 def link(quality: Link) -> LinkQuality | UnsetType:
-    """How well the serial link does; UNSET before the first line."""
+    """Convert the quality of the serial link; UNSET before the first line."""
     if not quality.lines:
         return UNSET
     return LinkQuality(

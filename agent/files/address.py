@@ -1,4 +1,4 @@
-"""Addresses that came from the network: which of them may be fetched, and what of them may be shown."""
+"""URLs that came from the network: which of them may be fetched, and what of them may be shown."""
 
 from __future__ import annotations
 

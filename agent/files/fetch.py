@@ -25,15 +25,13 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from agent.core.answer import http_date, retry_after
-from agent.errors import CancelledError, ChangedError, CloudError, DataError
+from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
-from agent.files.spool import BLOCK, Downloaded, Progress, SpoolFile, ignore, never, spool
+from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
 from agent.server.api_client import describe
 from agent.server.http_deadline import DeadlineAdapter
 from agent.server.retry import delay
-
-__all__ = ["CancelledError", "ChangedError", "Downloaded", "RetryPolicy", "download", "spool"]
 
 TIMEOUTS = (10.0, 20.0)
 """Seconds to connect, and between two bytes."""
@@ -70,23 +68,24 @@ def download(
     session: requests.Session,
     max_bytes: int,
     allow_http: bool = True,
-    progress: Progress = ignore,
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
     retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (immutable)
     digest: str = "",
     boot: str = "",
+    task_id: str = "",
 ) -> Downloaded:
     """Download `url` into `target`; `sink` gets every byte once, in order, before the file gets its name.
 
     The file must have the digest `digest` (agent/files/digest.py) and the one in the server's headers, where there is
     one. `boot` is the machine's boot id: what a killed process of the same boot left is resumed; empty: never.
+    `task_id` is for the log.
 
     Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
     none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
-    with SpoolFile(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot) as file:
+    with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot=boot) as file:
         file.expect_digest(digest)
-        _Fetch(url, file, session, retry, allow_http=allow_http).run()
+        _Fetch(url=url, file=file, session=session, retry=retry, allow_http=allow_http, task_id=task_id).run()
         return file.finish()
 
 
@@ -94,18 +93,27 @@ class _Fetch:
     """One download over all its attempts."""
 
     def __init__(
-        self, url: str, file: SpoolFile, session: requests.Session, retry: RetryPolicy, *, allow_http: bool
+        self,
+        *,
+        url: str,
+        file: SpoolFile,
+        session: requests.Session,
+        retry: RetryPolicy,
+        allow_http: bool,
+        task_id: str,
     ) -> None:
         self._url = url
         self._file = file
         self._session = session
         self._retry = retry
         self._allow_http = allow_http
+        self._task_id = task_id
         self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without a new byte
         self._deadline = retry.monotonic() + retry.total_s
 
     def run(self) -> None:
+        """Repeat attempts until the file is complete. Raises as `download`."""
         Retrying(
             retry=retry_if_exception_type(CloudError),
             stop=self._should_stop,
@@ -125,6 +133,7 @@ class _Fetch:
             self._failures = 0 if self._file.size > size_before else self._failures + 1
             log.warning(
                 "download attempt failed",
+                task_id=self._task_id,
                 attempt=self._failures,
                 url=redact_url(self._url),
                 bytes=self._file.size,

@@ -17,9 +17,9 @@ import structlog
 
 from agent.core.command import Command
 from agent.errors import CancelledError, DataError, UnavailableError
-from agent.files.fetch import download, spool
+from agent.files.fetch import download
 from agent.files.resume import origin_path
-from agent.files.spool import BLOCK
+from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
 from agent.server.http_deadline import deadline_session
 from agent.service.config import Config
@@ -86,6 +86,7 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
             sink=scanner.feed,
             digest=command.digest,
             boot=boot_id(),
+            task_id=command.task_id,
         )
     return _finish_scan(scanner, file, downloaded.sha256)
 
@@ -123,7 +124,12 @@ def delete_unused(folder: Path, keep: set[str]) -> None:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:  # somebody put a folder there: no reason not to print
-                log.warning("unused file not deleted", file=path.name, error=error.strerror)
+                log.warning(
+                    "unused file not deleted",
+                    task_id=path.name.rpartition(".gcode")[0] or path.stem,
+                    file=path.name,
+                    error=error.strerror,
+                )
 
 
 def _limits(config: Config) -> Limits:

@@ -27,9 +27,6 @@ BLOCK = 64 * 1024
 SPARE = 16 * 1024 * 1024
 """Bytes of the disk that a file must leave free: the database is on it too."""
 
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes received and the bytes in all (None: not known)."""
-
 
 class Downloaded(msgspec.Struct, frozen=True):
     """A complete file on the disk. `size` in bytes, `sha256` in hexadecimal."""
@@ -47,7 +44,7 @@ class Readable(Protocol):
 
 
 def ignore(*_: object) -> None:
-    """A progress callback or sink that does nothing."""
+    """A sink that does nothing."""
 
 
 def never() -> bool:
@@ -59,8 +56,8 @@ class SpoolFile:
     """The file `target` + `.part` until `finish` renames it to `target`. A context manager: it deletes what has failed.
 
     `boot` is the machine's boot id: the partial file of a killed process of the same boot is resumed; empty: never.
-    `max_bytes` limits the size. `sink` gets every byte once, `progress` is called after each block, `cancelled` is
-    asked before each. Raises UnavailableError when the disk does not take it, DataError when it is too large.
+    `max_bytes` limits the size, `sink` gets every byte once, `cancelled` is asked before each block. Raises
+    UnavailableError when the disk does not take it, DataError when it is too large.
     """
 
     def __init__(
@@ -68,7 +65,6 @@ class SpoolFile:
         target: Path,
         *,
         max_bytes: int,
-        progress: Progress,
         cancelled: Callable[[], bool],
         sink: Callable[[bytes], None],
         boot: str,
@@ -80,7 +76,7 @@ class SpoolFile:
         self._target = target
         self._part = target.with_name(target.name + ".part")
         self._max_bytes = max_bytes
-        self._progress, self._cancelled, self._sink = progress, cancelled, sink
+        self._cancelled, self._sink = cancelled, sink
         self._hash = hashlib.sha256()
         self._comparison = hashlib.sha256()
         self._boot = boot
@@ -178,7 +174,6 @@ class SpoolFile:
         self._hash.update(block)
         self.size += len(block)
         self._sink(block)
-        self._progress(self.size, self.total)
 
     def _ensure_spare(self) -> None:
         """Check the free space of a file whose size is not known; called each MiB."""
@@ -241,7 +236,6 @@ def spool(
     target: Path,
     *,
     max_bytes: int,
-    progress: Progress = ignore,
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
 ) -> Downloaded:
@@ -249,7 +243,7 @@ def spool(
 
     Raises DataError (too large, or it ends early), UnavailableError (the disk, or the stream breaks or is silent for
     longer than its own time limit), CancelledError."""
-    with SpoolFile(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot="") as file:
+    with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot="") as file:
         file.set_total(size)
         while file.size < size:
             try:

@@ -131,7 +131,7 @@ class LocalApi:
 
     def _accept_command(self, command: LocalCommand) -> dict[str, Any]:
         task_id = f"local-{uuid.uuid4()}"
-        self._inbox.accept_local(Command(task_id=task_id, name=Name(command), said=command))
+        self._inbox.accept_local(Command(task_id=task_id, name=Name(command), raw_name=command))
         return {"task_id": task_id}
 
     def _halt(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class LocalApi:
             command = Command(
                 task_id=task_id,
                 name=Name.PRINT_DATA,
-                said=str(Name.PRINT_DATA),
+                raw_name=str(Name.PRINT_DATA),
                 job_id=f"local_{identifier}",
                 job_name=request.name[:NAME_LIMIT] if request.name.isprintable() else "",
                 spooled=file.path.name,

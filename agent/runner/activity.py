@@ -83,13 +83,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """End a task that did what it was asked. Never raises; see ReportWriter."""
         body = report.completed(task.command, job, result or report.Result())
         self.store.reports.end(task, TaskEvent.COMPLETE, body)
-        log.info("task completed", command=task.command.said, **task_keys(task, job))
+        log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
         self.wake_reporter()
 
     def fail(self, task: Task, code: int, message: str, job: JobView | None = None) -> None:
         """End a task that was refused or failed. Never raises; see ReportWriter."""
         self.store.reports.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
-        log.warning("task failed", command=task.command.said, code=code, error=message, **task_keys(task, job))
+        log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()
 
 
@@ -114,7 +114,7 @@ def task_keys(task: Task, job: JobView | None = None) -> dict[str, str]:
 def require_running_job(command: Command, job: JobView | None) -> JobView:
     """The job that a job-scoped command means. Raises RefusedError when there is none, or another."""
     if job is None or job.state.ended:
-        raise RefusedError(409, f"{command.said}: no job is running")
+        raise RefusedError(409, f"{command.raw_name}: no job is running")
     if command.job_id and command.job_id != job.job_id:
-        raise RefusedError(409, f"{command.said}: job {command.job_id} is not the running one ({job.job_id})")
+        raise RefusedError(409, f"{command.raw_name}: job {command.job_id} is not the running one ({job.job_id})")
     return job

@@ -31,7 +31,7 @@ class JobControlActivity:
     def __init__(self, context: Context, task: Task, running: PrintActivity | None) -> None:
         require_running_job(task.command, running.view if running is not None else None)
         if running is None:
-            raise RefusedError(409, f"{task.command.said}: no job is running")
+            raise RefusedError(409, f"{task.command.raw_name}: no job is running")
         self._context = context
         self._print = running
         self._deadline = Deadline(context.clock, PRINTER_MAY_TAKE)
@@ -73,7 +73,7 @@ class JobControlActivity:
         if name is Name.CANCEL:
             self._print.cancel()
         elif self._print.busy:
-            raise RefusedError(409, f"{self.task.command.said}: the job has not begun to print")
+            raise RefusedError(409, f"{self.task.command.raw_name}: the job has not begun to print")
         elif name is Name.PAUSE:
             self._context.driver.pause()
         else:
@@ -95,5 +95,5 @@ class JobControlActivity:
         self.ended = True
 
     def _fail(self, message: str) -> None:
-        self._context.fail(self.task, 409, f"{self.task.command.said}: {message}", self._print.view)
+        self._context.fail(self.task, 409, f"{self.task.command.raw_name}: {message}", self._print.view)
         self.ended = True

@@ -29,8 +29,10 @@ TICK = 1.0  # seconds between two steps when nothing wakes the loop
 
 
 class Runner:
-    """The loop. `wake` is the event that `context.wake` sets. `hand_over`: whether a print that runs when the loop is
-    to stop is left to the next agent; after a defect it always is."""
+    """Runs the activities; the loop of the thread `runner`.
+
+    `wake` is the event that `context.wake` sets. `hand_over`: whether a print that runs when the loop is to stop is
+    left to the next agent; after a defect it always is."""
 
     def __init__(
         self,
@@ -114,9 +116,9 @@ class Runner:
         except RefusedError as refusal:
             self._context.fail(task, refusal.code, str(refusal))
         except NotReadyError as error:
-            self._context.fail(task, 409, f"{task.command.said}: {error}")
+            self._context.fail(task, 409, f"{task.command.raw_name}: {error}")
         except UnavailableError as error:  # begun in the ledger, so it needs an end
-            self._context.fail(task, 503, f"{task.command.said}: {error}")
+            self._context.fail(task, 503, f"{task.command.raw_name}: {error}")
         else:
             if activity is not None:
                 self._running.add([activity])

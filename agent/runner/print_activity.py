@@ -192,7 +192,7 @@ class PrintActivity:
             self._phase, self._recovery = Phase.FOLLOWING, None
             self._index, self._lost = recovery.index, recovery.lost
             now = {"state": str(telemetry.state), "line": telemetry.line}
-            log.info("print recovered", **task_keys(self.task, self.view), **now)
+            log.info("print recovery completed", **task_keys(self.task, self.view), **now)
             self._step_following(telemetry)
         elif state is RecoveryState.TIMED_OUT:
             self._fail(500, "the printer did not say what became of the print")

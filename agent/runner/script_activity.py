@@ -21,14 +21,14 @@ class ScriptActivity:
     outlives = False
 
     def __init__(self, context: Context, task: Task) -> None:
-        lines: Sequence[str] = getattr(context.config.scripts, task.command.said)
+        lines: Sequence[str] = getattr(context.config.scripts, task.command.raw_name)
         if not lines:
-            said = task.command.said
-            raise RefusedError(501, f"{said}: no script is configured ([scripts] {said})")
+            name = task.command.raw_name
+            raise RefusedError(501, f"{name}: no script is configured ([scripts] {name})")
         self._context = context
         self._deadline = Deadline(context.clock, SCRIPT_MAY_TAKE)
         self.task = task
-        self.busy = task.command.said
+        self.busy = task.command.raw_name
         self.ended = False
         context.driver.run_script(task.command.task_id, lines)
 
@@ -53,7 +53,7 @@ class ScriptActivity:
 
     def stop(self, reason: str) -> None:
         """Fail it unfinished."""
-        self._context.fail(self.task, 500, f"{self.task.command.said}: {reason}")
+        self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {reason}")
         self.ended = True
 
 

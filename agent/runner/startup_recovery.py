@@ -21,7 +21,9 @@ _JOB_CONTROL = (Name.PAUSE, Name.RESUME, Name.CANCEL)
 
 
 class StartupRecovery:
-    """Read once, at the start. Raises UnavailableError when the ledger cannot be read."""
+    """Resumes or ends the tasks that are still running in the ledger at the start.
+
+    Raises UnavailableError when the ledger cannot be read."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -52,7 +54,7 @@ class StartupRecovery:
             if control is not None:
                 resumed.append(control)
             else:
-                self._context.fail(task, 500, f"{task.command.said}: the agent ended while it ran")
+                self._context.fail(task, 500, f"{task.command.raw_name}: the agent ended while it ran")
         return resumed
 
     def _resume_print(self) -> PrintActivity | None:

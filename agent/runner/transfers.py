@@ -45,9 +45,11 @@ class TransferActivity:
         self._context = context
         self.task = task
         self.exclusive = exclusive
-        self.busy = task.command.said if exclusive else ""
+        self.busy = task.command.raw_name if exclusive else ""
         self.ended = False
-        self._worker: Worker[report.Result] = Worker(task.command.said[:15], work, context.wake, task.command.task_id)
+        self._worker: Worker[report.Result] = Worker(
+            task.command.raw_name[:15], work, context.wake, task.command.task_id
+        )
 
     def step(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
         """End when the work has ended."""
@@ -56,7 +58,7 @@ class TransferActivity:
         try:
             result = self._worker.result()
         except AgentError as error:
-            self._context.fail(self.task, 500, f"{self.task.command.said}: {error}")
+            self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {error}")
         else:
             self._context.complete(self.task, result=result)
         self.ended = True
@@ -67,7 +69,7 @@ class TransferActivity:
     def stop(self, reason: str) -> None:
         """Cancel the work and fail: the agent goes down."""
         self._worker.end(timeout=2.0)
-        self._context.fail(self.task, 500, f"{self.task.command.said}: {reason}")
+        self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {reason}")
         self.ended = True
 
 
@@ -135,6 +137,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
                         allow_http=context.config.cloud.allow_http,
                         cancelled=cancelled,
                         digest=digest,
+                        task_id=task.command.task_id,
                     )
             verify(package, signature, wanted)
             install(package, wanted)

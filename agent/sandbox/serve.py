@@ -171,7 +171,7 @@ def _listener(listen: str) -> socket.socket:
         listener.close()
         raise UnavailableError(f"the sandbox cannot listen on {listen}: {error.strerror}") from error
     if not ipaddress.ip_address(str(listener.getsockname()[0]).partition("%")[0]).is_loopback:
-        _log.warning("plain HTTP served to the whole network", listen=listen)
+        _log.warning("sandbox exposed to the network", listen=listen)
     return listener
 
 

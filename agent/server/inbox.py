@@ -14,10 +14,9 @@ import structlog
 from agent.core import report
 from agent.core.command import Command, Rejection, parse
 from agent.errors import UnavailableError
-from agent.state.store import Store
+from agent.state.task_table import TaskTable
 
 log = structlog.get_logger(part="inbox")
-
 
 PENDING_LIMIT = 100  # messages kept in memory while the disk does not take them
 
@@ -31,12 +30,12 @@ class Inbox:
 
     def __init__(
         self,
-        store: Store,
+        tasks: TaskTable,
         wake: Callable[[], None],
         max_age: float,
         server_now: Callable[[], float | None],
     ) -> None:
-        self._store = store
+        self._tasks = tasks
         self._wake = wake
         self._max_age = max_age
         self._server_now = server_now
@@ -65,31 +64,31 @@ class Inbox:
         command = parse(message)
         if isinstance(command, Rejection):
             return self._reject(command)
-        reason = self._expired(command)
-        if reason:
-            return self._refuse(command, Rejection(reason, code=410))
+        receipt = report.encode(report.receipt(command))
+        expired = self._expired(command)
+        if expired:
+            return self._refuse(command, Rejection(expired, code=410), receipt)
         if command.name is None:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
-            terminal = report.encode(report.failed(command, 404, "unknown command"))
-            new = self._store.tasks.refuse(command, None, terminal, "unknown command")
-        else:
-            new = self._store.tasks.accept(command, report.encode(report.receipt(command)))
-        log.info("task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id, new=new)
+            return self._refuse(command, Rejection("unknown command", code=404), receipt=None)
+        new = self._tasks.accept(command, receipt)
+        log.info("task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
 
     def accept_local(self, command: Command) -> bool:
         """Accept a command from a person at the printer; the cloud has no task to report on. Raises as `accept`."""
-        new = self._store.tasks.accept(command, None, local=True)
-        log.info("local task accepted", command=command.said, task_id=command.task_id, job_id=command.job_id)
+        new = self._tasks.accept(command, None, local=True)
+        log.info("local task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
 
     def _reject(self, rejection: Rejection) -> bool:
-        log.warning("message rejected", error=rejection.reason, task_id=rejection.task_id)
         if not rejection.task_id:
+            log.warning("message rejected", task_id="", error=rejection.reason)
             return False
-        return self._refuse(Command(task_id=rejection.task_id, name=None, said=rejection.said), rejection)
+        command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
+        return self._refuse(command, rejection, report.encode(report.receipt(command)))
 
     def _expired(self, command: Command) -> str:
         """Why it comes too late; empty when it does not, or its age is not known."""
@@ -98,14 +97,22 @@ class Inbox:
             return ""
         return too_old(command, now - command.sent_at)
 
-    def _refuse(self, command: Command, rejection: Rejection) -> bool:
-        receipt = report.encode(report.receipt(command))
+    def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
         terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
-        new = self._store.tasks.refuse(command, receipt, terminal, rejection.reason)
+        new = self._tasks.refuse(command, receipt, terminal, rejection.reason)
+        log.warning(
+            "task refused",
+            command=command.raw_name,
+            task_id=command.task_id,
+            job_id=command.job_id,
+            code=rejection.code,
+            error=rejection.reason,
+            new=new,
+        )
         self._wake()
         return new
 
 
 def too_old(command: Command, age: float) -> str:
     """Text of the refusal of a command that is `age` seconds old."""
-    return f"{command.said}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"
+    return f"{command.raw_name}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"

@@ -22,7 +22,7 @@ from agent.server.api_client import ApiClient, Registration
 from agent.server.retry import retry_forever
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import PrinterSection
-from agent.state.store import Identity, Store
+from agent.state.identity import Identity, IdentityTable
 
 log = structlog.get_logger(part="registration")
 
@@ -44,7 +44,7 @@ class Registrar:
         *,
         server: str,
         printer: PrinterSection,
-        store: Store,
+        identities: IdentityTable,
         firmware: Callable[[], str],
         on_token_lost: Callable[[], None],
         clock: Clock,
@@ -52,7 +52,7 @@ class Registrar:
     ) -> None:
         self._server = server
         self._printer = printer
-        self._store = store
+        self._identities = identities
         self._firmware = firmware
         self._on_token_lost = on_token_lost
         self._clock = clock
@@ -65,7 +65,7 @@ class Registrar:
 
     def identity(self) -> Identity | None:
         """This printer's identity; None before the first registration and after the token was lost."""
-        return self._unsaved or self._store.identities.get(self._server)
+        return self._unsaved or self._identities.get(self._server)
 
     def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
         """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""
@@ -132,19 +132,19 @@ class Registrar:
         if self._unconfirmed_printers and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
         if now >= self._next_disk_check:  # not at each attempt: flash wears out
-            self._store.identities.ensure_writable()
+            self._identities.ensure_writable()
             self._next_disk_check = now + DISK_CHECK_INTERVAL
 
     def _save(self, identity: Identity) -> None:
         self._unsaved = identity
-        self._store.identities.save(identity)
+        self._identities.save(identity)
         self._unsaved = None
 
     def _forget(self) -> None:
         log.warning("token refused by the server")
         self._conditions.set(Part.TOKEN, "the server no longer knows this printer's token")
         self._unsaved = None
-        self._store.identities.forget(self._server)
+        self._identities.forget(self._server)
 
     def _mark_confirmed(self, identity: Identity) -> None:
         """Clear the conditions of a server that answered and knows the identity."""

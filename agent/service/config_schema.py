@@ -3,7 +3,7 @@ key."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -131,7 +131,11 @@ class SimulatedSection(_Section, frozen=True):
 
 
 class Config(_Section, frozen=True):
-    """The whole file; each field is a table of it."""
+    """The whole file; each field is a table of it.
+
+    `driver` is the table of a plug-in driver as it stands in the file: the driver's own struct checks it
+    (`drivers.own_settings`).
+    """
 
     cloud: CloudSection = CloudSection()
     member: MemberSection = MemberSection()
@@ -145,3 +149,4 @@ class Config(_Section, frozen=True):
     firmware_upgrade: FirmwareUpgradeSection = FirmwareUpgradeSection()
     logs: LogsSection = LogsSection()
     simulated: SimulatedSection = SimulatedSection()
+    driver: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,12 +18,15 @@ log = structlog.get_logger(part="agent")
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """The keys that differ, as `section.key`, in the order of the file."""
-    return [
-        f"{section}.{key}"
-        for section in old.__struct_fields__
-        for key in getattr(old, section).__struct_fields__
-        if getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
-    ]
+    differing = []
+    for section in old.__struct_fields__:
+        before, after = _values(getattr(old, section)), _values(getattr(new, section))
+        differing += [f"{section}.{key}" for key in before | after if before.get(key) != after.get(key)]
+    return differing
+
+
+def _values(section: Any) -> dict[str, object]:
+    return section if isinstance(section, dict) else msgspec.structs.asdict(section)
 
 
 def is_reloadable(key: str) -> bool:

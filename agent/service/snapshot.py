@@ -30,9 +30,9 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self, trouble: str = "") -> report.Heartbeat:
-        """The heartbeat's body. `trouble` is the one thing that is wrong, for a person."""
-        return report.heartbeat(self.job, self.telemetry, self.busy, trouble)
+    def body(self, condition: str = "") -> report.Heartbeat:
+        """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
+        return report.heartbeat(self.job, self.telemetry, self.busy, condition)
 
 
 class AgentSnapshot:

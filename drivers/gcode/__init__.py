@@ -1,7 +1,7 @@
 """Printers that speak G-code over a serial line.
 
 framing, replies, codes   pure: bytes of a line, what a printer says, what a command is
-protocol, sending         pure: credits, resends, silence, what is in flight; time is passed in
+protocol, transitions     pure: credits, resends, silence as a table over parts (docs/serial-protocol.md); fast_path
 numbering, window         pure: the numbers of the file's and the host's lines; how much may be in flight
 discovery                 which ports there are, and whose they are
 dialects                  what a firmware can do, from its answer to M115

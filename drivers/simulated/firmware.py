@@ -32,14 +32,14 @@ class VirtualFirmware:
     def __init__(
         self,
         options: Options,
-        faults: Faults | None = None,
+        faults: Faults,
         *,
         now: float = 0.0,
         leap: bool = False,
         on_line: Callable[[bytes], None] | None = None,
     ) -> None:
         self._options = options
-        self._faults = faults if faults is not None else Faults()
+        self._faults = faults
         self._leap = leap
         self._on_line = on_line
         self._ahead = 0.0  # how far the firmware's time has leapt ahead of its caller's
@@ -107,12 +107,10 @@ class VirtualFirmware:
         controller.timers.now = max(controller.timers.now, now)
         if controller.unresponsive:
             return self._take_output()
-        while (
-            self._quick
-            and machine.halt_reason is None
-            and controller.idle
-            and self._fast(line := data[: data.find(b"\n") + 1])
-        ):
+        while self._quick and controller.idle and machine.halt_reason is None:
+            line = data[: data.find(b"\n") + 1]
+            if not self._fast(line):
+                break
             last = len(line) == len(data)
             if last and self._plain_ok and not machine.out:
                 return self._ok

@@ -11,9 +11,16 @@ import sys
 import textwrap
 import tomllib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+
+from agent.dryrun.processes import ChildProcesses
+from agent.sandbox.member_client import SandboxMember
+from agent.testing import TcpBridge, moves
+from drivers.simulated import Options, ResetOnOpen, VirtualPrinter
+from tests.rigs.agent_rig import AgentRig
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples/printer_agent_example_driver"
@@ -92,6 +99,37 @@ def test_it_is_found_by_its_entry_point_and_made_from_the_driver_table(
 def test_without_its_metadata_it_is_not_found(tmp_path: Path, installed: tuple[Path, Path]) -> None:
     done = run(tmp_path, "-c", "import drivers; drivers.load('tcp')", path=installed[:1])
     assert "no driver is called 'tcp'; known are gcode, simulated" in done.stderr
+
+
+def test_a_job_of_the_portal_is_printed_through_it_by_the_whole_agent(
+    tmp_path: Path, installed: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *map(str, installed)]))
+    executed: list[bytes] = []
+    options = Options(reset_on_open=ResetOnOpen.ALWAYS)
+    with ExitStack() as stack:
+        printer = stack.enter_context(VirtualPrinter(options, on_line=executed.append))
+        bridge = TcpBridge(lambda: printer.path)
+        stack.callback(bridge.stop)
+        bridge.start()
+        processes = stack.enter_context(ChildProcesses(tmp_path))
+        processes.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(tmp_path / "cloud")])
+        cloud = processes.ready({"cloud"})["cloud"]
+        url, token = str(cloud["url"]), str(cloud["member_token"])
+        (tmp_path / "agent.toml").write_text(
+            f'[cloud]\nserver = "{url}"\n[printer]\ndriver = "tcp"\n'
+            f'[driver]\nhost = "127.0.0.1"\ntcp_port = {bridge.tcp_port}\n'
+            f'[state]\ndir = "{tmp_path / "state"}"\n[local]\nsocket = "{tmp_path / "agent.sock"}"\n'
+        )
+        processes.start("agent", ["run", "--config", str(tmp_path / "agent.toml")])
+        member = stack.enter_context(SandboxMember(url, token))
+        agent = AgentRig(processes, member, url=url, member_token=token, folder=tmp_path)
+        agent.register()
+        file = tmp_path / "part.gcode"
+        file.write_bytes(b"\n".join([b"; made by hand", *moves(200)]) + b"\n")
+        agent.submit(file)
+        assert agent.ended()["job_status"] == "completed"
+    assert [line for line in executed if line.startswith(b"G1 X1")] == moves(200)
 
 
 def imported(file: Path) -> Iterator[str]:

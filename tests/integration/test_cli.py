@@ -123,7 +123,7 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environ) as process:
         assert process.stderr is not None
         started = json.loads(process.stderr.readline())
-        assert started["event"] == "started"
+        assert started["event"] == "agent started"
         status = ask(tmp_path / "agent.sock", StatusRequest())["status"]
         assert status["printer_status"] == "error"
         refused = cli(environ, "print", str(Path(__file__)), "--config", path)

@@ -21,8 +21,8 @@ import pytest
 import requests
 
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
-from agent.files.fetch import Downloaded, RetryPolicy, download, spool
-from agent.files.spool import SPARE
+from agent.files.fetch import RetryPolicy, download
+from agent.files.spool import SPARE, Downloaded, spool
 from agent.gcode import Scanner
 from agent.server.http_deadline import deadline_session
 from tests.rigs.server_rig import trickling
@@ -30,7 +30,7 @@ from tests.support.file_server import BODY, STRONG, Answer, FileServer, ranged, 
 
 
 class Fetcher:
-    """`download` with what the tests look at: the bytes the sink saw, the naps, the progress."""
+    """`download` with what the tests look at: the bytes the sink saw, the naps."""
 
     def __init__(self, server: FileServer, folder: Path) -> None:
         self.target = folder / "a.gcode"
@@ -38,7 +38,6 @@ class Fetcher:
         self.session = requests.Session()
         self.sunk = bytearray()
         self.naps: list[float] = []
-        self.progress: list[tuple[int, int | None]] = []
         self.now = 0.0
 
     def nap(self, seconds: float) -> None:
@@ -64,7 +63,6 @@ class Fetcher:
             session=self.session,
             max_bytes=max_bytes,
             allow_http=allow_http,
-            progress=lambda size, total: self.progress.append((size, total)),
             cancelled=cancelled,
             sink=sink or self.sunk.extend,
             retry=RetryPolicy(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
@@ -97,14 +95,12 @@ def fetch(server: FileServer, tmp_path: Path) -> Iterator[Fetcher]:
 
 def test_a_file_arrives_whole_and_private(fetch: Fetcher) -> None:
     fetch.assert_whole(fetch(reply(body=BODY)))
-    assert fetch.progress[-1] == (len(BODY), len(BODY))
     assert fetch.target.stat().st_mode & 0o777 == 0o600
     assert fetch.server.headers[0]["Accept-Encoding"] == "identity"
 
 
 def test_a_body_without_a_length_arrives(fetch: Fetcher) -> None:
     fetch.assert_whole(fetch(reply(body=BODY, length=None)))
-    assert fetch.progress[-1] == (len(BODY), None)
 
 
 def test_a_chunked_body_that_breaks_off_is_noticed(fetch: Fetcher) -> None:
@@ -287,7 +283,7 @@ def test_a_disk_that_fills_up_meanwhile_is_unavailable(fetch: Fetcher, monkeypat
 def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     body = bytes(3 << 20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * fetch.progress[-1][0]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * len(fetch.sunk)))
     with pytest.raises(UnavailableError, match="no space for the file"):
         fetch(reply(body=body, length=None))
     fetch.assert_nothing_left()

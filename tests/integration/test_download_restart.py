@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from agent.files.fetch import Downloaded, download
+from agent.files.fetch import download
 from agent.files.resume import load_origin, origin_path
+from agent.files.spool import Downloaded
 from tests.support.file_server import BODY, Answer, FileServer, ranged, reply
 
 HERE = 400_000  # bytes that the first process gets

@@ -20,7 +20,7 @@ from tests.support.prints import check_record
 
 TIMEOUT = 0.5
 """Seconds that the server holds a connect; what is silent for ten more is dead to the client."""
-AGAIN = '"event":"listening for commands"'
+AGAIN = '"event":"command channel connected"'
 SECONDS = 2.0
 """How long the print takes."""
 

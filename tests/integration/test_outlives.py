@@ -124,7 +124,7 @@ def test_a_stop_while_a_print_is_taken_over_ends_it_with_the_heaters_off(tmp_pat
         under_way(made)
         made.kill()
         made.start()
-        made.until("it is taken over", lambda: '"taking over"' in made.log())
+        made.until("it is taken over", lambda: '"print recovery started"' in made.log())
         assert made.kill(signal.SIGTERM) == 0
         heaters_are_off(made)
         made.start()

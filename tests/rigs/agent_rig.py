@@ -20,7 +20,7 @@ from typing import Any
 
 import requests
 
-from agent.dryrun.processes import Part, Parts
+from agent.dryrun.processes import ChildProcess, ChildProcesses
 from agent.errors import AgentError
 from agent.local.requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
@@ -34,7 +34,9 @@ class AgentRig:
     """`member` is the portal, `printer_id` the registered printer, `socket` the agent's. `task_id` and `job_id` are of
     the job that was submitted last."""
 
-    def __init__(self, parts: Parts, member: SandboxMember, *, url: str, member_token: str, folder: Path) -> None:
+    def __init__(
+        self, parts: ChildProcesses, member: SandboxMember, *, url: str, member_token: str, folder: Path
+    ) -> None:
         self.parts = parts
         self.member = member
         self.url = url
@@ -129,7 +131,7 @@ class KillableAgentRig(AgentRig):
 
     def __init__(
         self,
-        parts: Parts,
+        parts: ChildProcesses,
         member: SandboxMember,
         *,
         url: str,
@@ -142,7 +144,7 @@ class KillableAgentRig(AgentRig):
         self._simulate = simulate
         self._module = module
         self._boards = 0
-        self._board: Part | None = None
+        self._board: ChildProcess | None = None
         self._record = folder / "record-0"
         self._read = 0  # bytes of the record that are in `_executed`
         self._executed: list[tuple[float, str]] = []
@@ -161,7 +163,7 @@ class KillableAgentRig(AgentRig):
         self._record, self._read = self.folder / f"record-{self._boards}", 0
         events: queue.Queue[dict[str, Any]] = queue.Queue()
         arguments = ["simulate", *self._simulate, "--record", str(self._record)]
-        self._board = Part("printer", arguments, self.folder / "printer.log", events)
+        self._board = ChildProcess("printer", arguments, self.folder / "printer.log", events)
         event = events.get(timeout=PATIENCE)
         assert event["event"] == "ready", event
 
@@ -169,7 +171,7 @@ class KillableAgentRig(AgentRig):
         """Switch it off."""
         if self._board is not None:
             self.executed()
-            self._board.ask_to_end()
+            self._board.terminate()
             self._board.end(time.monotonic() + 5.0)
             self._board = None
 
@@ -236,7 +238,7 @@ def _simulate(folder: Path, speed: str, faults: tuple[str, ...]) -> tuple[str, .
     return ("--link", str(folder / "printer"), "--speed", speed, *words)
 
 
-def _start_cloud(parts: Parts, folder: Path, *more: str) -> None:
+def _start_cloud(parts: ChildProcesses, folder: Path, *more: str) -> None:
     parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud"), *more])
 
 
@@ -263,7 +265,7 @@ def agent_rig(
 ) -> Iterator[AgentRig]:
     """Everything up and the printer registered. `more` is TOML put behind the agent's configuration. `front` gets the
     sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up."""
-    with Parts(folder) as parts:
+    with ChildProcesses(folder) as parts:
         _start_cloud(parts, folder, *sandbox)
         parts.start("printer", ["simulate", *_simulate(folder, speed, faults)])
         ready = parts.ready({"cloud", "printer"})["cloud"]
@@ -290,7 +292,7 @@ def killable_agent_rig(
     """Everything up, the agent started and the printer registered. `more` is TOML behind the agent's configuration,
     `module` another main module, with its first arguments."""
     with ExitStack() as stack:
-        parts = stack.enter_context(Parts(folder))
+        parts = stack.enter_context(ChildProcesses(folder))
         _start_cloud(parts, folder)
         ready = parts.ready({"cloud"})["cloud"]
         url, token = str(ready["url"]), str(ready["member_token"])

@@ -114,7 +114,7 @@ def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) ->
     store = open_store(folder / "agent.db", SystemClock())
     url = f"{SERVER}/add?code={CODE}"
     store.identities.save(Identity(SERVER, 77, TOKEN, registration_code=CODE, registration_url=url))
-    store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, said="pause"), b"{}")
+    store.tasks.accept(Command(task_id="t-1", name=Name.PAUSE, raw_name="pause"), b"{}")
     snapshot = AgentSnapshot(cast("Driver", StillDriver(telemetry)))
     snapshot.publish(job, "")
     printer = PrinterSection(name="Left & <right>")

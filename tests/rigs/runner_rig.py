@@ -124,7 +124,7 @@ class RunnerRig:
     def task(self, name: Name, task_id: str = "", **more: Any) -> str:
         """A command in the ledger."""
         task_id = task_id or f"t-{name}"
-        self.store.tasks.accept(Command(task_id=task_id, name=name, said=str(name), **more), b"{}")
+        self.store.tasks.accept(Command(task_id=task_id, name=name, raw_name=str(name), **more), b"{}")
         return task_id
 
     def print(self, task_id: str = "p", **more: Any) -> str:

@@ -38,7 +38,7 @@ _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\[[^\]\n]*\]\(([^)\s]+)\)")
-_PATH = re.compile(r"(?:agent|benchmarks|docs|drivers|examples|systemd|tests)/[\w./@-]*\w/?")
+_PATH = re.compile(r"(?:agent|benchmarks|constraints|docs|drivers|examples|systemd|tests)/[\w./@-]*\w/?")
 _TEST = re.compile(r"(?:[\w/]+\.py::)?(?:Test\w+::)?(test_\w+)")
 
 

@@ -35,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "drivers": (*PLAIN, "drivers.settings"),
     "drivers.settings": PLAIN,
     "drivers.gcode": (*PLAIN, "agent.gcode", "drivers"),
-    "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE, "drivers.gcode.printing.pump"),
+    "drivers.gcode.protocol": (*PLAIN, "agent.gcode", *FACE),
     "drivers.gcode.printing": (*PLAIN, "agent.gcode", "drivers.gcode.protocol", *FACE),
     "drivers.gcode.session": (
         *PLAIN,
@@ -71,16 +71,6 @@ DOORS = {
     "agent.runner.report_writer": frozenset({"agent.state.task_table.TaskTable"}),  # made by the door
 }
 READS_FILES = ("agent.gcode.source",)  # the n-th line of a file on disk
-
-# Circles that are known and on their way out: none may join.
-KNOWN_CIRCLES = (
-    frozenset(
-        (
-            "drivers.gcode.printing.pump",
-            *(f"drivers.gcode.protocol.{name}" for name in ("exchange", "protocol", "resends", "silence")),
-        )
-    ),
-)
 
 
 def modules() -> dict[str, Path]:
@@ -172,7 +162,7 @@ def test_the_runner_has_one_door_to_the_store(name: str) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert [sorted(each) for each in circles(arrows()) if each not in KNOWN_CIRCLES] == []
+    assert [sorted(each) for each in circles(arrows())] == []
 
 
 def test_a_circle_would_be_found() -> None:

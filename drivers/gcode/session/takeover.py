@@ -17,10 +17,10 @@ from agent.core.driver import Unfinished
 from agent.errors import DataError
 from agent.gcode.words import host_line
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.pump import prepared
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.numbering import file_line
-from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.replies import Event, ReplyKind
+from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage
@@ -83,7 +83,7 @@ class Takeover:
     def heard(self, event: Event, now: float) -> None:
         """Deal with one event."""
         self._pending.extend(now)
-        if event.kind is Kind.FATAL:
+        if event.kind is ReplyKind.FATAL:
             self._owner.halted(event.text)
             return
         if event.readings:
@@ -128,7 +128,7 @@ class Takeover:
         before = unfinished.settings_before(line + 1)
         self._routines.recover(homed=checkpoint.homed, pause=checkpoint.pause, before=before)
         stage = checkpoint.stage.value
-        _log.info("print recovered", task_id=unfinished.task_id, line=line, stage=stage)
+        _log.info("position confirmed", task_id=unfinished.task_id, line=line, stage=stage)
         self._resume_stage(request, line + 1)
 
     def _resume_stage(self, request: StartPrint, first: int) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.dryrun.processes import Parts
+from agent.dryrun.processes import ChildProcesses
 from agent.errors import UnavailableError
 from agent.sandbox.member_client import SandboxMember
 from tests.integration.systemd.system import OUTSIDE, System
@@ -50,7 +50,7 @@ class Service(AgentRig):
     """A rig whose agent is the service."""
 
     def __init__(
-        self, system: System, parts: Parts, member: SandboxMember, *, url: str, member_token: str, folder: Path
+        self, system: System, parts: ChildProcesses, member: SandboxMember, *, url: str, member_token: str, folder: Path
     ) -> None:
         super().__init__(parts, member, url=url, member_token=member_token, folder=folder)
         self.system = system
@@ -188,7 +188,7 @@ def service(system: System, installed: Path, *, speed: str = "max", faults: tupl
     folder = system.folder
     shutil.copytree(installed, folder / "installed", symlinks=True)
     system.run("cp", "--recursive", "--no-target-directory", str(OUTSIDE / "installed"), "/")
-    with Parts(folder) as parts:
+    with ChildProcesses(folder) as parts:
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud")])
         words = [word for fault in faults for word in ("--fault", fault)]
         parts.start("printer", ["simulate", "--link", str(folder / "printer"), "--speed", speed, *words])

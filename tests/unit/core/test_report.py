@@ -18,7 +18,7 @@ from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
 from agent.core.shrink import SHRINK_ORDER, length, shrink
 
-PRINT = Command(task_id="t", name=Name.PRINT_DATA, said="print_data", job_id="j")
+PRINT = Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j")
 JOB = JobView(
     job_id="j",
     task_id="t",
@@ -228,7 +228,7 @@ def test_the_receipt_says_received_with_progress_0() -> None:
         "job_id": "j",
         "data": {"state": "received", "command": "print_data", "is_error": False, "job_id": "j"},
     }
-    assert "job_id" not in receipt(Command(task_id="t", name=Name.HOME, said="home"))
+    assert "job_id" not in receipt(Command(task_id="t", name=Name.HOME, raw_name="home"))
 
 
 def test_a_report_on_the_way_says_where_the_print_is() -> None:

@@ -106,7 +106,7 @@ def test_a_refused_report_that_is_not_there_is_an_error(rig: SocketRig, which: o
 def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: LocalCommand) -> None:
     run_command(rig.path, name)
     (task,) = rig.store.tasks.in_state(TaskState.COMPLETED)
-    assert (task.command.said, task.local) == (name, True)
+    assert (task.command.raw_name, task.local) == (name, True)
     assert rig.store.outbox.overview() == []
 
 

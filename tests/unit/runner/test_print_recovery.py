@@ -360,7 +360,7 @@ def test_a_print_does_not_begin_while_its_beginning_cannot_be_written_down(desk:
 
 def test_what_an_agent_without_checkpoints_left_is_not_begun_anew(tmp_path: Path, store: Store) -> None:
     """See the last step of agent.state.schema."""
-    store.tasks.accept(Command(task_id="old", name=Name.PRINT_DATA, said="print_data", job_id="job"), b"{}")
+    store.tasks.accept(Command(task_id="old", name=Name.PRINT_DATA, raw_name="print_data", job_id="job"), b"{}")
     store.tasks.start("old")
     with store.database.transaction():
         store.database.execute(
@@ -387,5 +387,9 @@ def test_each_log_line_of_a_recovery_names_its_task_and_its_job(desk: RunnerRig)
         again.printer.now(state=S.PRINTING)
         again.runner.step()
         again.stop(hand_over=True)
-    assert [line["event"] for line in lines] == ["print recovery started", "print recovered", "print handed over"]
+    assert [line["event"] for line in lines] == [
+        "print recovery started",
+        "print recovery completed",
+        "print handed over",
+    ]
     assert {(line["task_id"], line["job_id"]) for line in lines} == {(task_id, "job")}

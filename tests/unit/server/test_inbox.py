@@ -80,7 +80,7 @@ def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None
     ((kind, body),) = desk.reports()
     assert kind == "terminal"
     assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 404, "unknown command")
-    assert [task.command.said for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
+    assert [task.command.raw_name for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
 
 
 def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: InboxRig) -> None:
@@ -101,7 +101,7 @@ def test_a_message_that_nobody_can_be_told_about_is_dropped(desk: InboxRig, mess
 
 
 def test_a_local_command_has_no_one_to_report_to(desk: InboxRig) -> None:
-    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, said="home"))
+    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, raw_name="home"))
     assert desk.woken == [1]
     (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
     assert task.local
@@ -152,7 +152,7 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
 ) -> None:
     """By the server's own clock; what is no time does not cost a command."""
     desk = InboxRig(tmp_path / "agent.db")
-    desk.inbox = Inbox(desk.store, desk.wake, 3600.0, lambda: NOW)
+    desk.inbox = Inbox(desk.store.tasks, desk.wake, 3600.0, lambda: NOW)
     assert desk.inbox.accept({"task_id": "t", "command": "home", key: sent})
     assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
     assert bool(desk.store.tasks.in_state(TaskState.FAILED)) == old

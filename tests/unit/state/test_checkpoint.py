@@ -17,7 +17,7 @@ from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.checkpoint import FileMark
-from agent.state.schema import _STEPS, VERSION
+from agent.state.schema import STEPS, VERSION
 from agent.state.store import Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
     made = open_store(path, FakeClock())
-    made.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, said="print_data"), b"{}")
+    made.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data"), b"{}")
     made.tasks.start("t")
     yield made
     made.close()
@@ -93,11 +93,11 @@ def test_what_cannot_be_kept_is_said(store: Store) -> None:
 
 def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_begun_anew(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        for step in _STEPS[:2]:
+        for step in STEPS[:2]:
             for statement in step:
                 db.execute(statement)
         for task_id, state in (("ran", "running"), ("waits", "received"), ("done", "completed")):
-            command = msgspec.json.encode(Command(task_id=task_id, name=Name.PRINT_DATA, said="print_data"))
+            command = msgspec.json.encode(Command(task_id=task_id, name=Name.PRINT_DATA, raw_name="print_data"))
             db.execute(
                 "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at) VALUES (?, ?, ?, 0, 1, 1)",
                 (task_id, command, state),

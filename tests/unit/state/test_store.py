@@ -23,7 +23,7 @@ TOKEN = "A" * 43
 
 
 def command(task_id: str) -> Command:
-    return Command(task_id=task_id, name=Name.HOME, said="home", settings={"a": [1, None, "ä"]})
+    return Command(task_id=task_id, name=Name.HOME, raw_name="home", settings={"a": [1, None, "ä"]})
 
 
 def rows(store: Store, task_id: str) -> list[str]:

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.database import RESERVE, SPARE
-from agent.state.schema import _STEPS, VERSION
+from agent.state.schema import STEPS, VERSION
 from agent.state.store import KEEP, Identity, Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
@@ -25,7 +26,7 @@ DAY = 86400.0
 
 
 def command(task_id: str) -> Command:
-    return Command(task_id=task_id, name=Name.HOME, said="home")
+    return Command(task_id=task_id, name=Name.HOME, raw_name="home")
 
 
 @pytest.fixture
@@ -135,14 +136,15 @@ def test_a_forgotten_identity_does_not_come_back(path: Path, store: Store) -> No
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        for statement in _STEPS[0]:
+        for statement in STEPS[0]:
             db.execute(statement)
         row = ("old", b'{"task_id":"old","name":"home","said":"home"}', "received", 0, 1456833600.0, 1456833600.0)
         db.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, 0, '', ?, ?, NULL, NULL, NULL)", row)
         db.execute("PRAGMA user_version = 1")
     store = open_store(path, FakeClock())
     (task,) = store.tasks.in_state(TaskState.RECEIVED)
-    assert (task.command.name, task.age) == (Name.HOME, 0.0)
+    assert (task.command.name, task.command.raw_name, task.age) == (Name.HOME, "home", 0.0)
+    assert b'"said":"home"' in msgspec.json.encode(task.command), "an older agent reads it too"
     assert store.database.row("PRAGMA user_version") == (VERSION,)
     store.close()
 

@@ -22,7 +22,7 @@ IDS = ("t0", "t1", "t2")
 
 
 def command(task_id: str) -> Command:
-    return Command(task_id=task_id, name=Name.HOME, said="home")
+    return Command(task_id=task_id, name=Name.HOME, raw_name="home")
 
 
 def rows(store: Store, task_id: str) -> list[str]:
