@@ -1,17 +1,19 @@
 # Everything sets itself up: a virtual environment in .venv, with what the target needs, again only when pyproject.toml
-# has changed. Needs Python 3.11 or newer (PYTHON=python3.12 to choose) and make.
+# or constraints/ has changed. Needs Python 3.11 or newer (PYTHON=python3.12 to choose), make and a package index.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# The versions to install: PINS= (empty) for the newest that pyproject.toml allows.
+PINS ?= constraints/test.txt
 # For install, uninstall and deb; systemd/install.sh says what they are.
 DESTDIR ?=
 PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test lint fuzz bench bench-faye torture outlives install uninstall deb clean
+.PHONY: help dry-run test lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
@@ -25,6 +27,7 @@ help:
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
+	@echo 'make pins                                renew the pinned versions in constraints/'
 	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
 
 dry-run: $(VENV)/.sandbox
@@ -39,9 +42,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m benchmarks.fuzz_faye 1000000
+	$(BIN)/python -m benchmarks.faye_fuzz 1000000
 
 bench: $(VENV)/.test
+	@command -v gcc >/dev/null || { echo 'make bench needs gcc: the firmware that it measures against is written in C'; exit 69; }
 	$(BIN)/python -m benchmarks.serial_bench $(ARGS)
 
 bench-faye: $(VENV)/.test
@@ -64,19 +68,29 @@ uninstall:
 deb: | $(BIN)/python
 	$(INSTALL) sh systemd/deb.sh
 
+pins:
+	@PYTHON='$(PYTHON)' sh constraints/renew.sh
+
 clean:
 	rm -rf $(VENV) dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo 'printer-agent needs Python 3.11 or newer: make PYTHON=python3.12 …'; exit 69; }
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || \
+	    { rm -rf $(VENV); echo 'no environment: $(PYTHON) has no venv; on Debian: apt install python3-venv'; exit 69; }
 
 # One environment, two sets of what is in it: the dry run needs little, the tests all.
-$(VENV)/.sandbox: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
+INSTALL_SET = $(BIN)/pip install --quiet --disable-pip-version-check $(PINS:%=--constraint %)
+# The environment in which pip builds knows no --constraint.
+$(VENV)/.sandbox $(VENV)/.test: export PIP_CONSTRAINT = $(PINS)
+$(VENV)/.sandbox $(VENV)/.test: export PIP_BUILD_CONSTRAINT = $(PINS)
+NOT_INSTALLED = { echo 'not installed: see above; without the pinned versions: make $(or $(MAKECMDGOALS),test) PINS='; exit 69; }
+
+$(VENV)/.sandbox: pyproject.toml $(PINS) | $(BIN)/python
+	@$(INSTALL_SET) --editable '.[sandbox]' || $(NOT_INSTALLED)
 	@touch $@
 
-$(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+$(VENV)/.test: pyproject.toml $(PINS) | $(BIN)/python
+	@$(INSTALL_SET) --editable '.[test]' || $(NOT_INSTALLED)
 	@touch $@ $(VENV)/.sandbox

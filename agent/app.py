@@ -1,4 +1,4 @@
-"""The composition root: the only file that names concrete classes. Threads, signals, shutdown.
+"""The composition root: the only file that names concrete classes. `build_…` wire the parts, `App` runs them.
 
 main         signals, health, watchdog            subscriber   Faye -> inbox
 runner       tasks -> driver                      catch-up     GET printers/jobs after a gap
@@ -9,41 +9,44 @@ local        the socket, with local-0 … local-3   fetch, logs  short-lived, ow
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable, MutableMapping
-from io import BytesIO
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
 import drivers
 from agent import __version__
+from agent.core.clock import Clock
 from agent.core.conditions import Part
-from agent.core.driver import Driver, Host, PortKeeper, PrinterState, SupportsEmergencyStop
+from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
-from agent.local.socket_server import LocalApi, LocalServer
+from agent.local.api import LocalApi
+from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
+from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
-from agent.server.server_clock import ServerTime
-from agent.server.subscriber import CatchUp, Subscriber
+from agent.server.server_clock import ServerClock
+from agent.server.subscriber import Subscriber
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import Config, need_server
-from agent.service.descriptor_store import keeper
-from agent.service.health import Health, Pulse, watchdog_interval
-from agent.service.logs import Ring, with_boxes
+from agent.service.descriptor_store import port_keeper
+from agent.service.health import Health, watchdog_interval
+from agent.service.lifecycle import Lifecycle
+from agent.service.logs import Ring, append_black_boxes
+from agent.service.loop_threads import Loop, LoopThreads
 from agent.service.paths import socket_path, state_dir
 from agent.service.reload import Reload, driver_scripts
 from agent.service.snapshot import AgentSnapshot
-from agent.service.system_clock import SystemClock, boot_id
+from agent.service.system_clock import boot_id
 from agent.state.store import Store
 from drivers.settings import DriverSettings, SimulatedSettings
 
@@ -61,282 +64,183 @@ LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out w
 HAND_OVER = 1.5  # seconds for all threads to end when the next agent waits for this one's end
 LAST_WORD = (0.5, 0.5)  # as LAST_WORDS, then: what is not sent, the next agent sends
 
-Loop = Callable[[threading.Event], None]
+
+class Base(msgspec.Struct, frozen=True, kw_only=True):
+    """What all threads share."""
+
+    config: Config
+    clock: Clock
+    health: Health
+    lifecycle: Lifecycle
+    conditions: ConditionTracker
+    driver: Driver
+    store: Store
+    snapshot: AgentSnapshot
+    jobs: Path  # the folder for files to print
+    black_boxes: Path  # the folder for what the driver records
+    wake_runner: threading.Event
+    wake_reporter: threading.Event
+
+
+class ServerParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What talks with the cloud."""
+
+    clock: ServerClock
+    clients: tuple[ApiClient, ...]
+    registrar: Registrar
+    inbox: Inbox
+    reporter: Reporter
+    catch_up: CatchUp
+    subscriber: Subscriber
+
+
+class LocalParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What talks with the person at the printer."""
+
+    server: LocalServer
+    page: StatusPage | None
 
 
 class App:
-    """The daemon, wired up. Making it opens the state and the socket; `run` starts the threads."""
+    """The daemon. Making it opens the state and the socket; `run` starts the threads."""
 
     def __init__(
         self,
+        *,
         config: Config,
         environ: MutableMapping[str, str],
+        clock: Clock,
         ring: Ring,
-        health: Health | None = None,
-        reread: Callable[[], Config] | None = None,
+        health: Health,
+        reread: Callable[[], Config],
     ) -> None:
         """`reread` gives the configuration as it is in the file now, checked as a whole; it raises AgentError."""
-        self._clock = SystemClock()
-        self._health = health or Health(self._clock)
-        self._health.status("opening the state")
-        self._health.extend(OPENING)
-        self._stop = threading.Event()
-        self._wake = threading.Event()  # the main thread's
-        self._hangup = False
-        self._failed = threading.Event()
-        self._handing_over = threading.Event()
-        self._stop_hands_over = config.job.stop_hands_over
-        port = keeper(environ, os.getpid())
-        self._wake_runner = threading.Event()
-        self._wake_reporter = threading.Event()
-        server = need_server(config)
-        folder = state_dir(config, environ)
-        boxes = folder / "blackbox"
-        self._driver = _driver(config, self._clock, boxes)
-        self._watch = ConditionTracker()
-        self._server_time = ServerTime(self._clock)
-        self._store = Store(folder / "agent.db", self._clock, boot=boot_id(), on_trouble=self._disk)
-        self._jobs = _made(folder / "jobs")
-        self._board = AgentSnapshot(self._driver)
-        pulses = {name: self._pulse(name) for name in ("reporter", "catch-up", "subscriber")}
-        clouds = {name: ApiClient(config, self._clock, self._server_time, pulse.beat) for name, pulse in pulses.items()}
-        self._clouds = tuple(clouds.values())
-
-        self._registrar = registrar = Registrar(
-            server, config.printer, self._store, self._firmware(config), self._token_lost, self._clock, self._watch
-        )
-        inbox = Inbox(self._store, self._wake_both, config.job.max_age_s, self._server_time.now)
-        desk = self._desk(config, inbox)
-        context = self._context(config, port, lambda: with_boxes(ring.text(), boxes))
-        self._page = self._status_page(config, desk)
-        self._local = LocalServer(socket_path(config, environ), desk, self._pulse("local"))
-        self._runner = Runner(context, self._board, self._wake_runner, self._pulse("runner"), self._handing_over.is_set)
-        self._reporter = Reporter(
-            self._store,
-            clouds["reporter"],
-            registrar,
-            self._board,
-            config.reports.heartbeat_s,
-            self._clock,
-            self._wake_reporter,
-            pulses["reporter"],
-            self._watch,
-        )
-        self._catch_up = CatchUp(clouds["catch-up"], registrar, inbox, pulses["catch-up"])
-        self._subscriber = Subscriber(
-            config,
-            clouds["subscriber"],
-            registrar,
-            inbox,
-            self._catch_up,
-            self._reporter.announce,
-            self._clock,
-            pulses["subscriber"],
-        )
-        self._reload = Reload(config, reread or (lambda: config), self._driver, self._runner.configure)
-
-    def _desk(self, config: Config, inbox: Inbox) -> LocalApi:
-        return LocalApi(
-            config,
-            self._jobs,
-            self._store,
-            inbox,
-            self._board,
-            self._registrar,
-            lambda: self._subscriber.listening,
-            self._watch,
-            self._wake_reporter.set,
-            self._driver.halt if isinstance(self._driver, SupportsEmergencyStop) else None,
-        )
-
-    def _context(self, config: Config, port: PortKeeper, logs: Callable[[], bytes]) -> Context:
-        return Context(
-            config=config,
-            store=self._store,
-            ledger=ReportWriter(self._store),
-            driver=self._driver,
-            clock=self._clock,
-            jobs=self._jobs,
-            logs=logs,
-            tell=self._wake_reporter.set,
-            host=Host(
-                wake=self._wake_runner.set,
-                beat=self._health.pulse("link", waiting=True).beat,
-                remember=self._store.remember,
-                port=port,
-            ),
-        )
+        port = port_keeper(environ, os.getpid())  # before anything else is opened
+        self.base = base = build_base(config, environ, clock, health)
+        self.server = server = build_server(base)
+        self._local = local = build_local(base, server, environ)
+        runner = build_runner(base, port, ring)
+        self._reload = Reload(config, reread, base.driver, runner.configure)
+        loops: dict[str, Loop] = {
+            "runner": runner.run,
+            "reporter": server.reporter.run,
+            "catch-up": server.catch_up.run,
+            "subscriber": server.subscriber.run,
+            "local": local.server.run,
+        }
+        if local.page is not None:
+            loops["page"] = local.page.run
+        self._threads = LoopThreads(loops, base.lifecycle, last="reporter")
 
     def run(self) -> int:
         """Serve until a signal or `stop`. The process's exit code."""
-        loops: dict[str, Loop] = {
-            "runner": self._runner.run,
-            "reporter": self._reporter.run,
-            "catch-up": self._catch_up.run,
-            "subscriber": self._subscriber.run,
-            "local": self._local.run,
-        }
-        if self._page is not None:
-            loops["page"] = self._page.run
-        ends = {"reporter": threading.Event()}  # the reporter goes last: it has what the others leave to say
-        threads = {
-            name: threading.Thread(
-                target=self._guard, args=(name, loop, ends.get(name, self._stop)), name=name, daemon=True
-            )
-            for name, loop in loops.items()
-        }
-        for thread in threads.values():
-            thread.start()
-        log.info("started", version=__version__)
-        self._health.ready()
+        base = self.base
+        self._threads.start()
+        log.info("agent started", version=__version__)
+        base.health.ready()
         interval = watchdog_interval()
-        while not self._stop.is_set():
-            self._look_after()
-            self._health.tick(self._line())
-            self._wake.wait(interval)
-            self._wake.clear()
-            if self._hangup:
-                self._hangup = False
-                self._health.reloading()
+        while not base.lifecycle.stop.is_set():
+            self._maintain()
+            base.health.tick(summary(base.snapshot.read(), base.conditions.read()))
+            base.lifecycle.wait(interval)
+            if base.lifecycle.take_reload():
+                base.health.reloading()
                 self._reload.run()
-                self._health.ready()
-        self._end(threads, ends["reporter"])
-        return EX_SOFTWARE if self._failed.is_set() else 0
+                base.health.ready()
+        self._shut_down()
+        return EX_SOFTWARE if base.lifecycle.has_failed() else 0
 
     def stop(self) -> None:
-        """End `run`; any thread, also a signal handler."""
-        self._stop.set()
-        self._wake.set()
+        """End `run`; any thread."""
+        self.base.lifecycle.request_stop()
 
     def handle_signals(self) -> None:
-        """SIGTERM and SIGINT end the agent: the print is cancelled, heaters go off. SIGUSR2 ends the agent alone: the
-        print is left to the next one ([job] stop_hands_over: SIGTERM too). SIGHUP reads log level and scripts anew.
-        Main thread only."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+        """See Lifecycle. Main thread only."""
+        self.base.lifecycle.handle_signals()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
-            self._hangup = True
-            self._wake.set()
-            return
-        if number == signal.SIGUSR2 or (number == signal.SIGTERM and self._stop_hands_over):
-            self._handing_over.set()
-        self.stop()
-
-    def _guard(self, name: str, loop: Loop, end: threading.Event) -> None:
-        """A loop that ends with a defect ends the process: an agent with a dead thread must not look alive. The print
-        is left to the next one."""
+    def _maintain(self) -> None:
+        """Update the conditions that no thread watches, and tidy the store."""
+        base = self.base
+        base.conditions.set(Part.CLOCK, self.server.clock.describe_skew())
+        base.conditions.update_printer(base.snapshot.read().telemetry)
         try:
-            loop(end)
-        except Exception:
-            log.exception("defect", thread=name)
-            self._failed.set()
-            self._handing_over.set()
-            self.stop()
+            base.store.tidy()
+        except UnavailableError as error:
+            log.debug("store not tidied", error=str(error))
 
-    def _end(self, threads: dict[str, threading.Thread], reporter_end: threading.Event) -> None:
-        handing_over = self._handing_over.is_set()
-        log.info("handing over" if handing_over else "stopping")
-        self._health.stopping()
-        for cloud in self._clouds:
-            cloud.limit(LAST_WORD if handing_over else LAST_WORDS)
-        self._catch_up.ask()
-        self._subscriber.interrupt()
-        self._local.interrupt()
-        self._wake_runner.set()
-        deadline = self._clock.monotonic() + HAND_OVER
-
-        def wait_for(thread: threading.Thread) -> None:
-            if handing_over:
-                thread.join(max(deadline - self._clock.monotonic(), 0.0))
-            else:
-                self._await(thread)
-
-        for name, thread in threads.items():
-            if name != "reporter":
-                wait_for(thread)
-        reporter_end.set()
-        self._wake_reporter.set()
-        wait_for(threads["reporter"])
-        alive = [name for name, thread in threads.items() if thread.is_alive()]
-        if alive:
-            log.warning("threads did not end in time", threads=", ".join(alive))
+    def _shut_down(self) -> None:
+        """End all threads, the reporter last, and close the store."""
+        base, server = self.base, self.server
+        handing_over = base.lifecycle.is_handing_over()
+        if handing_over:
+            log.info("agent handing over")
         else:
-            self._store.close()
-        log.info("stopped")
+            log.info("agent stopping")
+        base.health.stopping()
+        for client in server.clients:
+            client.set_timeouts(LAST_WORD if handing_over else LAST_WORDS)
+        server.catch_up.request()
+        server.subscriber.interrupt()
+        self._local.server.interrupt()
+        base.wake_runner.set()
+        join = self._join_by_deadline() if handing_over else self._join_with_patience
+        self._threads.join_others(join)
+        self._threads.end_last(join, base.wake_reporter.set)
+        alive = self._threads.alive()
+        if alive:
+            log.warning("threads still alive", threads=", ".join(alive))
+        else:
+            base.store.close()
+        log.info("agent stopped")
 
-    def _await(self, thread: threading.Thread) -> None:
-        """Give a thread THREAD_END seconds to end, and have systemd give them too."""
-        self._health.extend(THREAD_END + SLACK)
+    def _join_by_deadline(self) -> Callable[[threading.Thread], None]:
+        """Give all threads together HAND_OVER seconds from now."""
+        clock = self.base.clock
+        deadline = clock.monotonic() + HAND_OVER
+        return lambda thread: thread.join(max(deadline - clock.monotonic(), 0.0))
+
+    def _join_with_patience(self, thread: threading.Thread) -> None:
+        """Give a thread THREAD_END seconds, and have systemd give them too."""
+        self.base.health.extend(THREAD_END + SLACK)
         thread.join(timeout=THREAD_END)
 
-    def _status_page(self, config: Config, desk: LocalApi) -> StatusPage | None:
-        if not config.local.status_page:
-            return None
-        from agent.local.status_page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
 
-        return StatusPage(
-            config.local.status_page,
-            lambda: dict(desk.answer({"op": "status"}, BytesIO())["status"]),
-            self._pulse("page"),
-        )
+def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, health: Health) -> Base:
+    """Open the state and make the driver. Raises AgentError."""
+    need_server(config)
+    health.status("opening the state")
+    health.extend(OPENING)
+    folder = state_dir(config, environ)
+    black_boxes = folder / "blackbox"
+    conditions = ConditionTracker()
+    driver = build_driver(config, clock, black_boxes)
 
-    def _look_after(self) -> None:
-        """What nobody else does: the clock, the printer's condition, old rows."""
-        self._watch.set(Part.CLOCK, self._server_time.trouble())
-        self._watch.printer(self._board.read().telemetry)
-        try:
-            self._store.tidy()
-        except UnavailableError as error:
-            log.debug("not tidied", reason=str(error))
+    def on_disk_trouble(reason: str) -> None:
+        conditions.set(Part.DISK, f"the state folder does not take a write: {reason}" if reason else "")
 
-    def _disk(self, reason: str) -> None:
-        self._watch.set(Part.DISK, f"the state folder does not take a write: {reason}" if reason else "")
-
-    def _pulse(self, name: str) -> Pulse:
-        return self._health.pulse(name)
-
-    def _wake_both(self) -> None:
-        self._wake_reporter.set()
-        self._wake_runner.set()
-
-    def _token_lost(self) -> None:
-        self._subscriber.interrupt()
-
-    def _line(self) -> str:
-        return summary(self._board.read(), self._watch.read())
-
-    def _firmware(self, config: Config) -> Callable[[], str]:
-        """What to register as: the configured name, else the printer's own answer, for which a start waits a little."""
-
-        def name() -> str:
-            if config.printer.firmware != "auto":
-                return config.printer.firmware
-            end = self._clock.monotonic() + HELLO
-            silent = (PrinterState.OFFLINE, PrinterState.RECOVERING)
-            while self._driver.telemetry().state in silent and self._clock.monotonic() < end:
-                if self._stop.wait(0.1):
-                    break
-            return self._driver.telemetry().firmware or f"printer-agent {__version__}"
-
-        return name
+    store = Store(folder / "agent.db", clock, boot=boot_id(), on_trouble=on_disk_trouble)
+    return Base(
+        config=config,
+        clock=clock,
+        health=health,
+        lifecycle=Lifecycle(stop_hands_over=config.job.stop_hands_over),
+        conditions=conditions,
+        driver=driver,
+        store=store,
+        snapshot=AgentSnapshot(driver),
+        jobs=_make_folder(folder / "jobs"),
+        black_boxes=black_boxes,
+        wake_runner=threading.Event(),
+        wake_reporter=threading.Event(),
+    )
 
 
-def _made(folder: Path) -> Path:
-    """The folder, for its owner alone. Raises UnavailableError."""
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
-    return folder
-
-
-def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
+def build_driver(config: Config, clock: Clock, black_boxes: Path) -> Driver:
+    """Make the configured driver. Raises ConfigError."""
     settings = DriverSettings(
         build_volume=config.printer.build_volume,
         deadman_s=config.job.deadman_s,
-        black_box_dir=str(boxes),
+        black_box_dir=str(black_boxes),
         port=config.serial.port,
         baud=config.serial.baud,
         dialect=config.serial.dialect,
@@ -345,5 +249,140 @@ def _driver(config: Config, clock: SystemClock, boxes: Path) -> Driver:
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
+        own=config.driver,
     )
-    return drivers.load(config.printer.driver)(settings, clock=clock)
+    return drivers.create(config.printer.driver, settings, clock=clock)
+
+
+def build_server(base: Base) -> ServerParts:
+    """Wire what talks with the cloud: a client each for three threads, over one clock of the server."""
+    config, clock = base.config, base.clock
+    server_clock = ServerClock(clock)
+    pulses = {name: base.health.pulse(name) for name in ("reporter", "catch-up", "subscriber")}
+    clients = {name: ApiClient(config, clock, server_clock, pulse.beat) for name, pulse in pulses.items()}
+
+    def on_token_lost() -> None:
+        subscriber.interrupt()
+
+    def wake_both() -> None:
+        base.wake_reporter.set()
+        base.wake_runner.set()
+
+    registrar = Registrar(
+        server=need_server(config),
+        printer=config.printer,
+        store=base.store,
+        firmware=_firmware_name(base),
+        on_token_lost=on_token_lost,
+        clock=clock,
+        conditions=base.conditions,
+    )
+    inbox = Inbox(base.store, wake_both, config.job.max_age_s, server_clock.now)
+    reporter = Reporter(
+        store=base.store,
+        api=clients["reporter"],
+        registrar=registrar,
+        snapshot=base.snapshot,
+        conditions=base.conditions,
+        heartbeat=config.reports.heartbeat_s,
+        clock=clock,
+        wake=base.wake_reporter,
+        pulse=pulses["reporter"],
+    )
+    catch_up = CatchUp(clients["catch-up"], registrar, inbox, pulses["catch-up"])
+    subscriber = Subscriber(
+        config=config,
+        api=clients["subscriber"],
+        registrar=registrar,
+        inbox=inbox,
+        catch_up=catch_up,
+        on_member_added=reporter.request_status,
+        clock=clock,
+        pulse=pulses["subscriber"],
+    )
+    return ServerParts(
+        clock=server_clock,
+        clients=tuple(clients.values()),
+        registrar=registrar,
+        inbox=inbox,
+        reporter=reporter,
+        catch_up=catch_up,
+        subscriber=subscriber,
+    )
+
+
+def build_local(base: Base, server: ServerParts, environ: MutableMapping[str, str]) -> LocalParts:
+    """Wire the socket and the status page. Raises UnavailableError when another agent serves the socket."""
+    config, driver = base.config, base.driver
+    api = LocalApi(
+        config=config,
+        jobs=base.jobs,
+        store=base.store,
+        inbox=server.inbox,
+        snapshot=base.snapshot,
+        registrar=server.registrar,
+        conditions=base.conditions,
+        listening=lambda: server.subscriber.listening,
+        wake_reporter=base.wake_reporter.set,
+        emergency_stop=driver.halt if isinstance(driver, SupportsEmergencyStop) else None,
+    )
+    page = None
+    if config.local.status_page:
+        from agent.local.status_page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
+
+        page = StatusPage(config.local.status_page, api.status, base.health.pulse("page"))
+    return LocalParts(
+        server=LocalServer(socket_path(config, environ), api, base.health.pulse("local")),
+        page=page,
+    )
+
+
+def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
+    """Wire the runner and what the driver may ask of its host."""
+    context = Context(
+        config=base.config,
+        store=RunnerStore(base.store),
+        driver=base.driver,
+        clock=base.clock,
+        jobs=base.jobs,
+        logs=lambda: append_black_boxes(ring.text(), base.black_boxes),
+        wake_reporter=base.wake_reporter.set,
+        host=Host(
+            wake=base.wake_runner.set,
+            beat=base.health.pulse("link", waiting=True).beat,
+            remember=base.store.checkpoints.remember,
+            port=port,
+        ),
+    )
+    return Runner(
+        context=context,
+        snapshot=base.snapshot,
+        wake=base.wake_runner,
+        pulse=base.health.pulse("runner"),
+        hand_over=base.lifecycle.is_handing_over,
+    )
+
+
+def _firmware_name(base: Base) -> Callable[[], str]:
+    """The firmware to register with: the configured name, else the printer's own answer, for which it waits HELLO."""
+    driver, clock = base.driver, base.clock
+
+    def name() -> str:
+        if base.config.printer.firmware != "auto":
+            return base.config.printer.firmware
+        end = clock.monotonic() + HELLO
+        while driver.telemetry().state.absent and clock.monotonic() < end:
+            if base.lifecycle.stop.wait(0.1):
+                break
+        return driver.telemetry().firmware or f"printer-agent {__version__}"
+
+    return name
+
+
+def _make_folder(folder: Path) -> Path:
+    """Make the folder, for its owner alone. Raises UnavailableError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"{folder}: cannot be made: {error.strerror}") from None
+    return folder

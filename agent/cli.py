@@ -1,5 +1,5 @@
-"""The command line: arguments in, an exit code out (sysexits.h). What a command needs is imported when it runs, so that
-`--version` and a usage error are quick on a small board.
+"""Command line of `printer-agent`: parses the arguments, returns an exit code (sysexits.h). What a command needs is
+imported when it runs, so that `--version` and a usage error are quick on a small board.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """A usage error is exit code 64, not argparse's 2."""
+        """Exit with 64 (EX_USAGE) instead of argparse's 2."""
         self.print_usage(sys.stderr)
         self.exit(EX_USAGE, f"{self.prog}: {message}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Errors meant for people go to stderr as one line; there is no traceback for them."""
+    """Run one command; returns its exit code. An AgentError is printed to stderr as one line, without a traceback."""
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
@@ -45,10 +45,10 @@ def _parser() -> _Parser:
     parser.add_argument("--version", action="version", version=f"printer-agent {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def add(name: str, what: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=what, description=what, allow_abbrev=False)
-        made.set_defaults(run=lambda arguments: _dispatch(name, arguments))
-        return made
+    def add(name: str, purpose: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        command.set_defaults(run=lambda arguments: _dispatch(name, arguments))
+        return command
 
     _configured(add("run", "the daemon")).add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
     dry = add("dry-run", "the daemon with a simulated printer and a local cloud, on this machine")
@@ -79,15 +79,15 @@ def _parser() -> _Parser:
     _json(_configured(add("status", "what the running agent is doing")))
     printing = _configured(add("print", "print a file on the running agent's printer"))
     printing.add_argument("file", type=Path, metavar="FILE")
-    for name, what in (("pause", "pause the print"), ("resume", "go on with it"), ("cancel", "end the print")):
-        _configured(add(name, what))
+    for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
+        _configured(add(name, purpose))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
     which = outbox.add_mutually_exclusive_group()
-    which.add_argument("--retry", type=_which, metavar="ID|all", help="send a refused report once more")
-    which.add_argument("--drop", type=_which, metavar="ID|all", help="throw a refused report away")
+    which.add_argument("--retry", type=_id_or_all, metavar="ID|all", help="send a refused report once more")
+    which.add_argument("--drop", type=_id_or_all, metavar="ID|all", help="throw a refused report away")
     _json(outbox)
 
     printers = _configured(add("printers", "the printers that a member has registered (GET printers)"))
@@ -138,7 +138,7 @@ def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
 
 
 def _speed(text: str) -> float | None:
-    """Times real time; `max` never waits; `auto` (None) lets the dry run choose."""
+    """Parse a speed, times real time; `max` (infinity) never waits; `auto` (None) lets the dry run choose."""
     if text in ("max", "auto"):
         return math.inf if text == "max" else None
     try:
@@ -150,7 +150,7 @@ def _speed(text: str) -> float | None:
     return speed
 
 
-def _which(text: str) -> int | str:
+def _id_or_all(text: str) -> int | str:
     return "all" if text == "all" else _natural(text)
 
 
@@ -161,10 +161,10 @@ def _natural(text: str) -> int:
 
 
 def _limit(text: str) -> int:
-    found = -1 if text == "-1" else _natural(text)
-    if found == 0:
+    limit = -1 if text == "-1" else _natural(text)
+    if limit == 0:
         raise argparse.ArgumentTypeError("0: expected 1 or more, or -1 for all")
-    return found
+    return limit
 
 
 def _dispatch(name: str, arguments: argparse.Namespace) -> int:

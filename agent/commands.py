@@ -1,4 +1,4 @@
-"""What each command of the command line does. Each function takes the parsed arguments and returns the exit code."""
+"""Commands of the command line: one function each, which takes the parsed arguments and returns the exit code."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import msgspec
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
+    from agent.local.requests import LocalCommand
     from agent.service.config import Config
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """The daemon."""
+    """Run the daemon."""
     import faulthandler
 
     from agent.app import App
@@ -34,42 +35,49 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.service.system_clock import SystemClock
 
     faulthandler.enable()  # systemd's watchdog ends us with SIGABRT: where each thread stood goes to the journal
-    config = _checked(arguments)
+    config = _checked_config(arguments)
     ring = Ring()
     configure(config.logs.level, config.logs.format, ring)
     clock, folder = SystemClock(), runtime_dir(os.environ)
     health = Health(clock)
     if folder is not None:
-        restart_pause.wait(folder, clock, health)
-    app = App(config, os.environ, ring, health, reread=lambda: _checked(arguments))
+        restart_pause.wait_before_start(folder, clock, health)
+    app = App(
+        config=config,
+        environ=os.environ,
+        clock=clock,
+        ring=ring,
+        health=health,
+        reread=lambda: _checked_config(arguments),
+    )
     app.handle_signals()
     if arguments.until_eof:
         _at_eof(app.stop)
     code = app.run()
     if code == EX_OK and folder is not None:
-        restart_pause.forget(folder)
+        restart_pause.clear_starts(folder)
     return code
 
 
 def dry_run(arguments: argparse.Namespace) -> int:
-    """Sandbox, simulator and daemon, and one print through all of them."""
-    _need_extra()
-    from agent.dryrun import Wanted
-    from agent.dryrun import run as run_it
+    """Run sandbox, simulator and daemon, and one print through all of them."""
+    _require_sandbox_extra()
+    from agent.dryrun import DryRunOptions
+    from agent.dryrun import run as run_print
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the parts are ended in order
-    wanted = Wanted(
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the processes are ended in order
+    options = DryRunOptions(
         file=arguments.file,
         speed=arguments.speed,
         faults=tuple(arguments.faults),
         json=arguments.json,
         keep=arguments.keep,
     )
-    return run_it(wanted)
+    return run_print(options)
 
 
 def simulate(arguments: argparse.Namespace) -> int:
-    """A virtual printer alone."""
+    """Run a virtual printer alone."""
     from agent.service.logs import configure
     from drivers.simulated.serve import serve
 
@@ -88,7 +96,7 @@ def simulate(arguments: argparse.Namespace) -> int:
 
 
 def replay(arguments: argparse.Namespace) -> int:
-    """A black box against the virtual printer."""
+    """Replay a black box against the virtual printer."""
     from drivers.simulated.replay import lines, replay
 
     def show(event: dict[str, Any]) -> None:
@@ -98,8 +106,8 @@ def replay(arguments: argparse.Namespace) -> int:
 
 
 def sandbox(arguments: argparse.Namespace) -> int:
-    """The local cloud alone."""
-    _need_extra()
+    """Run the local cloud alone."""
+    _require_sandbox_extra()
     from agent.sandbox.serve import serve
     from agent.service.config import Config
     from agent.service.logs import configure
@@ -112,82 +120,86 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """What the running agent is doing."""
+    """Show what the running agent is doing."""
+    from agent.local.requests import StatusRequest
     from agent.local.socket_client import ask
-    from agent.local.status_text import lines
+    from agent.local.status_text import status_lines
 
-    found = ask(_socket(arguments), {"op": "status"})["status"]
+    answer = ask(_socket(arguments), StatusRequest())["status"]
     if arguments.json:
-        _emit(found)
+        _emit(answer)
     else:
-        print("\n".join(lines(found)))
+        print("\n".join(status_lines(answer)))
     return EX_OK
 
 
 def print_file(arguments: argparse.Namespace) -> int:
-    """Print a file; done when the print has begun."""
-    from agent.local.socket_client import send_file
+    """Print a file; returns when the print has begun."""
+    from agent.local.socket_client import print_file as send
 
-    print(f"printing: {send_file(_socket(arguments), arguments.file)}")
+    print(f"printing: {send(_socket(arguments), arguments.file)}")
     return EX_OK
 
 
 def pause(arguments: argparse.Namespace) -> int:
     """Pause the print."""
-    return _step(arguments, "pause")
+    return _send_command(arguments, "pause")
 
 
 def resume(arguments: argparse.Namespace) -> int:
-    """Go on with the print."""
-    return _step(arguments, "resume")
+    """Resume the print."""
+    return _send_command(arguments, "resume")
 
 
 def cancel(arguments: argparse.Namespace) -> int:
-    """End the print."""
-    return _step(arguments, "cancel")
+    """Cancel the print."""
+    return _send_command(arguments, "cancel")
 
 
 def halt(arguments: argparse.Namespace) -> int:
-    """Emergency stop."""
+    """Stop motors and heaters at once (emergency stop)."""
+    from agent.local.requests import HaltRequest
     from agent.local.socket_client import ask
 
-    ask(_socket(arguments), {"op": "halt"})
+    ask(_socket(arguments), HaltRequest())
     print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
     return EX_OK
 
 
 def reset(arguments: argparse.Namespace) -> int:
-    """Reboot the controller."""
-    return _step(arguments, "reset")
+    """Reboot the printer's controller."""
+    return _send_command(arguments, "reset")
 
 
 def register(arguments: argparse.Namespace) -> int:
-    """The code that a member types into the web portal."""
+    """Show the registration code that a member types into the web portal."""
+    from agent.local.requests import RegisterRequest
     from agent.local.socket_client import ask
     from agent.local.status_text import registration_lines
 
-    found = ask(_socket(arguments), {"op": "register"})["registration"]
+    answer = ask(_socket(arguments), RegisterRequest())["registration"]
     if arguments.json:
-        _emit(found)
+        _emit(answer)
     else:
-        print("\n".join(registration_lines(found)))
+        print("\n".join(registration_lines(answer)))
     return EX_OK
 
 
 def outbox(arguments: argparse.Namespace) -> int:
-    """Reports that wait, and those that the server refused; send these once more, or throw them away."""
+    """List the reports that wait and those that the server refused; retry or drop the refused ones."""
+    from agent.local.requests import OutboxRequest
     from agent.local.socket_client import ask
 
-    for word, said in (("retry", "queued once more"), ("drop", "thrown away")):
-        which = getattr(arguments, word)
+    for action, text in (("retry", "queued once more"), ("drop", "thrown away")):
+        which = getattr(arguments, action)
         if which is not None:
-            done = ask(_socket(arguments), {"op": "outbox", word: which})["done"]
+            done = ask(_socket(arguments), OutboxRequest(**{action: which}))["done"]
             if arguments.json:
-                _emit({word: which, "done": done})
+                _emit({action: which, "done": done})
             else:
-                print(f"{done} {said}")
+                print(f"{done} {text}")
             return EX_OK
-    rows = ask(_socket(arguments), {"op": "outbox"})["outbox"]
+    rows = ask(_socket(arguments), OutboxRequest())["outbox"]
     for row in rows:
         if arguments.json:
             _emit(row)
@@ -201,7 +213,7 @@ def outbox(arguments: argparse.Namespace) -> int:
 
 
 def printers(arguments: argparse.Namespace) -> int:
-    """`GET printers`, as a member."""
+    """List a member's printers (`GET printers`)."""
     from agent.server import member
 
     config = _config(arguments)
@@ -216,8 +228,8 @@ def printers(arguments: argparse.Namespace) -> int:
 
 
 def check_config(arguments: argparse.Namespace) -> int:
-    """Read and check a configuration, the driver's name and the server included."""
-    _checked(arguments)
+    """Check a configuration, the driver, its own settings and the server included."""
+    _checked_config(arguments)
     print(f"{arguments.config or 'configuration'}: good")
     return EX_OK
 
@@ -249,14 +261,14 @@ def _config(arguments: argparse.Namespace) -> Config:
     return load(path, os.environ, arguments.overrides)
 
 
-def _checked(arguments: argparse.Namespace) -> Config:
-    """The configuration, of which the daemon needs a server and a driver that is there."""
+def _checked_config(arguments: argparse.Namespace) -> Config:
+    """Load the configuration and check what the daemon needs of it: a server, and a driver with its own settings."""
     import drivers
     from agent.service.config import need_server
 
     config = _config(arguments)
     need_server(config)
-    drivers.load(config.printer.driver)
+    drivers.own_settings(drivers.load(config.printer.driver), config.driver)
     return config
 
 
@@ -266,22 +278,22 @@ def _socket(arguments: argparse.Namespace) -> Path:
     return socket_path(_config(arguments), os.environ)
 
 
-def _step(arguments: argparse.Namespace, name: str) -> int:
-    from agent.local.socket_client import command
+def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:
+    from agent.local.socket_client import run_command
 
-    command(_socket(arguments), name)
+    run_command(_socket(arguments), name)
     print(f"{name}: done")
     return EX_OK
 
 
 def _emit(event: dict[str, Any]) -> None:
-    """One JSON object a line, at once."""
+    """Print an event as one line of JSON, and flush."""
     sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
     sys.stdout.flush()
 
 
-def _need_extra() -> None:
-    """The libraries of the local cloud are not part of the board's installation."""
+def _require_sandbox_extra() -> None:
+    """Raise UnavailableError when the libraries of the local cloud, an extra, are not installed."""
     from importlib.util import find_spec
 
     missing = [name for name in ("bottle", "waitress", "rich") if find_spec(name) is None]
@@ -290,7 +302,7 @@ def _need_extra() -> None:
 
 
 def _stop_event(*, until_eof: bool) -> threading.Event:
-    """Set by SIGTERM, SIGINT or, when asked for, the end of standard input."""
+    """Make an event that SIGTERM, SIGINT or, with `until_eof`, the end of standard input sets."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -300,7 +312,7 @@ def _stop_event(*, until_eof: bool) -> threading.Event:
 
 
 def _at_eof(stop: Callable[[], None]) -> None:
-    """Call `stop` when whoever started us closes our standard input, by ending in whatever way."""
+    """Call `stop` when the parent process closes our standard input, which its end does as well."""
 
     def watch() -> None:
         while os.read(0, 4096):

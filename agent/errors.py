@@ -1,4 +1,4 @@
-"""Every error that the agent and its drivers raise on purpose.
+"""The tree of exceptions that the agent and its drivers raise on purpose.
 
     AgentError
     ├── ConfigError        a key, a value, a file of the configuration           exit 78
@@ -12,9 +12,7 @@
     ├── TokenError         the server no longer knows the token (401, 403)
     └── PrinterError       what a printer, or the cable to it, did
         ├── PortError        no such port, busy, unplugged
-        ├── NotReadyError    the printer is not in a state in which this can be done
-        ├── PrinterTimeoutError  no answer in the time a command may take (also a TimeoutError)
-        └── FirmwareError    the firmware said so: kill, thermal runaway, heating failed, resend storm
+        └── NotReadyError    the printer is not in a state in which this can be done
 
 `NotReadyError` is what a command that comes at the wrong moment meets: `home` while printing, `pause` with no job.
 Each message is written for a person: what, where, and what was expected. None holds a token.
@@ -108,11 +106,3 @@ class PortError(PrinterError):
 
 class NotReadyError(PrinterError):
     """The printer is not in a state in which this can be done."""
-
-
-class PrinterTimeoutError(PrinterError, TimeoutError):
-    """The printer gave no answer within the time that the command may take."""
-
-
-class FirmwareError(PrinterError):
-    """The firmware reported a fatal error, or asked for the same line too often."""

@@ -15,7 +15,9 @@ import sys
 import time
 from typing import Any
 
+from agent.errors import EX_UNAVAILABLE
 from benchmarks import faye_delivery, faye_recovery
+from benchmarks.prerequisites import missing_faye
 from tests.unit.faye.patience import ADVISE, REFUSE, RESET, idle, tries
 
 Row = tuple[str, str, str, bool | None]  # what, figure, goal, met (None: no goal)
@@ -28,7 +30,7 @@ learns the reason."""
 
 
 def delivery(found: dict[str, dict[str, float]]) -> list[Row]:
-    """(a)"""
+    """Rows on the delivery of messages: latency, loss, CPU time."""
     rows: list[Row] = []
     for transport in ("long-polling", "websocket"):
         ours, node = found[f"ours {transport}"], found[f"node {transport}"]
@@ -46,7 +48,7 @@ def delivery(found: dict[str, dict[str, float]]) -> list[Row]:
 
 
 def recovery(what: str, found: dict[str, list[float]], goals: dict[str, float]) -> list[Row]:
-    """(b), restarts and forgotten sessions."""
+    """Rows on the recovery from a restart or a forgotten session."""
     rows: list[Row] = []
     for who, values in found.items():
         goal = goals.get(who)
@@ -58,7 +60,7 @@ def recovery(what: str, found: dict[str, list[float]], goals: dict[str, float]) 
 
 
 def half_open(found: dict[str, faye_recovery.Figures], timeout: float, *, survives: bool) -> list[Row]:
-    """(b), connections that are swallowed."""
+    """Rows on the recovery from half-open connections."""
     rows: list[Row] = []
     for who, figures in found.items():
         counted = survives and "long-polling" in who
@@ -70,7 +72,7 @@ def half_open(found: dict[str, faye_recovery.Figures], timeout: float, *, surviv
 
 
 def patience() -> tuple[list[Row], dict[str, Any]]:
-    """(c) and (d), on a simulated clock."""
+    """Rows on retries in a day and on memory, on a simulated clock."""
     ways = (REFUSE, RESET, ADVISE)
     most = max(tries(60.0, random.Random(seed).random, how) for how in ways for seed in range(300))
     least = max(tries(60.0, lambda: 0.0, how) for how in ways)
@@ -89,7 +91,10 @@ def patience() -> tuple[list[Row], dict[str, Any]]:
 
 
 def main(*, quick: bool) -> int:
-    """Measure, print; the exit code."""
+    """Run the benchmark and print its table; the exit code."""
+    if reason := missing_faye():
+        sys.stdout.write(f"not measured: {reason}\n")
+        return EX_UNAVAILABLE
     began = time.monotonic()
     rows, found = patience()
     found["delivery"] = faye_delivery.measure(300 if quick else 1000, 1 if quick else 3)

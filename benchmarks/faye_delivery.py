@@ -1,4 +1,4 @@
-"""How soon a published message is with the handler: our client and Faye's own, on the same server, in turns."""
+"""Delivery latency of published messages: our client and Faye's own, on the same server, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Listener:
 
 @dataclass
 class Delivered:
-    """What one client did on one transport."""
+    """Figures of one client on one transport."""
 
     latencies: list[float] = field(default_factory=list)
     burst: list[float] = field(default_factory=list)  # seconds until the last of a burst was there
@@ -116,7 +116,7 @@ def measure(count: int, rounds: int) -> dict[str, dict[str, float]]:
 
 
 def one_turn(server: RealFayeServer, who: str, transport: str, channel: str, count: int, into: Delivered) -> None:
-    """One client, alone."""
+    """Measure one client alone."""
     with Listener(who, server.url, transport, channel) as listener:
         listener.hear(server, channel, WARM_UP, 100)
         latencies, cpu = listener.hear(server, channel, count, 100)

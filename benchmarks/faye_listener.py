@@ -19,7 +19,7 @@ from typing import Any
 
 
 def say(what: dict[str, object]) -> None:
-    """One event."""
+    """Print one event."""
     sys.stdout.write(json.dumps(what) + "\n")
     sys.stdout.flush()
 
@@ -31,7 +31,7 @@ def rss() -> int:
 
 
 class Seen:
-    """What arrived, and when."""
+    """Count messages and note their latencies."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -40,7 +40,7 @@ class Seen:
         self._began = 0.0
 
     def take(self, message: Any) -> None:
-        """The handler."""
+        """Handle a message."""
         late = time.monotonic() - message.data["at"]
         with self._lock:
             self._seen.append((message.data["n"], late))
@@ -48,12 +48,12 @@ class Seen:
                 self._give()
 
     def expect(self, count: int) -> None:
-        """Forget what was, wait for so many."""
+        """Start a new count, up to `count` messages."""
         with self._lock:
             self._seen, self._expected, self._began = [], count, time.process_time()
 
     def give(self) -> None:
-        """Tell what there is, unless it is told already."""
+        """Print what has arrived, unless it is printed already."""
         with self._lock:
             if self._expected:
                 self._give()
@@ -64,7 +64,7 @@ class Seen:
 
 
 def listen(url: str, transport: Any, channel: str) -> None:
-    """Be a client until standard input ends."""
+    """Run a subscribed client until standard input ends."""
     from agent.faye import Event, FayeClient, Subscribed, Subscription
 
     seen = Seen()
@@ -89,7 +89,7 @@ def listen(url: str, transport: Any, channel: str) -> None:
 
 
 def bare(url: str) -> None:
-    """One request."""
+    """Make one request: the memory of bare Python and requests."""
     import requests
 
     with requests.Session() as session:

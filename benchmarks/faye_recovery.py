@@ -1,4 +1,4 @@
-"""How soon a client is subscribed again after a fault, with the default back-off and real chance."""
+"""Recovery time: how soon a client is subscribed again after a fault, with the default back-off and real randomness."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def half_open(timeout: float, every: float = 0.2) -> dict[str, Figures]:
 
 
 def refused(seconds: float) -> int:
-    """Handshakes that a real server sees which refuses every one."""
+    """Count the handshakes that reach a server which refuses every one."""
     count = 0
 
     class Refuser(BaseHTTPRequestHandler):
@@ -153,5 +153,5 @@ def refused(seconds: float) -> int:
 
 
 def summary(values: Sequence[float]) -> Figures:
-    """Seconds."""
+    """Median and maximum, seconds."""
     return {"median_s": round(statistics.median(values), 2), "max_s": round(max(values), 2), "runs": len(values)}

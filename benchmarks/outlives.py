@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 import structlog
 
-from tests.support.lives import Lives, assert_whole, gcode, lives, of_the_file, write_gcode
+from agent.errors import AgentError
+from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
+from tests.support.prints import assert_whole, gcode, of_the_file, write_gcode
 
 SEED = 20160301
 MOVES_A_KILL = 32  # in the file; in each life fewer of them are printed, so that the file lasts
@@ -52,7 +54,7 @@ def outlives(folder: Path, part: Part, kills: int, seed: int, say: Callable[[str
     rng = random.Random(seed)
     lines = gcode(kills * MOVES_A_KILL)
     started: list[float] = []
-    with lives(folder, window=part.window, faults=part.faults) as made:
+    with killable_agent_rig(folder, window=part.window, faults=part.faults) as made:
         made.submit(write_gcode(folder / "job.gcode", lines))
         for number in range(kills):
             _wait_for_lines(made, lines)
@@ -79,8 +81,8 @@ def outlives(folder: Path, part: Part, kills: int, seed: int, say: Callable[[str
     }
 
 
-def _wait_for_lines(made: Lives, lines: list[str]) -> None:
-    """Until this life has brought the print on."""
+def _wait_for_lines(made: KillableAgentRig, lines: list[str]) -> None:
+    """Wait until this life has printed some lines."""
     before = len(of_the_file(made.executed(), lines))
     made.until("the print goes on", lambda: len(of_the_file(made.executed(), lines)) > before + 1)
 
@@ -101,8 +103,8 @@ def _gaps(at: list[float], started: list[float]) -> list[float]:
     return sorted(found)
 
 
-def _one_of_each(made: Lives) -> None:
-    """One receipt, one end, and no step back in between."""
+def _one_of_each(made: KillableAgentRig) -> None:
+    """Check the reports: one receipt, one end, and no step back in between."""
     bodies = made.reports()
     values = [body["progress"] for body in bodies]
     assert values == sorted(values), "the progress went back"
@@ -113,7 +115,7 @@ def _one_of_each(made: Lives) -> None:
 
 
 def _milestones(bodies: list[dict[str, Any]]) -> int:
-    """Reports that the file is here, which are told apart by the job's state."""
+    """Count the milestones (the file is here), which are told apart by the job's state."""
     found = sum(body.get("job_status") == "received" for body in bodies)
     assert found == 1, f"{found} times «the file is here»"
     return int(found)
@@ -144,6 +146,10 @@ def main() -> int:
             except AssertionError as error:
                 failed = True
                 _say(f"{name}: BROKEN: {error}")
+                continue
+            except (AgentError, OSError) as error:
+                failed = True
+                _say(f"{name}: not measured: {error}")
                 continue
         _say(f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())}")
     return int(failed)

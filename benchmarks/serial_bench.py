@@ -26,11 +26,11 @@ from typing import Any
 
 import structlog
 
+from agent.gcode.framing import frame
 from benchmarks import serial_noise, serial_venvs, serial_whole
 from benchmarks.serial_daemon import daemon
 from benchmarks.serial_hosts import LIMIT_S, Clock, Lines, codes, until
 from benchmarks.serial_null import ROOT, Firmware, Link, Seen, compiled, sliced
-from drivers.gcode.protocol.framing import frame
 
 __all__ = ["Clock", "Lines", "Table", "until"]
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError, UnavailableError
+from agent.local.requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 from agent.sandbox.serve import serve
@@ -61,7 +62,7 @@ class Agent:
 
     def status(self) -> dict[str, Any]:
         """Its own word."""
-        return dict(ask(self.socket, {"op": "status"})["status"])
+        return dict(ask(self.socket, StatusRequest())["status"])
 
     def until(self, what: str, look: Callable[[], Any], within: float = PATIENCE, rest: float = LOOK) -> Any:
         """Wait for something true."""
@@ -187,7 +188,7 @@ class Daemon:
     def _register(self, agent: Agent) -> None:
         if not self.printer_id:
             code = agent.until(
-                "a code", lambda: ask(agent.socket, {"op": "register"})["registration"].get("code"), rest=0.1
+                "a code", lambda: ask(agent.socket, RegisterRequest())["registration"].get("code"), rest=0.1
             )
             self.printer_id = self.member.register("bench", str(code))
 

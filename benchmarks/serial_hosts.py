@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.core.driver import Host, LineSource, Outcome, PrinterState, Telemetry
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
 
 if TYPE_CHECKING:
     from drivers.gcode.driver import GcodeDriver

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import structlog
 
 from agent.core.driver import Outcome, PrinterState
-from drivers.gcode.protocol.framing import LineSplitter
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter

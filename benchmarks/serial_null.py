@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from agent.gcode.text import sendable
+from agent.gcode.sendable import sendable
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent

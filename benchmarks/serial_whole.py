@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.gcode import Scanner
+from agent.local.requests import CommandRequest
 from agent.local.socket_client import ask
 from benchmarks.serial_daemon import Agent, Daemon
 from benchmarks.serial_null import Link, sliced
@@ -181,7 +182,7 @@ def _paused(world: Daemon, agent: Agent, job: str, way: str) -> tuple[int, float
         world.ended(task)
     else:
         at, line = time.monotonic(), agent.firmware.seen().executed
-        ask(agent.socket, {"op": "command", "command": "pause"})
+        ask(agent.socket, CommandRequest("pause"))
         agent.until("paused", lambda: agent.status()["printer_status"] == "paused")
     found = _after(agent, at, line)
     world.ended(world.member.command(world.printer_id, "resume", job_id=job))

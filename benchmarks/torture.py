@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -12,11 +13,13 @@ from typing import Any
 
 import structlog
 
-from benchmarks.fulldisk import full_disk
-from benchmarks.kills import torture
-from benchmarks.points import points
-from benchmarks.storms import storm, week
-from benchmarks.writes import writes
+from agent.errors import AgentError
+from benchmarks.agent_kills import torture
+from benchmarks.commit_kills import points
+from benchmarks.disk_writes import writes
+from benchmarks.full_disk import full_disk
+from benchmarks.prerequisites import missing_faye
+from benchmarks.reporter_outages import storm, week
 
 SEED = 20160301
 
@@ -35,6 +38,11 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
+def _kills(folder: Path, count: int) -> dict[str, Any]:
+    reason = missing_faye()
+    return {"skipped": reason} if reason else torture(folder, count, count // 5, SEED, _say)
+
+
 def main() -> int:
     """Run the parts; 1 when a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,7 +51,7 @@ def main() -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}, kills (default: all)")
     arguments = parser.parse_args()
     count = arguments.kills or (20 if arguments.quick else 1000)
-    parts = PARTS | {"kills": lambda folder, _quick: torture(folder, count, count // 5, SEED, _say)}
+    parts = PARTS | {"kills": lambda folder, _quick: _kills(folder, count)}
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     failed = False
     unknown = set(arguments.parts) - set(parts)
@@ -57,6 +65,10 @@ def main() -> int:
             except AssertionError as error:
                 failed = True
                 _say(f"{name}: BROKEN: {error}")
+                continue
+            except (AgentError, OSError, subprocess.SubprocessError) as error:
+                failed = True
+                _say(f"{name}: not measured: {error}")
                 continue
         _say(
             f"{name}: {', '.join(f'{key} {value}' for key, value in found.items())} ({time.monotonic() - began:.0f} s)"

@@ -4,6 +4,7 @@
 set -eu
 umask 022
 : "${PYTHON:=/usr/bin/python3}"
+command -v dpkg-deb >/dev/null || { echo 'deb.sh: dpkg-deb is not installed' >&2; exit 69; }
 root=$(mktemp -d)
 chmod 0755 "$root"
 trap 'rm -rf "$root"' EXIT

@@ -6,14 +6,17 @@
 #   UNITDIR, UDEVDIR, BINDIR   where systemd, udev and the shell look
 #   PYTHON    the Python that it runs on: the system's, because the service sees neither /home nor /root
 #   PIP       a pip to install with; the installed environment has none
-#   EXTRAS    of pyproject.toml, e.g. websocket
+#   EXTRAS    of pyproject.toml that a service can have: websocket, sandbox; with a comma between them
 #
-# The new environment is made beside the old one and takes its place when it is whole.
+# The new environment is made beside the old one and takes its place when it is whole. What is in it has the version and
+# one of the hashes that constraints/ names, and so has what builds it.
 set -eu
 umask 022
 : "${DESTDIR:=}" "${PREFIX:=/opt/printer-agent}" "${PYTHON:=/usr/bin/python3}" "${PIP:=pip}" "${EXTRAS:=}"
 : "${UNITDIR:=/etc/systemd/system}" "${UDEVDIR:=/etc/udev/rules.d}" "${BINDIR:=/usr/local/bin}"
 config=/etc/printer-agent
+extras=$(echo "$EXTRAS" | tr , ' ')
+pip_options='--quiet --disable-pip-version-check'
 units='printer-agent.service printer-agent@.service'
 
 fail() {
@@ -26,14 +29,32 @@ check() {
     real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))') || fail "PYTHON=$PYTHON does not run"
     case $real in /home/* | /root/* | /tmp/*) fail "PYTHON=$PYTHON is $real, which the service cannot see" ;; esac
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "PYTHON=$PYTHON is older than 3.11"
+    for extra in $extras; do
+        case $extra in
+        websocket | sandbox) ;;
+        *) fail "EXTRAS=$EXTRAS: a service can have websocket and sandbox" ;;
+        esac
+    done
 }
 
 # An environment in $1 which works at $2: what pip writes knows only the place where it was made.
 environment() {
     rm -rf "$1"
     "$PYTHON" -m venv --without-pip "$1"
-    "$PIP" --python "$1/bin/python" install --quiet --disable-pip-version-check --no-compile \
-        --no-warn-script-location ".${EXTRAS:+[$EXTRAS]}"
+    wheels=$(mktemp -d)
+    trap 'rm -rf "$wheels"' EXIT
+    "$PIP" --python "$1/bin/python" install $pip_options --require-hashes --target "$wheels/build" \
+        --requirement constraints/build.txt || fail "not installed: constraints/build.txt, see above"
+    files=
+    for set in service $extras; do files="$files --requirement constraints/$set.txt"; done
+    # From wheels, else from sources, built with what was just installed: nothing else is fetched.
+    PYTHONPATH=$wheels/build "$PIP" --python "$1/bin/python" wheel $pip_options --require-hashes --no-build-isolation \
+        --use-pep517 --wheel-dir "$wheels" $files || fail "not installed: constraints/service.txt, see above"
+    PYTHONPATH=$wheels/build "$PIP" --python "$1/bin/python" wheel $pip_options --no-index --no-deps \
+        --no-build-isolation --use-pep517 --wheel-dir "$wheels" .
+    "$PIP" --python "$1/bin/python" install $pip_options --no-index --no-deps --no-compile \
+        --no-warn-script-location "$wheels"/*.whl
+    rm -rf "$wheels"
     find "$1/bin" -mindepth 1 ! -name 'python*' ! -name printer-agent -delete
     find "$1/lib" -name direct_url.json -delete
     sed -i "1s|^#!.*|#!$2/bin/python|" "$1/bin/printer-agent"

@@ -1,4 +1,7 @@
-"""What a server's answer to a report means (docs/protocol.md, «Answers and what they mean to the agent»)."""
+"""Classification of HTTP answers to a report: taken, refused for good, token dead, retry later.
+
+The table is in docs/protocol.md, «Answers and what they mean to the agent».
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ MAX_RETRY_AFTER = 3600.0  # seconds; a server that asks for more is asked again 
 
 
 class Answer(StrEnum):
-    """The four kinds of answers."""
+    """What the agent does with an answer."""
 
     TAKEN = "taken"
     NEVER = "never"
@@ -19,8 +22,8 @@ class Answer(StrEnum):
 
 
 def classify(status: int) -> Answer:
-    """The meaning of an HTTP status on a printer call. What the table does not name is tried again: losing a report
-    is worse than sending it twice."""
+    """Classify an HTTP status of a printer call. What the table does not name is retried: losing a report is worse than
+    sending it twice."""
     if 200 <= status < 300:
         return Answer.TAKEN
     if status in (401, 403):
@@ -31,8 +34,8 @@ def classify(status: int) -> Answer:
 
 
 def retry_after(value: str | None, wall: float) -> float | None:
-    """Seconds to wait from a `Retry-After` header: seconds or a date (RFC 9110 §10.2.3). `wall` is now, in seconds
-    since the epoch, best by the server's own clock. None when absent or unreadable; never negative, never above
+    """Parse a `Retry-After` header, seconds or a date, into seconds to wait (RFC 9110 §10.2.3). `wall` is now, in
+    seconds since the epoch, best by the server's own clock. None when absent or unreadable; never negative, never above
     MAX_RETRY_AFTER."""
     if not value:
         return None
@@ -48,8 +51,8 @@ def retry_after(value: str | None, wall: float) -> float | None:
 
 
 def http_date(value: str | None) -> float | None:
-    """An HTTP date (RFC 9110 §5.6.7) in seconds since the epoch, GMT also where it does not say so; None for what is
-    none."""
+    """Parse an HTTP date (RFC 9110 §5.6.7) into seconds since the epoch, GMT also where it does not say so; None for
+    what is none."""
     try:
         date = parsedate_to_datetime(value or "")
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

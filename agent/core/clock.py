@@ -1,4 +1,4 @@
-"""The clock that the core and the drivers are given, so that time can be injected."""
+"""The interface of the clock that is injected into the core and the drivers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time, injected. Only `monotonic` decides anything; `wall` is for what people read."""
+    """Monotonic and wall-clock time. Only `monotonic` decides anything; `wall` is for what people read."""
 
     def monotonic(self) -> float:
         """Seconds from an arbitrary origin, never going back."""

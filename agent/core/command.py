@@ -1,8 +1,7 @@
-"""A message from the command channel -> one of a closed set of commands, or a rejection with a reason.
+"""Parsing of a message from the command channel into one of a closed set of commands, or a rejection with a reason.
 
-The message is a JSON object, or a string that holds one (docs/protocol.md, «Faye»). What comes out of here is checked:
-a
-task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
+The message is a JSON object, or a string that holds one (docs/protocol.md, «Faye»). A Command's fields are checked:
+a task_id that is safe as one segment of a URL path, URLs that are http(s), settings that are an object of bounded size.
 """
 
 from __future__ import annotations
@@ -51,8 +50,9 @@ _URL_KEY = {
 }
 
 
-class Command(msgspec.Struct, frozen=True):
-    """One command. `name` is None for one that is not in the table; `said` is then what it was called.
+class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
+    """One command. `name` is None for one that is not in the table; `raw_name` is the name as it came
+    (`said` in the JSON that the ledger stores).
 
     `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
     given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
@@ -62,7 +62,7 @@ class Command(msgspec.Struct, frozen=True):
 
     task_id: str
     name: Name | None
-    said: str
+    raw_name: str
     job_id: str = ""
     job_name: str = ""
     url: str = ""
@@ -73,17 +73,17 @@ class Command(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A message that is no command, and why. `task_id` is set where it could be read, so that the cloud can be told;
-    `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
+    """A message that is not a command, with the reason. `task_id` is set where it could be read, so that the cloud can
+    be told; `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
 
     reason: str
     code: int = 400
     task_id: str = ""
-    said: str = ""
+    raw_name: str = ""
 
 
 def parse(message: object) -> Command | Rejection:
-    """Check one message: bytes or a string of JSON, or the decoded object. Never raises."""
+    """Parse and check one message: bytes or a string of JSON, or the decoded object. Never raises."""
     try:
         fields = _decode(message)
     except ValueError as error:
@@ -92,13 +92,13 @@ def parse(message: object) -> Command | Rejection:
     if not isinstance(task_id, str) or not _TASK_ID.match(task_id):
         what = "has no task_id" if task_id is None else "has a task_id that cannot be one"
         return Rejection(f"the command {what}")
-    said = fields.get("command")
-    if not isinstance(said, str) or not said or len(said) > 100 or not said.isprintable():
+    raw_name = fields.get("command")
+    if not isinstance(raw_name, str) or not raw_name or len(raw_name) > 100 or not raw_name.isprintable():
         return Rejection("command: expected a name", task_id=task_id)
     try:
-        return _build(task_id, said, fields)
+        return _build(task_id, raw_name, fields)
     except ValueError as error:
-        return Rejection(str(error), code=422, task_id=task_id, said=said)
+        return Rejection(str(error), code=422, task_id=task_id, raw_name=raw_name)
 
 
 def _decode(message: object) -> dict[str, Any]:
@@ -121,15 +121,15 @@ def _json(text: str | bytes) -> object:
         raise ValueError("not usable JSON: nested too deeply") from None
 
 
-def _build(task_id: str, said: str, fields: dict[str, Any]) -> Command:
-    name = Name(said) if said in Name.__members__.values() else None
+def _build(task_id: str, raw_name: str, fields: dict[str, Any]) -> Command:
+    name = Name(raw_name) if raw_name in Name.__members__.values() else None
     url = ""
     if name in _URL_KEY:
         url = _url(_URL_KEY[name], fields.get(_URL_KEY[name]))
     return Command(
         task_id=task_id,
         name=name,
-        said=said,
+        raw_name=raw_name,
         job_id=_job_id(fields.get("job_id")),
         job_name=_text(fields.get("job_name")),
         url=url,
@@ -175,8 +175,8 @@ def _time(value: object) -> float | None:
     must not cost a command."""
     if isinstance(value, str):
         try:
-            found = datetime.fromisoformat(value)
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+            date = datetime.fromisoformat(value)
+            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
         except (ValueError, OverflowError):
             return None
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < 1e14:

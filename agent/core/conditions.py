@@ -1,4 +1,4 @@
-"""What is wrong, as one tree, so that a person is told the one thing to look at.
+"""Conditions: what is wrong, as a tree, so that a person is told the one thing to look at.
 
     disk       the state folder does not take a write
     printer    offline, halted
@@ -18,7 +18,7 @@ import msgspec
 
 
 class Part(StrEnum):
-    """What can be wrong, in the order in which a person should care."""
+    """The parts that can be in trouble, the most important first."""
 
     DISK = "disk"
     PRINTER = "printer"
@@ -32,21 +32,21 @@ PARENT = {Part.CLOUD: Part.NETWORK, Part.TOKEN: Part.CLOUD}
 
 
 class Conditions(msgspec.Struct, frozen=True):
-    """The reasons by part; a part without one is well."""
+    """The raised conditions: part → reason; a part without a reason has none."""
 
     reasons: dict[Part, str] = {}
 
     def with_(self, part: Part, reason: str) -> Conditions:
-        """The same with this reason for `part`; an empty one says that it is well."""
+        """A copy with this reason for `part`; an empty one clears the condition."""
         left = {known: why for known, why in self.reasons.items() if known is not part}
         return Conditions(left | {part: reason} if reason else left)
 
     def shown(self) -> dict[Part, str]:
-        """What a person is told, the most important first: nothing that a broken parent hides."""
+        """The conditions that a person is told, the most important first: none that a raised parent hides."""
         return {part: self.reasons[part] for part in Part if part in self.reasons and not self._hidden(part)}
 
     def first(self, *leave_out: Part) -> str:
-        """The one reason, as «part: reason»; empty when all is well."""
+        """The most important condition, as «part: reason»; empty without one."""
         return next((f"{part}: {reason}" for part, reason in self.shown().items() if part not in leave_out), "")
 
     def _hidden(self, part: Part) -> bool:

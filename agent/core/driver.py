@@ -41,6 +41,11 @@ class PrinterState(StrEnum):
     CANCELLING = "cancelling"
     ERROR = "error"  # halted until `reset`; `reason` is what the firmware said
 
+    @property
+    def absent(self) -> bool:
+        """Whether the printer has not answered yet."""
+        return self in (PrinterState.OFFLINE, PrinterState.RECOVERING)
+
 
 class Outcome(StrEnum):
     """How an operation ended."""
@@ -101,7 +106,7 @@ class Telemetry(msgspec.Struct, frozen=True):
 @runtime_checkable
 class LineSource(Protocol):
     """A G-code file as numbered, sendable lines. Ordinal 1 is the first line that has something left when comments
-    and blanks are gone; the ordinal is the line number on the wire (DESIGN: hand-over)."""
+    and blanks are gone; the ordinal is the line number on the wire (ARCHITECTURE.md)."""
 
     @property
     def total_lines(self) -> int:

@@ -1,11 +1,11 @@
-"""A print job's life, as a table, and where it is.
+"""States of a print job: the table of transitions, and a snapshot of a job.
 
     accepted ── file_here ──▶ received ── start ──▶ printing ⇄ paused
                                                         └──▶ completed
     any that has not ended ── cancel ──▶ canceled,  ── fail ──▶ failed
 
-`accepted` has no job_status at the cloud: `received` is said only when the file is completely here, because the server
-may delete it then (docs/protocol.md, «Reports on a command»).
+`accepted` has no job_status at the cloud: `received` is reported only when the file is completely here, because the
+server may delete it then (docs/protocol.md, «Reports on a command»).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from agent.core.driver import PrinterState
 
 
 class JobState(StrEnum):
-    """Where a job is; all but ACCEPTED are the cloud's `job_status`."""
+    """State of a job; all but ACCEPTED are the cloud's `job_status`."""
 
     ACCEPTED = "accepted"
     RECEIVED = "received"
@@ -30,12 +30,12 @@ class JobState(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """The job is over."""
+        """Whether the job is over."""
         return self in _ENDED
 
 
 class JobEvent(StrEnum):
-    """What moves a job on."""
+    """Events of the transition table."""
 
     FILE_HERE = "file_here"
     START = "start"
@@ -61,7 +61,7 @@ TRANSITIONS: dict[tuple[JobState, JobEvent], JobState] = {
 
 
 def advance(state: JobState, event: JobEvent) -> JobState:
-    """The next state. Raises ValueError for a step that the table does not have."""
+    """Look up the next state. Raises ValueError for a step that the table does not have."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:
@@ -69,7 +69,7 @@ def advance(state: JobState, event: JobEvent) -> JobState:
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """A job as others see it: one immutable snapshot. `progress` is 0 to 1; `seconds_left` None when not known."""
+    """Immutable snapshot of a job. `progress` is 0 to 1; `seconds_left` None when not known."""
 
     job_id: str
     task_id: str
@@ -94,7 +94,7 @@ PRINTING_LIKE = frozenset({PrinterState.PRINTING, PrinterState.PAUSING})
 
 
 def follow(state: JobState, printer: PrinterState) -> JobEvent | None:
-    """What the driver's state means for a running job: the step to take, or None."""
+    """The event by which a running job follows the driver's state; None for no change."""
     if state is JobState.PRINTING and printer in PAUSED_LIKE:
         return JobEvent.PAUSE
     if state is JobState.PAUSED and printer in PRINTING_LIKE:

@@ -1,11 +1,12 @@
-"""What is posted: the bodies of reports and of the heartbeat (docs/protocol.md, «Reports on a command», «Heartbeat»).
+"""Bodies of reports and of the heartbeat, as structs (docs/protocol.md, «Reports on a command», «Heartbeat»).
 
     receipt    progress 0, data.state "received"                          one, at once
     milestone  the file is completely here (job_status "received")        one a print; the server may delete it then
     progress   0 < progress < 1                                           any number; newer replaces unsent older
     terminal   progress 1, data.state "completed" or "failed"             exactly one
 
-Progress never goes backwards within a task: `advance` is the only way to a new value.
+Progress never goes backwards within a task: `advance` is the only way to a new value. A field that is UNSET is not in
+the JSON; the fields' order is the order of the keys on the wire.
 """
 
 from __future__ import annotations
@@ -16,32 +17,16 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.core.command import Command
 from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobView
-
-MAX_DATA = 5000
-"""Characters of `data` as JSON. Counted as UTF-16 units of the compact text, which is what a JavaScript server sees."""
+from agent.core.shrink import MAX_DATA, length, shrink
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
 ERROR_TEXT = 500  # characters of a message for a person
 TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
-
-# What goes first when `data` is too long; what is not here (state, numbers, short texts) goes last, and only then.
-SHRINK_ORDER = (
-    "settings",
-    "link",
-    "temperatures",
-    "job_name",
-    "url",
-    "message",
-    "ui_sub_state",
-    "change",
-    "error_message",
-    "command",
-    "job_id",
-)
 
 
 class Kind(StrEnum):
@@ -53,6 +38,130 @@ class Kind(StrEnum):
     TERMINAL = "terminal"
 
 
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What a completed task gives back: it joins `data` of the terminal report."""
+
+    settings: dict[str, Any] | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+
+
+class Temperature(msgspec.Struct, frozen=True):
+    """One heater's reading in °C; target 0 is off."""
+
+    actual: float
+    target: float
+
+
+class LinkQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the serial link does; what is not known is UNSET."""
+
+    resend_rate: float
+    latency_p50_ms: float | UnsetType = UNSET
+    latency_p99_ms: float | UnsetType = UNSET
+    starved: int | UnsetType = UNSET
+
+
+class TaskData(msgspec.Struct, frozen=True, kw_only=True):
+    """`data` of a receipt and of a terminal report."""
+
+    state: str
+    command: str
+    is_error: bool
+    error_code: int | UnsetType = UNSET
+    error: int | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    job_name: str | UnsetType = UNSET
+    layer: int | UnsetType = UNSET
+    total_layers: int | UnsetType = UNSET
+    line: int | UnsetType = UNSET
+    total_lines: int | UnsetType = UNSET
+    seconds_left: int | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    message: str | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+
+
+class SituationData(msgspec.Struct, frozen=True, kw_only=True):
+    """`data` of progress and of the heartbeat: the printer and its job now."""
+
+    command: str | UnsetType = UNSET
+    state: str
+    change: str = ""
+    ui_sub_state: str
+    job_id: str | UnsetType = UNSET
+    job_name: str | UnsetType = UNSET
+    layer: int | UnsetType = UNSET
+    total_layers: int | UnsetType = UNSET
+    line: int | UnsetType = UNSET
+    total_lines: int | UnsetType = UNSET
+    seconds_left: int | UnsetType = UNSET
+    temperature: int | UnsetType = UNSET
+    temperatures: dict[str, Temperature] | UnsetType = UNSET
+    is_error: bool
+    message: str | UnsetType = UNSET
+    link: LinkQuality | UnsetType = UNSET
+    error_code: int | UnsetType = UNSET
+    error: int | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The report at once on receipt."""
+
+    progress: float = 0.0
+    data: TaskData
+    job_id: str | UnsetType = UNSET
+
+
+class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A report on the way (milestone, progress) or at the end (terminal)."""
+
+    progress: float
+    error_code: int | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    job_status: str | UnsetType = UNSET
+    job_progress: float | UnsetType = UNSET
+    data: TaskData | SituationData
+
+
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+    """The printer's status."""
+
+    printer_status: str
+    error_code: int | UnsetType = UNSET
+    error_message: str | UnsetType = UNSET
+    job_id: str | UnsetType = UNSET
+    job_status: str | UnsetType = UNSET
+    job_progress: float | UnsetType = UNSET
+    data: SituationData
+
+
+Body = Receipt | TaskReport | Heartbeat
+
+
+class _Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's fields in a body; as those of TaskReport."""
+
+    job_id: str | UnsetType = UNSET
+    job_status: str | UnsetType = UNSET
+    job_progress: float | UnsetType = UNSET
+
+
+class _Position(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's fields in `data`; as those of TaskData."""
+
+    job_id: str | UnsetType = UNSET
+    job_name: str | UnsetType = UNSET
+    layer: int | UnsetType = UNSET
+    total_layers: int | UnsetType = UNSET
+    line: int | UnsetType = UNSET
+    total_lines: int | UnsetType = UNSET
+    seconds_left: int | UnsetType = UNSET
+
+
 def advance(previous: float, value: float, *, end: bool = False) -> float:
     """The progress to report: never below `previous`, within 0 to 1, and 1 only at the end. NaN is no news."""
     if end:
@@ -62,70 +171,88 @@ def advance(previous: float, value: float, *, end: bool = False) -> float:
     return min(max(previous, round(value, 4)), BEFORE_THE_END)
 
 
-def receipt(command: Command) -> dict[str, Any]:
-    """The report at once on receipt."""
-    data: dict[str, Any] = {"state": "received", "command": command.said, "is_error": False}
-    body: dict[str, Any] = {"progress": 0.0, "data": data}
-    if command.job_id:
-        body["job_id"] = data["job_id"] = command.job_id
-    return body
+def receipt(command: Command) -> Receipt:
+    """Build the report at once on receipt."""
+    job_id = command.job_id or UNSET
+    return Receipt(
+        data=TaskData(state="received", command=command.raw_name, is_error=False, job_id=job_id),
+        job_id=job_id,
+    )
 
 
 def progress(
     command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
-) -> dict[str, Any]:
-    """A report on the way. `value` comes from `advance`; `message` is for a person."""
-    data: dict[str, Any] = {"command": command.said, **_situation(job, telemetry), "is_error": False}
-    if message:
-        data["message"] = message[:ERROR_TEXT]
-    return {"progress": value, **_job(job, value), "data": data}
+) -> TaskReport:
+    """Build a report on the way. `value` comes from `advance`; `message` is for a person."""
+    first, readings = temperatures(telemetry.heaters)
+    data = SituationData(
+        command=command.raw_name,
+        state=str(job.state) if job is not None else str(telemetry.state),
+        ui_sub_state=_sub_state(telemetry),
+        **_fields(_position(job)),
+        temperature=first,
+        temperatures=readings,
+        is_error=False,
+        message=message[:ERROR_TEXT] or UNSET,
+    )
+    return TaskReport(progress=value, **_fields(_job(job, value)), data=data)
 
 
-def completed(command: Command, job: JobView | None, extra: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The terminal report of a task that did what it was asked. `extra` joins `data`."""
-    data = {"state": "completed", "command": command.said, "is_error": False, **_place(job), **(extra or {})}
-    return {"progress": 1.0, **_whose(command, job), "data": data}
+def completed(command: Command, job: JobView | None, result: Result) -> TaskReport:
+    """Build the terminal report of a task that did what it was asked."""
+    data = TaskData(
+        state="completed",
+        command=command.raw_name,
+        is_error=False,
+        **_fields(_position(job)),
+        **_fields(result),
+    )
+    return TaskReport(progress=1.0, **_fields(_ended_job(command, job)), data=data)
 
 
-def failed(command: Command, code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
-    """The terminal report of a task that was refused or failed."""
+def failed(command: Command, code: int, message: str, job: JobView | None = None) -> TaskReport:
+    """Build the terminal report of a task that was refused or failed."""
     message = message[:ERROR_TEXT]
-    data = {
-        "state": "failed",
-        "command": command.said,
-        "is_error": True,
-        "error_code": code,
-        "error": code,
-        "error_message": message,
-        **_place(job),
-    }
-    return {"progress": 1.0, "error_code": code, "error_message": message, **_whose(command, job), "data": data}
+    data = TaskData(
+        state="failed",
+        command=command.raw_name,
+        is_error=True,
+        error_code=code,
+        error=code,
+        error_message=message,
+        **_fields(_position(job)),
+    )
+    ended = _fields(_ended_job(command, job))
+    return TaskReport(progress=1.0, error_code=code, error_message=message, **ended, data=data)
 
 
-def status(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> dict[str, Any]:
-    """The heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing. `trouble`
-    is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from working."""
+def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> Heartbeat:
+    """Build the heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing.
+    `trouble` is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from
+    working."""
     printer_status = printer_state(job, telemetry, busy)
-    body: dict[str, Any] = {"printer_status": printer_status}
-    if printer_status == "error":
-        message = telemetry.reason[:ERROR_TEXT] or str(telemetry.state)
-        body["error_code"] = 503 if telemetry.state in (PrinterState.OFFLINE, PrinterState.RECOVERING) else 500
-        body["error_message"] = message
-    if job is not None:
-        body.update(_job(job, job.progress))
-    body["data"] = {
-        **_situation(job, telemetry),
-        "state": printer_status,
-        "is_error": printer_status == "error",
-        **({"message": trouble[:ERROR_TEXT]} if trouble else {}),
-        **link(telemetry.link),
-        **({"ui_sub_state": "taking over the print"} if busy == TAKING_OVER else {}),
-    }
-    if "error_message" in body:
-        body["data"].update(
-            error_code=body["error_code"], error=body["error_code"], error_message=body["error_message"]
-        )
-    return body
+    is_error = printer_status == "error"
+    code: int | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    if is_error:
+        code = 503 if telemetry.state.absent else 500
+        reason = telemetry.reason[:ERROR_TEXT] or str(telemetry.state)
+    first, readings = temperatures(telemetry.heaters)
+    data = SituationData(
+        state=printer_status,
+        ui_sub_state="taking over the print" if busy == TAKING_OVER else _sub_state(telemetry),
+        **_fields(_position(job)),
+        temperature=first,
+        temperatures=readings,
+        is_error=is_error,
+        message=trouble[:ERROR_TEXT] or UNSET,
+        link=link(telemetry.link),
+        error_code=code,
+        error=code,
+        error_message=reason,
+    )
+    running = _fields(_job(job, None))
+    return Heartbeat(printer_status=printer_status, error_code=code, error_message=reason, **running, data=data)
 
 
 _STATUS = {
@@ -146,125 +273,89 @@ def printer_state(job: JobView | None, telemetry: Telemetry, busy: str = "") -> 
     """The cloud's `printer_status`: ready, busy, printing, paused, maintenance or error."""
     if busy == TAKING_OVER:
         return "busy"
-    found = _STATUS[telemetry.state]
-    if found == "error":
-        return found
+    status = _STATUS[telemetry.state]
+    if status == "error":
+        return status
     if busy == "firmware_upgrade":
         return "maintenance"
-    if found == "ready" and (busy or (job is not None and not job.state.ended)):
+    if status == "ready" and (busy or (job is not None and not job.state.ended)):
         return "busy"
-    return found
+    return status
 
 
-def encode(body: dict[str, Any]) -> bytes:
-    """The body as JSON, its `data` shrunk to the limit if need be."""
-    data = body.get("data")
-    if isinstance(data, dict):
-        body = {**body, "data": shrink(data)}
-    return msgspec.json.encode(body)
+def encode(body: Body) -> bytes:
+    """Encode a body as JSON, its `data` shrunk to MAX_DATA if need be."""
+    if length(body.data) <= MAX_DATA:
+        return msgspec.json.encode(body)
+    plain = msgspec.to_builtins(body)
+    return msgspec.json.encode({**plain, "data": shrink(plain["data"])})
 
 
-def shrink(data: dict[str, Any], limit: int = MAX_DATA) -> dict[str, Any]:
-    """`data` within `limit` characters as JSON, still valid: what SHRINK_ORDER names goes first, strings by being cut,
-    anything else by being left out; then the longest of what remains, `state` last of all, until it fits."""
-    if length(data) <= limit:
-        return data
-    left = dict(data)
-    for key in SHRINK_ORDER:
-        if key in left:
-            _cut(left, key, limit)
-        if length(left) <= limit:
-            return left
-    while left and length(left) > limit:
-        del left[max(left, key=lambda key: (key != "state", length({key: left[key]})))]
-    return left
-
-
-def length(value: object) -> int:
-    """Characters as compact JSON, in UTF-16 units."""
-    return len(msgspec.json.encode(value).decode().encode("utf-16-le")) // 2
-
-
-def _cut(data: dict[str, Any], key: str, limit: int) -> None:
-    """Shorten a string by as much as is needed, or drop the key when that leaves nothing readable."""
-    value = data.pop(key)
-    if not isinstance(value, str):
-        return
-    room = limit - length({**data, key: "…"})
-    kept = value[: max(room, 0)]
-    while kept and length({**data, key: kept + "…"}) > limit:  # escapes and astral characters count more than one
-        kept = kept[: len(kept) * 3 // 4]
-    if len(kept) >= 8:
-        data[key] = kept + "…"
-
-
-def _whose(command: Command, job: JobView | None) -> dict[str, Any]:
-    """The job that a terminal report is about: the running one, else the one that the command named."""
-    if job is None:
-        return {"job_id": command.job_id} if command.job_id else {}
-    return _job(job, None)
-
-
-def _job(job: JobView | None, value: float | None) -> dict[str, Any]:
-    if job is None:
-        return {}
-    fields: dict[str, Any] = {"job_id": job.job_id}
-    if job.status is not None:
-        fields["job_status"] = job.status
-        fields["job_progress"] = job.progress if value is None else value
-    return fields
-
-
-def _place(job: JobView | None) -> dict[str, Any]:
-    if job is None:
-        return {}
-    place: dict[str, Any] = {"job_id": job.job_id}
-    if job.name:
-        place["job_name"] = job.name
-    if job.total_lines:
-        place.update(layer=job.layer, total_layers=job.total_layers, line=job.line, total_lines=job.total_lines)
-    if job.seconds_left is not None:
-        place["seconds_left"] = job.seconds_left
-    return place
-
-
-def _situation(job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
-    state = str(job.state) if job is not None else str(telemetry.state)
-    return {
-        "state": state,
-        "change": "",
-        "ui_sub_state": telemetry.waiting or telemetry.reason[:ERROR_TEXT],
-        **_place(job),
-        **temperatures(telemetry.heaters),
-    }
-
-
-def link(quality: Link) -> dict[str, Any]:
-    """How well the serial link does, as `link`; nothing before the first line, and only what is known."""
+def link(quality: Link) -> LinkQuality | UnsetType:
+    """How well the serial link does; UNSET before the first line."""
     if not quality.lines:
-        return {}
-    known = {
-        "resend_rate": round(quality.resend_rate, 4),
-        "latency_p50_ms": quality.latency_p50_ms,
-        "latency_p99_ms": quality.latency_p99_ms,
-        "starved": quality.starved,
-    }
-    return {"link": {name: value for name, value in known.items() if value is not None}}
+        return UNSET
+    return LinkQuality(
+        resend_rate=round(quality.resend_rate, 4),
+        latency_p50_ms=_known(quality.latency_p50_ms),
+        latency_p99_ms=_known(quality.latency_p99_ms),
+        starved=UNSET if quality.starved is None else quality.starved,
+    )
 
 
-def temperatures(heaters: Iterable[Heater]) -> dict[str, Any]:
-    """`temperature`, an integer in °C (the first tool's, else the first heater's), with all readings beside it."""
+def temperatures(heaters: Iterable[Heater]) -> tuple[int, dict[str, Temperature]] | tuple[UnsetType, UnsetType]:
+    """The `temperature`, an integer in °C (the first tool's, else the first heater's), and all readings; UNSET where
+    none is known."""
     known = [heater for heater in heaters if math.isfinite(heater.actual)]
     if not known:
-        return {}
+        return UNSET, UNSET
     first = next((heater for heater in known if heater.name.startswith("tool")), known[0])
-    return {
-        "temperature": round(first.actual),
-        "temperatures": {
-            heater.name: {
-                "actual": round(heater.actual, 1),
-                "target": round(heater.target, 1) if math.isfinite(heater.target) else 0.0,
-            }
-            for heater in known
-        },
+    return round(first.actual), {
+        heater.name: Temperature(
+            actual=round(heater.actual, 1),
+            target=round(heater.target, 1) if math.isfinite(heater.target) else 0.0,
+        )
+        for heater in known
     }
+
+
+def _fields(part: msgspec.Struct) -> dict[str, Any]:
+    """The fields of a part, for the struct that it is a part of."""
+    return msgspec.structs.asdict(part)
+
+
+def _known(value: float | None) -> float | UnsetType:
+    return UNSET if value is None else value
+
+
+def _sub_state(telemetry: Telemetry) -> str:
+    return telemetry.waiting or telemetry.reason[:ERROR_TEXT]
+
+
+def _ended_job(command: Command, job: JobView | None) -> _Job:
+    """The job that a terminal report is about: the running one, else the one that the command named."""
+    return _job(job, None) if job is not None else _Job(job_id=command.job_id or UNSET)
+
+
+def _job(job: JobView | None, value: float | None) -> _Job:
+    """`value` is the progress to tell; None: the job's own."""
+    if job is None:
+        return _Job()
+    if job.status is None:
+        return _Job(job_id=job.job_id)
+    return _Job(job_id=job.job_id, job_status=job.status, job_progress=job.progress if value is None else value)
+
+
+def _position(job: JobView | None) -> _Position:
+    if job is None:
+        return _Position()
+    position = _Position(
+        job_id=job.job_id,
+        job_name=job.name or UNSET,
+        seconds_left=UNSET if job.seconds_left is None else job.seconds_left,
+    )
+    if not job.total_lines:
+        return position
+    return msgspec.structs.replace(
+        position, layer=job.layer, total_layers=job.total_layers, line=job.line, total_lines=job.total_lines
+    )

@@ -1,4 +1,4 @@
-"""Printer settings: what a member may set, within which limits, and the G-code it becomes.
+"""Printer settings: names, limits, and the G-code that applies them.
 
 A closed table: a setting from the network never becomes G-code except through it. Names that are not in the table are
 kept and given back by `request_settings`, and do nothing.
@@ -27,8 +27,8 @@ KNOWN: dict[str, Setting] = {
 
 
 def check(settings: Mapping[str, Any]) -> list[str]:
-    """The names that are kept but not applied. Raises ValueError with the name, the limits and the value for a known
-    one that is out of bounds."""
+    """Check settings against the limits; the names that are unknown: stored but not applied. Raises ValueError with the
+    name, the limits and the value for a known one that is out of bounds."""
     for name, known in KNOWN.items():
         value = settings.get(name, known.low)
         if isinstance(value, bool) or not isinstance(value, int) or not known.low <= value <= known.high:
@@ -37,5 +37,5 @@ def check(settings: Mapping[str, Any]) -> list[str]:
 
 
 def gcode(settings: Mapping[str, Any]) -> list[str]:
-    """The lines that apply checked settings before a print."""
+    """G-code lines that apply checked settings before a print."""
     return [known.gcode.format(int(settings[name])) for name, known in KNOWN.items() if name in settings]

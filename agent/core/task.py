@@ -1,11 +1,11 @@
-"""A task's life: the states of a command in the ledger, as a table.
+"""States of a task (a command in the ledger): the table of transitions.
 
     received ── start ──▶ running ── complete ──▶ completed
         │                    └────── fail ──────▶ failed
         └──── complete / fail (done or refused without running) ──▶ completed / failed
 
 `received` is committed before anything happens; `completed` and `failed` are committed together with the terminal
-report that tells them (DESIGN: promises 1 and 2).
+report that tells them.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from enum import StrEnum
 
 
 class TaskState(StrEnum):
-    """Where a task is."""
+    """State of a task."""
 
     RECEIVED = "received"
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
 
-    @property
-    def ended(self) -> bool:
-        """Nothing more happens to the task."""
-        return self in (TaskState.COMPLETED, TaskState.FAILED)
-
 
 class TaskEvent(StrEnum):
-    """What moves a task on."""
+    """Events of the transition table."""
 
     START = "start"
     COMPLETE = "complete"
@@ -45,7 +40,7 @@ TRANSITIONS: dict[tuple[TaskState, TaskEvent], TaskState] = {
 
 
 def advance(state: TaskState, event: TaskEvent) -> TaskState:
-    """The next state. Raises ValueError for a step that the table does not have."""
+    """Look up the next state. Raises ValueError for a step that the table does not have."""
     try:
         return TRANSITIONS[state, event]
     except KeyError:

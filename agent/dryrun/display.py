@@ -1,4 +1,4 @@
-"""What the dry run shows of what the cloud was told: a bar on a terminal, plain lines elsewhere, JSON on request."""
+"""Display of a dry run's reports, as the cloud got them: a progress bar, lines of text, or JSON."""
 
 # ruff: noqa: T201 stdout is what this is for
 from __future__ import annotations
@@ -10,126 +10,126 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.local.status_text import seconds
+from agent.local.status_text import format_duration
 
-STEP = 0.1  # plain lines: one each tenth of the print
+STEP = 0.1  # lines of text: one each tenth of the print
 
 
-class Show(Protocol):
-    """One way to show it. Calls come in this order; `report` and `status` any number of times."""
+class Display(Protocol):
+    """Display of one dry run. Calls come in this order; `report` and `status` any number of times."""
 
     def started(self, url: str, port: str) -> None:
-        """The local cloud and the printer are up."""
+        """Show that the local cloud and the printer are up."""
 
     def submitted(self, name: str, printer_id: int, speed: float) -> None:
-        """The printer is registered, the job is on its way."""
+        """Show that the printer is registered and the job submitted; `speed` is times real time."""
 
     def report(self, event: dict[str, Any]) -> None:
-        """The cloud answered a report."""
+        """Show a report that the cloud answered."""
 
     def status(self, event: dict[str, Any]) -> None:
-        """The cloud answered a heartbeat."""
+        """Show a heartbeat that the cloud answered."""
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """The end, as the cloud has it."""
+        """Show the end, as the cloud has it."""
 
     def kept(self, folder: Path) -> None:
-        """The folder was kept."""
+        """Show which folder was kept."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
-def make_show(*, json: bool) -> Show:
-    """JSON when asked for, a bar on a terminal, else plain lines."""
+def make_display(*, json: bool) -> Display:
+    """Choose the display: JSON when asked for, a progress bar on a terminal, else lines of text."""
     if json:
-        return JsonShow()
-    return BarShow() if sys.stdout.isatty() else PlainShow()
+        return JsonDisplay()
+    return ProgressBarDisplay() if sys.stdout.isatty() else TextDisplay()
 
 
-class JsonShow:
-    """One JSON object a line, and nothing else."""
+class JsonDisplay:
+    """Display as JSON: one object a line, and nothing else."""
 
     def started(self, url: str, port: str) -> None:
-        """An event."""
+        """Print an event."""
         self._emit({"event": "ready", "url": url, "port": port})
 
     def submitted(self, name: str, printer_id: int, speed: float) -> None:
-        """An event."""
-        said = "max" if math.isinf(speed) else speed
-        self._emit({"event": "submitted", "file": name, "printer_id": printer_id, "speed": said})
+        """Print an event."""
+        text = "max" if math.isinf(speed) else speed
+        self._emit({"event": "submitted", "file": name, "printer_id": printer_id, "speed": text})
 
     def report(self, event: dict[str, Any]) -> None:
-        """The event as the cloud gave it."""
+        """Print the event as the cloud emitted it."""
         self._emit({key: event[key] for key in ("event", "path", "body", "status")})
 
     def status(self, event: dict[str, Any]) -> None:
-        """The event as the cloud gave it."""
+        """Print the event as the cloud emitted it."""
         self.report(event)
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """An event."""
+        """Print an event."""
         self._emit(summary)
 
     def kept(self, folder: Path) -> None:
-        """An event."""
+        """Print an event."""
         self._emit({"event": "kept", "folder": str(folder)})
 
     def close(self) -> None:
-        """Nothing to leave."""
+        """Nothing to restore."""
 
     def _emit(self, event: dict[str, Any]) -> None:
         sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
         sys.stdout.flush()
 
 
-class PlainShow:
-    """A line each tenth of the print and at each change."""
+class TextDisplay:
+    """Display as lines of text: one each tenth of the print and at each change of state."""
 
     def __init__(self) -> None:
         self._next = 0.0
         self._state = ""
 
     def started(self, url: str, port: str) -> None:
-        """A line."""
-        self._say(f"cloud at {url}, printer at {port}")
+        """Print a line."""
+        self._print(f"cloud at {url}, printer at {port}")
 
     def submitted(self, name: str, printer_id: int, speed: float) -> None:
-        """A line."""
-        self._say(f"{name} submitted to printer {printer_id}; the printer runs at {speed_words(speed)}")
+        """Print a line."""
+        self._print(f"{name} submitted to printer {printer_id}; the printer runs at {speed_words(speed)}")
 
     def report(self, event: dict[str, Any]) -> None:
-        """A line, when there is something new to say."""
+        """Print a line at a new state or tenth of the print, or when the cloud did not accept the report."""
         body = event["body"]
         if event["status"] != 204 or "progress" not in body:
-            self._say(f"the cloud answered {event['status']}: {event.get('error', '')}")
+            self._print(f"the cloud answered {event['status']}: {event.get('error', '')}")
             return
         state, progress = words(body)[0], float(body["progress"])
         if state != self._state or progress >= self._next:
             self._state = state
             self._next = math.floor(progress / STEP + 1) * STEP
-            self._say(line(body))
+            self._print(line(body))
 
     def status(self, event: dict[str, Any]) -> None:
-        """Nothing: the reports say it."""
+        """Print nothing: the reports have the same."""
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """A line."""
-        self._say(summary_line(summary))
+        """Print a line."""
+        self._print(summary_line(summary))
 
     def kept(self, folder: Path) -> None:
-        """A line."""
-        self._say(f"kept: {folder}")
+        """Print a line."""
+        self._print(f"kept: {folder}")
 
     def close(self) -> None:
-        """Nothing to leave."""
+        """Nothing to restore."""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         print(text, flush=True)
 
 
-class BarShow(PlainShow):
-    """A progress bar: percent, layer n of m, nozzle and bed temperature, time left."""
+class ProgressBarDisplay(TextDisplay):
+    """Display as a progress bar: percent, layer n of m, nozzle and bed temperature, time left."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn  # noqa: PLC0415 slow, and an extra
@@ -144,13 +144,13 @@ class BarShow(PlainShow):
         self._task: Any = None
 
     def submitted(self, name: str, printer_id: int, speed: float) -> None:
-        """The bar begins."""
+        """Start the bar."""
         super().submitted(name, printer_id, speed)
         self._progress.start()
         self._task = self._progress.add_task("sent", total=1.0, place="")
 
     def report(self, event: dict[str, Any]) -> None:
-        """The bar moves."""
+        """Move the bar."""
         body = event["body"]
         if self._task is None or event["status"] != 204 or "progress" not in body:
             super().report(event)
@@ -159,7 +159,7 @@ class BarShow(PlainShow):
         self._progress.update(self._task, completed=float(body["progress"]), description=state, place="  ".join(place))
 
     def summary(self, summary: dict[str, Any]) -> None:
-        """The bar ends."""
+        """End the bar and print a line."""
         self.close()
         super().summary(summary)
 
@@ -167,40 +167,40 @@ class BarShow(PlainShow):
         """Stop drawing."""
         self._progress.stop()
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._progress.console.print(text, highlight=False, markup=False)
 
 
 def words(body: dict[str, Any]) -> list[str]:
-    """A report in words: the state, then what is known of layer, temperatures and time."""
+    """Describe a report: the state, then what is known of layer, temperatures and time."""
     data = body.get("data", {})
-    found = [str(body.get("job_status") or data.get("state", ""))]
+    parts = [str(body.get("job_status") or data.get("state", ""))]
     if data.get("total_layers"):
-        found.append(f"layer {data['layer']} of {data['total_layers']}")
+        parts.append(f"layer {data['layer']} of {data['total_layers']}")
     heaters = data.get("temperatures", {})
     for name, label in (("tool0", "nozzle"), ("bed", "bed")):
         if name in heaters:
-            found.append(f"{label} {heaters[name]['actual']:.0f} °C")
-    if "seconds_left" in data and found[0] in ("printing", "paused"):
-        found.append(f"{seconds(data['seconds_left'])} left")
-    return found
+            parts.append(f"{label} {heaters[name]['actual']:.0f} °C")
+    if "seconds_left" in data and parts[0] in ("printing", "paused"):
+        parts.append(f"{format_duration(data['seconds_left'])} left")
+    return parts
 
 
 def line(body: dict[str, Any]) -> str:
-    """A report as one line."""
+    """Format a report as one line."""
     state, *place = words(body)
     return "  ".join([f"{body['progress']:6.1%}", state, *place])
 
 
 def speed_words(speed: float) -> str:
-    """«full speed», «24 × real time»."""
+    """Format a speed: «full speed», «24 × real time»."""
     return "full speed" if math.isinf(speed) else f"{speed:g} × real time"
 
 
 def summary_line(summary: dict[str, Any]) -> str:
-    """The summary for a person."""
-    said = (
+    """Format the summary for a person."""
+    text = (
         f"{summary['job_status']}: {summary['lines']} lines, {summary['layers']} layers,"
         f" {summary['reports']} reports in the cloud, {summary['seconds']} s"
     )
-    return f"{said}: {summary['error_message']}" if summary.get("error_message") else said
+    return f"{text}: {summary['error_message']}" if summary.get("error_message") else text

@@ -1,10 +1,11 @@
-"""A Faye (Bayeux 1.0) client that can be used on its own: it imports nothing of the agent. See README.md beside this.
+"""Faye (Bayeux 1.0) client, usable on its own: it imports nothing of the agent. See README.md beside this.
 
-messages, advice, backoff   what is on the wire, read with suspicion
-book, ledger                what is subscribed to; what is waited for
-session, protocol           the state machine, without I/O
-transport                   the interface; long_polling (requests) and websocket (websocket-client) fill it
-dispatcher, client          the threads
+messages, advice, backoff          what is on the wire, none of it trusted
+subscriptions, pending_replies     what is subscribed to; which replies are outstanding
+session_steps, bayeux_protocol     the state machine, without I/O
+actions, events                    what the protocol wants done; what the owner is told
+transport                          the interface; long_polling (requests) with sockets, and websocket implement it
+dispatcher, client                 the threads
 """
 
 from .client import FayeClient

@@ -1,4 +1,4 @@
-"""What the protocol wants done: its outputs, carried out in order by whoever drives it (FayeClient)."""
+"""Actions: the outputs of the protocol, performed in order by whoever drives it (`FayeClient`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .messages import Message
 
 
 class Lane(StrEnum):
-    """Which of the (at most) two connections a request uses. A websocket has one for both."""
+    """Connection that a request uses, of two at most. A websocket has one for both."""
 
     POLL = "poll"  # handshake and connect, and the subscribes that travel with a connect
     SEND = "send"  # what must not wait for a held connect
@@ -19,7 +19,7 @@ class Lane(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send these messages as one request. `number` names it in the answers; `deadline` (monotonic seconds) is when the
+    """Send `messages` as one request. `number` names it in the answers; `deadline` (monotonic seconds) is when the
     protocol itself gives up. The messages hold the token, so they are not shown."""
 
     number: int
@@ -42,7 +42,7 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """Use this transport from now on; no connect is outstanding."""
+    """Use the transport called `name` from now on; no connect is outstanding."""
 
     name: str
 
@@ -58,7 +58,7 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Emit:
-    """Tell the owner."""
+    """Hand the event to the owner's `on_event`."""
 
     event: Event
 

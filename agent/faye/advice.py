@@ -1,4 +1,4 @@
-"""What a server advises (Bayeux 1.0 §5): read with suspicion, kept within limits."""
+"""A server's advice (Bayeux 1.0 §5): parsed from untrusted JSON, clamped to limits."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DEFAULT_TIMEOUT = 60.0
 
 
 class Reconnect(StrEnum):
-    """What to do when a connect or a handshake was refused."""
+    """Advised reaction to a refused connect or handshake (Bayeux 1.0 §5.1)."""
 
-    UNSAID = ""
+    UNSPECIFIED = ""
     RETRY = "retry"
     HANDSHAKE = "handshake"
     NONE = "none"
@@ -30,19 +30,19 @@ class Reconnect(StrEnum):
 class Advice:
     """The advice in force. `interval` and `timeout` are in seconds (milliseconds on the wire).
 
-    `reconnect` belongs to the one reply it came in; the other two stay until a later reply says otherwise."""
+    `reconnect` belongs to the one reply it came in; the other two stay until a later reply changes them."""
 
     interval: float = 0.0
     timeout: float = DEFAULT_TIMEOUT
-    reconnect: Reconnect = Reconnect.UNSAID
+    reconnect: Reconnect = Reconnect.UNSPECIFIED
 
     def updated(self, value: object) -> Advice:
-        """This advice after a reply whose `advice` field is `value`, which may be anything at all.
+        """Merge a reply's advice into this one; the reply's `advice` field is `value`, which may be any JSON.
 
-        A field of the wrong type says nothing. A negative interval is 0. A timeout of 0 or less says nothing: some
+        A field of the wrong type is ignored. A negative interval is 0. A timeout of 0 or less is ignored: some
         servers echo the client's own `timeout: 0`."""
         if not isinstance(value, Mapping):
-            return replace(self, reconnect=Reconnect.UNSAID)
+            return replace(self, reconnect=Reconnect.UNSPECIFIED)
         interval = _seconds(value.get("interval"))
         timeout = _seconds(value.get("timeout"))
         return Advice(
@@ -55,11 +55,11 @@ class Advice:
 def _reconnect(value: object) -> Reconnect:
     if isinstance(value, str) and value in tuple(Reconnect):
         return Reconnect(value)
-    return Reconnect.UNSAID
+    return Reconnect.UNSPECIFIED
 
 
 def _seconds(value: object) -> float | None:
-    """Milliseconds as seconds; None for what is not a finite number."""
+    """Convert milliseconds to seconds; None for what is not a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""How long to wait after the n-th failure in a row."""
+"""Exponential back-off with jitter: the wait after the n-th failure in a row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 BASE = 2.0
 """Seconds: the ceiling of the first wait."""
 CAP = 60.0
-"""Seconds: the ceiling of any wait (docs/faye.md, 12)."""
+"""Seconds: the ceiling of any wait (docs/faye.md §12)."""
 FLOOR = 1 / 8
 """The least wait, as a share of the ceiling. Pure full jitter may draw zero many times in a row; with this floor
 thirteen tries need more than 60 s whatever is drawn."""
@@ -29,11 +29,11 @@ class Backoff:
         return self._failures
 
     def next(self) -> float:
-        """Count one more failure; the wait in seconds."""
+        """Count one more failure and return the wait in seconds."""
         ceiling = min(self._cap, self._base * 2.0 ** min(self._failures, 32))
         self._failures += 1
         return max(ceiling * FLOOR, ceiling * self._rng())
 
     def reset(self) -> None:
-        """The next failure is the first again."""
+        """Forget the failures: the next one is the first again."""
         self._failures = 0

@@ -1,4 +1,4 @@
-"""A Faye client: the protocol, a transport and the threads, put together.
+"""The Faye client: protocol, transport and threads composed.
 
 caller of run    the protocol: decodes replies, decides; never runs the owner's handlers
 faye-poll        long-polling: the request that the server holds
@@ -18,27 +18,27 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from .actions import Abort, Closed, Deliver, Emit, Send, Switch
+from .bayeux_protocol import BayeuxProtocol
 from .dispatcher import Dispatcher
 from .events import Event
 from .long_polling import LongPolling
-from .protocol import Protocol
 from .subscriptions import Subscription
 from .transport import Transport
 
 STOP_POLL = 0.2
 """Seconds: how soon a set `stop` is seen at the latest."""
 CLOSE_WAIT = 1.5
-"""Seconds for the goodbye, at most (the protocol itself gives it one)."""
+"""Seconds for the disconnect, at most (the protocol itself waits one)."""
 THREAD_WAIT = 0.3
 """Seconds for the transport's threads, and the same for the dispatcher's, to end."""
 BACKLOG = 16
 """Replies that may wait for the protocol, about; then the transport's thread waits."""
 
-_Input = Callable[[Protocol, float], None]
+_Input = Callable[[BayeuxProtocol, float], None]
 
 
-class _Inbox:
-    """What the transports report, on its way to the thread of `run`. A transport waits while it is full."""
+class _InputQueue:
+    """Bounded queue (a `Sink`) from the transports to the thread of `run`. A transport waits while it is full."""
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[_Input] = queue.SimpleQueue()  # quicker than a Queue from thread to thread
@@ -58,7 +58,7 @@ class _Inbox:
         self._put(lambda protocol, now: protocol.heard(number, now))
 
     def get(self, timeout: float) -> _Input | None:
-        """The next report, or None after `timeout` seconds."""
+        """Return the next report, or None after `timeout` seconds."""
         try:
             item = self._queue.get(timeout=max(timeout, 0.001))
         except queue.Empty:
@@ -68,7 +68,7 @@ class _Inbox:
         return item
 
     def close(self) -> None:
-        """Nobody reads any more: let the transports go on."""
+        """Release the transports that wait: nobody reads any more."""
         self._closed = True
         self._room.set()
 
@@ -81,7 +81,7 @@ class _Inbox:
 
 
 class FayeClient:
-    """Stays subscribed to channels of a Faye server, whatever the network and the server do.
+    """Faye client that stays subscribed to channels of a server, whatever the network and the server do.
 
     `url`: http(s)://host[:port]/path. `ca_file`: PEM of a private authority, "" for the system's. `clock`: monotonic
     seconds. `rng`: numbers in [0, 1). `on_event`: called for each event (events.py) on the dispatcher's thread, in
@@ -103,7 +103,7 @@ class FayeClient:
         on_event: Callable[[Event], None] | None = None,
         ext_on: Literal["subscribe", "all"] = "subscribe",
     ) -> None:
-        _check(url, subscriptions, transport, ext_on)
+        _check_arguments(url, subscriptions, transport, ext_on)
         self._url = url
         self._subscriptions = tuple(subscriptions)
         self._name = transport
@@ -114,11 +114,11 @@ class FayeClient:
         self._ext_on_all = ext_on == "all"
         self._running = threading.Lock()
         self._changed = threading.Event()  # what the ext callables return
-        self._make(transport, _Inbox()).close(0)  # what cannot be had is said now, not in a thread later
+        self._make_transport(transport, _InputQueue()).close(0)  # what is missing raises here, not later in a thread
 
     def run(self, stop: threading.Event) -> None:
-        """Be a client until `stop` is set; then say goodbye and return, within about a second where the server answers,
-        two where it does not. Raises RuntimeError when it runs already; may be called again after it returned."""
+        """Run the client until `stop` is set; then disconnect and return, within about a second where the server
+        answers, two where it does not. Raises RuntimeError when it runs already; may be called again after that."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("this client runs already")
         try:
@@ -127,14 +127,20 @@ class FayeClient:
             self._running.release()
 
     def resubscribe(self) -> None:
-        """The token has changed: subscribe to everything again, now. From any thread; returns at once."""
+        """Subscribe to everything again, now, because the token has changed. From any thread; returns at once."""
         self._changed.set()
 
     def _run(self, stop: threading.Event) -> None:
-        inbox = _Inbox()
+        inbox = _InputQueue()
         handlers = {entry.channel: entry.handler for entry in self._subscriptions}
-        protocol = Protocol(self._subscriptions, rng=self._rng, transport=self._name, ext_on_all=self._ext_on_all)
-        loop = _Loop(protocol, inbox, self._make, self._name, Dispatcher(handlers, self._on_event))
+        protocol = BayeuxProtocol(self._subscriptions, rng=self._rng, transport=self._name, ext_on_all=self._ext_on_all)
+        loop = _ProtocolLoop(
+            protocol=protocol,
+            inbox=inbox,
+            make_transport=self._make_transport,
+            name=self._name,
+            dispatcher=Dispatcher(handlers, self._on_event),
+        )
         try:
             self._changed.clear()
             protocol.start(self._clock())
@@ -151,7 +157,7 @@ class FayeClient:
             inbox.close()
             loop.close()
 
-    def _make(self, name: str, inbox: _Inbox) -> Transport:
+    def _make_transport(self, name: str, inbox: _InputQueue) -> Transport:
         if name == LongPolling.name:
             return LongPolling(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
         from .websocket import WebSocketTransport  # noqa: PLC0415 - the library is an option
@@ -159,27 +165,28 @@ class FayeClient:
         return WebSocketTransport(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
 
 
-class _Loop:
-    """One run: carries out the protocol's actions and feeds it what comes in."""
+class _ProtocolLoop:
+    """The loop of one `run`: performs the protocol's actions and feeds it what comes in."""
 
     def __init__(
         self,
-        protocol: Protocol,
-        inbox: _Inbox,
-        make: Callable[[str, _Inbox], Transport],
+        *,
+        protocol: BayeuxProtocol,
+        inbox: _InputQueue,
+        make_transport: Callable[[str, _InputQueue], Transport],
         name: str,
         dispatcher: Dispatcher,
     ) -> None:
         self._protocol = protocol
         self._inbox = inbox
-        self._make = make
-        self._transport = make(name, inbox)
+        self._make_transport = make_transport
+        self._transport = make_transport(name, inbox)
         self._dispatcher = dispatcher
         self.closed = False
 
     def turn(self, clock: Callable[[], float]) -> None:
-        """Act, wait for the next input or the next due time, but briefly, and take it in."""
-        self._act()
+        """Perform the actions, wait briefly for the next input or due time, and pass it to the protocol."""
+        self._perform_actions()
         if self.closed:
             return
         due = self._protocol.due()
@@ -188,14 +195,14 @@ class _Loop:
         if item is not None:
             item(self._protocol, clock())
         self._protocol.tick(clock())
-        self._act()
+        self._perform_actions()
 
     def close(self) -> None:
         """End the threads."""
         self._transport.close(THREAD_WAIT)
         self._dispatcher.close(THREAD_WAIT)
 
-    def _act(self) -> None:
+    def _perform_actions(self) -> None:
         for action in self._protocol.take():
             match action:
                 case Send():
@@ -204,17 +211,17 @@ class _Loop:
                     self._transport.abort()
                 case Switch(name):
                     self._transport.close(0)
-                    self._transport = self._make(name, self._inbox)
+                    self._transport = self._make_transport(name, self._inbox)
                 case Deliver():
                     self._dispatcher.put(action)
                 case Emit(event):
-                    self._dispatcher.tell(event)
+                    self._dispatcher.put_event(event)
                 case Closed():
                     self.closed = True
 
 
-def _check(url: str, subscriptions: Sequence[Subscription], transport: str, ext_on: str) -> None:
-    """Raise ValueError for what can never work."""
+def _check_arguments(url: str, subscriptions: Sequence[Subscription], transport: str, ext_on: str) -> None:
+    """Raise ValueError for arguments that can never work."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("url must be http(s)://host[:port]/path")

@@ -1,4 +1,4 @@
-"""The thread on which the owner's callables run, and the bounded queue before it."""
+"""Dispatcher thread for the owner's handlers and `on_event`, and the bounded queue before it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ SPARE = 1_000
 class Dispatcher:
     """One thread, `faye-dispatch`, calls handlers and `on_event` in the order in which things happened.
 
-    When the queue is full a message is dropped and `Dropped` says so; when the queue is empty again, a second `Dropped`
-    tells the whole and a `Gap` asks the owner to catch up."""
+    When the queue is full a message is dropped and a `Dropped` is queued; when it is empty again, a second `Dropped`
+    gives the total and a `Gap` asks the owner to catch up."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Dispatcher:
         self._thread.start()
 
     def put(self, delivery: Deliver) -> None:
-        """Queue a message, or drop it and say so. Never waits."""
+        """Queue a message, or drop it and queue `Dropped`. Never waits."""
         with self._changed:
             full = len(self._queue) >= self._max_messages or self._bytes + delivery.size > self._max_bytes
             if full and self._queue:
@@ -59,13 +59,13 @@ class Dispatcher:
             self._queue.append(delivery)
             self._changed.notify()
 
-    def tell(self, event: Event) -> None:
-        """Queue an event. Never waits; beyond the spare places it is lost, as only a stuck handler can bring about."""
+    def put_event(self, event: Event) -> None:
+        """Queue an event. Never waits; beyond the spare places it is lost, which takes a stuck handler."""
         with self._changed:
             self._append(event)
 
     def close(self, timeout: float) -> None:
-        """Handle what is queued, for `timeout` seconds at most, and end. A callable that hangs keeps its thread."""
+        """Handle what is queued, for `timeout` seconds at most, and end the thread. A callable that hangs keeps it."""
         with self._changed:
             self._closing = True
             self._changed.notify()

@@ -1,4 +1,4 @@
-"""What a client tells its owner besides messages. None of these holds a token: what a server says is redacted."""
+"""Events for the client's owner, besides messages. None holds a token: a server's text is redacted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The protocol went from one state to another (see protocol.State)."""
+    """The protocol went from one state to another (`session_steps.SessionState`)."""
 
     before: str
     after: str
@@ -24,14 +24,14 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Messages may have been lost since the last Connected: catch up by other means (docs/faye.md, 15)."""
+    """Messages may have been lost since the last Connected: catch up by other means (docs/faye.md §15)."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """Something failed; the next try is in `retry_in` seconds."""
+    """The session was interrupted for `reason`; the next try is in `retry_in` seconds."""
 
     reason: str
     retry_in: float

@@ -1,4 +1,4 @@
-"""Long-polling over HTTP, on a requests session: the default transport.
+"""Long-polling transport over HTTP, on a requests session: the default.
 
 Two connections and two threads at most: `faye-poll` for what may be held, `faye-send` for what must not wait for it.
 A held request is ended from outside by shutting its socket down. Proxies come from the environment; redirects are not
@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from .actions import Lane, Send
 from .messages import encode
-from .sockets import Links, TrackedAdapter
+from .sockets import OpenSockets, TrackedAdapter
 from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, tls_context
 
 CHUNK = 16 * 1024
@@ -31,7 +31,8 @@ MAX_RETRY_AFTER = 300.0
 
 
 class LongPolling(Transport):
-    """One requests session. `limit` is in bytes; `clock` gives monotonic seconds. Raises ValueError for a bad URL."""
+    """Long-polling transport on one requests session. `limit` is in bytes; `clock` gives monotonic seconds. Raises
+    ValueError for a bad URL."""
 
     name = "long-polling"
 
@@ -48,17 +49,17 @@ class LongPolling(Transport):
         self._sink = sink
         self._clock = clock
         self._limit = limit
-        self._links = Links()
+        self._open_sockets = OpenSockets()
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc; the proxies are asked for here
         self._session.proxies.update(get_environ_proxies(url, no_proxy=None))
         self._verify: str | bool = ca_file or True
-        adapter = TrackedAdapter(self._links, tls_context(ca_file))
+        adapter = TrackedAdapter(self._open_sockets, tls_context(ca_file))
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
         # What all requests share; preparing each one anew would be a good part of its CPU time.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self._frame = self._session.prepare_request(requests.Request("POST", url, headers=headers))
+        self._prepared = self._session.prepare_request(requests.Request("POST", url, headers=headers))
         self._queues: dict[Lane, queue.SimpleQueue[tuple[int, Send] | None]] = {
             lane: queue.SimpleQueue() for lane in Lane
         }
@@ -71,15 +72,15 @@ class LongPolling(Transport):
             thread = threading.Thread(target=self._work, args=(lane,), name=f"faye-{lane}", daemon=True)
             self._threads[lane] = thread
             thread.start()
-        self._queues[lane].put((self._links.epoch, request))
+        self._queues[lane].put((self._open_sockets.epoch, request))
 
     def abort(self) -> None:
         """See Transport."""
-        self._links.abort()
+        self._open_sockets.abort()
 
     def close(self, timeout: float) -> None:
         """See Transport."""
-        self._links.abort()
+        self._open_sockets.abort()
         for lane, thread in self._threads.items():
             self._queues[lane].put(None)
             thread.join(timeout / len(self._threads))
@@ -87,13 +88,13 @@ class LongPolling(Transport):
             self._session.close()
 
     def _work(self, lane: Lane) -> None:
-        """A worker's life: one request after the other, until told to end."""
-        frame = self._frame.copy()
+        """Post one request after the other, until the queue holds None."""
+        prepared = self._prepared.copy()
         while (item := self._queues[lane].get()) is not None:
             epoch, request = item
             try:
-                self._links.enter(epoch)
-                body, reason, retry_after = self._exchange(frame, request)
+                self._open_sockets.enter(epoch)
+                body, reason, retry_after = self._post(prepared, request)
             except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
                 body, reason, retry_after = None, describe(error), 0.0
             if body is None:
@@ -101,15 +102,15 @@ class LongPolling(Transport):
             else:
                 self._sink.reply(body, request.number)
 
-    def _exchange(self, frame: requests.PreparedRequest, request: Send) -> tuple[bytes | None, str, float]:
-        """(body, "", 0), or (None, what is wrong, seconds the server asks to wait)."""
+    def _post(self, prepared: requests.PreparedRequest, request: Send) -> tuple[bytes | None, str, float]:
+        """Post one request: (body, "", 0), or (None, what is wrong, seconds the server asks to wait)."""
         silence = min(max(request.deadline - self._clock(), 0.0), MAX_SILENCE) + READ_SLACK
-        frame.body = encode(request.messages)
-        frame.headers["Content-Length"] = str(len(frame.body))
-        frame.headers.pop("Cookie", None)
-        frame.prepare_cookies(self._session.cookies)  # a load balancer's, so that it finds our server again
+        prepared.body = encode(request.messages)
+        prepared.headers["Content-Length"] = str(len(prepared.body))
+        prepared.headers.pop("Cookie", None)
+        prepared.prepare_cookies(self._session.cookies)  # a load balancer's, so that it finds our server again
         with self._session.send(
-            frame,
+            prepared,
             timeout=(CONNECT_WAIT, silence),
             allow_redirects=False,
             stream=True,
@@ -125,18 +126,18 @@ class LongPolling(Transport):
     def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
         chunks: list[bytes] = []
         size = 0
-        told = self._clock()
+        reported_at = self._clock()
         for chunk in response.iter_content(CHUNK):
             chunks.append(chunk)
             size += len(chunk)
             if size > self._limit:
                 return None, f"the reply is larger than {self._limit} bytes", 0.0
-            if self._clock() - told >= 1.0:
-                told = self._clock()
+            if self._clock() - reported_at >= 1.0:
+                reported_at = self._clock()
                 self._sink.heard(number)
         return b"".join(chunks), "", 0.0
 
 
 def _seconds(text: str) -> float:
-    """A Retry-After in seconds; 0 for a date or nonsense."""
+    """Parse a Retry-After in seconds; 0 for a date or nonsense."""
     return min(float(text), MAX_RETRY_AFTER) if text.isascii() and text.isdigit() else 0.0

@@ -1,5 +1,5 @@
-"""Bayeux messages: from bytes and back. Nothing that a server or a publisher sends makes these functions fail in any
-other way than with ValueError.
+"""Encode and decode Bayeux messages. Nothing that a server or a publisher sends makes these functions raise anything
+other than ValueError.
 
 The standard library's json is used on purpose: integers above 2^53 stay exact, and a lone surrogate (`"\\ud800"`, which
 JavaScript can publish) survives; stricter decoders reject the whole batch for it.
@@ -46,12 +46,12 @@ class Batch:
 
 
 def encode(messages: Sequence[Mapping[str, object]]) -> bytes:
-    """A batch for the wire. Raises TypeError, ValueError or RecursionError for what JSON cannot hold."""
+    """Encode a batch of messages as JSON. Raises TypeError, ValueError or RecursionError for what JSON cannot hold."""
     return json.dumps(messages, ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 def decode(body: bytes) -> Batch:
-    """The messages of a reply, which is an array or a single object. Raises ValueError when it is neither.
+    """Decode a reply, an array or a single object, to its messages. Raises ValueError when it is neither.
 
     A byte that is not UTF-8 spoils its own string only. A message that nests too deeply or holds what is not JSON is
     rejected alone, as far as the rest of the batch can be told from it."""
@@ -70,7 +70,7 @@ def decode(body: bytes) -> Batch:
 
 
 def _usable(items: Sequence[object], rejected: int) -> Batch:
-    """Keep what is a message: an object, or a string holding one, with a channel and sane nesting."""
+    """Keep what is a message: an object, or a string holding one, with a channel and at most MAX_DEPTH levels."""
     kept: list[Wire] = []
     for item in items:
         if isinstance(item, str) and item.startswith("{"):
@@ -86,7 +86,7 @@ def _usable(items: Sequence[object], rejected: int) -> Batch:
 
 
 def _salvage(text: str) -> Batch:
-    """One hostile message must not take the others, and the reply to our connect, with it."""
+    """Decode element by element, so that one hostile message does not lose the others and our connect's reply."""
     if not text.lstrip().startswith("[") or len(text) > SALVAGE_LIMIT:
         raise ValueError("the reply is not JSON")
     items: list[object] = []
@@ -123,7 +123,7 @@ def _elements(text: str) -> Iterator[str]:
 
 
 def _loads(text: str) -> object:
-    """JSON to a value, with one kind of error: ValueError."""
+    """Decode JSON; every error is a ValueError."""
     try:
         return _DECODER.decode(text)
     except RecursionError:

@@ -1,4 +1,4 @@
-"""The sockets under a requests session, so that another thread can end a request that the server holds."""
+"""Track the sockets under a requests session, so that another thread can end a request that the server holds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from urllib3.poolmanager import PoolManager
 from .transport import shut_down
 
 
-class Links:
-    """The open sockets, and an epoch that ends with each `abort`. A request belongs to the epoch it was sent in; a
-    connection that comes about for it later is closed again before anything is sent on it."""
+class OpenSockets:
+    """Open sockets, and an epoch that ends with each `abort`. A request belongs to the epoch it was sent in; a
+    connection that is established for it later is closed again before anything is sent on it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,13 +33,13 @@ class Links:
         return self._epoch
 
     def enter(self, epoch: int) -> None:
-        """The calling thread now works for `epoch`. Raises OSError when that is over."""
+        """Bind the calling thread to `epoch`. Raises OSError when that is over."""
         self._local.epoch = epoch
         with self._lock:
             self._check()
 
     def opened(self, link: socket.socket) -> None:
-        """The calling thread has connected. Raises OSError when its epoch is over."""
+        """Add a socket that the calling thread has connected. Raises OSError when its epoch is over."""
         with self._lock:
             self._check()
             self._sockets.add(link)
@@ -48,10 +48,10 @@ class Links:
         """End the epoch: shut every socket down."""
         with self._lock:
             self._epoch += 1
-            links = list(self._sockets)
+            open_sockets = list(self._sockets)
             self._sockets.clear()
-        for link in links:
-            shut_down(link)
+        for each in open_sockets:
+            shut_down(each)
 
     def _check(self) -> None:
         if getattr(self._local, "epoch", None) != self._epoch:
@@ -59,28 +59,28 @@ class Links:
 
 
 class TrackedAdapter(HTTPAdapter):
-    """An adapter whose connections are known to `links`; two at most, no retries, TLS by `context`."""
+    """HTTPAdapter whose connections are added to `open_sockets`; two at most, no retries, TLS by `context`."""
 
-    def __init__(self, links: Links, context: ssl.SSLContext) -> None:
-        self._links = links
+    def __init__(self, open_sockets: OpenSockets, context: ssl.SSLContext) -> None:
+        self._open_sockets = open_sockets
         self._context = context
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """The pool for direct connections."""
+        """Make the pool for direct connections."""
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-        _track(self.poolmanager, self._links)
+        _track(self.poolmanager, self._open_sockets)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
-        """The pool for connections through `proxy`."""
+        """Make the pool for connections through `proxy`."""
         manager: PoolManager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-        _track(manager, self._links)
+        _track(manager, self._open_sockets)
         return manager
 
 
-class OneWrite(HTTPConnection):
-    """Writes a request's head together with its body. urllib3 writes them one by one, which wakes the server twice and
-    doubles the system calls of a small message."""
+class SingleWriteConnection(HTTPConnection):
+    """HTTP connection that writes a request's head together with its body. urllib3 writes them one by one, which wakes
+    the server twice and doubles the system calls of a small message."""
 
     _head = b""
 
@@ -93,23 +93,23 @@ class OneWrite(HTTPConnection):
         super().send(head + data if head else data)
 
 
-def _track(manager: PoolManager, links: Links) -> None:
+def _track(manager: PoolManager, open_sockets: OpenSockets) -> None:
     """Make the manager's pools report each connection that they open."""
 
-    class Plain(OneWrite, HTTPConnection):
+    class TrackedConnection(SingleWriteConnection, HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            links.opened(self.sock)
+            open_sockets.opened(self.sock)
 
-    class Secure(OneWrite, HTTPSConnection):
+    class TrackedTlsConnection(SingleWriteConnection, HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            links.opened(self.sock)
+            open_sockets.opened(self.sock)
 
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+    class TrackedPool(HTTPConnectionPool):
+        ConnectionCls = TrackedConnection
 
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+    class TrackedTlsPool(HTTPSConnectionPool):
+        ConnectionCls = TrackedTlsConnection
 
-    manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+    manager.pool_classes_by_scheme = {"http": TrackedPool, "https": TrackedTlsPool}

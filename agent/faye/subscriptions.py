@@ -1,4 +1,4 @@
-"""The book of subscriptions: which channels are wanted, asked for, confirmed or refused, and what is sent for each.
+"""Table of subscriptions: which channels are wanted, asked for, confirmed or refused, and what is sent for each.
 
     channel    event                                       then
     WANTED     sent with a connect, or alone               ASKED
@@ -8,7 +8,7 @@
     CONFIRMED  an error, a new client id, resubscribe()    WANTED
     REFUSED    its time, a new client id, resubscribe()    WANTED
 
-The book also knows the secrets that were sent, so that they can be struck from what a server says.
+The table also keeps the secrets that were sent, to redact them from a server's texts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_UNKNOWN = 2
 """«Unknown client» answers to one subscribe that lead to a handshake; further ones count as refusals, because some
 servers say 401 for a wrong token and would make the client shake hands for ever."""
 MIN_SECRET = 4
-"""Characters. Shorter strings are not struck from texts."""
+"""Characters. Shorter strings are not redacted."""
 MAX_TEXT = 300
 """Characters of a server's text that are kept."""
 
@@ -47,7 +47,7 @@ class Subscription:
 
 
 class SubscriptionState(StrEnum):
-    """Where one subscription stands."""
+    """State of one subscription."""
 
     WANTED = "wanted"
     ASKED = "asked"
@@ -56,14 +56,14 @@ class SubscriptionState(StrEnum):
 
 
 @dataclass(slots=True)
-class Entry:
-    """One subscription's line in the book. `asked` is the id of the subscribe that is waited for."""
+class SubscriptionEntry:
+    """One subscription's row in the table. `subscribe_id` is the id of the subscribe whose reply is outstanding."""
 
     subscription: Subscription
-    standing: SubscriptionState = SubscriptionState.WANTED
-    asked: str = ""
+    state: SubscriptionState = SubscriptionState.WANTED
+    subscribe_id: str = ""
     retry_at: float = 0.0
-    unknown: int = 0
+    unknown_client_answers: int = 0
 
 
 class SubscriptionTable:
@@ -71,7 +71,7 @@ class SubscriptionTable:
     a subscribe carries the first subscription's."""
 
     def __init__(self, subscriptions: Sequence[Subscription], *, ext_on_all: bool, rng: Callable[[], float]) -> None:
-        self._entries = {entry.channel: Entry(entry) for entry in subscriptions}
+        self._entries = {entry.channel: SubscriptionEntry(entry) for entry in subscriptions}
         if len(self._entries) != len(subscriptions):
             raise ValueError("a channel is subscribed to twice")
         self._first = subscriptions[0].ext if subscriptions and ext_on_all else None
@@ -81,12 +81,12 @@ class SubscriptionTable:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def entry(self, channel: str) -> Entry | None:
-        """The line of exactly this channel or pattern."""
+    def entry(self, channel: str) -> SubscriptionEntry | None:
+        """Return the row of exactly this channel or pattern."""
         return self._entries.get(channel)
 
     def match(self, channel: str) -> Iterator[str]:
-        """The subscriptions that a message on `channel` belongs to: the exact one, `/a/*` and `/a/**`."""
+        """Yield the subscriptions that match a message on `channel`: the exact one, `/a/*` and `/a/**`."""
         for pattern in self._entries:
             if pattern == channel or (
                 (pattern.endswith("/**") and channel.startswith(pattern[:-2]))
@@ -94,24 +94,24 @@ class SubscriptionTable:
             ):
                 yield pattern
 
-    def ask(
+    def make_subscribes(
         self, now: float, next_id: Callable[[], str]
     ) -> tuple[list[dict[str, object]], list[tuple[str, str, float]]]:
-        """A subscribe for each wanted channel, one channel a message, without client id; and (channel, problem, seconds
-        until asked again) for each whose `ext` failed, which counts as refused."""
+        """Make a subscribe for each wanted channel, one channel a message, without client id; and (channel, problem,
+        seconds until asked again) for each whose `ext` failed, which counts as refused."""
         messages: list[dict[str, object]] = []
         failed: list[tuple[str, str, float]] = []
         for channel, entry in self._entries.items():
-            if entry.standing is SubscriptionState.REFUSED and now >= entry.retry_at:
-                entry.standing = SubscriptionState.WANTED
-            if entry.standing is not SubscriptionState.WANTED:
+            if entry.state is SubscriptionState.REFUSED and now >= entry.retry_at:
+                entry.state = SubscriptionState.WANTED
+            if entry.state is not SubscriptionState.WANTED:
                 continue
-            entry.asked = next_id()
-            entry.standing = SubscriptionState.ASKED
+            entry.subscribe_id = next_id()
+            entry.state = SubscriptionState.ASKED
             message: dict[str, object] = {
                 "channel": "/meta/subscribe",
                 "subscription": channel,
-                "id": entry.asked,
+                "id": entry.subscribe_id,
             }
             try:
                 self._add_ext(message, entry.subscription.ext or self._first)
@@ -123,10 +123,10 @@ class SubscriptionTable:
         return messages, failed
 
     def add_common_ext(self, message: dict[str, object]) -> None:
-        """Give a message that is not a subscribe its ext, where every message must carry one."""
+        """Add the common ext to a message that is not a subscribe, where every message must carry one."""
         try:
             self._add_ext(message, self._first)
-        except Exception:  # noqa: BLE001 - told once already, with the subscribe that uses the same callable
+        except Exception:  # noqa: BLE001 - reported already, with the subscribe that uses the same callable
             message.pop("ext", None)
 
     def _add_ext(self, message: dict[str, object], source: ExtSource | None) -> None:
@@ -138,50 +138,50 @@ class SubscriptionTable:
                 if len(secret) >= MIN_SECRET and secret not in self._secrets:
                     self._secrets.append(secret)
 
-    def confirm(self, entry: Entry) -> None:
-        """The server took it."""
-        entry.standing = SubscriptionState.CONFIRMED
-        entry.unknown = 0
+    def confirm(self, entry: SubscriptionEntry) -> None:
+        """Record that the server accepted it."""
+        entry.state = SubscriptionState.CONFIRMED
+        entry.unknown_client_answers = 0
 
-    def refuse(self, entry: Entry, now: float) -> float:
-        """The server refused it; the seconds until it is asked for again."""
+    def refuse(self, entry: SubscriptionEntry, now: float) -> float:
+        """Record that the server refused it; returns the seconds until it is asked for again."""
         wait = REFUSED_WAIT * (1.0 + 0.5 * self._rng())
-        entry.standing = SubscriptionState.REFUSED
-        entry.asked = ""
+        entry.state = SubscriptionState.REFUSED
+        entry.subscribe_id = ""
         entry.retry_at = now + wait
         return wait
 
-    def unknown(self, entry: Entry) -> bool:
-        """The server says it does not know the client; False when it said so too often to be believed."""
-        entry.unknown += 1
-        return entry.unknown <= MAX_UNKNOWN
+    def count_unknown_client(self, entry: SubscriptionEntry) -> bool:
+        """Count an «unknown client» answer; False when there were more than MAX_UNKNOWN."""
+        entry.unknown_client_answers += 1
+        return entry.unknown_client_answers <= MAX_UNKNOWN
 
     def want_again(self, channels: Iterable[str]) -> None:
-        """These were asked for, and no answer will come."""
+        """Want these again, which were asked for and will get no answer."""
         for channel in channels:
             entry = self._entries.get(channel)
-            if entry is not None and entry.standing is SubscriptionState.ASKED:
-                entry.standing = SubscriptionState.WANTED
-                entry.asked = ""
+            if entry is not None and entry.state is SubscriptionState.ASKED:
+                entry.state = SubscriptionState.WANTED
+                entry.subscribe_id = ""
 
-    def unsettle(self, *, refused: bool = False) -> None:
-        """Want everything again; what was refused, too, if so told."""
+    def want_all(self, *, refused: bool = False) -> None:
+        """Want every subscription again; with `refused` those that were refused, too."""
         for entry in self._entries.values():
-            if refused or entry.standing is not SubscriptionState.REFUSED:
-                entry.standing = SubscriptionState.WANTED
-                entry.asked = ""
+            if refused or entry.state is not SubscriptionState.REFUSED:
+                entry.state = SubscriptionState.WANTED
+                entry.subscribe_id = ""
 
     def due(self) -> float | None:
-        """When the next subscribe is due (monotonic seconds; -inf for at once), None when none is."""
+        """Return when the next subscribe is due (monotonic seconds; -inf for at once), None when none is."""
         times = [
-            entry.retry_at if entry.standing is SubscriptionState.REFUSED else float("-inf")
+            entry.retry_at if entry.state is SubscriptionState.REFUSED else float("-inf")
             for entry in self._entries.values()
-            if entry.standing in (SubscriptionState.WANTED, SubscriptionState.REFUSED)
+            if entry.state in (SubscriptionState.WANTED, SubscriptionState.REFUSED)
         ]
         return min(times, default=None)
 
     def redact(self, text: object) -> str:
-        """A server's text without the secrets we sent, of bounded length, on one line."""
+        """Redact a server's text: without the secrets that were sent, at most MAX_TEXT characters, on one line."""
         plain = text if isinstance(text, str) else "no reason given"
         for secret in self._secrets:
             plain = plain.replace(secret, "***")
@@ -189,7 +189,7 @@ class SubscriptionTable:
 
 
 def _strings(value: object) -> Iterator[str]:
-    """Every string value within an ext, whose shape is the owner's."""
+    """Yield every string value within an ext, whose shape is the owner's."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):

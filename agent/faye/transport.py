@@ -1,4 +1,4 @@
-"""What carries the protocol's requests: the interface, and what both transports need."""
+"""Transport interface for the protocol's requests, and what both transports share."""
 
 from __future__ import annotations
 
@@ -10,38 +10,40 @@ from typing import ClassVar, Protocol
 from .actions import Send
 
 REPLY_LIMIT = 64 * 1024 * 1024
-"""Bytes of one reply; more is a failure (docs/faye.md, 10; a real server was seen to send 10 MB)."""
+"""Bytes of one reply; more is a failure (docs/faye.md §10; a real server was seen to send 10 MB)."""
 CONNECT_WAIT = 10.0
-"""Seconds for TCP and TLS to come about."""
+"""Seconds to establish TCP and TLS."""
 
 
 class Sink(Protocol):
-    """Where a transport reports. Called from the transport's threads; may block while the owner is busy."""
+    """Receiver of a transport's replies and failures. Called from the transport's threads; may block while the owner is
+    busy."""
 
     def reply(self, body: bytes, number: int | None) -> None:
-        """The body of the complete answer to request `number`; None for a websocket's frame."""
+        """Receive the body of the complete answer to request `number`; None for a websocket's frame."""
 
     def failure(self, reason: str, number: int | None, retry_after: float = 0.0) -> None:
-        """Request `number` (None: everything on the websocket) will not be answered. `retry_after` is in seconds."""
+        """Note that request `number` (None: everything on the websocket) will not be answered. `retry_after` is in
+        seconds."""
 
     def heard(self, number: int | None) -> None:
-        """Bytes of an answer came in. About once a second is often enough."""
+        """Note that bytes of an answer came in. About once a second is often enough."""
 
 
 class Transport(ABC):
-    """One way to a server. `send` and `abort` are called from one thread and return at once.
+    """Transport of requests to one server. `send` and `abort` are called from one thread and return at once.
 
-    Whatever happens to a request, the sink hears of it at most once; of an aborted one perhaps never."""
+    The sink gets at most one reply or failure a request, whatever happens; of an aborted one perhaps none."""
 
     name: ClassVar[str]
 
     @abstractmethod
     def send(self, request: Send) -> None:
-        """Send the request; the answer or the failure goes to the sink."""
+        """Send the request; its reply or failure goes to the sink."""
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop every connection. What was sent before is not answered any more; a later `send` connects anew."""
+        """Drop every connection. What was sent before gets no reply any more; a later `send` connects again."""
 
     @abstractmethod
     def close(self, timeout: float) -> None:
@@ -50,7 +52,8 @@ class Transport(ABC):
 
 
 def tls_context(ca_file: str) -> ssl.SSLContext:
-    """TLS 1.2 or later, certificate and host name checked; only `ca_file`'s authorities where one is given.
+    """Make a TLS context: 1.2 or later, certificate and host name checked; only `ca_file`'s authorities where one is
+    given.
 
     Raises OSError when the file cannot be read, ssl.SSLError when it is not PEM."""
     context = ssl.create_default_context(cafile=ca_file or None)
@@ -59,8 +62,8 @@ def tls_context(ca_file: str) -> ssl.SSLContext:
 
 
 def shut_down(link: socket.socket) -> None:
-    """Wake whoever blocks on this socket, from another thread. Not SSLSocket.shutdown, which takes the TLS state away
-    from under the reader."""
+    """Shut a socket down from another thread, which wakes whoever blocks on it. Not SSLSocket.shutdown, which takes the
+    TLS state away from under the reader."""
     try:
         socket.socket.shutdown(link, socket.SHUT_RDWR)
     except OSError:
@@ -68,8 +71,8 @@ def shut_down(link: socket.socket) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """What went wrong, in words that cannot hold a token, a proxy's password or a URL: the error's kind and the
-    operating system's text."""
+    """Describe an error without any text that may hold a token, a proxy's password or a URL: its kind and the operating
+    system's text."""
     cause: BaseException | None = error
     for _ in range(8):
         if cause is None:

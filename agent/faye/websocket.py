@@ -1,4 +1,4 @@
-"""The websocket transport, on websocket-client. Imported only when it is used.
+"""Websocket transport, on websocket-client. Imported only when it is used.
 
 Each socket has one thread, `faye-websocket`, which alone reads and writes it (a TLS connection must not be used from
 two threads). It pings by itself, because the servers' pings are off by default, and gives up when nothing is heard.
@@ -28,7 +28,7 @@ DEAD_AFTER = 35.0
 
 
 class WebSocketTransport(Transport):
-    """At most one socket at a time. `limit` is in bytes, the other two in seconds."""
+    """Websocket transport with at most one socket at a time. `limit` is in bytes, the other two in seconds."""
 
     name = "websocket"
 
@@ -50,14 +50,20 @@ class WebSocketTransport(Transport):
         self._limit = limit
         self._ping_every = ping_every
         self._dead_after = dead_after
-        self._link: _Link | None = None
-        self._ending: list[_Link] = []  # abandoned, but their threads may still be on the way out
+        self._link: _SocketThread | None = None
+        self._ending: list[_SocketThread] = []  # abandoned, but their threads may still be on the way out
 
     def send(self, request: Send) -> None:
         """See Transport."""
-        if self._link is None or self._link.over:
-            self._link = _Link(
-                self._url, self._sink, self._context, self._clock, self._limit, self._ping_every, self._dead_after
+        if self._link is None or self._link.ended:
+            self._link = _SocketThread(
+                url=self._url,
+                sink=self._sink,
+                context=self._context,
+                clock=self._clock,
+                limit=self._limit,
+                ping_every=self._ping_every,
+                dead_after=self._dead_after,
             )
         self._link.post(encode(request.messages))
 
@@ -76,11 +82,11 @@ class WebSocketTransport(Transport):
             link.join(timeout / len(self._ending))
 
 
-class _Socket(websocket.WebSocket):
-    """Counts the bytes of the message that is being received, whose declared size it does not trust."""
+class _CountingSocket(websocket.WebSocket):
+    """WebSocket that counts the bytes of the message being received, whose declared size is not trusted."""
 
     received = 0
-    ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
+    read_ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
     limit = REPLY_LIMIT
     progress: Callable[[], None] | None = None
 
@@ -88,20 +94,21 @@ class _Socket(websocket.WebSocket):
         declared = self.frame_buffer.length or 0
         if max(declared, self.received) > self.limit:
             raise websocket.WebSocketPayloadException(f"a message is larger than {self.limit} bytes")
-        if not self.ahead:
-            self.ahead = bytes(super()._recv(READ))  # type: ignore[no-untyped-call]
+        if not self.read_ahead:
+            self.read_ahead = bytes(super()._recv(READ))  # type: ignore[no-untyped-call]
             if self.progress is not None:
                 self.progress()
-        data, self.ahead = self.ahead[:bufsize], self.ahead[bufsize:]
+        data, self.read_ahead = self.read_ahead[:bufsize], self.read_ahead[bufsize:]
         self.received += len(data)
         return data
 
 
-class _Link:
-    """One socket and its thread."""
+class _SocketThread:
+    """One websocket and its thread."""
 
     def __init__(
         self,
+        *,
         url: str,
         sink: Sink,
         context: ssl.SSLContext,
@@ -121,33 +128,33 @@ class _Link:
         self._outgoing: deque[bytes] = deque()
         self._raw: socket.socket | None = None
         self._abandoned = False
-        self.over = False
+        self.ended = False
         self._heard_at = clock()
-        self._told_at = self._heard_at
+        self._reported_at = self._heard_at
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="faye-websocket", daemon=True)
         self._thread.start()
 
     def post(self, body: bytes) -> None:
-        """Send this frame, as soon as the socket is open."""
+        """Queue a frame, sent as soon as the socket is open."""
         with self._lock:
-            if not self.over:
+            if not self.ended:
                 self._outgoing.append(body)
                 self._wake_out.send(b"w")
 
     def abandon(self) -> None:
-        """End now, and report nothing."""
+        """End the thread now, and report nothing more."""
         with self._lock:
             self._abandoned = True
-            if not self.over:
+            if not self.ended:
                 self._wake_out.send(b"w")
             if self._raw is not None:
                 shut_down(self._raw)
 
     @property
     def alive(self) -> bool:
-        """Whether its thread has not ended yet."""
+        """Whether the thread has not ended yet."""
         return self._thread.is_alive()
 
     def join(self, timeout: float) -> None:
@@ -156,9 +163,11 @@ class _Link:
 
     def _run(self) -> None:
         reason = "closed by the server"
-        link: _Socket | None = None
+        link: _CountingSocket | None = None
         try:
-            link = _Socket(sslopt={"context": self._context}, skip_utf8_validation=True, enable_multithread=False)
+            link = _CountingSocket(
+                sslopt={"context": self._context}, skip_utf8_validation=True, enable_multithread=False
+            )
             link.settimeout(CONNECT_WAIT)  # UTF-8 is left to the decoder, which spoils one message and not the batch
             link.connect(self._url, redirect_limit=0)  # type: ignore[no-untyped-call]
             self._talk(link)
@@ -166,7 +175,7 @@ class _Link:
             reason = describe(error)
         finally:
             with self._lock:
-                self.over = True
+                self.ended = True
                 self._wake_in.close()
                 self._wake_out.close()
             if link is not None:
@@ -174,7 +183,7 @@ class _Link:
         if not self._abandoned:
             self._sink.failure(reason, None)
 
-    def _talk(self, link: _Socket) -> None:
+    def _talk(self, link: _CountingSocket) -> None:
         """Read and write until the socket ends or is abandoned."""
         raw = link.sock
         if raw is None:
@@ -202,7 +211,7 @@ class _Link:
                     pinged_at = now
                     link.ping()
 
-    def _flush(self, link: _Socket) -> None:
+    def _flush(self, link: _CountingSocket) -> None:
         while True:
             with self._lock:
                 if not self._outgoing:
@@ -210,7 +219,7 @@ class _Link:
                 body = self._outgoing.popleft()
             link.send(body.decode("ascii"))
 
-    def _receive(self, link: _Socket, raw: socket.socket) -> bool:
+    def _receive(self, link: _CountingSocket, raw: socket.socket) -> bool:
         """Read what is there, message by message; False at the end of the socket."""
         while not self._abandoned:
             try:
@@ -222,12 +231,12 @@ class _Link:
             if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                 link.received = 0
                 self._sink.reply(data.data if hasattr(data, "data") else data, None)
-            if not link.ahead and not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
+            if not link.read_ahead and not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
                 return True
         return True
 
     def _progress(self) -> None:
         self._heard_at = self._clock()
-        if self._heard_at - self._told_at >= 1.0:
-            self._told_at = self._heard_at
+        if self._heard_at - self._reported_at >= 1.0:
+            self._reported_at = self._heard_at
             self._sink.heard(None)

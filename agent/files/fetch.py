@@ -1,9 +1,9 @@
-"""Fetch a file over HTTP: streamed, limited, checked, resumed where it broke off.
+"""Download of a file over HTTP: streamed, limited in size, checked, resumed where it broke off.
 
-The address comes from the network and may hold a secret: only its scheme, host and path are ever shown, and nothing of
-ours (token, cookie, ~/.netrc) goes there. A try that fails for now is made again, with exponential back-off and full
-jitter; what is here already stays. With a validator the server is asked for the rest (RFC 9110 §13.1.5, If-Range);
-otherwise, or if it sends the whole file all the same, the beginning is compared with what is here.
+The URL comes from the network and may hold a secret: only its scheme, host and path are ever shown, and none of our own
+credentials (token, cookie, ~/.netrc) are sent to it. An attempt that fails for now is repeated, with exponential
+back-off and full jitter; what was received stays. With a validator the server is asked for the rest (RFC 9110 §13.1.5,
+If-Range); otherwise, or if it sends the whole file all the same, the beginning is compared with what was received.
 """
 
 from __future__ import annotations
@@ -25,37 +25,35 @@ from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from agent.core.answer import http_date, retry_after
-from agent.errors import CancelledError, ChangedError, CloudError, DataError
-from agent.files.address import checked, shown
-from agent.files.digest import given
-from agent.files.spool import BLOCK, Downloaded, Progress, SpoolFile, ignore, never, spool
-from agent.server.api_client import plain
-from agent.server.http_deadline import LimitedAdapter
+from agent.errors import ChangedError, CloudError, DataError
+from agent.files.address import check_download_url, redact_url
+from agent.files.digest import digest_from_headers
+from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
+from agent.server.api_client import describe
+from agent.server.http_deadline import DeadlineAdapter
 from agent.server.retry import delay
-
-__all__ = ["CancelledError", "ChangedError", "Downloaded", "Retry", "download", "spool"]
 
 TIMEOUTS = (10.0, 20.0)
 """Seconds to connect, and between two bytes."""
 
-HEAD_MAY_TAKE = 60.0
-"""Seconds until the answer's headers must all be here: nobody can cancel while they drip in."""
+HEADERS_TIMEOUT = 60.0
+"""Seconds until all of the answer's headers must have arrived: nobody can cancel before."""
 
 MAX_REDIRECTS = 5
-LONGEST_NAP = 0.5
-"""Seconds between two looks at `cancelled` while waiting for the next try."""
+MAX_SLEEP = 0.5
+"""Seconds between two checks of `cancelled` while waiting for the next attempt."""
 
-_LATER = frozenset((408, 425, 429, *range(500, 600)))
+_RETRYABLE = frozenset((408, 425, 429, *range(500, 600)))
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 # None takes a header out, whatever the session would send.
-_NOTHING_OF_OURS = {"X-Printer-Auth-Token": None, "Authorization": None, "Cookie": None}
+_NO_CREDENTIALS = {"X-Printer-Auth-Token": None, "Authorization": None, "Cookie": None}
 
 log = structlog.get_logger(part="download")
 
 
-class Retry(msgspec.Struct, frozen=True):
-    """When to give up: after `attempts` failures in a row that brought nothing new, or `total_s` seconds in all."""
+class RetryPolicy(msgspec.Struct, frozen=True):
+    """When to stop retrying: after `attempts` failures in a row without a new byte, or `total_s` seconds in all."""
 
     attempts: int = 8
     total_s: float = 6 * 3600.0
@@ -70,84 +68,99 @@ def download(
     session: requests.Session,
     max_bytes: int,
     allow_http: bool = True,
-    progress: Progress = ignore,
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
-    retry: Retry = Retry(),  # noqa: B008  (immutable)
+    retry: RetryPolicy = RetryPolicy(),  # noqa: B008  (immutable)
     digest: str = "",
     boot: str = "",
+    task_id: str = "",
 ) -> Downloaded:
-    """Fetch `url` into `target`; `sink` sees every byte once, in order, before the file gets its name. What is here
-    must have the checksum `digest` (see agent.files.digest) and the one that the server gives, where there is one.
-    `boot` is
-    the machine's boot, for going on with what a process before this one was killed in; empty: from the beginning.
+    """Download `url` into `target`; `sink` gets every byte once, in order, before the file gets its name.
 
-    Raises DataError (the address, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer,
-    or none that helps, after all tries; no space), CancelledError, and whatever the sink raises."""
-    with SpoolFile(
-        target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink, boot=boot
-    ) as incoming:
-        incoming.expect(digest)
-        _Fetch(url, incoming, session, retry, allow_http=allow_http).run()
-        return incoming.finish()
+    The file must have the digest `digest` (agent/files/digest.py) and the one in the server's headers, where there is
+    one. `boot` is the machine's boot id: what a killed process of the same boot left is resumed; empty: never.
+    `task_id` is for the log.
+
+    Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
+    none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
+    with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot=boot) as file:
+        file.expect_digest(digest)
+        _Fetch(url=url, file=file, session=session, retry=retry, allow_http=allow_http, task_id=task_id).run()
+        return file.finish()
 
 
 class _Fetch:
-    """One download over all its tries."""
+    """One download over all its attempts."""
 
     def __init__(
-        self, url: str, incoming: SpoolFile, session: requests.Session, retry: Retry, *, allow_http: bool
+        self,
+        *,
+        url: str,
+        file: SpoolFile,
+        session: requests.Session,
+        retry: RetryPolicy,
+        allow_http: bool,
+        task_id: str,
     ) -> None:
         self._url = url
-        self._incoming = incoming
+        self._file = file
         self._session = session
         self._retry = retry
         self._allow_http = allow_http
-        self._validator = incoming.take_up()  # for If-Range: a strong ETag or a Last-Modified
+        self._task_id = task_id
+        self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without a new byte
         self._deadline = retry.monotonic() + retry.total_s
 
     def run(self) -> None:
+        """Repeat attempts until the file is complete. Raises as `download`."""
         Retrying(
             retry=retry_if_exception_type(CloudError),
-            stop=self._is_enough,
+            stop=self._should_stop,
             wait=self._wait,
-            sleep=self._nap,
+            sleep=self._sleep,
             reraise=True,
-        )(self._try)
+        )(self._attempt)
 
-    def _is_enough(self, _: RetryCallState) -> bool:
+    def _should_stop(self, _: RetryCallState) -> bool:
         return self._failures >= self._retry.attempts or self._retry.monotonic() >= self._deadline
 
-    def _try(self) -> None:
-        size_before = self._incoming.size
+    def _attempt(self) -> None:
+        size_before = self._file.size
         try:
             self._transfer()
         except CloudError as error:
-            self._failures = 0 if self._incoming.size > size_before else self._failures + 1
-            log.warning("try failed", url=shown(self._url), here=self._incoming.size, reason=str(error))
+            self._failures = 0 if self._file.size > size_before else self._failures + 1
+            log.warning(
+                "download attempt failed",
+                task_id=self._task_id,
+                attempt=self._failures,
+                url=redact_url(self._url),
+                bytes=self._file.size,
+                error=str(error),
+            )
             raise
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, CloudError) else None
-        return max(delay(max(self._failures, 1)), asked or 0.0)
+        retry_after = error.retry_after if isinstance(error, CloudError) else None
+        return max(delay(max(self._failures, 1)), retry_after or 0.0)
 
-    def _nap(self, seconds: float) -> None:
-        """Sleep, but look at `cancelled` now and then."""
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, checking `cancelled` now and then."""
         while seconds > 0:
-            self._incoming.check_cancelled()
-            step = min(seconds, LONGEST_NAP)
+            self._file.check_cancelled()
+            step = min(seconds, MAX_SLEEP)
             self._retry.sleep(step)
             seconds -= step
-        self._incoming.check_cancelled()
+        self._file.check_cancelled()
 
     def _transfer(self) -> None:
-        incoming = self._incoming
-        incoming.check_cancelled()
-        headers: dict[str, str | None] = {**_NOTHING_OF_OURS, "Accept-Encoding": "identity"}
-        if incoming.size and self._validator:
-            headers |= {"Range": f"bytes={incoming.size}-", "If-Range": self._validator}
+        file = self._file
+        file.check_cancelled()
+        headers: dict[str, str | None] = {**_NO_CREDENTIALS, "Accept-Encoding": "identity"}
+        if file.size and self._validator:
+            headers |= {"Range": f"bytes={file.size}-", "If-Range": self._validator}
         with self._request(headers) as response:
             encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
             self._accept(response, encoding)
@@ -155,19 +168,19 @@ class _Fetch:
             if encoding != "identity":
                 blocks = _decoded(blocks, encoding)
             for block in blocks:
-                incoming.write(block)
+                file.write(block)
                 if self._retry.monotonic() >= self._deadline:
                     raise CloudError(f"not done within {self._retry.total_s:.0f} s")
-            if incoming.total is not None and incoming.size != incoming.total:
-                raise CloudError(f"the transfer broke off after {incoming.size} of {incoming.total} bytes")
-            if incoming.behind:
+            if file.total is not None and file.size != file.total:
+                raise CloudError(f"the transfer broke off after {file.size} of {file.total} bytes")
+            if file.uncompared:
                 raise ChangedError("the file changed while it was fetched: it is shorter now")
 
     def _request(self, headers: dict[str, str | None]) -> requests.Response:
-        """The answer, with redirects followed by hand: each address is checked, and none inherits credentials."""
+        """Send the request and follow redirects: each URL is checked, and none inherits credentials."""
         url = self._url
         for _ in range(MAX_REDIRECTS + 1):
-            address, auth = checked(url, allow_http=self._allow_http)
+            address, auth = check_download_url(url, allow_http=self._allow_http)
             failure: Exception
             try:
                 response = self._send(address, auth, headers)
@@ -177,20 +190,20 @@ class _Fetch:
                 url = urljoin(address, response.headers["Location"])
                 continue
             except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests' URL errors are ValueErrors
-                failure = DataError(f"not a usable address: {shown(url)} ({type(error).__name__})")
+                failure = DataError(f"not a usable address: {redact_url(url)} ({type(error).__name__})")
             except requests.RequestException as error:
-                failure = CloudError(f"{shown(url)}: {_reason(error)}")
+                failure = CloudError(f"{redact_url(url)}: {_describe_failure(error)}")
             raise failure  # outside of the except: requests' own error shows the whole address
-        raise DataError(f"{shown(self._url)}: more than {MAX_REDIRECTS} redirects")
+        raise DataError(f"{redact_url(self._url)}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, address: str, auth: AuthBase, headers: dict[str, str | None]) -> requests.Response:
-        """One request. Past `Session.send`, which would read the whole body of a redirect, however long it is."""
+        """Send one request, not through `Session.send`: that reads the whole body of a redirect, however long it is."""
         request = self._session.prepare_request(requests.Request("GET", address, headers=headers, auth=auth))
         settings = self._session.merge_environment_settings(address, {}, True, None, None)
         verify = settings["verify"]
         adapter = self._session.get_adapter(address)
-        if isinstance(adapter, LimitedAdapter):
-            adapter.within(HEAD_MAY_TAKE)
+        if isinstance(adapter, DeadlineAdapter):
+            adapter.set_deadline(HEADERS_TIMEOUT)
         response = adapter.send(
             request,
             stream=True,
@@ -199,41 +212,41 @@ class _Fetch:
             cert=settings["cert"],
             proxies=settings["proxies"],
         )
-        if isinstance(adapter, LimitedAdapter):
-            adapter.within(math.inf)
+        if isinstance(adapter, DeadlineAdapter):
+            adapter.set_deadline(math.inf)
         return response
 
     def _accept(self, response: requests.Response, encoding: str) -> None:
-        """Settle from the status and the headers what the body is. Raises DataError, CloudError."""
-        incoming, status, headers = self._incoming, response.status_code, response.headers
-        if status in _LATER:
+        """Prepare the file for the body that status and headers announce. Raises DataError, CloudError."""
+        file, status, headers = self._file, response.status_code, response.headers
+        if status in _RETRYABLE:
             now = http_date(headers.get("Date"))  # the server's own clock, where it says so: ours may be years off
             asked = retry_after(headers.get("Retry-After"), time.time() if now is None else now)
-            raise CloudError(f"{shown(self._url)}: the server answered {_status(response)}", retry_after=asked)
+            raise CloudError(f"{redact_url(self._url)}: the server answered {_status(response)}", retry_after=asked)
         if status == 206 and "Range" in response.request.headers and encoding == "identity":
             match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
-            if not match or int(match[1]) != incoming.size:
+            if not match or int(match[1]) != file.size:
                 self._validator = ""  # the next try asks for the whole
-                raise CloudError(f"{shown(self._url)}: the server sent another range than the one asked for")
+                raise CloudError(f"{redact_url(self._url)}: the server sent another range than the one asked for")
             if match[2] != "*":
-                incoming.announce(int(match[2]))
-            incoming.expect(given(headers, whole=False))
+                file.set_total(int(match[2]))
+            file.expect_digest(digest_from_headers(headers, whole=False))
             return
         if status == 416 and "Range" in response.request.headers:
             self._validator = ""
-            raise CloudError(f"{shown(self._url)}: the server does not have the rest of the file")
+            raise CloudError(f"{redact_url(self._url)}: the server does not have the rest of the file")
         if status != 200:
-            raise DataError(f"{shown(self._url)}: the server answered {_status(response)}")
-        incoming.begin_again()
+            raise DataError(f"{redact_url(self._url)}: the server answered {_status(response)}")
+        file.restart()
         self._validator = ""
         if encoding == "identity":
-            incoming.expect(given(headers, whole=True))
+            file.expect_digest(digest_from_headers(headers, whole=True))
             etag = headers.get("ETag", "")
             self._validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
-            incoming.note(self._validator)
+            file.record_origin(self._validator)
             length = headers.get("Content-Length", "").strip()
             if length.isascii() and length.isdigit() and len(length) <= 18:
-                incoming.announce(int(length))
+                file.set_total(int(length))
 
 
 def _body(response: requests.Response) -> Iterator[bytes]:
@@ -245,7 +258,7 @@ def _body(response: requests.Response) -> Iterator[bytes]:
         try:
             block = read(BLOCK, decode_content=False)
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            failure = _reason(error)
+            failure = _describe_failure(error)
         else:
             if not block:
                 return
@@ -277,9 +290,9 @@ def _status(response: requests.Response) -> str:
     return f"{response.status_code} {reason}".strip()
 
 
-def _reason(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     """Why, without the address that the libraries' own messages show."""
-    cause = plain(error)
+    cause = describe(error)
     kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         (requests.ConnectTimeout, f"no connection within {TIMEOUTS[0]:g} s"),
         ((requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError), f"silent for {TIMEOUTS[1]:g} s"),

@@ -1,6 +1,6 @@
-"""The files of a print in the state folder: the G-code and, beside it, the index that the scan made of it.
+"""Files of a print in the state folder: the G-code and, beside it, the index that the scan made of it.
 
-jobs/<task_id>.gcode      as it came
+jobs/<task_id>.gcode      as received
 jobs/<task_id>.index      JSON of agent.gcode.Index
 """
 
@@ -17,11 +17,11 @@ import structlog
 
 from agent.core.command import Command
 from agent.errors import CancelledError, DataError, UnavailableError
-from agent.files.fetch import download, spool
-from agent.files.resume import sidecar
-from agent.files.spool import BLOCK
+from agent.files.fetch import download
+from agent.files.resume import origin_path
+from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
-from agent.server.http_deadline import limited_session
+from agent.server.http_deadline import deadline_session
 from agent.service.config import Config
 from agent.service.system_clock import boot_id
 from agent.state import atomic_file
@@ -34,47 +34,49 @@ class JobFile:
     """One print's files. A task_id is safe as a file's name: core.command checks it."""
 
     def __init__(self, folder: Path, task_id: str) -> None:
+        self.task_id = task_id
         self.path = folder / f"{task_id}.gcode"
         self.index_path = folder / f"{task_id}.index"
 
-    def keep(self, index: Index) -> None:
-        """Write the index beside the file."""
+    def save_index(self, index: Index) -> None:
+        """Write the index beside the file. Raises OSError."""
         atomic_file.write(self.index_path, index.encode())
 
-    def load(self) -> Index:
-        """The index. Raises UnavailableError when it is gone or unreadable."""
+    def load_index(self) -> Index:
+        """Read the index. Raises UnavailableError when it is gone, DataError when it cannot be used."""
         try:
             return Index.decode(self.index_path.read_bytes())
         except OSError as error:
             raise UnavailableError(f"the file to print is no longer there: {type(error).__name__}") from None
 
     def mark(self, index: Index) -> FileMark:
-        """Which file this is, for the next agent. Raises OSError."""
+        """Identify the file for the next agent, which recovers the print. Raises OSError."""
         return FileMark.of(self.path, index.sha256)
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Both files, and what a broken transfer leaves."""
+        """Both files, and those that a broken transfer leaves."""
         part = self.path.with_name(self.path.name + ".part")
-        return self.path, self.index_path, part, sidecar(part)
+        return self.path, self.index_path, part, origin_path(part)
 
     def remove(self) -> None:
-        """All of it."""
+        """Delete all of them."""
         for path in self.paths:
             path.unlink(missing_ok=True)
 
 
 def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
-    """Bring the file here, checked while it comes; one that is here as a whole is not fetched again. Raises DataError,
-    UnavailableError, or CancelledError."""
-    if file.path.exists():  # it has its name only when all of it is here
-        return _found(file, config, cancelled)
+    """Download the file of a print and scan it in the same pass; a complete file is not fetched again.
+
+    Raises DataError, UnavailableError, or CancelledError."""
+    if file.path.exists():  # it has its name only when it is complete
+        return _load_or_scan(file, config, cancelled)
     if command.spooled:
         raise UnavailableError("the file to print is no longer there")
     scanner = Scanner(_limits(config))
-    session, _ = limited_session(time.monotonic)
+    session, _ = deadline_session(time.monotonic)
     with session:
-        found = download(
+        downloaded = download(
             command.url,
             file.path,
             session=session,
@@ -84,43 +86,50 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
             sink=scanner.feed,
             digest=command.digest,
             boot=boot_id(),
+            task_id=command.task_id,
         )
-    return _keep(scanner, file, found.sha256)
+    return _finish_scan(scanner, file, downloaded.sha256)
 
 
 def recover(file: JobFile, mark: FileMark, config: Config, cancelled: Callable[[], bool]) -> Index:
-    """The index of a file whose print is under way. Reads all of it only if the folder says that it is another one.
-    Raises DataError when it is another one or gone, UnavailableError, CancelledError."""
+    """The index of the file of an interrupted print. Reads the whole file only if its metadata changed.
+
+    Raises DataError when the file is another one or gone, UnavailableError, CancelledError."""
     try:
-        found = FileMark.of(file.path, mark.sha256)
+        current = FileMark.of(file.path, mark.sha256)
     except OSError as error:
         raise DataError(f"the file that was being printed is gone: {error.strerror}") from None
     if mark.size < 0:
         raise DataError("the agent that began the print kept nothing to go on with")
     changed = DataError("the file that was being printed is another one now")
-    if found.size != mark.size:
+    if current.size != mark.size:
         raise changed
-    if found != mark and (not mark.sha256 or _sha256(file.path, cancelled) != mark.sha256):
+    if current != mark and (not mark.sha256 or _sha256(file.path, cancelled) != mark.sha256):
         raise changed
-    return _found(file, config, cancelled)
+    return _load_or_scan(file, config, cancelled)
 
 
-def take_in(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index:
-    """The same for a file that comes over the local socket. Raises DataError, UnavailableError."""
+def receive(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index:
+    """Receive the file of a print over the local socket and scan it in the same pass. Raises as `fetch`."""
     scanner = Scanner(_limits(config))
-    found = spool(stream, size, file.path, max_bytes=config.job.max_file_mb << 20, sink=scanner.feed)
-    return _keep(scanner, file, found.sha256)
+    spooled = spool(stream, size, file.path, max_bytes=config.job.max_file_mb << 20, sink=scanner.feed)
+    return _finish_scan(scanner, file, spooled.sha256)
 
 
-def sweep(folder: Path, keep: set[str]) -> None:
-    """Remove all files but those of the tasks in `keep`."""
+def delete_unused(folder: Path, keep: set[str]) -> None:
+    """Delete all files in `folder` but those of the tasks in `keep`."""
     kept = {path for task_id in keep for path in JobFile(folder, task_id).paths}
     for path in folder.iterdir():
         if path not in kept:
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:  # somebody put a folder there: no reason not to print
-                log.warning("cannot be removed", file=path.name, reason=error.strerror)
+                log.warning(
+                    "unused file not deleted",
+                    task_id=path.name.rpartition(".gcode")[0] or path.stem,
+                    file=path.name,
+                    error=error.strerror,
+                )
 
 
 def _limits(config: Config) -> Limits:
@@ -128,33 +137,33 @@ def _limits(config: Config) -> Limits:
     return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber, volume=config.printer.build_volume)
 
 
-def _keep(scanner: Scanner, file: JobFile, sha256: str) -> Index:
+def _finish_scan(scanner: Scanner, file: JobFile, sha256: str) -> Index:
     index = msgspec.structs.replace(scanner.finish(), sha256=sha256)
     try:
-        file.keep(index)
+        file.save_index(index)
     except OSError as error:
         raise UnavailableError(f"the file to print cannot be kept: {error.strerror}") from error
     return index
 
 
-def _found(file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
-    """The index of a file that is here; made again where it is gone or of another version."""
+def _load_or_scan(file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
+    """The index of a complete file; the file is scanned again where it is gone or of another version."""
     try:
-        return file.load()
+        return file.load_index()
     except (DataError, UnavailableError) as error:
-        log.info("the file is scanned again", reason=str(error))
+        log.info("file scanned again", task_id=file.task_id, error=str(error))
     scanner, sha256 = Scanner(_limits(config)), hashlib.sha256()
     for block in _blocks(file.path, cancelled):
         sha256.update(block)
         scanner.feed(block)
-    return _keep(scanner, file, sha256.hexdigest())
+    return _finish_scan(scanner, file, sha256.hexdigest())
 
 
 def _sha256(path: Path, cancelled: Callable[[], bool]) -> str:
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for block in _blocks(path, cancelled):
-        found.update(block)
-    return found.hexdigest()
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _blocks(path: Path, cancelled: Callable[[], bool]) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
-"""A file on its way in: written beside its place, checked, and put there as a whole or not at all.
+"""Spool: write an incoming file beside its place, check it, and rename it into place as a whole or not at all.
 
 `download` (HTTP) and `spool` (the local socket) share it. Every byte goes to the sink exactly once and in order, even
-when a transfer had to begin again, so that a scan can run in the same pass.
+when a transfer had to start over, so that a scan can run in the same pass.
 """
 
 from __future__ import annotations
@@ -22,17 +22,14 @@ from agent.errors import CancelledError, ChangedError, DataError, UnavailableErr
 from agent.files import resume
 
 BLOCK = 64 * 1024
-"""Bytes of one read at most."""
+"""Bytes of one read, at most."""
 
 SPARE = 16 * 1024 * 1024
-"""Bytes of the disk that a file may not take: the store lives there too."""
-
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes that are here and those there will be (None: not known)."""
+"""Bytes of the disk that a file must leave free: the database is on it too."""
 
 
 class Downloaded(msgspec.Struct, frozen=True):
-    """A file that is completely here and on the disk. `size` in bytes, `sha256` in hexadecimal."""
+    """A complete file on the disk. `size` in bytes, `sha256` in hexadecimal."""
 
     path: Path
     size: int
@@ -47,48 +44,48 @@ class Readable(Protocol):
 
 
 def ignore(*_: object) -> None:
-    """For those who do not care for the progress or the bytes."""
+    """A sink that does nothing."""
 
 
 def never() -> bool:
-    """For those who do not cancel."""
+    """A `cancelled` callback that never cancels."""
     return False
 
 
 class SpoolFile:
-    """The file `target` + `.part` until `finish` gives it its name. A context manager: it cleans up after a failure.
-    `boot` names the machine's present boot: what a process of the same boot left when it was killed is gone on with;
-    empty: never.
+    """The file `target` + `.part` until `finish` renames it to `target`. A context manager: it deletes what has failed.
 
-    Raises UnavailableError when the disk does not take it, DataError when it is too large."""
+    `boot` is the machine's boot id: the partial file of a killed process of the same boot is resumed; empty: never.
+    `max_bytes` limits the size, `sink` gets every byte once, `cancelled` is asked before each block. Raises
+    UnavailableError when the disk does not take it, DataError when it is too large.
+    """
 
     def __init__(
         self,
         target: Path,
         *,
         max_bytes: int,
-        progress: Progress,
         cancelled: Callable[[], bool],
         sink: Callable[[bytes], None],
-        boot: str = "",
+        boot: str,
     ) -> None:
         self.size = 0
         self.total: int | None = None
-        self.behind = 0  # bytes that come a second time and are only compared
-        self._expected: dict[str, str] = {}  # algorithm -> hexadecimal digits
+        self.uncompared = 0  # bytes that are sent a second time and only compared
+        self._digests: dict[str, str] = {}  # algorithm → hexadecimal digits
         self._target = target
         self._part = target.with_name(target.name + ".part")
         self._max_bytes = max_bytes
-        self._progress, self._cancelled, self._sink = progress, cancelled, sink
+        self._cancelled, self._sink = cancelled, sink
         self._hash = hashlib.sha256()
-        self._again = hashlib.sha256()
+        self._comparison = hashlib.sha256()
         self._boot = boot
-        self._left = resume.origin(self._part, boot)  # by the process before this one
-        fresh = 0 if self._left else os.O_TRUNC
+        self._resumable = resume.load_origin(self._part, boot)  # left by the process before this one
+        fresh = 0 if self._resumable else os.O_TRUNC
         try:
             self._fd = os.open(self._part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | fresh, 0o600)
         except OSError as error:
-            raise self._disk(error) from error
+            raise self._disk_error(error) from error
 
     def __enter__(self) -> SpoolFile:
         return self
@@ -100,32 +97,32 @@ class SpoolFile:
             os.close(self._fd)
             self._fd = -1
             self._part.unlink(missing_ok=True)
-            resume.forget(self._part)
+            resume.delete_origin(self._part)
 
-    def take_up(self) -> str:
-        """Take in what is here already, as if it came now; the validator of the file that it is a part of, empty for
-        none. Raises CancelledError, DataError, and whatever the sink raises."""
-        if self._left is None:
+    def resume_partial(self) -> str:
+        """Read the partial file of a killed process as if its bytes came now; the validator of the server's file, empty
+        where there is nothing to resume. Raises CancelledError, DataError, and whatever the sink raises."""
+        if self._resumable is None:
             return ""
         try:
             while block := os.read(self._fd, BLOCK):
                 self.check_cancelled()
-                self._take(block)
+                self._add(block)
         except OSError as error:
-            raise self._disk(error) from error
-        for algorithm, digits in self._left.expected.items():
-            self.expect(f"{algorithm}={digits}")
-        return self._left.validator
+            raise self._disk_error(error) from error
+        for algorithm, digits in self._resumable.expected.items():
+            self.expect_digest(f"{algorithm}={digits}")
+        return self._resumable.validator
 
-    def note(self, validator: str) -> None:
-        """The bytes come from the file with this validator, should the next process have to go on."""
+    def record_origin(self, validator: str) -> None:
+        """Write down which file of the server the bytes belong to, so that the next process can resume."""
         try:
-            resume.note(self._part, resume.Origin(self._boot, validator, self._expected))
+            resume.save_origin(self._part, resume.Origin(self._boot, validator, self._digests))
         except OSError as error:
-            raise self._disk(error) from error
+            raise self._disk_error(error) from error
 
-    def announce(self, total: int) -> None:
-        """The whole file will have `total` bytes."""
+    def set_total(self, total: int) -> None:
+        """Set the size of the whole file. Raises ChangedError, DataError (too large), UnavailableError (no space)."""
         if self.total is not None and self.total != total:
             raise ChangedError(f"the file changed while it was fetched: {total} bytes, before it had {self.total}")
         if total > self._max_bytes:
@@ -135,25 +132,28 @@ class SpoolFile:
             raise UnavailableError(f"no space for the file: {total} bytes, free are {max(free - SPARE, 0)}")
         self.total = total
 
-    def expect(self, digest: str) -> None:
-        """The whole file must have this checksum: `sha-256=`, `sha-512=` or `md5=` and hexadecimal digits."""
+    def expect_digest(self, digest: str) -> None:
+        """Require this digest of the whole file: `sha-256=`, `sha-512=` or `md5=` and hexadecimal digits; empty: none.
+
+        Raises ChangedError when another one was required before."""
         algorithm, _, digits = digest.partition("=")
-        if digits and self._expected.setdefault(algorithm, digits) != digits:
+        if digits and self._digests.setdefault(algorithm, digits) != digits:
             raise ChangedError("the file changed while it was fetched: its checksum is another one now")
 
-    def begin_again(self) -> None:
-        """The file comes from its first byte once more; what is here already is compared, not taken again."""
-        self.behind = self.size
-        self._again = hashlib.sha256()
+    def restart(self) -> None:
+        """Expect the file from its first byte again; what was received already is compared, not written again."""
+        self.uncompared = self.size
+        self._comparison = hashlib.sha256()
 
     def write(self, block: bytes) -> None:
-        """The next bytes. Raises CancelledError, ChangedError, and whatever the sink raises."""
+        """Write the next bytes. Raises CancelledError, ChangedError, DataError when the file gets too large,
+        UnavailableError, and whatever the sink raises."""
         self.check_cancelled()
-        if self.behind:
-            known, block = block[: self.behind], block[self.behind :]
-            self._again.update(known)
-            self.behind -= len(known)
-            if not self.behind and self._again.digest() != self._hash.digest():
+        if self.uncompared:
+            repeated, block = block[: self.uncompared], block[self.uncompared :]
+            self._comparison.update(repeated)
+            self.uncompared -= len(repeated)
+            if not self.uncompared and self._comparison.digest() != self._hash.digest():
                 raise ChangedError("the file changed while it was fetched: its beginning is another one now")
         if not block:
             return
@@ -164,40 +164,39 @@ class SpoolFile:
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
-            raise self._disk(error) from error
+            raise self._disk_error(error) from error
         if self.total is None and (self.size + len(block)) >> 20 != self.size >> 20:
-            self._leave_space()
-        self._take(block)
+            self._ensure_spare()
+        self._add(block)
 
-    def _take(self, block: bytes) -> None:
-        """They are in the file."""
+    def _add(self, block: bytes) -> None:
+        """Account for bytes that are in the file."""
         self._hash.update(block)
         self.size += len(block)
         self._sink(block)
-        self._progress(self.size, self.total)
 
-    def _leave_space(self) -> None:
-        """A file that does not say how long it is must leave the spare too; looked at each MiB."""
+    def _ensure_spare(self) -> None:
+        """Check the free space of a file whose size is not known; called each MiB."""
         if shutil.disk_usage(self._target.parent).free < SPARE:
             raise UnavailableError(f"no space for the file: after {self.size} bytes, {SPARE} are to stay free")
 
     def check_cancelled(self) -> None:
-        """Raises CancelledError if somebody wants it."""
+        """Raise CancelledError when the transfer was cancelled."""
         if self._cancelled():
             raise CancelledError("the transfer of the file was cancelled")
 
     def finish(self) -> Downloaded:
-        """All is here: checked, on the disk, and under its own name, even if the power goes now.
+        """Check the digests, sync the file to the disk and rename it into place; it survives a power cut from then on.
 
-        Raises CancelledError, DataError when a checksum is not the expected one."""
+        Raises CancelledError, UnavailableError, DataError when a digest is not the expected one."""
         self.check_cancelled()
         try:
-            self._check()
+            self._check_digests()
             os.fsync(self._fd)
             os.close(self._fd)
             self._fd = -1
             self._part.replace(self._target)
-            resume.forget(self._part)
+            resume.delete_origin(self._part)
             folder = os.open(self._target.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
@@ -205,25 +204,25 @@ class SpoolFile:
                 os.close(folder)
         except OSError as error:
             self._part.unlink(missing_ok=True)
-            raise self._disk(error) from error
+            raise self._disk_error(error) from error
         return Downloaded(self._target, self.size, self._hash.hexdigest())
 
-    def _check(self) -> None:
-        for algorithm, digits in self._expected.items():
+    def _check_digests(self) -> None:
+        for algorithm, digits in self._digests.items():
             if algorithm == "sha-256":
-                found = self._hash.hexdigest()
-            else:  # rare enough to read the file once more for it
+                actual = self._hash.hexdigest()
+            else:  # rare enough to read the file again for it
                 with self._part.open("rb") as file:
-                    found = hashlib.file_digest(file, _known(algorithm)).hexdigest()
-            if found != digits:
-                raise DataError(f"the file arrived damaged: its {algorithm} is {found}, expected was {digits}")
+                    actual = hashlib.file_digest(file, _hash_factory(algorithm)).hexdigest()
+            if actual != digits:
+                raise DataError(f"the file arrived damaged: its {algorithm} is {actual}, expected was {digits}")
 
-    def _disk(self, error: OSError) -> UnavailableError:
+    def _disk_error(self, error: OSError) -> UnavailableError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return UnavailableError(f"{self._part}: {'no space left' if full else error.strerror or 'cannot be written'}")
 
 
-def _known(algorithm: str) -> Callable[[], Any]:
+def _hash_factory(algorithm: str) -> Callable[[], Any]:
     if algorithm == "md5":
         return functools.partial(
             hashlib.md5, usedforsecurity=False
@@ -237,22 +236,21 @@ def spool(
     target: Path,
     *,
     max_bytes: int,
-    progress: Progress = ignore,
     cancelled: Callable[[], bool] = never,
     sink: Callable[[bytes], None] = ignore,
 ) -> Downloaded:
-    """Take `size` bytes from `stream` into `target`, as `download` does it.
+    """Receive `size` bytes from `stream` into `target`; the counterpart of `download` for the local socket.
 
     Raises DataError (too large, or it ends early), UnavailableError (the disk, or the stream breaks or is silent for
     longer than its own time limit), CancelledError."""
-    with SpoolFile(target, max_bytes=max_bytes, progress=progress, cancelled=cancelled, sink=sink) as incoming:
-        incoming.announce(size)
-        while incoming.size < size:
+    with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot="") as file:
+        file.set_total(size)
+        while file.size < size:
             try:
-                block = stream.read(min(BLOCK, size - incoming.size))
+                block = stream.read(min(BLOCK, size - file.size))
             except OSError as error:
-                raise UnavailableError(f"the file broke off after {incoming.size} of {size} bytes: {error}") from error
+                raise UnavailableError(f"the file broke off after {file.size} of {size} bytes: {error}") from error
             if not block:
-                raise DataError(f"the file broke off after {incoming.size} of {size} bytes")
-            incoming.write(block)
-        return incoming.finish()
+                raise DataError(f"the file broke off after {file.size} of {size} bytes")
+            file.write(block)
+        return file.finish()

@@ -1,4 +1,4 @@
-"""What one pass over a G-code file found out: enough to say where line n is, in the file and in the print."""
+"""Index of a scanned G-code file: layers, progress, time left and seek points by line. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import msgspec
 from agent.errors import DataError
 
 FORMAT = 2
-"""Of the encoded index; another number is not read, the file is scanned again."""
+"""Version of the encoded index; another one is not read, the file is scanned again."""
 
 
 V = TypeVar("V")
 
 
 class Thinned(Generic[V]):
-    """Growing numbers, each with a value, at most `cap` of them: when it is full every second one goes, and from then
-    on only every second one comes in. `step` is how many were added for each that is kept, `count` how many were
-    added."""
+    """A bounded series of growing numbers, each with a value: when it holds `cap` of them every second one goes, and
+    from then on only every second one comes in. `step` is how many were added for each that is kept, `count` how many
+    were added."""
 
     def __init__(self, cap: int) -> None:
         self.step = 1
@@ -48,9 +48,9 @@ class Thinned(Generic[V]):
         return tuple(self._values)
 
 
-class Position(msgspec.Struct, frozen=True):
-    """Where a print is. `layer` is 1-based, 0 before the first; `progress` is a share, 0 to 1; `seconds_left` is
-    None when nothing in the file says."""
+class PrintPosition(msgspec.Struct, frozen=True):
+    """Layer, progress and time left of a print. `layer` is 1-based, 0 before the first; `progress` is a share, 0 to 1;
+    `seconds_left` is None when nothing in the file says."""
 
     layer: int
     total_layers: int
@@ -59,7 +59,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Caution(msgspec.Struct, frozen=True):
-    """Something a person should know before the print: its first line in the file, and how often it is there."""
+    """A warning for a person before the print: its text, its first line in the file, and how often it is there."""
 
     text: str
     line: int
@@ -67,7 +67,8 @@ class Caution(msgspec.Struct, frozen=True):
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A scanned file. Ordinals are 1-based places among the sendable lines; all sequences are bounded."""
+    """What the scan of a file found. Ordinals are 1-based places among the sendable lines; all sequences are
+    bounded."""
 
     format: int = FORMAT
     size: int  # bytes of the file
@@ -87,14 +88,14 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seek_modal: tuple[str, ...] = ()  # … and these lines before it still hold: see agent.gcode.modal; LF between them
     warnings: tuple[Caution, ...] = ()
 
-    def position(self, line: int) -> Position:
-        """Where the print is when line `line` (0..total_lines, clamped) is done. Progress never falls as `line` grows,
-        is 0.0 at 0 and 1.0 at the end."""
+    def position(self, line: int) -> PrintPosition:
+        """The position of the print when line `line` (0..total_lines, clamped) is done. Progress never falls as `line`
+        grows, is 0.0 at 0 and 1.0 at the end."""
         line = max(0, min(line, self.total_lines))
         progress = _between(line, self.share_lines, self.shares)
         if line in (0, self.total_lines):  # even if a mark at the very first or last line says otherwise
             progress = float(line > 0)
-        return Position(self._layer(line), self.total_layers, progress, self._seconds_left(line, progress))
+        return PrintPosition(self._layer(line), self.total_layers, progress, self._seconds_left(line, progress))
 
     def _layer(self, line: int) -> int:
         kept = bisect_right(self.layer_starts, line)
@@ -113,24 +114,24 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         return (self.seek_lines[kept - 1], self.seek_offsets[kept - 1]) if kept else (1, 0)
 
     def modal(self, line: int) -> list[bytes]:
-        """What holds at `seek(line)`: those of the lines before it that later ones rely on."""
+        """The modal state at `seek(line)`, as lines to follow (agent.gcode.modal)."""
         kept = bisect_right(self.seek_lines, line)
         return self.seek_modal[kept - 1].encode("latin-1").split(b"\n") if kept else []
 
     def caution(self) -> str:
-        """The warnings in one text for a person; empty when there are none."""
+        """All warnings in one text for a person; empty when there are none."""
         return "; ".join(
             f"{found.text} (line {found.line}" + (f", {found.count} times)" if found.count > 1 else ")")
             for found in self.warnings
         )
 
     def encode(self) -> bytes:
-        """As JSON, to keep beside the file."""
+        """Encode as JSON, to keep beside the file."""
         return msgspec.json.encode(self)
 
     @classmethod
     def decode(cls, data: bytes) -> Index:
-        """What `encode` gave. Raises DataError when it is something else, or of another version."""
+        """Decode what `encode` gave. Raises DataError when it is something else, or of another version."""
         try:
             index = msgspec.json.decode(data, type=cls)
         except msgspec.DecodeError as error:
@@ -141,7 +142,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def _between(line: int, lines: Sequence[int], values: Sequence[float]) -> float:
-    """`values` at `line`, straight between the marks around it, flat outside of them."""
+    """Interpolate `values` at `line`: straight between the marks around it, flat outside of them."""
     right = bisect_right(lines, line)
     if right == 0:
         return values[0]

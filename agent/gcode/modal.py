@@ -1,7 +1,9 @@
-"""What a G-code program has set that its later lines rely on, as the few lines that say so: pure.
+"""Modal state: what a G-code program has set that its later lines rely on (docs/serial.md §27). Pure.
 
-Whoever goes on in the middle of a print must know it, as whoever pauses one: absolute or relative, millimetres or
-inches, the tool, the fans, whether the axes were homed, and the feed rate (docs/serial.md §27).
+The one follower of these commands: the scan keeps its state at each seek point, the checks of layers and of the build
+volume ask it how a coordinate is meant, and the driver puts it back after a pause and after a restart in the middle of
+a print. The simulated printer alone follows them by itself: what tests are judged by must not share the code that is
+tested.
 """
 
 from __future__ import annotations
@@ -9,87 +11,144 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from agent.gcode.words import BLANKS, COMMAND, NO_SUBCODE, UNSIGNED
+
 FANS = 16
 """Fans that are told apart; a file that names more of them is not about fans."""
 
 MOVES = frozenset((b"G0 ", b"G1 ", b"G2 ", b"G3 "))
 """How nearly all moves begin; what begins otherwise is looked at more closely."""
 
-_WORD = re.compile(rb"([GMT])[ \t]*0*(\d{1,4})(?![\d.])", re.IGNORECASE)
-_MOVE = re.compile(rb"G[ \t]*0*[0-3](?![\d.])", re.IGNORECASE)
-_FAN = re.compile(rb"P[ \t]*(\d{1,6})", re.IGNORECASE)
+_COMMAND = re.compile(COMMAND + NO_SUBCODE, re.IGNORECASE)
+_MOVE = re.compile(rb"G" + BLANKS + rb"0*[0-3](?![\d.])", re.IGNORECASE)
+_FAN = re.compile(rb"P" + BLANKS + rb"(\d{1,6})", re.IGNORECASE)
 _AXES = re.compile(rb"[XYZ]", re.IGNORECASE)
-_FEED = re.compile(rb"F[ \t]*(\d{1,9}(?:\.\d{0,6})?)", re.IGNORECASE)
-_ABOUT = {  # the command -> what it says something about; the last one that speaks of a thing holds
-    b"G90": b"axes",
-    b"G91": b"axes",
-    b"M82": b"extruder",
-    b"M83": b"extruder",
-    b"G20": b"unit",
-    b"G21": b"unit",
-    b"G28": b"homed",
-    b"M18": b"homed",
-    b"M84": b"homed",
-    b"M106": b"fan",
-    b"M107": b"fan",
+_FEED = re.compile(rb"F" + BLANKS + rb"(" + UNSIGNED + rb")", re.IGNORECASE)
+_SUBJECTS = {  # what a command sets; the last one that sets a thing holds
+    b"G90": "axes",
+    b"G91": "axes",
+    b"M82": "extruder",
+    b"M83": "extruder",
+    b"G20": "unit",
+    b"G21": "unit",
+    b"G28": "homed",
+    b"M18": "homed",
+    b"M84": "homed",
 }
 _IS_MOVE = frozenset((b"G0", b"G1", b"G2", b"G3"))
+_IS_FAN = frozenset((b"M106", b"M107"))
 
 
-class Modal:
-    """Give it all sendable lines in order, or the `lines` of another one first. Bounded, whatever comes."""
+class ModalState:
+    """Follow the sendable lines of a program in order, one by one or in lists. Bounded, whatever comes.
 
-    def __init__(self, lines: Iterable[bytes] = ()) -> None:
-        self._kept: dict[bytes, bytes] = {}
+    What no line has set is as after a reset: absolute, millimetres, tool 0, fans off. `extruder_follows`: G90 and G91
+    change the extruder too, as in Marlin 2; elsewhere only M82 and M83 do."""
+
+    def __init__(self, lines: Iterable[bytes] = (), *, extruder_follows: bool = True, homed: bool = False) -> None:
+        self.fans: dict[int, bytes] = {}
+        """Fan number -> the line that set it."""
+        self.feed = b""
+        """The last move that names a feed rate. Who follows many moves may set it, which is quicker than `follow`."""
+        self._extruder_follows = extruder_follows
+        self._set: dict[str, bytes] = {}  # what is set -> the command that set it, in the order of the last ones
+        if homed:
+            self.homed = True
         for line in lines:
             self.follow(line)
 
-    def lines(self) -> list[bytes]:
-        """What holds, in the order in which it was said last: `G90` and `G91` may speak of the extruder too."""
-        return list(self._kept.values())
+    @property
+    def absolute(self) -> bool:
+        """Whether coordinates of X, Y and Z are places, not distances (G90)."""
+        return self._set.get("axes") != b"G91"
 
     @property
-    def relative(self) -> bool:
-        """Whether `G91` holds."""
-        return self._kept.get(b"axes", b"")[-2:] == b"91"
+    def extruder_absolute(self) -> bool:
+        """Whether those of E are (M82)."""
+        setters = (self._set[name] for name in reversed(self._set) if name in self._extruder_subjects)
+        return next(setters, b"M82") in (b"G90", b"M82")
 
-    def feed(self, lines: Sequence[bytes]) -> None:
-        """The next lines, but for the feed rate, which `moves` is for."""
+    @property
+    def _extruder_subjects(self) -> tuple[str, ...]:
+        return ("axes", "extruder") if self._extruder_follows else ("extruder",)
+
+    @property
+    def inches(self) -> bool:
+        """Whether lengths are inches (G20), not millimetres."""
+        return self._set.get("unit") == b"G20"
+
+    @property
+    def tool(self) -> int:
+        """The active tool."""
+        return int(self._set.get("tool", b"T0")[1:])
+
+    @property
+    def homed(self) -> bool:
+        """Whether all axes were homed and their motors have not been switched off since."""
+        return self._set.get("homed") == b"G28"
+
+    @homed.setter
+    def homed(self, homed: bool) -> None:
+        self._keep("homed", b"G28" if homed else b"M84")
+
+    def follow(self, code: bytes) -> None:
+        """`code` is the next line."""
+        command = _COMMAND.match(code)
+        if command is None:
+            return
+        name = command[1].upper() + command[2]
+        if name in _IS_MOVE:
+            if _FEED.search(code, command.end()):
+                self.feed = code
+        elif name[:1] == b"T":
+            self._keep("tool", name)
+        elif name in _IS_FAN:
+            fan = _FAN.search(code, command.end())
+            number = int(fan[1]) if fan else 0
+            if number < FANS:
+                self.fans[number] = code
+        elif subject := _SUBJECTS.get(name):
+            if name == b"G28" and _AXES.search(code, command.end()):
+                return  # some axes alone: the others may be anywhere
+            self._keep(subject, name)
+
+    def _keep(self, subject: str, command: bytes) -> None:
+        self._set.pop(subject, None)
+        self._set[subject] = command
+
+    def follow_settings(self, lines: Sequence[bytes]) -> None:
+        """Follow `lines` but for their feed rates, which `follow_feedrate` is for."""
         odd = [code for code in lines if code[:3] not in MOVES]
-        for code in reversed(dict.fromkeys(reversed(odd))):  # each once, where it was said last
+        for code in reversed(dict.fromkeys(reversed(odd))):  # each once, where it was last
             self.follow(code)
 
-    def moves(self, lines: Sequence[bytes]) -> bool:
-        """Of the next lines only the feed rate: that of the last move which names one. Whether one does."""
+    def follow_feedrate(self, lines: Sequence[bytes]) -> bool:
+        """Take from `lines` only the feed rate: that of the last move which names one. Whether one does."""
         for code in reversed(lines):
             if b"F" in code and (code[:3] in MOVES or _MOVE.match(code)):
-                self.follow(code)
+                self.feed = code
                 return True
         return False
 
-    def follow(self, code: bytes) -> None:
-        """One line more."""
-        word = _WORD.match(code)
-        if word is None:
-            return
-        name = word[1].upper() + word[2]
-        rest = code[word.end() :]
-        if name in _IS_MOVE:
-            if feed := _FEED.search(rest):
-                self._keep(b"feed", b"G1 F" + feed[1])
-        elif word[1] in (b"T", b"t"):
-            self._keep(b"tool", code)
-        elif about := _ABOUT.get(name):
-            if about == b"fan":
-                fan = _FAN.search(rest)
-                number = int(fan[1]) if fan else 0
-                if number >= FANS:
-                    return
-                about = b"fan %d" % number
-            elif name == b"G28" and _AXES.search(rest):
-                return  # some axes alone: the others may be anywhere
-            self._keep(about, code)
+    def lines(self) -> list[bytes]:
+        """What has been set, as lines that set it for whoever follows them, whether or not his extruder follows."""
+        return [*self._set.values(), *self.fans.values(), *self._feed_line()]
 
-    def _keep(self, about: bytes, code: bytes) -> None:
-        self._kept.pop(about, None)  # in the order of the last word
-        self._kept[about] = code
+    def restore(self) -> list[bytes]:
+        """The lines that set it again on a printer, after lines of the host's own; without the tool and homing. `M82`
+        and `M83` come last: in Marlin G90 and G91 change the extruder too."""
+        return [
+            *([b"G20"] if self.inches else []),
+            *(line for _, line in sorted(self.fans.items())),
+            *self._feed_line(),
+            b"G90" if self.absolute else b"G91",
+            b"M82" if self.extruder_absolute else b"M83",
+        ]
+
+    def millimetres(self) -> list[bytes]:
+        """What goes before lines of the host's own that move; `restore` takes it back."""
+        return [b"G21"] if self.inches else []
+
+    def _feed_line(self) -> list[bytes]:
+        rate = _FEED.search(self.feed)
+        return [b"G1 F" + rate[1]] if rate and float(rate[1]) else []

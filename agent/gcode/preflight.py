@@ -1,18 +1,19 @@
-"""What must not reach a printer, found line by line before the print starts: pure."""
+"""Preflight checks of single lines: what must not reach a printer, found before the print starts. Pure."""
 
 from __future__ import annotations
 
 import re
-from functools import reduce
-from operator import xor
 
 import msgspec
 
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
+from agent.gcode.framing import framed_length
+from agent.gcode.waiting import HEATER_OF, WAITS_FOR_PERSON
+from agent.gcode.words import BLANKS, COMMAND, UNSIGNED
 
 MAX_FRAMED = COMMAND_SIZE - 1
-"""Bytes of a numbered line with its checksum that a firmware's command buffer takes (docs/serial.md §11)."""
+"""Bytes of a numbered line with its checksum that fit a firmware's command buffer (docs/serial.md §11)."""
 
 SHORT = 64
 """Bytes of code that fit whatever the number and the checksum are: `N` + 19 digits + blank + `*255` + SHORT < 95."""
@@ -20,13 +21,11 @@ SHORT = 64
 EXCERPT = 60
 """Characters of a bad line that an error shows."""
 
-_COMMAND = re.compile(rb"(?<![A-Z_])([GMT])\s*0*(\d+)(?![\d.])")
-_DEGREES = re.compile(rb"(?<![A-Z_])[SR]\s*(\+?(?:\d+\.?\d*|\.\d+))")
+_COMMAND = re.compile(rb"(?<![A-Z_])" + COMMAND)
+_DEGREES = re.compile(rb"(?<![A-Z_])[SR]" + BLANKS + rb"(\+?" + UNSIGNED + rb")")
 _HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
 _SENT_RENUMBER = re.compile(rb"M110.*N")
-_HEATERS = {104: "tool", 109: "tool", 140: "bed", 190: "bed", 141: "chamber", 191: "chamber"}
-_TEXTS = frozenset((117, 118))  # the rest of the line is for people
-_WAITS = frozenset((0, 1, 226, 600))
+_TEXTS = frozenset((b"M117", b"M118"))  # the rest of the line is for people
 _HEADS = (
     (b"GCDE", "a binary G-code file; export it as plain G-code"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -46,14 +45,8 @@ class Limits(msgspec.Struct, frozen=True):
     volume: tuple[float, ...] = ()
 
 
-def framed_length(ordinal: int, code: bytes) -> int:
-    """Bytes of `N<ordinal> <code>*<checksum>`, the form in which a file's line is sent (docs/serial.md §7)."""
-    line = b"N%d %b" % (ordinal, code)
-    return len(line) + 1 + len(str(reduce(xor, line, 0)))
-
-
 def too_long(ordinal: int, code: bytes) -> str:
-    """Why the line cannot be sent; empty if it can."""
+    """The reason why the line does not fit a firmware's buffer; empty if it does."""
     length = framed_length(ordinal, code)
     if length <= MAX_FRAMED:
         return ""
@@ -61,12 +54,12 @@ def too_long(ordinal: int, code: bytes) -> str:
 
 
 def foreign(head: bytes) -> str:
-    """What a file that begins with `head` is, where it is certainly not G-code; empty otherwise."""
+    """The file type of a file that begins with `head`, where it is certainly not G-code; empty otherwise."""
     return next((what for magic, what in _HEADS if head.startswith(magic)), "")
 
 
 def not_a_command(code: bytes) -> str:
-    """Why `code` cannot be a line of G-code, going by its first character; empty if it can."""
+    """The reason why `code` cannot be a line of G-code, by its first character; empty if it can."""
     if code[:1].isalpha() or code[:1] in (b"@", b"_"):
         return ""
     if code[:1] == b"<":
@@ -75,7 +68,7 @@ def not_a_command(code: bytes) -> str:
 
 
 def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
-    """(why `code` is refused, what to warn of); both empty for a harmless line."""
+    """Check the commands of a line: (why it is refused, what to warn of), both empty for a harmless one."""
     if _HARMLESS.fullmatch(code):
         return "", ""
     warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
@@ -85,17 +78,15 @@ def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
     ):  # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13)
         return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
     for command in _COMMAND.finditer(upper):
-        letter, number = command[1], int(command[2][:6])
-        if letter != b"M":
-            continue
-        if number == 112:
+        name = command[1] + command[2]
+        if name == b"M112":
             return "M112 (emergency stop) in a file", ""
-        if number in _TEXTS:
+        if name in _TEXTS:
             break
-        if number in _WAITS:
-            warning = f"M{number} waits for a person"
-        elif (heater := _HEATERS.get(number)) and (why := _too_hot(upper[command.end() :], heater, limits)):
-            return f"M{number} {why}", ""
+        if name in WAITS_FOR_PERSON:
+            warning = f"{name.decode()} waits for a person"
+        elif (heater := HEATER_OF.get(name)) and (why := _too_hot(upper[command.end() :], heater, limits)):
+            return f"{name.decode()} {why}", ""
     return "", warning
 
 
@@ -108,12 +99,12 @@ def _too_hot(words: bytes, heater: str, limits: Limits) -> str:
 
 
 def has_command(code: bytes) -> bool:
-    """Does `code` begin with a G, M or T command?"""
+    """Whether `code` begins with a G, M or T command."""
     return _COMMAND.match(code.upper()) is not None
 
 
 def refusal(line: int, code: bytes, why: str) -> DataError:
-    """The error for the physical line `line` (1-based) of the file."""
+    """The error that refuses the file for its physical line `line` (1-based)."""
     text = code.decode("utf-8", "replace")
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"

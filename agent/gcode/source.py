@@ -1,4 +1,4 @@
-"""A scanned G-code file as the driver reads it: numbered, sendable lines from any place, in constant memory."""
+"""Read the sendable lines of a scanned G-code file from any place on, in constant memory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from agent.errors import DataError
 from agent.gcode.index import Index
-from agent.gcode.modal import Modal
-from agent.gcode.text import sendable_lists
+from agent.gcode.modal import ModalState
+from agent.gcode.sendable import sendable_lists
 
 READ_BYTES = 64 * 1024
 """One read. Larger ones are not faster here, and the first line of a print waits for one."""
@@ -35,7 +35,7 @@ class FileSource:
         return self.index.total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:
-        """The sendable lines from ordinal `start` (1-based); none from total_lines + 1 on.
+        """Yield the sendable lines from ordinal `start` (1-based) on; none from total_lines + 1 on.
 
         Raises ValueError for a start below 1, and, on the way, OSError when the file cannot be read or ends early."""
         if start < 1:
@@ -45,13 +45,13 @@ class FileSource:
     def settings_before(self, line: int) -> list[bytes]:
         """See `agent.core.driver.Unfinished.settings_before`. Reads what is between two seek points at most."""
         ordinal, offset = self.index.seek(line)
-        modal = Modal(self.index.modal(line))
+        modal = ModalState(self.index.modal(line))
         with self.path.open("rb", buffering=0) as file:
             file.seek(offset)
             for lines in sendable_lists(_blocks(file)):
                 before = lines[: max(line - ordinal, 0)]
-                modal.feed(before)
-                modal.moves(before)
+                modal.follow_settings(before)
+                modal.follow_feedrate(before)
                 ordinal += len(lines)
                 if ordinal >= line:
                     break

@@ -1,6 +1,6 @@
-"""The running agent's `status` as Prometheus metrics.
+"""Prometheus metrics of the running agent's `status`.
 
-Importing this imports prometheus_client (about 1 MB), so it is imported when /metrics is asked for the first time.
+Importing this imports prometheus_client (about 1 MB), so it is imported at the first request for /metrics.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ STATES = ("ready", "busy", "printing", "paused", "maintenance", "error")  # docs
 
 
 def exposition(status: Mapping[str, Any]) -> bytes:
-    """The metrics in Prometheus' text format. `status` is the answer to the local socket's `status`."""
-    registry = CollectorRegistry()  # our own: the default one tells about the Python process too
-    registry.register(_Snapshot(status))
+    """Format metrics in Prometheus' text format. `status` is the answer to the local socket's `status`."""
+    registry = CollectorRegistry()  # our own: the default one has metrics of the Python process too
+    registry.register(_StatusCollector(status))
     return generate_latest(registry)
 
 
-class _Snapshot(Collector):
-    """One answer to `status`; a metric that it says nothing about is not there, rather than 0."""
+class _StatusCollector(Collector):
+    """Collects metrics from one answer to `status`; a value that it does not have is left out, rather than 0."""
 
     def __init__(self, status: Mapping[str, Any]) -> None:
         self._status = status
         self._data: Mapping[str, Any] = status.get("data", {})
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of the snapshot."""
+        """The metrics of the answer."""
         yield self._build()
         yield self._state()
         yield from self._job()
         yield from self._heaters()
         yield from self._link()
         yield _gauge("reports_waiting", "Reports that the cloud has not taken yet.", self._status["waiting_reports"])
-        yield self._trouble()
+        yield self._conditions()
         registered = bool(self._status["registration"].get("registered"))
         yield _gauge("registered", "1 when a member has added this printer at the cloud.", registered)
         yield _gauge("listening", "1 while commands from the cloud would arrive.", self._status["listening"])
 
-    def _trouble(self) -> Metric:
+    def _conditions(self) -> Metric:
         family = GaugeMetricFamily("printer_agent_trouble", "1 for each part that is not well.", labels=["part"])
         for part in self._status.get("conditions", {}):
             family.add_metric([part], 1)

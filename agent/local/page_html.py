@@ -1,4 +1,4 @@
-"""The status page as HTML: the running agent's `status` for a browser. Pure; everything that is shown is escaped."""
+"""HTML of the status page: the running agent's `status` for a browser. Pure; every value is escaped."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from html import escape
 from typing import Any
 
 from agent import __version__
-from agent.local.status_text import seconds
+from agent.local.status_text import format_duration
 
-REFRESH = 5  # seconds between two looks of the browser
+REFRESH = 5  # seconds between two reloads by the browser
 
 _STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}
@@ -34,7 +34,7 @@ POLICY = (
 
 
 def page(status: Mapping[str, Any]) -> str:
-    """The whole page. `status` is the answer to the local socket's `status`."""
+    """Format the whole page. `status` is the answer to the local socket's `status`."""
     title = escape(status.get("printer") or "3D printer")
     state = str(status["printer_status"])
     message = f": {status['error_message']}" if status.get("error_message") else ""
@@ -79,7 +79,7 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Layer", f"{data['layer']} of {data['total_layers']}"
         yield "Line", f"{data['line']} of {data['total_lines']}"
     if "seconds_left" in data:
-        yield "Time left", seconds(data["seconds_left"])
+        yield "Time left", format_duration(data["seconds_left"])
     if data.get("ui_sub_state") and not status.get("error_message"):
         yield "Waiting for", str(data["ui_sub_state"])
     for name, heater in data.get("temperatures", {}).items():
@@ -98,7 +98,7 @@ def _about(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "printer_id" not in registration:
         yield "Cloud", "not registered yet: the server has not answered"
     else:
-        known = "registered" if registration.get("registered") else "not added to an account yet"
-        heard = "" if status["listening"] else ", not connected now"
-        yield "Cloud", f"printer {registration['printer_id']}, {known}{heard}"
+        state = "registered" if registration.get("registered") else "not added to an account yet"
+        connection = "" if status["listening"] else ", not connected now"
+        yield "Cloud", f"printer {registration['printer_id']}, {state}{connection}"
     yield "Reports waiting", str(status["waiting_reports"])

@@ -1,4 +1,4 @@
-"""The other end of the local socket: one request to the running agent."""
+"""Client of the local socket: requests to the running agent, and waiting for the tasks that they create."""
 
 from __future__ import annotations
 
@@ -11,33 +11,44 @@ from typing import Any
 import msgspec
 
 from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
+from agent.local.requests import (
+    CommandRequest,
+    LocalCommand,
+    PrintRequest,
+    Request,
+    StatusRequest,
+    TaskRequest,
+    encode,
+)
 
-PATIENCE = 30.0  # seconds for an answer
-DONE_WITHIN = 120.0  # seconds until a command must have ended
-POLL = 0.2  # seconds between two looks at a running task
+ANSWER_TIMEOUT = 30.0  # seconds for an answer
+TASK_TIMEOUT = 120.0  # seconds until a command must have ended
+POLL = 0.2  # seconds between two requests for a running task's state
 ENDED = ("completed", "failed")
 
 
 class AnsweredError(AgentError):
-    """The agent said no; the exit code is the one it gave."""
+    """The agent refused the request; the message and the exit code are its own."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
 
-def ask(path: Path, request: dict[str, Any], file: Path | None = None) -> dict[str, Any]:
-    """Send one request, with a file's bytes behind it where there is one; the answer.
+def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any]:
+    """Send one request to the agent at the socket `path`, followed by the bytes of `file`; return its answer.
 
-    Raises UnavailableError when no agent answers, AnsweredError when it says no.
+    Raises UnavailableError when no agent answers, AnsweredError when it refuses.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(PATIENCE if file is None else DONE_WITHIN)  # a large file is checked and synced first
+            connection.settimeout(
+                ANSWER_TIMEOUT if file is None else TASK_TIMEOUT
+            )  # a large file is checked and synced first
             connection.connect(str(path))
             # Refused before all of it was sent? The answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
-                connection.sendall(msgspec.json.encode(request) + b"\n")
+                connection.sendall(encode(request))
                 if file is not None:
                     with file.open("rb") as source:
                         connection.sendfile(source)
@@ -53,42 +64,43 @@ def ask(path: Path, request: dict[str, Any], file: Path | None = None) -> dict[s
     return dict(answer)
 
 
-def command(path: Path, name: str) -> None:
-    """Have a command done. Raises UnavailableError, AnsweredError, and DataError when it was refused or failed."""
-    wait(path, str(ask(path, {"op": "command", "command": name})["task_id"]))
+def run_command(path: Path, command: LocalCommand) -> None:
+    """Do a command and wait for its end. Raises UnavailableError, AnsweredError, and DataError when it failed."""
+    wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]))
 
 
-def send_file(path: Path, file: Path) -> str:
-    """Have a file printed; returns its job_id once it prints. Raises as `command`."""
+def print_file(path: Path, file: Path) -> str:
+    """Send a file to be printed; returns its job_id once it prints. Raises as `run_command`."""
     try:
         size = file.stat().st_size
         if not file.is_file():
             raise DataError(f"{file}: not a file")
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}") from None
-    answer = ask(path, {"op": "print", "name": file.name, "size": size}, file)
-    deadline = time.monotonic() + DONE_WITHIN
+    answer = ask(path, PrintRequest(name=file.name, size=size), file)
+    deadline = time.monotonic() + TASK_TIMEOUT
     while time.monotonic() < deadline:
-        task = ask(path, {"op": "task", "task_id": answer["task_id"]})
+        task = ask(path, TaskRequest(answer["task_id"]))
         if task["state"] == "failed":
             raise DataError(f"{file}: {task['message']}")
-        shown = ask(path, {"op": "status"})["status"]
+        status = ask(path, StatusRequest())["status"]
         if task["state"] == "completed" or (
-            shown.get("job_id") == answer["job_id"] and shown.get("job_status") in ("printing", "paused")
+            status.get("job_id") == answer["job_id"] and status.get("job_status") in ("printing", "paused")
         ):
             return str(answer["job_id"])
         time.sleep(POLL)
-    raise UnavailableError(f"{file}: the printer did not begin within {DONE_WITHIN:.0f} s")
+    raise UnavailableError(f"{file}: the printer did not begin within {TASK_TIMEOUT:.0f} s")
 
 
-def wait(path: Path, task_id: str) -> None:
-    """Until the task has ended. Raises DataError with its message when it failed."""
-    deadline = time.monotonic() + DONE_WITHIN
+def wait_for_task(path: Path, task_id: str) -> None:
+    """Wait until the task has ended. Raises DataError with its message when it failed, UnavailableError when it is not
+    done within TASK_TIMEOUT."""
+    deadline = time.monotonic() + TASK_TIMEOUT
     while time.monotonic() < deadline:
-        task = ask(path, {"op": "task", "task_id": task_id})
+        task = ask(path, TaskRequest(task_id))
         if task["state"] == "failed":
             raise DataError(task["message"])
         if task["state"] in ENDED:
             return
         time.sleep(POLL)
-    raise UnavailableError(f"not done within {DONE_WITHIN:.0f} s; the agent goes on with it")
+    raise UnavailableError(f"not done within {TASK_TIMEOUT:.0f} s; the agent goes on with it")

@@ -1,12 +1,12 @@
-"""The read-only status page and /metrics, on `[local] status_page`. There is no password: whoever reaches the address
-sees what is being printed. What could be misused is not shown: the registration code, tokens.
+"""HTTP server of the read-only status page and /metrics, on `[local] status_page`. There is no password: whoever
+reaches the address sees what is being printed. What could be misused is left out: the registration code, tokens.
 
     GET /              a page for a browser, which refreshes itself
-    GET /status.json   what `printer-agent status --json` says, without the registration code
+    GET /status.json   the answer of `printer-agent status --json`, without the registration code
     GET /metrics       the same for Prometheus
 
 The thread `page` accepts, `page_0` … answer. A client has DEADLINE seconds for its request, however it drips in, and
-as many to take the answer; there are never more than AT_ONCE, so nobody outside can use the agent's memory up.
+as many to read the answer; there are never more than AT_ONCE, so nobody outside can exhaust the agent's memory.
 """
 
 from __future__ import annotations
@@ -35,18 +35,19 @@ log = structlog.get_logger(part="page")
 DEADLINE = 5.0  # seconds
 HEAD_LIMIT = 16384  # bytes of a request; there is never a body
 AT_ONCE = 4  # connections served beside each other
-POLL = 1.0  # seconds between two looks at `stop`
+POLL = 1.0  # seconds between two checks of `stop`
 IP_FREEBIND = 15  # Linux's; the socket module does not name it
+PUBLIC = ("printer_id", "registered")  # the keys of the registration that anybody may see
 
 Status = Callable[[], dict[str, Any]]
 
 
 class StatusPage:
-    """The page's server. `status` gives what the local socket's `status` says; any thread may call it."""
+    """Serves the status page. `status` returns what the local socket answers to `status`; called on any thread."""
 
     def __init__(self, address: str, status: Status, pulse: Pulse, deadline: float = DEADLINE) -> None:
-        """Listens on `address`, HOST:PORT. Raises ConfigError for one that cannot be, UnavailableError for one that is
-        taken. `deadline` is in seconds."""
+        """Listens on `address`, HOST:PORT. Raises ConfigError for one that cannot be used, UnavailableError for one
+        that is taken. `deadline` is in seconds."""
         self._socket = _listen(address)
         self._status = status
         self._pulse = pulse
@@ -55,8 +56,8 @@ class StatusPage:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def run(self, stop: threading.Event) -> None:
-        """Until `stop` is set."""
-        log.info("the status page is on", address=self.address)
+        """Serve until `stop` is set."""
+        log.info("status page opened", address=self.address)
         places = threading.BoundedSemaphore(AT_ONCE)
         with self._socket, ThreadPoolExecutor(AT_ONCE, thread_name_prefix="page") as workers:
             while not stop.is_set():
@@ -69,7 +70,7 @@ class StatusPage:
                     places.release()
                 except OSError as error:  # for example, too many open files: it passes
                     places.release()
-                    log.warning("a connection could not be accepted", reason=error.strerror)
+                    log.warning("status page connection not accepted", error=error.strerror)
                     stop.wait(POLL)
                 else:
                     workers.submit(self._serve, connection, peer, stop).add_done_callback(lambda _: places.release())
@@ -82,13 +83,13 @@ class StatusPage:
                 if head:
                     _Handler(connection, peer, head, self._status)
             except OSError as error:
-                log.debug("a browser went away", reason=str(error))
+                log.debug("status page client disconnected", error=str(error))
             except Exception:
-                log.exception("defect", thread="page")
+                log.exception("status page request crashed")
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One request, which is here as a whole; then the connection ends (HTTP/1.0)."""
+    """Answers one request, which has been received as a whole; then the connection ends (HTTP/1.0)."""
 
     def __init__(self, connection: socket.socket, peer: Any, head: bytes, status: Status) -> None:
         self._head = head
@@ -96,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(connection, peer, server=None)  # type: ignore[arg-type]  # it never looks at it
 
     def setup(self) -> None:
-        """The request from memory, so that reading it cannot take any time."""
+        """Read the request from memory, so that reading it cannot block."""
         super().setup()
         self.rfile.close()
         self.rfile = BytesIO(self._head)
@@ -107,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         if len(self._head) > HEAD_LIMIT:
             self.requestline = self.request_version = self.command = ""
             self.send_error(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-        elif self.parse_request():  # says what is wrong by itself
+        elif self.parse_request():  # it answers an error by itself
             self._answer()
 
     def _answer(self) -> None:
@@ -119,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
         else:
             try:
-                kind, body = views[path](shown(self._status()))
+                kind, body = views[path](public_status(self._status()))
             except AgentError as error:
                 self.send_error(HTTPStatus.SERVICE_UNAVAILABLE, explain=str(error))
             else:
@@ -151,27 +152,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def send_error(self, code: int, _message: str | None = None, explain: str | None = None) -> None:
-        """A line of text; nothing of the request comes back in it."""
+        """Answer with a line of text; nothing of the request is repeated in it."""
         status = HTTPStatus(code)
         text = f"{status.value} {status.phrase}{f': {explain}' if explain else ''}\n"
         self._send(status, "text/plain; charset=utf-8", text.encode())
 
     def version_string(self) -> str:
-        """The header Server: neither our version nor Python's."""
+        """The value of the header Server: neither our version nor Python's."""
         return "printer-agent"
 
     def log_message(self, *_: object) -> None:
-        """Nothing: a page that refreshes itself would fill the log."""
+        """Log nothing: a page that refreshes itself would fill the log."""
 
 
-def shown(status: dict[str, Any]) -> dict[str, Any]:
-    """The status without what only the printer's owner may know: the registration code and its address."""
-    who = status["registration"]
-    return {**status, "registration": {key: who[key] for key in ("printer_id", "registered") if key in who}}
+def public_status(status: dict[str, Any]) -> dict[str, Any]:
+    """The status without what only the printer's owner may know: the registration code and its URL."""
+    registration = status["registration"]
+    return {**status, "registration": {key: registration[key] for key in PUBLIC if key in registration}}
 
 
 def _read_head(connection: socket.socket, deadline: float, stop: threading.Event) -> bytes:
-    """The request up to its empty line, at least; empty when none came in time. One byte too many is too long."""
+    """Read a request up to its empty line; empty when none came in time. One byte beyond HEAD_LIMIT marks it as too
+    long."""
     head = b""
     end = time.monotonic() + deadline
     while b"\r\n\r\n" not in head and b"\n\n" not in head and len(head) <= HEAD_LIMIT:
@@ -207,14 +209,14 @@ def _listen(address: str) -> socket.socket:
 
 
 def _parse(address: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
-    """HOST:PORT with a numeric host or localhost: a name would need a name server before anything can be printed."""
+    """Parse HOST:PORT with a numeric host or localhost: a name would need a name server before a print could begin."""
     host, _, port = address.rpartition(":")
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else "" if ":" in host else host
     try:
-        found = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
+        parsed = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
         if not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise ValueError
     except ValueError:
         expected = "expected ADDRESS:PORT like 127.0.0.1:9101 or [::1]:9101"
         raise ConfigError(f"[local] status_page: {address!r}: {expected}") from None
-    return found, int(port)
+    return parsed, int(port)

@@ -1,11 +1,15 @@
-"""One command -> driver calls -> reports. The runner's thread is the sole owner of the driver's commands.
+"""Commands in progress: one command → driver calls → reports. The runner's thread is the sole owner of the driver's
+commands.
 
-loop.py        the thread: takes new tasks from the ledger, lets each activity look at the printer, never waits
-activity.py    what an activity is, and what it may use
-printing.py    print_data, and pause, resume, cancel of it
-procedures.py  home, park, calibrate, reset, settings, dismiss
-transfers.py   logs, firmware_upgrade
-worker.py      blocking work (a download, an upload) on a thread of its own, with a way to cancel it
+loop.py              the thread: takes new tasks from the ledger, steps each activity, never waits
+dispatch.py          which activity a command becomes      running.py          the activities that run now
+activity.py          what an activity is, and what it may use
+print_activity.py    print_data, a table of phases         print_recovery.py   of a print after a restart
+job_control.py       pause, resume, cancel of it           startup_recovery.py what an agent before left unfinished
+script_activity.py   home, park, calibrate, reset, settings, dismiss
+transfers.py         logs, firmware_upgrade
+worker.py            blocking work (a download, an upload) on a thread of its own, with a way to cancel it
+runner_store.py      the one door to the store             report_writer.py    progress and ends of tasks
 """
 
 from agent.runner.loop import Runner

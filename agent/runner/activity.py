@@ -1,4 +1,4 @@
-"""What an activity is: one running command. It is looked at by the runner's loop and never waits itself.
+"""The interface of a running command, and what it may use. The runner's loop steps it, and it never waits itself.
 
     begin ──▶ step, step, … ──▶ context.complete / context.fail ──▶ ended
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -22,9 +22,9 @@ from agent.core.driver import Driver, Host, Telemetry
 from agent.core.job import JobView
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
-from agent.runner.report_writer import ReportWriter
+from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
-from agent.state.store import Store, Task
+from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
 
@@ -49,66 +49,72 @@ class Activity(Protocol):
         """Whether the task has its end."""
 
     def step(self, telemetry: Telemetry) -> None:
-        """Look at the printer and go on, or end. Called at every wake-up and at least each second."""
+        """Look at the printer and continue, or end. Called at every wake-up and at least each second."""
 
     @property
     def outlives(self) -> bool:
-        """Whether the next agent can go on with it: `hand_over` then takes the place of `stop`."""
+        """Whether the next agent can resume it: `hand_over` then takes the place of `stop`."""
 
     def stop(self, reason: str) -> None:
-        """The agent goes down: end now, with a terminal report that says so."""
+        """End now, with a terminal report that gives the reason: the agent goes down."""
 
     def hand_over(self) -> None:
-        """The agent goes down, and the next one goes on with this."""
+        """Leave it to the next agent: this one goes down."""
 
 
-class Context(msgspec.Struct, frozen=True):
-    """What activities may use. `tell` wakes the reporter; `host.wake` the runner's loop."""
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What activities may use."""
 
     config: Config
-    store: Store
-    ledger: ReportWriter
+    store: RunnerStore
     driver: Driver
     clock: Clock
     jobs: Path  # the folder for files to print
     logs: Callable[[], bytes]  # the agent's recent log, as text
-    tell: Callable[[], None]
-    host: Host  # what the driver is opened with
+    wake_reporter: Callable[[], None]
+    host: Host  # what the driver is opened with; its `wake` wakes the runner's loop
 
     @property
     def wake(self) -> Callable[[], None]:
         """Wakes the runner's loop, from any thread."""
         return self.host.wake
 
-    def complete(self, task: Task, job: JobView | None = None, extra: dict[str, Any] | None = None) -> None:
-        """The task did what it was asked. Never raises; see ReportWriter."""
-        self.ledger.end(task, TaskEvent.COMPLETE, report.completed(task.command, job, extra))
-        log.info("task completed", command=task.command.said, task_id=task.command.task_id)
-        self.tell()
+    def complete(self, task: Task, job: JobView | None = None, result: report.Result | None = None) -> None:
+        """End a task that did what it was asked. Never raises; see ReportWriter."""
+        body = report.completed(task.command, job, result or report.Result())
+        self.store.reports.end(task, TaskEvent.COMPLETE, body)
+        log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
+        self.wake_reporter()
 
     def fail(self, task: Task, code: int, message: str, job: JobView | None = None) -> None:
-        """The task was refused or failed. Never raises; see ReportWriter."""
-        self.ledger.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
-        log.warning("task failed", command=task.command.said, task_id=task.command.task_id, code=code, reason=message)
-        self.tell()
+        """End a task that was refused or failed. Never raises; see ReportWriter."""
+        self.store.reports.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
+        log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
+        self.wake_reporter()
 
 
-class Limit:
+class Deadline:
     """A point in time after which an activity gives up."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self._clock = clock
         self._at = clock.monotonic() + seconds
 
-    def over(self) -> bool:
+    def expired(self) -> bool:
         """Whether the time is up."""
         return self._clock.monotonic() >= self._at
 
 
-def matches(command: Command, job: JobView | None) -> JobView:
+def task_keys(task: Task, job: JobView | None = None) -> dict[str, str]:
+    """The keys of a log line about a task: its `task_id`, and `job_id` where it is known."""
+    job_id = job.job_id if job is not None else task.command.job_id
+    return {"task_id": task.command.task_id, **({"job_id": job_id} if job_id else {})}
+
+
+def require_running_job(command: Command, job: JobView | None) -> JobView:
     """The job that a job-scoped command means. Raises RefusedError when there is none, or another."""
     if job is None or job.state.ended:
-        raise RefusedError(409, f"{command.said}: no job is running")
+        raise RefusedError(409, f"{command.raw_name}: no job is running")
     if command.job_id and command.job_id != job.job_id:
-        raise RefusedError(409, f"{command.said}: job {command.job_id} is not the running one ({job.job_id})")
+        raise RefusedError(409, f"{command.raw_name}: job {command.job_id} is not the running one ({job.job_id})")
     return job

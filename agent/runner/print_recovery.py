@@ -1,27 +1,29 @@
-"""A print that an agent before this one began: its file is looked at, then the driver is opened with it.
+"""Recovery of a print that an agent before this one began: its file is checked, then the driver is opened with it.
 
-looking at the file ── here and the same, or not ──▶ driver opened ──▶ the driver's word
+checking the file ── the same, or lost ──▶ awaiting the driver ── it has the print, or its end ──▶ recovered
+                                                └── too long ──▶ timed out
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from enum import Enum
 from typing import Protocol
 
 import structlog
 
-from agent.core.driver import TAKE_OVER_S, LineSource, Unfinished
-from agent.errors import AgentError, DataError
+from agent.core.driver import TAKE_OVER_S, LineSource, Telemetry, Unfinished
+from agent.errors import AgentError, DataError, NotReadyError
 from agent.files.job_file import JobFile, recover
 from agent.gcode import FileSource, Index
-from agent.runner.activity import Context, Limit
+from agent.runner.activity import Context, Deadline
 from agent.runner.worker import Worker
 from agent.state.store import Checkpoint
 
 log = structlog.get_logger(part="print")
 
-LOOK_MAY_TAKE = 60.0  # seconds to look at the file; usually a moment, else a read of all of it
+LOOK_MAY_TAKE = 60.0  # seconds to check the file; usually a moment, else a read of all of it
 ANSWER_MAY_TAKE = TAKE_OVER_S + 60.0  # seconds until the driver must have said what became of it, heaters off and all
 
 
@@ -31,7 +33,8 @@ class _Source(LineSource, Protocol):
 
 
 class LostFile:
-    """In place of a file that cannot be printed any more: the driver meets `reason`, and makes the printer safe."""
+    """A line source in place of a file that cannot be printed any more: the driver meets `reason`, and makes the
+    printer safe."""
 
     def __init__(self, reason: str, total_lines: int) -> None:
         self.reason = reason
@@ -39,7 +42,7 @@ class LostFile:
 
     @property
     def total_lines(self) -> int:
-        """As it had."""
+        """The number of lines that the file had."""
         return self._total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:
@@ -51,55 +54,71 @@ class LostFile:
         raise OSError(errno.ENODATA, self.reason, f"line {line}")
 
 
-class TakeOver:
-    """Until the driver has been opened with the print. `index` is None for a file that cannot be printed any more;
-    `lost` says why."""
+class RecoveryState(Enum):
+    """How far the recovery is."""
+
+    CHECKING_FILE = "checking file"
+    AWAITING_DRIVER = "awaiting driver"
+    RECOVERED = "recovered"  # the driver has the print, or says how it ended
+    TIMED_OUT = "timed out"  # the driver said nothing
+
+
+class PrintRecovery:
+    """From the start until the driver has the print. `index` is None for a file that cannot be printed any more;
+    `lost` is the reason why."""
 
     def __init__(self, context: Context, file: JobFile, checkpoint: Checkpoint) -> None:
         self._context = context
         self._file = file
         self._checkpoint = checkpoint
-        self._look_limit = Limit(context.clock, LOOK_MAY_TAKE)
-        self._answer_limit: Limit | None = None
+        self._cancel_pending = False
+        self._deadline = Deadline(context.clock, LOOK_MAY_TAKE)
+        self.state = RecoveryState.CHECKING_FILE
         self.index: Index | None = None
         self.lost = ""
-        self._look: Worker[Index] = Worker(
-            "fetch", lambda cancelled: recover(file, checkpoint.file, context.config, cancelled), context.wake
+        self._check: Worker[Index] = Worker(
+            "fetch",
+            lambda cancelled: recover(file, checkpoint.file, context.config, cancelled),
+            context.wake,
+            checkpoint.job.task_id,
         )
 
-    def step(self) -> bool:
-        """Go on; whether the driver has the print by now."""
-        if self._answer_limit is None and (self._look.done or self._look_limit.over()):
-            self._open(self._source())
-        return self._answer_limit is not None
+    def step(self) -> RecoveryState:
+        """Continue the recovery; its state then."""
+        if self.state is RecoveryState.CHECKING_FILE and (self._check.done or self._deadline.expired()):
+            self._open_driver(self._source())
+        if self.state is RecoveryState.AWAITING_DRIVER:
+            self._await_driver(self._context.driver.telemetry())
+        return self.state
 
-    def overdue(self) -> bool:
-        """Whether the driver should have said something long ago."""
-        return self._answer_limit is not None and self._answer_limit.over()
+    def cancel(self) -> None:
+        """Cancel the print as soon as the driver takes it."""
+        self._cancel_pending = True
 
     def stop(self, reason: str) -> None:
-        """It is not to go on: a driver that was not opened yet is given nothing to print, so that it can be closed with
-        the heaters off."""
-        self._look.cancel()
-        if self._answer_limit is None:
-            self._open(LostFile(reason, self._checkpoint.job.total_lines))
+        """Give up: a driver that was not opened yet is given nothing to print, so that it can be closed with the
+        heaters off."""
+        self._check.cancel()
+        if self.state is RecoveryState.CHECKING_FILE:
+            self._open_driver(LostFile(reason, self._checkpoint.job.total_lines))
 
     def _source(self) -> _Source:
         try:
-            if not self._look.done:
+            if not self._check.done:
                 raise DataError(f"the file could not be looked at within {LOOK_MAY_TAKE:.0f} s")
-            self.index = self._look.result()
+            self.index = self._check.result()
             return FileSource(self._file.path, self.index)
         except AgentError as error:
-            self._look.cancel()
+            self._check.cancel()
             self.index = None
             self.lost = str(error)
             return LostFile(self.lost, self._checkpoint.job.total_lines)
 
-    def _open(self, source: _Source) -> None:
+    def _open_driver(self, source: _Source) -> None:
         job = self._checkpoint.job
-        log.info("taking over", task_id=job.task_id, line=job.line, layer=job.layer)
-        self._answer_limit = Limit(self._context.clock, ANSWER_MAY_TAKE)
+        log.info("print recovery started", task_id=job.task_id, job_id=job.job_id, line=job.line, layer=job.layer)
+        self._deadline = Deadline(self._context.clock, ANSWER_MAY_TAKE)
+        self.state = RecoveryState.AWAITING_DRIVER
         self._context.driver.open(
             self._context.host,
             Unfinished(
@@ -111,3 +130,21 @@ class TakeOver:
                 line=job.line,
             ),
         )
+
+    def _await_driver(self, telemetry: Telemetry) -> None:
+        task_id = self._checkpoint.job.task_id
+        ended = telemetry.last is not None and telemetry.last.task_id == task_id
+        if self._cancel_pending and not ended:
+            self._try_cancel(task_id)
+        if ended or (telemetry.task_id == task_id and not telemetry.state.absent):
+            self.state = RecoveryState.RECOVERED
+        elif self._deadline.expired():
+            self.state = RecoveryState.TIMED_OUT
+
+    def _try_cancel(self, task_id: str) -> None:
+        try:
+            self._context.driver.cancel()
+        except NotReadyError:
+            log.debug("cancel deferred", task_id=task_id)
+        else:
+            self._cancel_pending = False

@@ -1,4 +1,4 @@
-"""The runner's writes: progress that may be skipped, ends that may not.
+"""The runner's writes of reports: progress that may be skipped, ends that may not.
 
 A full disk must not stop a print or lose its end: an end that could not be written is kept here and written as soon as
 the disk takes it. Until then the ledger says «running», and a restart would give the task an honest end.
@@ -6,46 +6,55 @@ the disk takes it. Until then the ledger says «running», and a restart would g
 
 from __future__ import annotations
 
-from typing import Any
-
+import msgspec
 import structlog
 
 from agent.core import report
 from agent.core.job import JobView
 from agent.core.task import TaskEvent
 from agent.errors import UnavailableError
-from agent.state.store import Store, Task
+from agent.state.store import Task
+from agent.state.task_table import TaskTable
 
 log = structlog.get_logger(part="runner")
+
+
+class PendingEnd(msgspec.Struct, frozen=True):
+    """A task's end that is not on the disk yet."""
+
+    task_id: str
+    event: TaskEvent
+    body: bytes
+    message: str
 
 
 class ReportWriter:
     """Owned by the runner's thread."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._unwritten: list[tuple[str, TaskEvent, bytes, str]] = []
+    def __init__(self, tasks: TaskTable) -> None:
+        self._tasks = tasks
+        self._pending: list[PendingEnd] = []
 
-    def progress(
-        self, task: Task, value: float, body: dict[str, Any], *, milestone: bool = False, job: JobView | None = None
-    ) -> None:
-        """A report on the way; the next one makes up for one that could not be written."""
+    def progress(self, task: Task, body: report.TaskReport, job: JobView, *, milestone: bool = False) -> None:
+        """Queue a report on the way; the next one makes up for one that could not be written."""
+        task_id = task.command.task_id
         try:
-            self._store.progress(task.command.task_id, value, report.encode(body), milestone=milestone, job=job)
+            self._tasks.progress(task_id, body.progress, report.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
-            log.warning("progress not written down", reason=str(error))
+            log.warning("progress report not written", task_id=task_id, job_id=job.job_id, error=str(error))
 
-    def end(self, task: Task, event: TaskEvent, body: dict[str, Any], message: str = "") -> None:
-        """The task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
-        self._unwritten.append((task.command.task_id, event, report.encode(body), message))
+    def end(self, task: Task, event: TaskEvent, body: report.TaskReport, message: str = "") -> None:
+        """Write the task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
+        self._pending.append(PendingEnd(task.command.task_id, event, report.encode(body), message))
         self.flush()
 
     def flush(self) -> None:
-        """Write what could not be written before."""
-        while self._unwritten:
+        """Write the ends that the disk did not take before."""
+        while self._pending:
+            end = self._pending[0]
             try:
-                self._store.end(*self._unwritten[0])
+                self._tasks.end(end.task_id, end.event, end.body, end.message)
             except UnavailableError as error:
-                log.warning("a task's end is not written down yet", reason=str(error), waiting=len(self._unwritten))
+                log.warning("task end not written", task_id=end.task_id, error=str(error), waiting=len(self._pending))
                 return
-            del self._unwritten[0]
+            del self._pending[0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.core import settings
+from agent.core import report, settings
 from agent.core.driver import Outcome, PrinterState, Telemetry
 from agent.errors import RefusedError
-from agent.runner.activity import Context, Limit
+from agent.runner.activity import Context, Deadline
 from agent.state.store import Task
 
 RESET_MAY_TAKE = 60.0  # seconds until the controller says hello again
@@ -21,19 +21,19 @@ class ScriptActivity:
     outlives = False
 
     def __init__(self, context: Context, task: Task) -> None:
-        lines: Sequence[str] = getattr(context.config.scripts, task.command.said)
+        lines: Sequence[str] = getattr(context.config.scripts, task.command.raw_name)
         if not lines:
-            said = task.command.said
-            raise RefusedError(501, f"{said}: no script is configured ([scripts] {said})")
+            name = task.command.raw_name
+            raise RefusedError(501, f"{name}: no script is configured ([scripts] {name})")
         self._context = context
-        self._limit = Limit(context.clock, SCRIPT_MAY_TAKE)
+        self._deadline = Deadline(context.clock, SCRIPT_MAY_TAKE)
         self.task = task
-        self.busy = task.command.said
+        self.busy = task.command.raw_name
         self.ended = False
         context.driver.run_script(task.command.task_id, lines)
 
     def step(self, telemetry: Telemetry) -> None:
-        """Ended when the driver says so."""
+        """End when the driver says so."""
         last = telemetry.last
         if last is not None and last.task_id == self.task.command.task_id:
             if last.outcome is Outcome.COMPLETED:
@@ -41,7 +41,7 @@ class ScriptActivity:
             else:
                 self._context.fail(self.task, 500, last.error or str(last.outcome))
             self.ended = True
-        elif self._limit.over():
+        elif self._deadline.expired():
             self.stop("not done within an hour")
 
     def cancel(self) -> None:
@@ -49,16 +49,16 @@ class ScriptActivity:
         self._context.driver.cancel()
 
     def hand_over(self) -> None:
-        """Nobody can go on with it."""
+        """Never called: no other agent can resume it."""
 
     def stop(self, reason: str) -> None:
-        """End it unfinished."""
-        self._context.fail(self.task, 500, f"{self.task.command.said}: {reason}")
+        """Fail it unfinished."""
+        self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {reason}")
         self.ended = True
 
 
 class ResetActivity:
-    """The controller's reboot: done when it is idle again."""
+    """reset: the controller's reboot, done when it is idle again."""
 
     exclusive = True
     outlives = False
@@ -66,32 +66,32 @@ class ResetActivity:
 
     def __init__(self, context: Context, task: Task) -> None:
         self._context = context
-        self._limit = Limit(context.clock, RESET_MAY_TAKE)
+        self._deadline = Deadline(context.clock, RESET_MAY_TAKE)
         self._left = False  # the driver has left the state that it was in
         self.task = task
         self.ended = False
         context.driver.reset()
 
     def step(self, telemetry: Telemetry) -> None:
-        """Back to ready, or to an error that says why."""
-        self._left = self._left or telemetry.state in (PrinterState.OFFLINE, PrinterState.RECOVERING)
+        """Complete when the printer is idle again; fail on an error that says why."""
+        self._left = self._left or telemetry.state.absent
         if self._left and telemetry.state is PrinterState.IDLE:
             self._context.complete(self.task)
             self.ended = True
-        elif self._limit.over() or (self._left and telemetry.state is PrinterState.ERROR):
+        elif self._deadline.expired() or (self._left and telemetry.state is PrinterState.ERROR):
             self.stop(telemetry.reason or "the printer did not come back")
 
     def hand_over(self) -> None:
-        """Nobody can go on with it."""
+        """Never called: no other agent can resume it."""
 
     def stop(self, reason: str) -> None:
-        """End it unfinished."""
+        """Fail it unfinished."""
         self._context.fail(self.task, 500, f"reset: {reason}")
         self.ended = True
 
 
-def keep_settings(context: Context, task: Task) -> None:
-    """`settings`: check them, keep them; they go before each print. Raises RefusedError."""
+def store_settings(context: Context, task: Task) -> None:
+    """`settings`: check and store them; they are sent before each print. Raises RefusedError."""
     wanted = task.command.settings
     if not wanted:
         raise RefusedError(422, "settings: none were given")
@@ -99,19 +99,20 @@ def keep_settings(context: Context, task: Task) -> None:
         unknown = settings.check(wanted)
     except ValueError as error:
         raise RefusedError(422, str(error)) from None
-    context.store.keep_settings(wanted)
+    context.store.update_settings(wanted)
     message = "applied from the next print on"
     if unknown:
         message += f"; kept, but without a meaning here: {', '.join(unknown)}"
-    context.complete(task, extra={"settings": context.store.settings(), "message": message})
+    context.complete(task, result=report.Result(settings=context.store.settings(), message=message))
 
 
 def request_settings(context: Context, task: Task) -> None:
-    """`request_settings`: what is kept."""
-    context.complete(task, extra={"settings": context.store.settings()})
+    """`request_settings`: the stored settings, in the terminal report."""
+    context.complete(task, result=report.Result(settings=context.store.settings()))
 
 
 def check_dismiss(telemetry: Telemetry) -> None:
-    """`dismiss` leaves a finished or failed job's screen; a halted printer needs more. Raises RefusedError."""
+    """Check that `dismiss`, which leaves a finished or failed job's screen, can be done. Raises RefusedError: a halted
+    printer needs more."""
     if telemetry.state is PrinterState.ERROR:
         raise RefusedError(409, f"dismiss: the printer is halted ({telemetry.reason}); send reset")

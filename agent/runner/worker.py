@@ -21,7 +21,10 @@ class Worker(Generic[T]):
     `work` looks at `cancelled()` often, and raises an AgentError of its own or returns soon after it says True.
     """
 
-    def __init__(self, name: str, work: Callable[[Callable[[], bool]], T], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, work: Callable[[Callable[[], bool]], T], wake: Callable[[], None], task_id: str
+    ) -> None:
+        self._task_id = task_id
         self._work = work
         self._wake = wake
         self._cancel = threading.Event()
@@ -32,7 +35,7 @@ class Worker(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether `result` has something to give."""
+        """Whether the work has ended and `result` may be called."""
         return self._done.is_set()
 
     def result(self) -> T:
@@ -42,7 +45,7 @@ class Worker(Generic[T]):
         return self._outcome[0]
 
     def cancel(self) -> None:
-        """Ask for the end; returns at once."""
+        """Request the end; returns at once."""
         self._cancel.set()
 
     def end(self, timeout: float) -> bool:
@@ -57,7 +60,7 @@ class Worker(Generic[T]):
         except AgentError as error:
             self._outcome = error
         except Exception as error:  # a defect of ours must become the task's end, not a task that never ends
-            log.exception("defect")
+            log.exception("worker crashed", worker=self._thread.name, task_id=self._task_id)
             self._outcome = AgentError(f"internal error: {type(error).__name__}")
         finally:
             self._done.set()

@@ -1,4 +1,4 @@
-"""Who may hear and who may speak on the printers' channels. Pure.
+"""Access control of the printers' channels: who may subscribe and who may publish. Pure.
 
 A printer's command channel is the printer: whoever publishes there moves it. So only the cloud itself may publish on
 `/printers/**`, and only the holder of a printer's token may subscribe there, to this printer's channels
@@ -12,17 +12,17 @@ from typing import Protocol
 
 
 class Access(Protocol):
-    """What the broker asks before it obeys a client."""
+    """Access control that the broker asks for each subscribe and publish of a client."""
 
     def may_subscribe(self, pattern: str, ext: Mapping[str, object]) -> bool:
-        """Whether a client that sent `ext` may hear every channel that `pattern` matches."""
+        """Return whether a client that sent `ext` may subscribe to every channel that `pattern` matches."""
 
     def may_publish(self, channel: str) -> bool:
-        """Whether a client, as against the cloud itself, may publish on `channel`."""
+        """Return whether a client, as against the cloud itself, may publish on `channel`."""
 
 
 class PrinterAccess:
-    """`token_fits(printer_id, token)` says whether the token is that printer's."""
+    """Access by a printer's token: `token_fits(printer_id, token)` returns whether the token is that printer's."""
 
     def __init__(self, token_fits: Callable[[int, str], bool]) -> None:
         self._token_fits = token_fits

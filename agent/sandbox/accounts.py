@@ -1,4 +1,4 @@
-"""Members and printers of the local cloud: who they are, who may command whom. Survives a restart.
+"""Accounts of the local cloud: members, printers, and which member has registered which printer. Survives a restart.
 
 Of a printer's token only its SHA-256 is kept. The one member's token is kept as it is, because each start shows it.
 """
@@ -13,14 +13,15 @@ import sqlite3
 
 import msgspec
 
-from agent.sandbox.records import Database
+from agent.sandbox.records_file import RecordsFile
 
 _CODE_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that a person takes for another
 _CODE_LENGTH = 6
 
 
-class Printer(msgspec.Struct, frozen=True):
-    """A printer that has asked for a registration code. `last_seen` is its last report, seconds since the epoch."""
+class PrinterAccount(msgspec.Struct, frozen=True):
+    """A printer that has asked for a registration code. `last_seen` is the time of its last report, seconds since the
+    epoch."""
 
     printer_id: int
     firmware: str
@@ -30,44 +31,44 @@ class Printer(msgspec.Struct, frozen=True):
     last_state: str
 
 
-class Owned(msgspec.Struct, frozen=True):
+class OwnedPrinter(msgspec.Struct, frozen=True):
     """A printer as one member sees it. `registered_at` is in seconds since the epoch."""
 
-    printer: Printer
+    printer: PrinterAccount
     name: str
     registered_at: float
     is_primary: bool
 
 
-class State:
-    """Any thread may call."""
+class Accounts:
+    """Members, printers and uploads in the records file. Any thread may call."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, records: RecordsFile) -> None:
+        self._records = records
 
     def first_member(self) -> tuple[str, str]:
-        """The member made at first start: its id and bearer token."""
-        row = self._database.row("SELECT member_id, token FROM members ORDER BY rowid")
+        """Return the id and bearer token of the member made at first start; make it the first time."""
+        row = self._records.row("SELECT member_id, token FROM members ORDER BY rowid")
         return (row["member_id"], row["token"]) if row else self.add_member()
 
     def add_member(self) -> tuple[str, str]:
-        """A new member: its id (13 letters and digits) and bearer token."""
+        """Add a member; returns its id (13 letters and digits) and bearer token."""
         member_id = base64.b32encode(secrets.token_bytes(10)).decode()[:13]
         token = secrets.token_urlsafe(32)
-        self._database.change(("INSERT INTO members VALUES (?, ?)", (member_id, token)))
+        self._records.change(("INSERT INTO members VALUES (?, ?)", (member_id, token)))
         return member_id, token
 
     def member_of(self, token: str) -> str:
-        """The id of the member with this bearer token; empty when there is none."""
-        for row in self._database.rows("SELECT member_id, token FROM members"):
+        """Return the id of the member with this bearer token; empty when there is none."""
+        for row in self._records.rows("SELECT member_id, token FROM members"):
             if hmac.compare_digest(row["token"].encode(), token.encode()):
                 return str(row["member_id"])
         return ""
 
-    def add_printer(self, firmware: str, type_id: str, serial_number: str) -> tuple[Printer, str]:
-        """A new printer and its token: 43 characters, URL-safe base64 of 32 bytes."""
+    def add_printer(self, firmware: str, type_id: str, serial_number: str) -> tuple[PrinterAccount, str]:
+        """Add a printer; returns it and its token: 43 characters, URL-safe base64 of 32 bytes."""
         token = secrets.token_urlsafe(32)
-        number, _ = self._database.change(
+        number, _ = self._records.change(
             (
                 "INSERT INTO printers (token_hash, code, firmware, type_id, serial_number) VALUES (?, ?, ?, ?, ?)",
                 (_digest(token), _new_code(), firmware, type_id, serial_number),
@@ -75,9 +76,9 @@ class State:
         )
         return self._printer(number), token
 
-    def known_printer(self, printer_id: int, firmware: str) -> Printer:
-        """A printer that asks again: its firmware is noted; it has a code, a new one when the last was used."""
-        self._database.change(
+    def known_printer(self, printer_id: int, firmware: str) -> PrinterAccount:
+        """Update a printer that asks for a code again: its firmware, and a new code when the last one was used."""
+        self._records.change(
             (
                 "UPDATE printers SET firmware = ?, code = coalesce(code, ?) WHERE printer_id = ?",
                 (firmware, _new_code(), printer_id),
@@ -85,19 +86,19 @@ class State:
         )
         return self._printer(printer_id)
 
-    def printer_of(self, token: str) -> Printer | None:
-        """The printer with this token."""
-        row = self._database.row("SELECT * FROM printers WHERE token_hash = ?", _digest(token))
+    def printer_of(self, token: str) -> PrinterAccount | None:
+        """Return the printer with this token, None when there is none."""
+        row = self._records.row("SELECT * FROM printers WHERE token_hash = ?", _digest(token))
         return _to_printer(row) if row else None
 
     def token_fits(self, printer_id: int, token: str) -> bool:
-        """Whether `token` is that printer's."""
+        """Return whether `token` is that printer's."""
         printer = self.printer_of(token)
         return printer is not None and printer.printer_id == printer_id
 
-    def heard_of(self, printer_id: int, state: str, now: float) -> None:
-        """The printer reported; `state` is its printer_status, empty when it said none."""
-        self._database.change(
+    def record_contact(self, printer_id: int, state: str, now: float) -> None:
+        """Record that the printer reported at `now`; `state` is its printer_status, empty when it gave none."""
+        self._records.change(
             (
                 "UPDATE printers SET last_seen = ?1, last_state = iif(?2 = '', last_state, ?2) WHERE printer_id = ?3",
                 (now, state, printer_id),
@@ -105,13 +106,13 @@ class State:
         )
 
     def is_registered(self, printer_id: int) -> bool:
-        """Whether any member has registered the printer."""
-        return self._database.row("SELECT 1 FROM owners WHERE printer_id = ?", printer_id) is not None
+        """Return whether any member has registered the printer."""
+        return self._records.row("SELECT 1 FROM owners WHERE printer_id = ?", printer_id) is not None
 
     def register(self, member_id: str, name: str, code: str, now: float) -> tuple[int, bool] | None:
-        """A member enters a printer's code, which is used up. The printer's id and whether the member is its primary
-        owner (the first one is); None when no printer shows this code."""
-        row = self._database.row("SELECT printer_id FROM printers WHERE code = ?", code.strip().upper())
+        """Register the printer that shows `code`, which is used up. Returns the printer's id and whether the member is
+        its primary owner (the first one is); None when no printer shows this code."""
+        row = self._records.row("SELECT printer_id FROM printers WHERE code = ?", code.strip().upper())
         if row is None:
             return None
         printer_id = int(row["printer_id"])
@@ -120,42 +121,43 @@ class State:
             " (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM owners WHERE printer_id = ?1))"
             " ON CONFLICT DO UPDATE SET name = excluded.name"
         )
-        _, used = self._database.change(
+        _, used = self._records.change(
             (owner, (printer_id, member_id, name, now)),
             ("UPDATE printers SET code = NULL WHERE printer_id = ?", (printer_id,)),
         )
         owned = self.owned(member_id, printer_id)
         return (printer_id, owned.is_primary) if used and owned else None
 
-    def owned(self, member_id: str, printer_id: int) -> Owned | None:
-        """The printer, when this member has registered it."""
+    def owned(self, member_id: str, printer_id: int) -> OwnedPrinter | None:
+        """Return the printer, None when this member has not registered it."""
         found = [each for each in self.all_owned(member_id) if each.printer.printer_id == printer_id]
         return found[0] if found else None
 
-    def all_owned(self, member_id: str) -> list[Owned]:
-        """The member's printers, the one registered first first."""
-        rows = self._database.rows(
+    def all_owned(self, member_id: str) -> list[OwnedPrinter]:
+        """Return the member's printers in the order of registration."""
+        rows = self._records.rows(
             "SELECT * FROM owners JOIN printers USING (printer_id)"
             " WHERE member_id = ? ORDER BY registered_at, printer_id",
             member_id,
         )
         return [
-            Owned(_to_printer(row), row["name"], float(row["registered_at"]), bool(row["is_primary"])) for row in rows
+            OwnedPrinter(_to_printer(row), row["name"], float(row["registered_at"]), bool(row["is_primary"]))
+            for row in rows
         ]
 
     def add_upload(self, printer_id: int) -> str:
-        """A place that something may be put: its unguessable key."""
+        """Add a place to upload to; returns its unguessable key."""
         key = secrets.token_urlsafe(24)
-        self._database.change(("INSERT INTO uploads VALUES (?, ?)", (key, printer_id)))
+        self._records.change(("INSERT INTO uploads VALUES (?, ?)", (key, printer_id)))
         return key
 
     def upload_printer(self, key: str) -> int | None:
-        """The printer that the place was made for; None when there is no such place."""
-        row = self._database.row("SELECT printer_id FROM uploads WHERE key = ?", key)
+        """Return the printer that the place was made for; None when there is no such place."""
+        row = self._records.row("SELECT printer_id FROM uploads WHERE key = ?", key)
         return int(row["printer_id"]) if row else None
 
-    def _printer(self, printer_id: int) -> Printer:
-        row = self._database.row("SELECT * FROM printers WHERE printer_id = ?", printer_id)
+    def _printer(self, printer_id: int) -> PrinterAccount:
+        row = self._records.row("SELECT * FROM printers WHERE printer_id = ?", printer_id)
         if row is None:
             raise KeyError(printer_id)
         return _to_printer(row)
@@ -169,8 +171,8 @@ def _new_code() -> str:
     return "".join(secrets.choice(_CODE_LETTERS) for _ in range(_CODE_LENGTH))
 
 
-def _to_printer(row: sqlite3.Row) -> Printer:
-    return Printer(
+def _to_printer(row: sqlite3.Row) -> PrinterAccount:
+    return PrinterAccount(
         printer_id=row["printer_id"],
         firmware=row["firmware"],
         type_id=row["type_id"],

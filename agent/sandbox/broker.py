@@ -1,7 +1,7 @@
-"""A Bayeux 1.0 server without I/O, threads or clock: messages in, replies and held polls out.
+"""Bayeux 1.0 broker without I/O, threads or clock: messages in, replies and held polls out.
 
-    exchange = broker.receive(messages, now)      # replies that are ready; perhaps a poll
-    answer = broker.answer(exchange.poll, now)    # None: still held; else the rest of the reply
+    result = broker.receive(messages, now)      # replies that are ready; perhaps a poll
+    answer = broker.answer(result.poll, now)    # None: still held; else the rest of the reply
 
     a poll is   held ──▶ answered   something came, its deadline passed, a newer connect of the same client
                                     superseded it, its client disconnected, or the broker closed
@@ -35,7 +35,7 @@ CROWDED_INTERVAL_MS = 2000
 
 @dataclass(eq=False)
 class Poll:
-    """A connect that waits for something to deliver. `deadline` is on the broker's clock."""
+    """A held connect, which waits for something to deliver. `deadline` is on the broker's clock."""
 
     client_id: str
     reply: Message
@@ -43,8 +43,8 @@ class Poll:
 
 
 @dataclass
-class Exchange:
-    """What one batch of messages gave: the replies that are ready, and the connect that may be held."""
+class BatchResult:
+    """Result of one batch of messages: the replies that are ready, and the connect that may be held."""
 
     replies: list[Message] = field(default_factory=list)
     poll: Poll | None = None
@@ -59,7 +59,8 @@ class _Client:
 
 
 class Broker:
-    """`timeout` is how long a connect is held, in seconds; a session ends 2 × `timeout` after its last connect.
+    """Broker of the Faye endpoint. `timeout` is how long a connect is held, in seconds; a session ends 2 × `timeout`
+    after its last connect.
 
     At most `max_queue` events wait for a client: the oldest give way, counted in `dropped`. At most `max_clients`
     sessions live at once."""
@@ -81,7 +82,7 @@ class Broker:
         self._clients: dict[str, _Client] = {}
         self._closed = False
         self.dropped = 0
-        self._handlers: dict[str, Callable[[Message, Exchange, float], None]] = {
+        self._handlers: dict[str, Callable[[Message, BatchResult, float], None]] = {
             "/meta/handshake": self._handshake,
             "/meta/subscribe": self._subscribe,
             "/meta/unsubscribe": self._unsubscribe,
@@ -90,28 +91,29 @@ class Broker:
 
     @property
     def clients(self) -> int:
-        """Living sessions, as of the last call."""
+        """Number of living sessions, as of the last call."""
         return len(self._clients)
 
-    def receive(self, messages: Iterable[Mapping[str, object]], now: float, *, hold: bool = True) -> Exchange:
-        """Take one batch. With `hold` False a connect is answered at once, with an interval that slows it down."""
+    def receive(self, messages: Iterable[Mapping[str, object]], now: float, *, hold: bool = True) -> BatchResult:
+        """Process one batch of messages. With `hold` False a connect is answered at once, with an interval that slows
+        it down."""
         self._expire(now)
-        exchange = Exchange()
+        result = BatchResult()
         for raw in messages:
             message = dict(raw)
             channel = message.get("channel")
             if not isinstance(channel, str) or not channel:
-                exchange.replies.append(refusal(message, "402:channel:Missing required parameter"))
+                result.replies.append(refusal(message, "402:channel:Missing required parameter"))
             elif channel == "/meta/connect":
-                self._connect(message, exchange, now, hold=hold)
+                self._connect(message, result, now, hold=hold)
             elif channel in self._handlers:
-                self._handlers[channel](message, exchange, now)
+                self._handlers[channel](message, result, now)
             else:
-                self._publish(message, channel, exchange)
-        return exchange
+                self._publish(message, channel, result)
+        return result
 
     def answer(self, poll: Poll, now: float) -> list[Message] | None:
-        """The connect's reply and then its events, as the real server orders them; None while it is held."""
+        """Return the connect's reply and then its events, as the real server orders them; None while it is held."""
         client = self._clients.get(poll.client_id)
         if client is None:
             return [poll.reply | {"advice": {"reconnect": "none"}}]  # it disconnected while it waited
@@ -125,19 +127,19 @@ class Broker:
         return [poll.reply, *events]
 
     def abandon(self, poll: Poll, now: float) -> None:
-        """The connection that `poll` waited on is over. The session lives on until it expires."""
+        """Drop `poll`, whose connection is gone. The session lives on until it expires."""
         client = self._clients.get(poll.client_id)
         if client is not None and client.poll is poll:
             client.poll = None
             client.last_seen = now
 
     def publish(self, channel: str, data: object, now: float, message_id: str = "") -> int:
-        """Queue an event, from the cloud itself, for every session that hears `channel`; how many there were."""
+        """Queue an event of the cloud itself for every session subscribed to `channel`; returns how many there were."""
         self._expire(now)
         return self._deliver({"channel": channel, "data": data, "id": message_id or self._new_id()})
 
     def close(self) -> None:
-        """Let every held poll be answered now, and hold no more."""
+        """Answer every held poll now, and hold no more."""
         self._closed = True
 
     def _advice(self, interval_ms: int = 0) -> Message:
@@ -152,68 +154,68 @@ class Broker:
         for client_id in dead:
             del self._clients[client_id]
 
-    def _session(self, message: Message, exchange: Exchange) -> tuple[str, _Client] | None:
+    def _session(self, message: Message, result: BatchResult) -> tuple[str, _Client] | None:
         client_id = message.get("clientId")
         if not isinstance(client_id, str) or not client_id:
-            exchange.replies.append(refusal(message, "402:clientId:Missing required parameter"))
+            result.replies.append(refusal(message, "402:clientId:Missing required parameter"))
             return None
         client = self._clients.get(client_id)
         if client is None:
             unknown = refusal(message, f"401:{client_id[:64]}:Unknown client")
-            exchange.replies.append(unknown | {"advice": {"reconnect": "handshake", "interval": 0}})
+            result.replies.append(unknown | {"advice": {"reconnect": "handshake", "interval": 0}})
             return None
         return client_id, client
 
-    def _handshake(self, message: Message, exchange: Exchange, now: float) -> None:
+    def _handshake(self, message: Message, result: BatchResult, now: float) -> None:
         never: Message = {"advice": {"reconnect": "none"}, "version": VERSION}
         offered = message.get("supportedConnectionTypes")
         version = message.get("version")
         if not isinstance(version, str) or not isinstance(offered, list):
             missing = "version" if not isinstance(version, str) else "supportedConnectionTypes"
-            exchange.replies.append(refusal(message, f"402:{missing}:Missing required parameter") | never)
+            result.replies.append(refusal(message, f"402:{missing}:Missing required parameter") | never)
         elif version.split(".")[0] != VERSION.split(".", maxsplit=1)[0]:
-            exchange.replies.append(refusal(message, f"300:{version[:16]}:Version mismatch") | never)
+            result.replies.append(refusal(message, f"300:{version[:16]}:Version mismatch") | never)
         elif CONNECTION_TYPE not in offered:
-            exchange.replies.append(refusal(message, "301::Connection types not supported") | never)
+            result.replies.append(refusal(message, "301::Connection types not supported") | never)
         elif len(self._clients) >= self._max_clients:
             busy = {"advice": {"reconnect": "handshake", "interval": 5000}}
-            exchange.replies.append(refusal(message, "503::Too many clients") | busy)
+            result.replies.append(refusal(message, "503::Too many clients") | busy)
         else:
             client_id = self._new_id()
             self._clients[client_id] = _Client(last_seen=now)
             types: Message = {"version": VERSION, "supportedConnectionTypes": [CONNECTION_TYPE]}
-            exchange.replies.append(success(message, client_id) | types | {"advice": self._advice()})
+            result.replies.append(success(message, client_id) | types | {"advice": self._advice()})
 
-    def _connect(self, message: Message, exchange: Exchange, now: float, *, hold: bool) -> None:
-        session = self._session(message, exchange)
+    def _connect(self, message: Message, result: BatchResult, now: float, *, hold: bool) -> None:
+        session = self._session(message, result)
         if session is None:
             return
         client_id, client = session
         kind = message.get("connectionType")
         if kind != CONNECTION_TYPE:
             error = "301::Connection types not supported" if kind else "402:connectionType:Missing required parameter"
-            exchange.replies.append(refusal(message, error))
+            result.replies.append(refusal(message, error))
             return
-        if exchange.poll is not None:  # two connects in one batch: only the last can wait
-            exchange.replies.append(exchange.poll.reply)
-            self.abandon(exchange.poll, now)
+        if result.poll is not None:  # two connects in one batch: only the last can wait
+            result.replies.append(result.poll.reply)
+            self.abandon(result.poll, now)
         reply = success(message, client_id) | {"advice": self._advice(0 if hold else CROWDED_INTERVAL_MS)}
         wanted = wanted_timeout(message, self._timeout) if hold else 0.0
         client.last_seen = now
-        client.poll = exchange.poll = Poll(client_id, reply, now + wanted)
+        client.poll = result.poll = Poll(client_id, reply, now + wanted)
 
-    def _subscribe(self, message: Message, exchange: Exchange, _now: float) -> None:
-        session = self._session(message, exchange)
+    def _subscribe(self, message: Message, result: BatchResult, _now: float) -> None:
+        session = self._session(message, result)
         if session is None:
             return
         names = subscription(message)
         error = self._subscription_error(names, message)
         echo: Message = {"subscription": message.get("subscription")}
         if error:
-            exchange.replies.append(refusal(message, error) | echo)
+            result.replies.append(refusal(message, error) | echo)
             return
         session[1].patterns.update(names)
-        exchange.replies.append(success(message, session[0]) | echo)
+        result.replies.append(success(message, session[0]) | echo)
 
     def _subscription_error(self, names: list[str], message: Message) -> str:
         if not names:
@@ -228,39 +230,39 @@ class Broker:
                 return f"403:{name}:Forbidden channel without its authentication_token"
         return ""
 
-    def _unsubscribe(self, message: Message, exchange: Exchange, _now: float) -> None:
-        session = self._session(message, exchange)
+    def _unsubscribe(self, message: Message, result: BatchResult, _now: float) -> None:
+        session = self._session(message, result)
         if session is None:
             return
         names = subscription(message)
         echo: Message = {"subscription": message.get("subscription")}
         if not names:
-            exchange.replies.append(refusal(message, "402:subscription:Missing required parameter") | echo)
+            result.replies.append(refusal(message, "402:subscription:Missing required parameter") | echo)
             return
         session[1].patterns.difference_update(names)
-        exchange.replies.append(success(message, session[0]) | echo)
+        result.replies.append(success(message, session[0]) | echo)
 
-    def _disconnect(self, message: Message, exchange: Exchange, _now: float) -> None:
-        session = self._session(message, exchange)
+    def _disconnect(self, message: Message, result: BatchResult, _now: float) -> None:
+        session = self._session(message, result)
         if session is not None:
             del self._clients[session[0]]
-            exchange.replies.append(success(message, session[0]))
+            result.replies.append(success(message, session[0]))
 
-    def _publish(self, message: Message, channel: str, exchange: Exchange) -> None:
-        if self._session(message, exchange) is None:
+    def _publish(self, message: Message, channel: str, result: BatchResult) -> None:
+        if self._session(message, result) is None:
             return
         if not channels.is_channel(channel):
-            exchange.replies.append(refusal(message, f"405:{channel[:64]}:Invalid channel"))
+            result.replies.append(refusal(message, f"405:{channel[:64]}:Invalid channel"))
         elif channels.is_meta(channel) or not self._access.may_publish(channel):
-            exchange.replies.append(refusal(message, f"403:{channel}:Forbidden channel"))
+            result.replies.append(refusal(message, f"403:{channel}:Forbidden channel"))
         elif "data" not in message:
-            exchange.replies.append(refusal(message, "402:data:Missing required parameter"))
+            result.replies.append(refusal(message, "402:data:Missing required parameter"))
         else:
             if not channels.is_service(channel):
                 own = message.get("id")
                 kept = own if isinstance(own, str) and 0 < len(own) <= 64 else self._new_id()
                 self._deliver({"channel": channel, "data": message["data"], "id": kept})
-            exchange.replies.append(success(message, ""))
+            result.replies.append(success(message, ""))
 
     def _deliver(self, event: Message) -> int:
         heard_by = channels.matching(str(event["channel"]))

@@ -1,4 +1,4 @@
-"""The broker over HTTP long-polling: one condition guards it, a held connect waits there in its server thread.
+"""HTTP long-polling endpoint of the broker: one condition guards it, a held connect waits there in its server thread.
 
 `max_held` bounds the threads that polls may take, so that the REST API always has some left; a connect beyond that is
 answered at once and told to come back slowly.
@@ -27,7 +27,7 @@ _log = structlog.get_logger(part="sandbox.faye")
 
 
 class FayeEndpoint:
-    """Thread-safe face of a Broker. `clock` is monotonic, in seconds; the real one outside of tests."""
+    """Thread-safe endpoint of a Broker. `clock` is monotonic, in seconds; the real one outside of tests."""
 
     def __init__(self, broker: Broker, clock: Callable[[], float], *, max_held: int) -> None:
         self._broker = broker
@@ -37,15 +37,16 @@ class FayeEndpoint:
         self._dropped = 0
         self._changed = threading.Condition()
 
-    def handle(self, kind: str = "") -> HTTPResponse:  # noqa: ARG002 - the message says what it is
-        """`POST /faye`, and `/faye/<kind>`: CometD's clients add the kind of message. Raises ApiError 400 and 413."""
+    def handle(self, kind: str = "") -> HTTPResponse:  # noqa: ARG002 - the message itself has its channel
+        """Handle `POST /faye`, and `/faye/<kind>`: CometD's clients add the kind of message. Raises ApiError 400 and
+        413."""
         gone: Callable[[], bool] = request.environ.get("waitress.client_disconnected") or (lambda: False)
         body = json.dumps(self.exchange(_messages(), gone), separators=(",", ":"))
         headers = {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache, no-store"}
         return HTTPResponse(body, headers=headers)
 
     def exchange(self, messages: list[Message], gone: Callable[[], bool]) -> list[Message]:
-        """Give one batch to the broker and wait until its reply is complete, or until the client has `gone`."""
+        """Pass one batch to the broker and wait until its reply is complete, or until the client has `gone`."""
         with self._changed:
             batch = self._broker.receive(messages, self._clock(), hold=self._held < self._max_held)
             self._changed.notify_all()
@@ -83,12 +84,12 @@ class FayeEndpoint:
 
     def _note_dropped(self) -> None:
         if self._broker.dropped and not self._dropped:
-            _log.warning("a client does not fetch its events: the oldest are dropped")
+            _log.warning("oldest queued event dropped")
         self._dropped = self._broker.dropped
 
 
 def _messages() -> list[Message]:
-    """The messages of the request: `application/json`, or the form field `message` that browsers' clients send."""
+    """Read the messages of the request: `application/json`, or the form field `message` that browsers' clients send."""
     kind = content_type()
     data = body_bytes()
     if kind == "application/x-www-form-urlencoded":
@@ -109,8 +110,8 @@ def _messages() -> list[Message]:
 
 
 def _parse(data: bytes) -> object:
-    """JSON as node reads it: a lone surrogate is text like any other, and goes out again as it came in. A server that
-    refused it would be asked again for ever by Faye's own client, with the same batch. Raises ApiError 400."""
+    """Decode JSON as node does: a lone surrogate is text like any other, and goes out again as it came in. A server
+    that refused it would be asked again for ever by Faye's own client, with the same batch. Raises ApiError 400."""
     try:
         value: object = json.loads(data.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

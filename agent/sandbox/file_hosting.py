@@ -1,4 +1,4 @@
-"""File hosting: what a member puts for printers to fetch, and what printers put for the member to read.
+"""File hosting: files that a member uploads for printers to download, and files that printers upload for the member.
 
 files/<key>/<name>    PUT by a member; GET by anyone who knows the unguessable key: a printer sends no token there
 uploads/<key>         PUT by anyone who knows the key (`upload_url` of a `logs` command); GET by the member
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from bottle import Bottle, HTTPResponse, parse_range_header, request, static_file
 
-from agent.sandbox.endpoints import SandboxServices
+from agent.sandbox.api_context import ApiContext
 from agent.sandbox.web import ApiError, answer, content_length, endpoint, error_answer, header, root_url
 
 MAX_FILE_BYTES = 2048 * 1024 * 1024
@@ -27,11 +27,11 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}", re.ASCII)
 _CHUNK = 256 * 1024
 
 
-class Files:
-    """Keeps files below `folder`: complete ones only, readable by this user alone."""
+class FileHosting:
+    """Endpoints of hosted files, kept below `folder`: complete ones only, readable by this user alone."""
 
-    def __init__(self, cloud: SandboxServices, folder: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
-        self._cloud = cloud
+    def __init__(self, context: ApiContext, folder: Path, *, max_file_bytes: int = MAX_FILE_BYTES) -> None:
+        self._context = context
         self._folder = folder
         self._max_file_bytes = max_file_bytes
 
@@ -43,8 +43,8 @@ class Files:
         app.route("/uploads/<key>", ["GET", "HEAD"], endpoint(self.get_upload))
 
     def put_file(self, name: str) -> HTTPResponse:
-        """Keep the body under a new key: `{"url": …}`."""
-        self._cloud.asking_member()
+        """Store the body under a new key; answers `{"url": …}`."""
+        self._context.asking_member()
         if not _NAME.fullmatch(name):
             raise ApiError(422, "a file's name has 1 to 128 letters, digits, `.`, `_` and `-`; no `.` or `-` first")
         key = secrets.token_urlsafe(24)
@@ -52,28 +52,28 @@ class Files:
         return answer(200, {"url": f"{root_url()}/files/{key}/{quote(name)}"})
 
     def get_file(self, key: str, name: str) -> HTTPResponse:
-        """The file, or a part of it (Range, If-Range)."""
+        """Serve the file, or a part of it (Range, If-Range)."""
         if not (_KEY.fullmatch(key) and _NAME.fullmatch(name)):
             raise ApiError(404, "no such file")
         return _serve(self._folder / "files" / key, name, key)
 
     def put_upload(self, key: str) -> HTTPResponse:
-        """Keep the body in a place that a command named; a second PUT replaces the first."""
+        """Store the body in the place that a command named; a second PUT replaces the first."""
         self._place(key)
         self._store(self._folder / "uploads", key, MAX_UPLOAD_BYTES)
         return answer(204)
 
     def get_upload(self, key: str) -> HTTPResponse:
-        """What a printer has put."""
-        member_id = self._cloud.asking_member()
-        if self._cloud.state.owned(member_id, self._place(key)) is None:
+        """Serve what a printer has uploaded."""
+        member_id = self._context.asking_member()
+        if self._context.accounts.owned(member_id, self._place(key)) is None:
             raise ApiError(404, "no such place")
         path = self._folder / "uploads" / key
         # Unlike a file it may be replaced, so its age is part of its tag.
         return _serve(path.parent, key, f"{key}-{path.stat().st_mtime_ns if path.is_file() else 0}")
 
     def _place(self, key: str) -> int:
-        printer_id = self._cloud.state.upload_printer(key) if _KEY.fullmatch(key) else None
+        printer_id = self._context.accounts.upload_printer(key) if _KEY.fullmatch(key) else None
         if printer_id is None:
             raise ApiError(404, "no such place")
         return printer_id
@@ -113,7 +113,7 @@ def _copy(write: Callable[[bytes], object], size: int) -> int:
 
 
 def _serve(folder: Path, name: str, tag: str) -> HTTPResponse:
-    """`folder/name` with Content-Length, a strong ETag and ranges (RFC 9110 §13, §14)."""
+    """Serve `folder/name` with Content-Length, a strong ETag and ranges (RFC 9110 §13, §14)."""
     path = folder / name
     if not path.is_file():
         raise ApiError(404, "no such file")

@@ -1,4 +1,4 @@
-"""The REST API as a member uses it (docs/protocol.md, «The member's side»): printers, registration, commands, jobs."""
+"""REST API for members (docs/protocol.md, «The member's side»): printers, registration, commands, jobs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from bottle import Bottle, HTTPResponse, request
 
 from agent.errors import CloudError
 from agent.sandbox import views
-from agent.sandbox.accounts import Owned
-from agent.sandbox.endpoints import SandboxServices, text_field
-from agent.sandbox.task_table import Job, Task
+from agent.sandbox.accounts import OwnedPrinter
+from agent.sandbox.api_context import ApiContext, text_field
+from agent.sandbox.task_records import JobRecord, SentTask
 from agent.sandbox.web import ApiError, answer, endpoint, json_object, root_url
 
 DEFAULT_LIMIT = 10
@@ -29,15 +29,15 @@ _log = structlog.get_logger(part="sandbox.member")
 
 
 class MemberApi:
-    """The endpoints that take `Authorization: Bearer`."""
+    """Endpoints that take `Authorization: Bearer`."""
 
-    def __init__(self, cloud: SandboxServices, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
-        self._cloud = cloud
+    def __init__(self, context: ApiContext, new_id: Callable[[], str] = lambda: str(uuid.uuid4())) -> None:
+        self._context = context
         self._new_id = new_id
 
     def install(self, app: Bottle) -> None:
         """Add the routes to `app`."""
-        base = f"{self._cloud.base}/print"
+        base = f"{self._context.base}/print"
         app.route(f"{base}/printers", "GET", endpoint(self.printers))
         app.route(f"{base}/printers/register", "POST", endpoint(self.register))
         app.route(f"{base}/printers/{_ID}/command", "POST", endpoint(self.command))
@@ -48,46 +48,46 @@ class MemberApi:
         app.route(f"{base}/jobs/<job_id>", "GET", endpoint(self.job))
 
     def printers(self) -> HTTPResponse:
-        """The member's printers, a page at a time."""
-        member_id = self._cloud.asking_member()
+        """List the member's printers, a page at a time."""
+        member_id = self._context.asking_member()
         limit, offset = _number("limit", DEFAULT_LIMIT), _number("offset", 0)
         if limit == 0 or limit < -1:
             raise ApiError(422, "limit must be at least 1, or -1 for all")
         if offset < 0:
             raise ApiError(422, "offset must not be negative")
-        return answer(200, views.printers_page(self._cloud.state.all_owned(member_id), member_id, limit, offset))
+        return answer(200, views.printers_page(self._context.accounts.all_owned(member_id), member_id, limit, offset))
 
     def register(self) -> HTTPResponse:
-        """A member enters the code that the printer shows; the printer hears of it on its users channel."""
-        member_id = self._cloud.asking_member()
+        """Register the printer that shows the code; the printer is notified on its users channel."""
+        member_id = self._context.asking_member()
         body = json_object()
         name, code = text_field(body, "printer_name"), text_field(body, "registration_code")
-        registered = self._cloud.state.register(member_id, name, code, self._cloud.wall())
+        registered = self._context.accounts.register(member_id, name, code, self._context.wall())
         if registered is None:
             raise ApiError(422, "no printer shows this registration_code")
         printer_id, is_primary = registered
-        said: dict[str, object] = {
+        registration: dict[str, object] = {
             "registration": "success",
             "type": "primary" if is_primary else "secondary",
             "printer_id": printer_id,
             "member_id": member_id,
         }
         try:
-            self._cloud.publisher.publish(f"/printers/{printer_id}/users", said)
+            self._context.publisher.publish(f"/printers/{printer_id}/users", registration)
         except CloudError as error:  # the printer learns it at its next start, when it asks with its token
-            _log.warning("the printer could not be told of its registration", error=str(error))
-        self._cloud.emit({"event": "registered", **said})
+            _log.warning("registration not published", printer_id=printer_id, error=str(error))
+        self._context.emit({"event": "registered", **registration})
         return answer(200, {"registered": True, "printer_id": printer_id})
 
     def command(self, printer_id: str) -> HTTPResponse:
-        """Send a command. Any name goes through: a printer answers for those that it does not know."""
-        owned = self._owned(self._cloud.asking_member(), printer_id)
+        """Send a command. Any name is accepted: a printer answers for those that it does not know."""
+        owned = self._owned(self._context.asking_member(), printer_id)
         body = json_object()
         name = text_field(body, "command")
         if not _COMMAND.fullmatch(name):
             raise ApiError(422, "command must be 1 to 64 letters, digits and underscores")
         if name == "print_data":
-            raise ApiError(422, f"a print is started with POST {self._cloud.base}/print/printers/:printer_id/jobs")
+            raise ApiError(422, f"a print is started with POST {self._context.base}/print/printers/:printer_id/jobs")
         if name not in _JOB_SCOPED and not owned.is_primary:
             raise ApiError(403, f"{name} needs is_printer_scoped")
         message: dict[str, object] = {"command": name, "task_id": self._new_id()}
@@ -95,15 +95,15 @@ class MemberApi:
             message["job_id"] = job_id
         message |= _url(body, "package_url", required=False) | _settings(body)
         if name in {"log", "logs"}:
-            key = self._cloud.state.add_upload(owned.printer.printer_id)
+            key = self._context.accounts.add_upload(owned.printer.printer_id)
             message |= _url(body, "upload_url", required=False) or {"upload_url": f"{root_url()}/uploads/{key}"}
-        self._cloud.ledger.add_task(owned.printer.printer_id, message, self._cloud.wall())
+        self._context.tasks.add_task(owned.printer.printer_id, message, self._context.wall())
         self._send(owned, message)
         return answer(200, {"task_id": message["task_id"]})
 
     def submit_job(self, printer_id: str) -> HTTPResponse:
-        """Start a print of `printable_url`. A printer that does not listen now finds the job later (GET jobs)."""
-        owned = self._owned(self._cloud.asking_member(), printer_id)
+        """Start a print of `printable_url`. A printer that is not connected finds the job later (GET jobs)."""
+        owned = self._owned(self._context.asking_member(), printer_id)
         body = json_object()
         file_url = _url(body, "printable_url", required=True)["printable_url"]
         message: dict[str, object] = {
@@ -115,11 +115,12 @@ class MemberApi:
         if job_name := text_field(body, "job_name", required=False):
             message["job_name"] = job_name
         message |= _settings(body)
-        self._cloud.ledger.add_task(owned.printer.printer_id, message, self._cloud.wall(), job=True)
+        self._context.tasks.add_task(owned.printer.printer_id, message, self._context.wall(), job=True)
         try:
             self._send(owned, message)
         except ApiError as error:
-            _log.warning("a job was not published; the printer finds it when it asks", error=error.message)
+            # the printer finds it when it asks
+            _log.warning("job not published", task_id=message["task_id"], job_id=message["job_id"], error=error.message)
         return answer(
             200,
             {
@@ -131,51 +132,51 @@ class MemberApi:
         )
 
     def printer_status(self, printer_id: str) -> HTTPResponse:
-        """Whether a printer is there, and what it said last."""
-        owned = self._owned(self._cloud.asking_member(), printer_id)
-        return answer(200, views.printer_status(owned.printer, self._cloud.wall()))
+        """Answer whether a printer is online, and its last reported state."""
+        owned = self._owned(self._context.asking_member(), printer_id)
+        return answer(200, views.printer_status(owned.printer, self._context.wall()))
 
     def task(self, task_id: str) -> HTTPResponse:
-        """How far a command is: the last report."""
+        """Answer the last report on a command."""
         task = self._task(task_id)
-        return answer(200, views.task_status(task, self._cloud.ledger.reports(task_id)))
+        return answer(200, views.task_status(task, self._context.tasks.reports(task_id)))
 
     def reports(self, task_id: str) -> HTTPResponse:
-        """All reports on a command."""
+        """Answer all reports on a command."""
         task = self._task(task_id)
-        return answer(200, views.task_record(task, self._cloud.ledger.reports(task_id)))
+        return answer(200, views.task_record(task, self._context.tasks.reports(task_id)))
 
     def job(self, job_id: str) -> HTTPResponse:
-        """A job's last state."""
-        member_id = self._cloud.asking_member()
-        mine = [job for job in self._cloud.ledger.jobs(job_id) if self._sees(member_id, job)]
+        """Answer a job's last state."""
+        member_id = self._context.asking_member()
+        mine = [job for job in self._context.tasks.jobs(job_id) if self._sees(member_id, job)]
         if not mine:
             raise ApiError(404, "no such job on a printer of this member")
         return answer(200, views.job_view(mine[0]))
 
-    def _owned(self, member_id: str, printer_id: str) -> Owned:
-        owned = self._cloud.state.owned(member_id, int(printer_id))
+    def _owned(self, member_id: str, printer_id: str) -> OwnedPrinter:
+        owned = self._context.accounts.owned(member_id, int(printer_id))
         if owned is None:
             raise ApiError(404, f"this member has registered no printer {printer_id}")
         return owned
 
-    def _sees(self, member_id: str, job: Job) -> bool:
-        return self._cloud.state.owned(member_id, job.printer_id) is not None
+    def _sees(self, member_id: str, job: JobRecord) -> bool:
+        return self._context.accounts.owned(member_id, job.printer_id) is not None
 
-    def _task(self, task_id: str) -> Task:
-        member_id = self._cloud.asking_member()
-        task = self._cloud.ledger.task(task_id)
-        if task is None or self._cloud.state.owned(member_id, task.printer_id) is None:
+    def _task(self, task_id: str) -> SentTask:
+        member_id = self._context.asking_member()
+        task = self._context.tasks.task(task_id)
+        if task is None or self._context.accounts.owned(member_id, task.printer_id) is None:
             raise ApiError(404, "no such task on a printer of this member")
         return task
 
-    def _send(self, owned: Owned, message: dict[str, object]) -> None:
+    def _send(self, owned: OwnedPrinter, message: dict[str, object]) -> None:
         """Publish a command that is recorded. Raises ApiError 503."""
         printer_id = owned.printer.printer_id
-        told: dict[str, object] = {name: message[name] for name in ("command", "task_id", "job_id") if name in message}
-        self._cloud.emit({"event": "command", "printer_id": printer_id, **told})
+        ids: dict[str, object] = {name: message[name] for name in ("command", "task_id", "job_id") if name in message}
+        self._context.emit({"event": "command", "printer_id": printer_id, **ids})
         try:
-            self._cloud.publisher.publish(f"/printers/{printer_id}/command", message)
+            self._context.publisher.publish(f"/printers/{printer_id}/command", message)
         except CloudError as error:
             raise ApiError(503, f"the command could not be published: {error}") from error
 

@@ -1,4 +1,4 @@
-"""The member's side of the API as a small client: what a person does in the web portal."""
+"""Client of the member's side of the API: what a person does in the web portal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIMEOUT_S = 10.0
 
 
 class SandboxMember:
-    """One member of the server at `url` (scheme, host, port). Not thread-safe: one session.
+    """Client of one member of the server at `url` (scheme, host, port). Not thread-safe: one session.
 
     Every method raises CloudError (no answer, or «later»), TokenError (the token is not taken) or RejectedError."""
 
@@ -30,7 +30,7 @@ class SandboxMember:
         self._session.headers["Authorization"] = f"Bearer {member_token}"
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._session.close()
 
     def __enter__(self) -> SandboxMember:
@@ -40,47 +40,47 @@ class SandboxMember:
         self.close()
 
     def upload(self, path: Path) -> str:
-        """Put a file there, streamed; the URL that a printer fetches it by. Also raises OSError for `path`."""
+        """Upload a file, streamed; returns the URL that a printer downloads it by. Also raises OSError for `path`."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", path.name).lstrip(".-")[:128] or "file"
         with path.open("rb") as file:
             return str(self._ask("PUT", f"{self._root}/files/{quote(name)}", data=file)["url"])
 
     def register(self, name: str, code: str) -> int:
-        """Enter the code that a printer shows; the printer's id."""
+        """Register the printer that shows `code`; returns its id."""
         body = {"printer_name": name, "registration_code": code}
         return int(self._ask("POST", f"{self._api}/printers/register", json=body)["printer_id"])
 
     def submit_job(
         self, printer_id: int, url: str, name: str = "", settings: Mapping[str, object] | None = None
     ) -> Body:
-        """Print `url`: `{printer_id, job_id, status, task_id}`."""
+        """Submit a print of `url`; returns `{printer_id, job_id, status, task_id}`."""
         body = {"printable_url": url, "job_name": name, "settings": dict(settings or {})}
         return self._ask("POST", f"{self._api}/printers/{printer_id}/jobs", json=body)
 
     def command(self, printer_id: int, command: str, **parameters: object) -> str:
-        """Send a command with `job_id`, `settings`, `package_url` as it needs them; its task_id."""
+        """Send a command with `job_id`, `settings`, `package_url` as it needs them; returns its task_id."""
         body = {"command": command, **parameters}
         return str(self._ask("POST", f"{self._api}/printers/{printer_id}/command", json=body)["task_id"])
 
     def task(self, task_id: str) -> Body:
-        """The last report on a task, with `command` and `status_update_time`."""
+        """Return the last report on a task, with `command` and `status_update_time`."""
         return self._ask("GET", f"{self._api}/printers/command/{quote(task_id, safe='')}")
 
     def reports(self, task_id: str) -> list[Body]:
-        """All reports on a task, in order: `{body, time}` each."""
+        """Return all reports on a task, in order: `{body, time}` each."""
         found = self._ask("GET", f"{self._api}/printers/command/{quote(task_id, safe='')}/reports")["reports"]
         return [dict(each) for each in found]
 
     def printers(self, limit: int = 10, offset: int = 0) -> Body:
-        """One page of the member's printers; `limit` -1 is all."""
+        """Return one page of the member's printers; `limit` -1 is all."""
         return self._ask("GET", f"{self._api}/printers", params={"limit": limit, "offset": offset})
 
     def printer_status(self, printer_id: int) -> Body:
-        """`last_check_in` (ms), `printer_availability`, `last_reported_state`."""
+        """Return `last_check_in` (ms), `printer_availability`, `last_reported_state`."""
         return self._ask("GET", f"{self._api}/printers/status/{printer_id}")
 
     def job(self, job_id: str) -> Body:
-        """A job's last state."""
+        """Return a job's last state."""
         return self._ask("GET", f"{self._api}/jobs/{quote(job_id, safe='')}")
 
     def _ask(self, method: str, url: str, **content: Any) -> Body:
@@ -92,8 +92,8 @@ class SandboxMember:
         status = response.status_code
         if status in {200, 204} and isinstance(body, dict):
             return body
-        told = body.get("error") if isinstance(body, dict) else None
-        reason = str(told.get("message", "")) if isinstance(told, dict) else ""
+        error_body = body.get("error") if isinstance(body, dict) else None
+        reason = str(error_body.get("message", "")) if isinstance(error_body, dict) else ""
         message = f"{method} {url} was answered {status}: {reason or 'no reason given'}"
         if status == 401:
             raise TokenError(message)

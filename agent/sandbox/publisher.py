@@ -1,4 +1,4 @@
-"""Publishing on an external Faye server, over HTTP: handshake once, again when the session is gone (docs/faye.md)."""
+"""Publisher on an external Faye server, over HTTP: handshake once, again when the session is gone (docs/faye.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TIMEOUT_S = 10.0
 
 
 class ExternalPublisher:
-    """Publishes on the Faye endpoint at `url`. Any thread may call; one publish at a time."""
+    """Publisher on the Faye endpoint at `url`. Any thread may call; one publish at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -26,7 +26,7 @@ class ExternalPublisher:
         self._client_id = ""
 
     def publish(self, channel: str, data: dict[str, object]) -> None:
-        """Publish `data` and see that the server took it. Raises CloudError.
+        """Publish `data` and check that the server accepted it. Raises CloudError.
 
         A session lives only 2 × the server's timeout, so a publish often finds it gone: then once more with a new one.
         """
@@ -41,7 +41,7 @@ class ExternalPublisher:
                 )
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self._session.close()
 
     def _try_publish(self, channel: str, data: dict[str, object]) -> Mapping[str, Any]:
@@ -58,7 +58,7 @@ class ExternalPublisher:
         self._client_id = client_id
 
     def _ask(self, message: dict[str, object]) -> Mapping[str, Any]:
-        """Send one message; its reply, matched by id and channel."""
+        """Send one message; returns its reply, matched by id and channel."""
         message = message | {"id": str(next(self._ids))}
         try:
             response = self._session.post(

@@ -1,4 +1,4 @@
-"""The local cloud as one process: `printer-agent sandbox` and the dry run call `serve`.
+"""The local cloud's server process: `printer-agent sandbox` and the dry run call `serve`.
 
 Threads: the caller's runs the socket loop; waitress has `THREADS` workers, of which held polls take at most `MAX_HELD`.
 """
@@ -22,16 +22,16 @@ from waitress import create_server, wasyncore
 
 from agent.errors import EX_OK, ConfigError, UnavailableError
 from agent.sandbox.access import PrinterAccess
-from agent.sandbox.accounts import State
+from agent.sandbox.accounts import Accounts
+from agent.sandbox.api_context import ApiContext, Event
 from agent.sandbox.broker import Broker
-from agent.sandbox.endpoints import Event, SandboxServices
 from agent.sandbox.faye_http import FayeEndpoint
-from agent.sandbox.file_hosting import MAX_FILE_BYTES, Files
+from agent.sandbox.file_hosting import MAX_FILE_BYTES, FileHosting
 from agent.sandbox.member_api import MemberApi
 from agent.sandbox.printer_api import PrinterApi
 from agent.sandbox.publisher import ExternalPublisher
-from agent.sandbox.records import Database
-from agent.sandbox.task_table import TaskTable
+from agent.sandbox.records_file import RecordsFile
+from agent.sandbox.task_records import TaskRecords
 from agent.sandbox.web import endpoint, error_answer
 
 THREADS = 64
@@ -66,23 +66,23 @@ def serve(
     """
     with ExitStack() as cleanup:
         listener = cleanup.enter_context(_listener(listen))
-        database = Database(state)
-        cleanup.callback(database.close)
-        people = State(database)
-        broker = Broker(PrinterAccess(people.token_fits), lambda: secrets.token_hex(16), timeout=poll_timeout)
+        records = RecordsFile(state)
+        cleanup.callback(records.close)
+        accounts = Accounts(records)
+        broker = Broker(PrinterAccess(accounts.token_fits), lambda: secrets.token_hex(16), timeout=poll_timeout)
         faye = FayeEndpoint(broker, time.monotonic, max_held=MAX_HELD)
         external = ExternalPublisher(publish_to) if publish_to else None
         if external is not None:
             cleanup.callback(external.close)
-        cloud = SandboxServices(
-            state=people,
-            ledger=TaskTable(database),
+        context = ApiContext(
+            accounts=accounts,
+            tasks=TaskRecords(records),
             publisher=external or faye,
             emit=_Emitter(emit).emit,
             wall=time.time,
             base=api_base,
         )
-        app = _application(cloud, faye, state)
+        app = _application(context, faye, state)
         # It would warn of each request that finds no idle worker for a moment, the very first one among them.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         sockets: dict[int, Any] = {}
@@ -98,14 +98,14 @@ def serve(
             ident=None,
         )
         cleanup.callback(_end, server, sockets, faye)
-        cloud.emit({"event": "ready", "url": _url(listener), "member_token": people.first_member()[1]})
+        context.emit({"event": "ready", "url": _url(listener), "member_token": accounts.first_member()[1]})
         while not stop.is_set():
             wasyncore.loop(timeout=_LOOK_S, use_poll=True, map=sockets, count=1)
     return EX_OK
 
 
 class _Emitter:
-    """Hands events to the caller one at a time. When nobody reads them any more, the cloud goes on without."""
+    """Passes events to the caller one at a time, and none any more once they cannot be written."""
 
     def __init__(self, emit: Callable[[Event], None]) -> None:
         self._emit = emit
@@ -120,17 +120,17 @@ class _Emitter:
                 self._emit(event)
             except OSError as error:
                 self._broken = True
-                _log.warning("events can no longer be written", error=str(error))
+                _log.warning("event output closed", error=str(error))
 
 
-def _application(cloud: SandboxServices, faye: FayeEndpoint, folder: Path) -> Bottle:
+def _application(context: ApiContext, faye: FayeEndpoint, folder: Path) -> Bottle:
     app = Bottle()
     app.default_error_handler = _plain_error
-    app.route("/", "GET", lambda: _HOME.format(base=cloud.base))
+    app.route("/", "GET", lambda: _HOME.format(base=context.base))
     app.route(["/faye", "/faye/", "/faye/<kind>"], "POST", endpoint(faye.handle))
-    PrinterApi(cloud).install(app)
-    MemberApi(cloud).install(app)
-    Files(cloud, folder).install(app)
+    PrinterApi(context).install(app)
+    MemberApi(context).install(app)
+    FileHosting(context, folder).install(app)
     return app
 
 
@@ -141,7 +141,7 @@ _HOME = """<!doctype html><title>printer-agent sandbox</title><h1>The local clou
 
 
 def _plain_error(error: Any) -> bytes:
-    """The JSON body of an error that the framework found: no such path, wrong method, a fault of ours."""
+    """Make the JSON body of an error that the framework raised: no such path, wrong method, a fault of ours."""
     known = {
         404: "no such path",
         405: "this path does not take this method",
@@ -171,7 +171,7 @@ def _listener(listen: str) -> socket.socket:
         listener.close()
         raise UnavailableError(f"the sandbox cannot listen on {listen}: {error.strerror}") from error
     if not ipaddress.ip_address(str(listener.getsockname()[0]).partition("%")[0]).is_loopback:
-        _log.warning("the sandbox speaks plain HTTP to the whole network", listen=listen)
+        _log.warning("sandbox exposed to the network", listen=listen)
     return listener
 
 

@@ -1,4 +1,5 @@
-"""Whether a printer's report is one: the tables «Reports on a command» and «Heartbeat» of docs/protocol.md. Pure."""
+"""Validation of a printer's reports and heartbeats: the tables «Reports on a command» and «Heartbeat» of
+docs/protocol.md. Pure."""
 
 from __future__ import annotations
 
@@ -16,17 +17,17 @@ _UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASC
 
 
 def is_uuid(text: object) -> bool:
-    """Whether `text` is a UUID in its usual written form."""
+    """Return whether `text` is a UUID in its usual written form."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None
 
 
 def report_problem(body: dict[str, object]) -> str:
-    """Why `body` is not a report on a command; empty when it is one."""
+    """Return why `body` is not a report on a command; empty when it is one."""
     return "progress is required" if "progress" not in body else _problem(body)
 
 
 def status_problem(body: dict[str, object]) -> str:
-    """Why `body` is not a heartbeat; empty when it is one."""
+    """Return why `body` is not a heartbeat; empty when it is one."""
     return "printer_status is required" if "printer_status" not in body else _problem(body)
 
 

@@ -1,12 +1,12 @@
-"""What the member's side answers, as the public reference has it (docs/protocol.md, «The member's side»). Pure."""
+"""Answers of the member's side, as the public reference has them (docs/protocol.md, «The member's side»). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from agent.sandbox.accounts import Owned, Printer
-from agent.sandbox.task_table import Job, Report, Task
+from agent.sandbox.accounts import OwnedPrinter, PrinterAccount
+from agent.sandbox.task_records import JobRecord, RecordedReport, SentTask
 
 OFFLINE_AFTER_S = 60.0
 """Seconds of silence after which a printer counts as offline."""
@@ -19,13 +19,13 @@ _MONTHS = (
 
 
 def date(seconds: float) -> str:
-    """`March 27, 2015 12:22:54`, in UTC; `seconds` since the epoch."""
+    """Format a time as `March 27, 2015 12:22:54`, in UTC; `seconds` since the epoch."""
     when = datetime.fromtimestamp(seconds, UTC)
     return f"{_MONTHS[when.month - 1]} {when.day}, {when.year} {when:%H:%M:%S}"
 
 
-def printers_page(owned: Sequence[Owned], member_id: str, limit: int, offset: int) -> dict[str, object]:
-    """One page of a member's printers. `limit` -1 is all of them, whatever the offset."""
+def printers_page(owned: Sequence[OwnedPrinter], member_id: str, limit: int, offset: int) -> dict[str, object]:
+    """Make one page of a member's printers. `limit` -1 is all of them, whatever the offset."""
     if limit == -1:
         offset, page, following = 0, owned, False
     else:
@@ -46,7 +46,7 @@ def _link(limit: int, offset: int) -> str:
     return f"/print/printers?limit={limit}&offset={offset}"
 
 
-def _printer(owned: Owned) -> dict[str, object]:
+def _printer(owned: OwnedPrinter) -> dict[str, object]:
     printer = owned.printer
     return {
         "printer_id": printer.printer_id,
@@ -61,8 +61,9 @@ def _printer(owned: Owned) -> dict[str, object]:
     }
 
 
-def printer_status(printer: Printer, now: float) -> dict[str, object]:
-    """`last_check_in` is in milliseconds since the epoch, 0 when the printer was never heard of."""
+def printer_status(printer: PrinterAccount, now: float) -> dict[str, object]:
+    """Make a printer's status. `last_check_in` is in milliseconds since the epoch, 0 when the printer never
+    reported."""
     online = printer.last_seen is not None and now - printer.last_seen <= OFFLINE_AFTER_S
     return {
         "printer_id": printer.printer_id,
@@ -72,8 +73,9 @@ def printer_status(printer: Printer, now: float) -> dict[str, object]:
     }
 
 
-def task_status(task: Task, reports: Sequence[Report]) -> dict[str, object]:
-    """The last report with `command` and `status_update_time`; before the first, both are there with progress 0."""
+def task_status(task: SentTask, reports: Sequence[RecordedReport]) -> dict[str, object]:
+    """Make a task's status: the last report with `command` and `status_update_time`; before the first, both are there
+    with progress 0."""
     last = reports[-1] if reports else None
     return {
         **(last.body if last else {"progress": 0}),
@@ -83,8 +85,8 @@ def task_status(task: Task, reports: Sequence[Report]) -> dict[str, object]:
     }
 
 
-def task_record(task: Task, reports: Sequence[Report]) -> dict[str, object]:
-    """All reports on a task, in the order they came. Only the sandbox has this."""
+def task_record(task: SentTask, reports: Sequence[RecordedReport]) -> dict[str, object]:
+    """Make the record of a task: all its reports, in the order they came. Only the sandbox has this."""
     return {
         "task_id": task.task_id,
         "command": task.message["command"],
@@ -92,8 +94,8 @@ def task_record(task: Task, reports: Sequence[Report]) -> dict[str, object]:
     }
 
 
-def job_view(job: Job) -> dict[str, object]:
-    """A job's last state."""
+def job_view(job: JobRecord) -> dict[str, object]:
+    """Make the view of a job's last state."""
     return {
         "job_id": job.job_id,
         "printer_id": job.printer_id,

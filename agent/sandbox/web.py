@@ -1,4 +1,4 @@
-"""HTTP glue that every part of the local cloud shares: bodies in, JSON answers and errors out."""
+"""HTTP requests and answers of the local cloud: reading bodies and headers, writing JSON and errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ApiError(Exception):
 
 
 def answer(status: int, body: object = None) -> HTTPResponse:
-    """A response with `body` as JSON; None gives an empty body, as 204 needs it."""
+    """Make a response with `body` as JSON; None gives an empty body, as 204 needs it."""
     if body is None:
         return HTTPResponse(status=status)
     return HTTPResponse(
@@ -33,12 +33,12 @@ def answer(status: int, body: object = None) -> HTTPResponse:
 
 
 def error_answer(status: int, message: str) -> HTTPResponse:
-    """The body of every error, so that a person sees what was wrong."""
+    """Make the response of an error, whose body names it for a person."""
     return answer(status, {"error": {"code": status, "message": message}})
 
 
 def endpoint(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse]:
-    """`handler` with its ApiError, and a full disk, turned into an answer."""
+    """Wrap `handler`, so that its ApiError, and a full disk, become an answer."""
 
     def call(**parameters: str) -> HTTPResponse:
         try:
@@ -52,7 +52,8 @@ def endpoint(handler: Callable[..., HTTPResponse]) -> Callable[..., HTTPResponse
 
 
 def content_length() -> int:
-    """Bytes of the request's body; the server has taken chunked bodies apart already. Raises ApiError 400."""
+    """Return the bytes of the request's body; the server has taken chunked bodies apart already. Raises ApiError
+    400."""
     text = request.environ.get("CONTENT_LENGTH") or "0"
     if not text.isdecimal():
         raise ApiError(400, "Content-Length is not a number")
@@ -60,7 +61,7 @@ def content_length() -> int:
 
 
 def body_bytes(limit: int = MAX_JSON_BYTES) -> bytes:
-    """The whole body. Raises ApiError 413 when it is longer than `limit` bytes."""
+    """Read the whole body. Raises ApiError 413 when it is longer than `limit` bytes."""
     size = content_length()
     if size > limit:
         raise ApiError(413, f"the body has {size} bytes, at most {limit} are taken")
@@ -69,12 +70,12 @@ def body_bytes(limit: int = MAX_JSON_BYTES) -> bytes:
 
 
 def content_type() -> str:
-    """The media type of the request without parameters, in lower case."""
+    """Return the media type of the request without parameters, in lower case."""
     return str(request.environ.get("CONTENT_TYPE") or "").split(";")[0].strip().lower()
 
 
 def json_object() -> dict[str, object]:
-    """The request's JSON object. Raises ApiError 400 (not JSON), 413 (too long), 422 (JSON, but no object)."""
+    """Decode the request's JSON object. Raises ApiError 400 (not JSON), 413 (too long), 422 (JSON, but no object)."""
     if content_type() != "application/json":
         raise ApiError(400, "Content-Type must be application/json")
     try:
@@ -87,12 +88,12 @@ def json_object() -> dict[str, object]:
 
 
 def header(name: str) -> str:
-    """A request header, empty when it is missing."""
+    """Return a request header, empty when it is missing."""
     return str(request.get_header(name) or "")
 
 
 def root_url() -> str:
-    """`http://host:port` as the client wrote it, so that links work under whatever name it reached us by."""
+    """Return `http://host:port` as the client wrote it, so that links work under the name that it used."""
     host = header("Host")
     if not _HOST.fullmatch(host):
         raise ApiError(400, "the Host header is missing or malformed")

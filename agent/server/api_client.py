@@ -1,10 +1,8 @@
-"""The printer's side of the REST API (docs/protocol.md), on requests.
+"""Client of the printer's REST API (docs/protocol.md), on requests.
 
 One `ApiClient` belongs to one thread: it holds a keep-alive session. No redirect is followed, because the token would
-go
-with it. Every call has a connect limit, a read limit and one in all, the sum of the two. What the server said becomes
-one of three errors:
-CloudError (again later), RejectedError (never), TokenError (register anew).
+go with it. Every call has a limit for connecting, one for each read and one in all, the sum of the two. A call that
+fails raises one of three errors: CloudError (retry later), RejectedError (never), TokenError (register anew).
 """
 
 from __future__ import annotations
@@ -22,19 +20,19 @@ from agent import __version__
 from agent.core.answer import Answer, classify, retry_after
 from agent.core.clock import Clock
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.server.http_deadline import limited_session
-from agent.server.server_clock import ServerTime
+from agent.server.http_deadline import deadline_session
+from agent.server.server_clock import ServerClock
 from agent.service.config import Config, need_server
 
 TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
 EXCERPT = 300  # characters of an answer in an error
-SLACK = 5.0  # seconds beyond its limits after which a call is taken for hung: encoding, a slow processor
-CAUSES = 20  # errors behind each other that are looked through
+SLACK = 5.0  # seconds beyond its limits after which a call counts as hung: encoding, a slow processor
+CAUSES = 20  # chained errors that are looked through
 
 
 class Registration(msgspec.Struct, frozen=True):
-    """The answer of `POST printers/registration_code`. What does not apply may be absent or null."""
+    """Answer of `POST printers/registration_code`. What does not apply may be absent or null."""
 
     printer_id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
     auth_token: str | None = None
@@ -47,48 +45,45 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class ApiClient:
-    """Calls to one server as one printer. Tokens are arguments: they may change between two calls. `beat` is told
-    before a call how long it may take (seconds), and 0 after it."""
+    """Calls to one server as one printer. Tokens are arguments: they may change between two calls.
 
-    def __init__(
-        self,
-        config: Config,
-        clock: Clock,
-        server_time: ServerTime | None = None,
-        beat: Callable[[float], None] = lambda _: None,
-    ) -> None:
+    `server_clock` is set by the `Date` of each answer. `beat` is called before a call with the seconds that it may
+    take, and with 0 after it.
+    """
+
+    def __init__(self, config: Config, clock: Clock, server_clock: ServerClock, beat: Callable[[float], None]) -> None:
         self._base = f"{need_server(config)}{config.cloud.api_base.rstrip('/')}/print"
         self._timeout = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
         self._clock = clock
-        self._server_time = server_time or ServerTime(clock)
+        self._server_clock = server_clock
         self._beat = beat
-        self._session, self._limited = limited_session(clock.monotonic)
+        self._session, self._adapter = deadline_session(clock.monotonic)
         self._session.headers["User-Agent"] = f"printer-agent/{__version__}"
         self._verify = config.cloud.ca_file or None  # with each call: on the session, $REQUESTS_CA_BUNDLE would win
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._session.close()
 
-    def limit(self, timeouts: tuple[float, float]) -> None:
-        """Wait no longer than this (connect, read; seconds) from the next call on; any thread."""
+    def set_timeouts(self, timeouts: tuple[float, float]) -> None:
+        """Use these limits (connect, read; seconds) from the next call on. Any thread."""
         self._timeout = timeouts
 
     def register(self, body: dict[str, Any], token: str | None) -> Registration:
         """`POST printers/registration_code`; without a token the first time.
 
-        Raises CloudError, RejectedError, TokenError; CloudError also for an answer that makes no sense.
+        Raises CloudError, RejectedError, TokenError; CloudError also for an answer that cannot be used.
         """
         answer = self._call("POST", "printers/registration_code", token, msgspec.json.encode(body))
         try:
-            found = msgspec.json.decode(answer, type=Registration)
+            registration = msgspec.json.decode(answer, type=Registration)
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise CloudError(f"registration: the answer is not as expected: {error}") from None
-        if not found.auth_token and not token:
+        if not registration.auth_token and not token:
             raise CloudError("registration: the answer has no auth_token")
-        if found.auth_token and not re.fullmatch("[!-~]{1,1024}", found.auth_token):
+        if registration.auth_token and not re.fullmatch("[!-~]{1,1024}", registration.auth_token):
             raise CloudError("registration: the answer's auth_token cannot be the value of a header")
-        return found
+        return registration
 
     def post_report(self, token: str, task_id: str, body: bytes, key: str) -> None:
         """`POST printers/command/:task_id`. Raises CloudError, RejectedError, TokenError."""
@@ -99,16 +94,16 @@ class ApiClient:
         self._call("POST", "printers/status", token, body)
 
     def jobs(self, token: str) -> list[object]:
-        """`GET printers/jobs`: command messages that the channel may have lost.
+        """`GET printers/jobs`: command messages that the Faye channel may have lost.
 
         Raises CloudError, TokenError, and RejectedError with status 404 where the server has no such endpoint.
         """
         answer = self._call("GET", "printers/jobs", token)
         try:
-            found = msgspec.json.decode(answer)
+            body = msgspec.json.decode(answer)
         except (msgspec.MsgspecError, UnicodeError) as error:
             raise CloudError(f"printers/jobs: the answer is not JSON: {error}") from None
-        jobs = found.get("jobs") if isinstance(found, dict) else found
+        jobs = body.get("jobs") if isinstance(body, dict) else body
         if not isinstance(jobs, list):
             raise CloudError("printers/jobs: the answer has no list of jobs")
         return jobs
@@ -119,13 +114,13 @@ class ApiClient:
         path: str,
         token: str | None,
         body: bytes | None = None,
-        more: dict[str, str] | None = None,
+        extra_headers: dict[str, str] | None = None,
     ) -> bytes:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", **(more or {})}
+        headers = {"Content-Type": "application/json", "Accept": "application/json", **(extra_headers or {})}
         if token:
             headers[TOKEN_HEADER] = token
-        what = f"{method} {path}"
-        self._limited.within(sum(self._timeout))
+        call = f"{method} {path}"
+        self._adapter.set_deadline(sum(self._timeout))
         self._beat(sum(self._timeout) + SLACK)
         try:
             with self._session.request(
@@ -140,34 +135,34 @@ class ApiClient:
             ) as response:
                 answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise CloudError(f"{what}: no answer: {plain(error)}") from None
+            raise CloudError(f"{call}: no answer: {describe(error)}") from None
         finally:
             self._beat(0.0)
-        self._server_time.heard(response.headers.get("Date"))
-        self._judge(what, response, answer)
+        self._server_clock.observe(response.headers.get("Date"))
+        self._raise_for_status(call, response, answer)
         return answer
 
-    def _judge(self, what: str, response: requests.Response, answer: bytes) -> None:
+    def _raise_for_status(self, call: str, response: requests.Response, answer: bytes) -> None:
         status = response.status_code
         excerpt = answer[: EXCERPT * 4].decode("utf-8", "replace")[:EXCERPT]
         match classify(status):
             case Answer.TAKEN:
                 return
             case Answer.NEVER:
-                raise RejectedError(f"{what}: {status} {excerpt}".rstrip(), status=status, answer=excerpt)
+                raise RejectedError(f"{call}: {status} {excerpt}".rstrip(), status=status, answer=excerpt)
             case Answer.TOKEN_DEAD:
-                raise TokenError(f"{what}: {status}, the server does not know the token")
+                raise TokenError(f"{call}: {status}, the server does not know the token")
             case Answer.LATER:
-                now = self._server_time.now()  # of this very answer, where it says so
+                now = self._server_clock.now()  # from this answer's Date, where it has one
                 wait = retry_after(response.headers.get("Retry-After"), self._clock.wall() if now is None else now)
-                raise CloudError(f"{what}: {status} {excerpt}".rstrip(), status=status, retry_after=wait)
+                raise CloudError(f"{call}: {status} {excerpt}".rstrip(), status=status, retry_after=wait)
 
 
-def plain(error: BaseException) -> str:
-    """The cause of a failed request in a few words: no memory addresses, no URL with its query."""
+def describe(error: BaseException) -> str:
+    """Describe why a request failed, in a few words: no memory addresses, no URL with its query."""
     cause: BaseException = error
     for _ in range(CAUSES):
-        cause = cause.__cause__ or cause.__context__ or _reason(cause) or cause
+        cause = cause.__cause__ or cause.__context__ or _nested_error(cause) or cause
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     if isinstance(cause, TimeoutError):
@@ -175,8 +170,8 @@ def plain(error: BaseException) -> str:
     return type(cause).__name__
 
 
-def _reason(error: BaseException) -> BaseException | None:
-    """urllib3 keeps the cause in `reason`, requests the urllib3 error in `args`."""
+def _nested_error(error: BaseException) -> BaseException | None:
+    """The error inside another: urllib3 keeps it in `reason`, requests keeps urllib3's error in `args`."""
     for candidate in (getattr(error, "reason", None), *error.args):
         if isinstance(candidate, BaseException):
             return candidate

@@ -1,7 +1,9 @@
-"""HTTP calls with a limit in all. A socket's own limit starts again with each byte, so a server that sends one byte a
-second would hold a call for days; here every read, of the headers too, gets what is left of the call's time. So does
-every address that is tried, and the name server, which has no limit of its own that could be set: it is asked on a
-thread, which is left alone when the time is up, and of which there is never more than one a session."""
+"""HTTP sessions whose calls have one deadline in all: name lookup, connecting, headers and body.
+
+A socket's own time limit starts again with each byte, so a server that sends one byte a second would hold a call for
+days; here every read gets what remains of the call's time. A name lookup has no limit that could be set: it runs on a
+thread, which is abandoned when the time is up, and of which there is never more than one a session.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +21,28 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
-class Names:
-    """What the name server says, or a TimeoutError. One thread may ask at a time."""
+class NameResolver:
+    """Looks up host names with a time limit. For one thread."""
 
     def __init__(self) -> None:
-        self._asking: threading.Thread | None = None
+        self._lookup: threading.Thread | None = None
 
-    def look_up(self, host: str, port: int, within: float) -> list[Any]:
-        """As socket.getaddrinfo. Raises OSError; TimeoutError after `within` seconds, also when the question before
-        this one is still not answered then."""
-        if not self._wait(within):
+    def resolve(self, host: str, port: int, within: float) -> list[Any]:
+        """Addresses of `host`, as socket.getaddrinfo gives them. Raises OSError; TimeoutError after `within` seconds,
+        also when the lookup before this one has still no answer then."""
+        if not self._join(within):
             raise TimeoutError("the name server does not answer")
         answer: list[Any] = []
 
-        def ask() -> None:
+        def look_up() -> None:
             try:
                 answer.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
             except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
                 answer.append(error)
 
-        self._asking = threading.Thread(target=ask, name="name-server", daemon=True)
-        self._asking.start()
-        if not self._wait(within):
+        self._lookup = threading.Thread(target=look_up, name="name-server", daemon=True)
+        self._lookup.start()
+        if not self._join(within):
             raise TimeoutError("the name server does not answer")
         if isinstance(answer[0], UnicodeError):
             raise OSError(f"{host} is no host name")
@@ -48,91 +50,94 @@ class Names:
             raise answer[0]
         return list(answer[0])
 
-    def _wait(self, seconds: float) -> bool:
-        if self._asking is not None:
-            self._asking.join(seconds if math.isfinite(seconds) else None)
-            if self._asking.is_alive():
+    def _join(self, seconds: float) -> bool:
+        if self._lookup is not None:
+            self._lookup.join(seconds if math.isfinite(seconds) else None)
+            if self._lookup.is_alive():
                 return False
         return True
 
 
-class LimitedAdapter(HTTPAdapter):
-    """Mount it on a session that one thread uses, and call `within` before each call. `monotonic` gives seconds."""
+class DeadlineAdapter(HTTPAdapter):
+    """Transport adapter that ends each call at a deadline: call `set_deadline` before it. For a session of one thread.
+    `monotonic` is a clock in seconds."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._end = math.inf
-        self._names = Names()
+        self._deadline = math.inf
+        self._resolver = NameResolver()
         super().__init__()
 
-    def within(self, seconds: float) -> None:
-        """Whatever is read from now on must be here in `seconds`; infinity for no limit."""
-        self._end = self._monotonic() + seconds
+    def set_deadline(self, seconds: float) -> None:
+        """Give the next call `seconds` from now in all; infinity for no limit."""
+        self._deadline = self._monotonic() + seconds
 
-    def left(self) -> float:
-        """Seconds. Raises TimeoutError when there are none."""
-        left = self._end - self._monotonic()
-        if left <= 0:
+    def remaining(self) -> float:
+        """Seconds until the deadline. Raises TimeoutError when it has passed."""
+        remaining = self._deadline - self._monotonic()
+        if remaining <= 0:
             raise TimeoutError("the server did not answer as a whole in time")
-        return left
+        return remaining
 
     def connect(self, connection: HTTPConnection) -> socket.socket:
-        """A socket to whichever of the host's addresses answers first. Raises OSError."""
-        patience = connection.timeout if isinstance(connection.timeout, int | float) else math.inf
+        """A socket connected to the first of the host's addresses that answers. Raises OSError."""
+        timeout = connection.timeout if isinstance(connection.timeout, int | float) else math.inf
         host = connection.host.strip("[]")
-        problem = OSError(f"{host} has no address")
-        for family, kind, proto, _, address in self._names.look_up(host, connection.port, min(self.left(), patience)):
-            wait = min(self.left(), patience)
-            made = socket.socket(family, kind, proto)
+        failure = OSError(f"{host} has no address")
+        for family, kind, proto, _, address in self._resolver.resolve(
+            host, connection.port, min(self.remaining(), timeout)
+        ):
+            wait = min(self.remaining(), timeout)
+            sock = socket.socket(family, kind, proto)
             try:
                 for option in connection.socket_options or ():
-                    made.setsockopt(*option)
-                made.settimeout(wait if math.isfinite(wait) else None)
-                made.connect(address)
+                    sock.setsockopt(*option)
+                sock.settimeout(wait if math.isfinite(wait) else None)
+                sock.connect(address)
             except OSError as error:
-                made.close()
-                problem = error
+                sock.close()
+                failure = error
             else:
-                return made
-        raise problem
+                return sock
+        raise failure
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """requests makes its pools here."""
+        """Called by requests: have its pools make connections with the deadline."""
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        """… and here, for a proxy."""
+        """Called by requests for a proxy: the same for its pools."""
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _pools(self)
         return manager
 
 
-def limited_session(monotonic: Callable[[], float]) -> tuple[requests.Session, LimitedAdapter]:
-    """A session all of whose calls go through one LimitedAdapter."""
-    session, adapter = requests.Session(), LimitedAdapter(monotonic)
+def deadline_session(monotonic: Callable[[], float]) -> tuple[requests.Session, DeadlineAdapter]:
+    """A session whose calls all go through one DeadlineAdapter, and that adapter."""
+    session, adapter = requests.Session(), DeadlineAdapter(monotonic)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session, adapter
 
 
-class _Reader(io.RawIOBase):
-    """The socket's bytes, within what is left."""
+class _DeadlineReader(io.RawIOBase):
+    """Reads from a socket until the adapter's deadline."""
 
-    def __init__(self, sock: socket.socket, limit: LimitedAdapter) -> None:
+    def __init__(self, sock: socket.socket, adapter: DeadlineAdapter) -> None:
         super().__init__()
         self._sock = sock
-        self._patience = sock.gettimeout()
+        self._timeout = sock.gettimeout()
         self._raw = sock.makefile("rb", buffering=0)
-        self._limit = limit
+        self._adapter = adapter
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        left = self._limit.left()
-        if math.isfinite(left):
-            self._sock.settimeout(left if self._patience is None else min(left, self._patience))
+        remaining = self._adapter.remaining()
+        if math.isfinite(remaining):
+            self._sock.settimeout(remaining if self._timeout is None else min(remaining, self._timeout))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
@@ -140,31 +145,31 @@ class _Reader(io.RawIOBase):
         super().close()
 
 
-def _pools(limit: LimitedAdapter) -> dict[str, type[HTTPConnectionPool]]:
-    """urllib3's pools, with connections whose answers are read through a _Reader."""
+def _pools(adapter: DeadlineAdapter) -> dict[str, type[HTTPConnectionPool]]:
+    """Pools of urllib3 whose connections are made and read until the adapter's deadline."""
 
-    class Response(HTTPResponse):
+    class DeadlineResponse(HTTPResponse):
         def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
             super().__init__(sock, *args, **kwargs)
             self.fp.close()
-            self.fp = io.BufferedReader(_Reader(sock, limit))
+            self.fp = io.BufferedReader(_DeadlineReader(sock, adapter))
 
-    class Plain(HTTPConnection):
-        response_class = Response
-
-        def _new_conn(self) -> socket.socket:
-            return limit.connect(self)
-
-    class Secure(HTTPSConnection):
-        response_class = Response
+    class DeadlineHTTPConnection(HTTPConnection):
+        response_class = DeadlineResponse
 
         def _new_conn(self) -> socket.socket:
-            return limit.connect(self)
+            return adapter.connect(self)
 
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
+    class DeadlineHTTPSConnection(HTTPSConnection):
+        response_class = DeadlineResponse
 
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
+        def _new_conn(self) -> socket.socket:
+            return adapter.connect(self)
 
-    return {"http": PlainPool, "https": SecurePool}
+    class DeadlineHTTPPool(HTTPConnectionPool):
+        ConnectionCls = DeadlineHTTPConnection
+
+    class DeadlineHTTPSPool(HTTPSConnectionPool):
+        ConnectionCls = DeadlineHTTPSConnection
+
+    return {"http": DeadlineHTTPPool, "https": DeadlineHTTPSPool}

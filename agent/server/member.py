@@ -1,4 +1,4 @@
-"""`GET printers`, as a member (docs/protocol.md, «The member's side»): the printers that the member has registered."""
+"""Client of the member's API: lists the printers that a member has added (docs/protocol.md, «The member's side»)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import requests
 
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
-from agent.server.api_client import plain
+from agent.server.api_client import describe
 from agent.service.config import Config, need_server
 
 PAGE_LIMIT = 1000  # pages followed at most
@@ -19,7 +19,7 @@ ANSWER_LIMIT = 16 << 20  # bytes
 
 
 def token(config: Config, environ: Mapping[str, str]) -> str:
-    """The member's bearer token: a systemd credential, `[member] token_file`, or PRINTER_AGENT_MEMBER_TOKEN.
+    """Read the member's bearer token: a systemd credential, `[member] token_file`, or PRINTER_AGENT_MEMBER_TOKEN.
 
     Raises ConfigError when there is none.
     """
@@ -30,35 +30,35 @@ def token(config: Config, environ: Mapping[str, str]) -> str:
         places.append(Path(environ["CREDENTIALS_DIRECTORY"]) / CREDENTIAL)
     for place in places:
         try:
-            found = place.read_text(encoding="utf-8").strip()
+            text = place.read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{place}: the member's token cannot be read: {type(error).__name__}") from None
-        if not found and place.name == CREDENTIAL:
-            continue  # the unit's stand-in for one that is not there
-        return _usable(found, str(place))
+        if not text and place.name == CREDENTIAL:
+            continue  # the unit's empty placeholder
+        return _check_token(text, str(place))
     if environ.get("PRINTER_AGENT_MEMBER_TOKEN"):
-        return _usable(environ["PRINTER_AGENT_MEMBER_TOKEN"].strip(), "PRINTER_AGENT_MEMBER_TOKEN")
+        return _check_token(environ["PRINTER_AGENT_MEMBER_TOKEN"].strip(), "PRINTER_AGENT_MEMBER_TOKEN")
     raise ConfigError("no member token: set [member] token_file, PRINTER_AGENT_MEMBER_TOKEN or a systemd credential")
 
 
-def _usable(found: str, where: str) -> str:
-    if not found or not found.isascii() or not found.isprintable() or " " in found:
+def _check_token(text: str, where: str) -> str:
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigError(f"{where}: not a usable token")
-    return found
+    return text
 
 
 def base(config: Config) -> str:
-    """The member's API: `[member]`, where empty as `[cloud]`; without a trailing slash."""
+    """Base URL of the member's API: `[member]`, where that is empty `[cloud]`; without a trailing slash."""
     server = config.member.server.rstrip("/") or need_server(config)
     return f"{server}{(config.member.api_base or config.cloud.api_base).rstrip('/')}"
 
 
 def pages(config: Config, bearer: str, *, limit: int, offset: int, every: bool) -> Iterator[dict[str, Any]]:
-    """The pages as the server gives them; with `every`, `_link_next` is followed to the end.
+    """Pages of printers, as the server sends them; with `every`, `_link_next` is followed to the end.
 
-    Raises UnavailableError, TokenError, RejectedError, DataError (an answer that makes no sense).
+    Raises UnavailableError, TokenError, RejectedError, DataError (an answer that cannot be used).
     """
     with requests.Session() as session:
         if config.cloud.ca_file:
@@ -79,14 +79,14 @@ def pages(config: Config, bearer: str, *, limit: int, offset: int, every: bool) 
 def _get(session: requests.Session, config: Config, path: str) -> dict[str, Any]:
     limits = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
     try:
-        answer = session.get(base(config) + path, timeout=limits, allow_redirects=False, auth=_Keep())
+        answer = session.get(base(config) + path, timeout=limits, allow_redirects=False, auth=_KeepHeader())
     except requests.RequestException as error:
-        raise UnavailableError(f"GET printers: {base(config)} did not answer: {plain(error)}") from None
+        raise UnavailableError(f"GET printers: {base(config)} did not answer: {describe(error)}") from None
     if answer.status_code in (401, 403):
         raise TokenError(f"GET printers: {answer.status_code}, the server does not take the member's token")
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
-        said = answer.text[:300]
-        raise RejectedError(f"GET printers: {answer.status_code} {said}", status=answer.status_code, answer=said)
+        excerpt = answer.text[:300]
+        raise RejectedError(f"GET printers: {answer.status_code} {excerpt}", status=answer.status_code, answer=excerpt)
     if answer.status_code != 200:
         raise UnavailableError(f"GET printers: the server answered {answer.status_code}")
     try:
@@ -98,23 +98,23 @@ def _get(session: requests.Session, config: Config, path: str) -> dict[str, Any]
     return page
 
 
-class _Keep(requests.auth.AuthBase):
-    """Keeps our own Authorization header: requests would put one from ~/.netrc in its place."""
+class _KeepHeader(requests.auth.AuthBase):
+    """Keeps our own Authorization header, which requests would replace by one from ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
-def _shown(value: object) -> str:
-    """Nothing that a terminal would obey."""
+def _printable(value: object) -> str:
+    """Text without control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() else "?" for c in str(value))
 
 
 def table(printers: list[dict[str, Any]]) -> str:
-    """The printers for a person, a line each."""
+    """Format printers as a table, a line each."""
     keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
     rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
-    rows += [[_shown(printer.get(key, "")) for key in keys] for printer in printers]
+    rows += [[_printable(printer.get(key, "")) for key in keys] for printer in printers]
     widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,8 +1,8 @@
-"""Who this printer is at the server: registration, the code for the person, a dead token.
+"""Registration of the printer at the server: its identity, the code for a member, a token that was revoked.
 
 The identity belongs to one server; it is kept in the store and read from there, so that a token that changed is seen
-by every thread at its next call. A new printer is only asked for when the disk takes a write, and one that could not be
-kept after all is remembered here: no retry makes another one.
+by every thread at its next call. A new printer is only requested when the disk takes a write, and one that could not be
+saved after all is remembered here: no retry creates another one.
 """
 
 from __future__ import annotations
@@ -19,131 +19,137 @@ from agent.core.clock import Clock
 from agent.core.conditions import Part
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import ApiClient, Registration
-from agent.server.retry import for_ever
+from agent.server.retry import retry_forever
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Printer
-from agent.service.system_clock import SystemClock
+from agent.service.config import PrinterSection
 from agent.state.store import Identity, Store
 
 log = structlog.get_logger(part="registration")
 
-SLOWLY = 60.0  # seconds between tries when the server refuses rather than fails
-LOOK_AGAIN = 3600.0  # seconds for which a disk that took a write is trusted
-SLOWEST = 3600.0  # seconds between two new printers at a server that refuses each token it gave
+REFUSED_WAIT = 60.0  # seconds between attempts when the server refuses rather than fails
+DISK_CHECK_INTERVAL = 3600.0  # seconds between two checks that the disk takes a write
+MAX_PRINTER_WAIT = 3600.0  # seconds between two new printers at a server that refuses each token it gave
 NOT_ADDED = "nobody has added this printer at the web portal yet; `printer-agent register` shows the code"
 
 
 class Registrar:
-    """Keeps the identity at `server` true. `firmware` gives what the printer calls its firmware; `on_lost` is called,
-    on the thread that found out, when the token turned out to be dead."""
+    """Keeps the printer's identity at `server`. Any thread.
+
+    `firmware` gives the name and version to register; `on_token_lost` is called, on the thread whose call failed, when
+    the server no longer knows the token.
+    """
 
     def __init__(
         self,
+        *,
         server: str,
-        printer: Printer,
+        printer: PrinterSection,
         store: Store,
         firmware: Callable[[], str],
-        on_lost: Callable[[], None],
-        clock: Clock | None = None,
-        watch: ConditionTracker | None = None,
+        on_token_lost: Callable[[], None],
+        clock: Clock,
+        conditions: ConditionTracker,
     ) -> None:
         self._server = server
         self._printer = printer
         self._store = store
         self._firmware = firmware
-        self._on_lost = on_lost
-        self._clock = clock or SystemClock()
-        self._watch = watch or ConditionTracker()
-        self._said = ""  # the code that was shown last
-        self._unsaved: Identity | None = None  # the server gave it, the disk did not take it yet
-        self._born = 0  # new printers in a row of which none was ever confirmed
-        self._not_before = 0.0  # when the next one may be asked for
-        self._look_again = -math.inf  # when the disk is to be looked at again
+        self._on_token_lost = on_token_lost
+        self._clock = clock
+        self._conditions = conditions
+        self._logged_code = ""  # the code that was logged last
+        self._unsaved: Identity | None = None  # given by the server, not yet written to the disk
+        self._unconfirmed_printers = 0  # new printers in a row that the server never confirmed
+        self._next_printer_at = 0.0  # when the next one may be requested (monotonic)
+        self._next_disk_check = -math.inf  # when the disk is to be checked again (monotonic)
 
     def identity(self) -> Identity | None:
-        """Who we are; None before the first registration and after the token died."""
-        return self._unsaved or self._store.identity(self._server)
+        """This printer's identity; None before the first registration and after the token was lost."""
+        return self._unsaved or self._store.identities.get(self._server)
 
-    def register(self, cloud: ApiClient, stop: threading.Event, alive: Callable[[], None]) -> Identity | None:
-        """Make the call that each start begins with; try until it works or `stop` is set (then None)."""
+    def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
+        """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""
         try:
-            return for_ever(stop, alive, self._say)(self._attempt, cloud)
+            return retry_forever(stop, beat, self._log_retry)(self._register_once, api)
         except UnavailableError:
-            return None  # told to stop
+            return None  # stopped
 
-    def refused(self, token: str) -> None:
-        """The server refused `token` on some call: forget it, unless it was replaced in the meantime."""
+    def discard_token(self, token: str) -> None:
+        """Forget `token`, which the server refused, unless it was replaced in the meantime."""
         known = self.identity()
         if known is not None and known.auth_token == token:
             self._forget()
-            self._on_lost()
+            self._on_token_lost()
 
-    def joined(self, event: object) -> bool:
-        """A message of the registration channel. True when a member has registered this printer."""
+    def handle_member_event(self, event: object) -> bool:
+        """Take a message of the registration channel; whether it says that a member has registered this printer.
+
+        Raises UnavailableError when that cannot be saved."""
         if not isinstance(event, dict) or event.get("registration") != "success":
             return False
         known = self.identity()
         if known is not None and not known.registered:
-            done = Identity(
+            registered = Identity(
                 server=known.server, printer_id=known.printer_id, auth_token=known.auth_token, registered=True
             )
-            self._keep(done)
-            self._confirmed(done)
-        log.info("a member has registered this printer", type=str(event.get("type"))[:20])
+            self._save(registered)
+            self._mark_confirmed(registered)
+        log.info("printer added by a member", type=str(event.get("type"))[:20])
         return True
 
-    def _attempt(self, cloud: ApiClient) -> Identity:
+    def _register_once(self, api: ApiClient) -> Identity:
         known = self.identity()
         if known is None:
-            self._may_be_born()
+            self._check_new_printer_allowed()
         try:
-            answer = cloud.register(self._body(), known.auth_token if known else None)
+            answer = api.register(self._body(), known.auth_token if known else None)
         except TokenError:
             if known is None:
-                raise CloudError("registration was refused (401 or 403)", retry_after=SLOWLY) from None
+                raise CloudError("registration was refused (401 or 403)", retry_after=REFUSED_WAIT) from None
             self._forget()
-            return self._attempt(cloud)
+            return self._register_once(api)
         except RejectedError as error:
             if known is not None:
-                return known  # a server that has no such call for a known printer: go on as who we are
-            raise CloudError(str(error), retry_after=SLOWLY) from None
+                return known  # a server without this call for a known printer: the identity stays
+            raise CloudError(str(error), retry_after=REFUSED_WAIT) from None
         identity = self._identity(answer, known)
         if known is None:
-            self._born += 1
-            self._not_before = self._clock.monotonic() + min(SLOWLY * 2.0 ** min(self._born - 1, 10), SLOWEST)
-        self._keep(identity)
-        self._confirmed(identity)
-        self._tell(identity)
+            self._unconfirmed_printers += 1
+            wait = min(REFUSED_WAIT * 2.0 ** min(self._unconfirmed_printers - 1, 10), MAX_PRINTER_WAIT)
+            self._next_printer_at = self._clock.monotonic() + wait
+        self._save(identity)
+        self._mark_confirmed(identity)
+        self._log_identity(identity)
         if known is not None:
-            self._born = 0
+            self._unconfirmed_printers = 0
         return identity
 
-    def _may_be_born(self) -> None:
-        """Raises UnavailableError while no new printer may be asked for: the disk could not keep it, or the server
+    def _check_new_printer_allowed(self) -> None:
+        """Raise UnavailableError while no new printer may be requested: the disk could not save it, or the server
         refuses each token that it gave and would get a new printer a second."""
         now = self._clock.monotonic()
-        wait = self._not_before - now
-        if self._born and wait > 0:
+        wait = self._next_printer_at - now
+        if self._unconfirmed_printers and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
-        if now >= self._look_again:  # not at each try: flash wears out
-            self._store.can_keep()
-            self._look_again = now + LOOK_AGAIN
+        if now >= self._next_disk_check:  # not at each attempt: flash wears out
+            self._store.identities.ensure_writable()
+            self._next_disk_check = now + DISK_CHECK_INTERVAL
 
-    def _keep(self, identity: Identity) -> None:
+    def _save(self, identity: Identity) -> None:
         self._unsaved = identity
-        self._store.save_identity(identity)
+        self._store.identities.save(identity)
         self._unsaved = None
 
     def _forget(self) -> None:
-        log.warning("the server no longer knows this printer's token; registering anew")
-        self._watch.set(Part.TOKEN, "the server no longer knows this printer's token")
+        log.warning("token refused by the server")
+        self._conditions.set(Part.TOKEN, "the server no longer knows this printer's token")
         self._unsaved = None
-        self._store.forget_identity(self._server)
+        self._store.identities.forget(self._server)
 
-    def _confirmed(self, identity: Identity) -> None:
-        """The server answered, and knows us."""
-        self._watch.server(None)
-        self._watch.set(Part.TOKEN, "" if identity.registered else NOT_ADDED)
+    def _mark_confirmed(self, identity: Identity) -> None:
+        """Clear the conditions of a server that answered and knows the identity."""
+        self._conditions.update_server(None)
+        self._conditions.set(Part.TOKEN, "" if identity.registered else NOT_ADDED)
 
     def _identity(self, answer: Registration, known: Identity | None) -> Identity:
         registered = bool(answer.registered)
@@ -162,22 +168,22 @@ class Registrar:
             body["serial_number"] = self._printer.serial_number
         return body
 
-    def _tell(self, identity: Identity) -> None:
+    def _log_identity(self, identity: Identity) -> None:
         if identity.registered:
-            log.info("registered", printer_id=identity.printer_id)
-        elif identity.registration_code != self._said:
-            self._said = identity.registration_code
+            log.info("registration confirmed", printer_id=identity.printer_id)
+        elif identity.registration_code != self._logged_code:
+            self._logged_code = identity.registration_code
             log.warning(
-                "add this printer with the code at the web portal",
+                "registration code issued",
                 printer_id=identity.printer_id,
                 code=identity.registration_code,
                 url=identity.registration_url,
             )
 
-    def _say(self, state: RetryCallState) -> None:
+    def _log_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         if isinstance(error, CloudError):
-            self._watch.server(error)
+            self._conditions.update_server(error)
         wait = round(state.upcoming_sleep, 1)
-        if state.attempt_number == 1 or wait >= SLOWLY / 2:
-            log.warning("registration did not work yet", reason=str(error), again_in_s=wait)
+        if state.attempt_number == 1 or wait >= REFUSED_WAIT / 2:
+            log.warning("registration attempt failed", attempt=state.attempt_number, error=str(error), wait_s=wait)

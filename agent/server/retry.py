@@ -1,4 +1,4 @@
-"""How long to wait before the next try: tenacity's strategies, with a server's `Retry-After` obeyed."""
+"""Retry policy of calls to the server: exponential back-off with full jitter (tenacity), `Retry-After` obeyed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from tenacity.wait import wait_base
 
 from agent.errors import CloudError, UnavailableError
 
-CAP = 45.0  # seconds; with a full queue to send, all is there within a minute of the server's return
-SLICE = 5.0  # seconds between two signs of life during a wait
+MAX_WAIT = 45.0  # seconds; with a full queue, all has arrived within a minute of the server's return
+SLICE = 5.0  # seconds between two beats during a wait
 
-_FULL_JITTER = wait_random_exponential(multiplier=1, max=CAP)
+_FULL_JITTER = wait_random_exponential(multiplier=1, max=MAX_WAIT)
 
 
 class ServerWait(wait_base):
-    """Exponential with full jitter, capped at CAP; never less than what the server asked for."""
+    """Exponential wait with full jitter, at most MAX_WAIT; never less than the server's `Retry-After`."""
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Seconds to wait after the try in `retry_state`."""
+        """Seconds to wait after the attempt in `retry_state`."""
         error = retry_state.outcome.exception() if retry_state.outcome is not None else None
         asked = error.retry_after if isinstance(error, CloudError) else None
         return max(_FULL_JITTER(retry_state), asked or 0.0)
@@ -33,17 +33,17 @@ def delay(attempt: int) -> float:
     return _FULL_JITTER(state)
 
 
-def for_ever(
-    stop: threading.Event, alive: Callable[[], None], before_sleep: Callable[[RetryCallState], None] | None = None
+def retry_forever(
+    stop: threading.Event, beat: Callable[[], None], before_sleep: Callable[[RetryCallState], None] | None = None
 ) -> Retrying:
-    """Try until it works or `stop` is set; only an UnavailableError (the server, the disk) is worth another try.
-    `alive` is called while waiting, so that a long wait is not taken for a hung thread."""
+    """Retry until the call succeeds or `stop` is set; only an UnavailableError (the server, the disk) is retried.
+    `beat` is called while waiting, so that a long wait does not look like a hung thread."""
 
     def wait(seconds: float) -> None:
         slices, rest = divmod(seconds, SLICE)
-        for part in (*(SLICE,) * int(slices), rest):
-            alive()
-            if stop.wait(part):
+        for duration in (*(SLICE,) * int(slices), rest):
+            beat()
+            if stop.wait(duration):
                 return
 
     return Retrying(

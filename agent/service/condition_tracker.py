@@ -1,6 +1,7 @@
-"""The conditions as the threads find them: each part of the tree is set by whoever knows, and read by all.
+"""Tracker of conditions: which part of the agent, the printer or the cloud is in trouble, and why.
 
-A change is logged once, when it comes and when it goes; not at each try.
+Each part of the tree (agent/core/conditions.py) is set by the thread that knows, and read by all. A change is logged
+once, when a condition is raised and when it is cleared; not at each attempt.
 """
 
 from __future__ import annotations
@@ -17,40 +18,41 @@ log = structlog.get_logger(part="conditions")
 
 
 class ConditionTracker:
-    """The slot. Any thread."""
+    """Holds the current conditions. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._now = Conditions()
-        self._said: dict[Part, str] = {}
+        self._current = Conditions()
+        self._logged: dict[Part, str] = {}
 
     def set(self, part: Part, reason: str) -> None:
-        """What is wrong with `part`; "" when nothing is."""
+        """Raise the condition of `part` with this reason, or clear it with ""."""
         self._set({part: reason})
 
     def _set(self, reasons: dict[Part, str]) -> None:
-        if all(self._now.reasons.get(part, "") == reason for part, reason in reasons.items()):
+        if all(self._current.reasons.get(part, "") == reason for part, reason in reasons.items()):
             return  # the usual case costs no lock
         with self._lock:
             for part, reason in reasons.items():
-                self._now = self._now.with_(part, reason)
-            shown = self._now.shown()
-            for gone in self._said.keys() - shown.keys():
-                if gone not in self._now.reasons:
-                    log.info("well again", what=str(gone))
-            for one, why in shown.items():
-                if self._said.get(one) != why:
-                    log.warning("something is wrong", what=str(one), reason=why)
-            self._said = shown
+                self._current = self._current.with_(part, reason)
+            shown = self._current.shown()
+            for cleared in self._logged.keys() - shown.keys():
+                if cleared not in self._current.reasons:
+                    log.info("condition cleared", condition=str(cleared))
+            for raised, reason in shown.items():
+                if self._logged.get(raised) != reason:
+                    log.warning("condition raised", condition=str(raised), error=reason)
+            self._logged = shown
 
-    def printer(self, telemetry: Telemetry) -> None:
-        """What the printer says of itself."""
-        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id  # with one a print was handed over
+    def update_printer(self, telemetry: Telemetry) -> None:
+        """Set the printer's condition from its state: raised while it is offline or in error."""
+        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
 
-    def server(self, error: CloudError | RejectedError | None) -> None:
-        """What the last call to the server met; None when it worked. Said without what differs from call to call."""
+    def update_server(self, error: CloudError | RejectedError | None) -> None:
+        """Set the network's and the cloud's condition from the last call; None when it succeeded. The reason has
+        nothing in it that differs from call to call."""
         status = error.status if error is not None else 0
         silent = str(error).partition(": ")[2] if status is None else ""
         self._set(
@@ -61,5 +63,5 @@ class ConditionTracker:
         )
 
     def read(self) -> Conditions:
-        """All of it now."""
-        return self._now
+        """The conditions now."""
+        return self._current

@@ -1,6 +1,8 @@
-"""The configuration: TOML -> frozen structs. Precedence: command line > PRINTER_AGENT_* > file > default.
-Unknown keys are errors, wrong types are errors; each error names the file, the key and what was expected.
-`PRINTER_AGENT_CLOUD_SERVER` is `server` in `[cloud]`; lists and tables are written as in TOML.
+"""Loader of the configuration: TOML file, environment and command line to frozen structs.
+
+Precedence: command line > PRINTER_AGENT_* > file > default. Unknown keys and wrong types are errors; each error names
+the file, the key and what was expected. `PRINTER_AGENT_CLOUD_SERVER` is `server` in `[cloud]`; lists and tables are
+written as in TOML. The keys of `[driver]` belong to a plug-in driver, which checks them (`drivers.own_settings`).
 """
 
 from __future__ import annotations
@@ -18,37 +20,37 @@ import msgspec
 
 from agent.errors import ConfigError
 from agent.service.config_schema import (
-    Cloud,
+    CloudSection,
     Config,
-    FirmwareUpgrade,
-    Job,
-    Local,
-    Logs,
+    FirmwareUpgradeSection,
+    JobSection,
+    LocalSection,
+    LogsSection,
     MaxTemperature,
-    Member,
-    Printer,
-    Reports,
-    Scripts,
-    Serial,
-    Simulated,
-    State,
+    MemberSection,
+    PrinterSection,
+    ReportsSection,
+    ScriptsSection,
+    SerialSection,
+    SimulatedSection,
+    StateSection,
 )
 
 __all__ = [
-    "Cloud",
+    "CloudSection",
     "Config",
-    "FirmwareUpgrade",
-    "Job",
-    "Local",
-    "Logs",
+    "FirmwareUpgradeSection",
+    "JobSection",
+    "LocalSection",
+    "LogsSection",
     "MaxTemperature",
-    "Member",
-    "Printer",
-    "Reports",
-    "Scripts",
-    "Serial",
-    "Simulated",
-    "State",
+    "MemberSection",
+    "PrinterSection",
+    "ReportsSection",
+    "ScriptsSection",
+    "SerialSection",
+    "SimulatedSection",
+    "StateSection",
     "check_url",
     "is_loopback",
     "load",
@@ -57,23 +59,24 @@ __all__ = [
 
 ENV_PREFIX = "PRINTER_AGENT_"
 NOT_KEYS = frozenset({"MEMBER_TOKEN"})  # a secret, read where it is needed
+OWN_KEYS = "driver"  # the section whose keys are not known here
 
 
 def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()) -> Config:
-    """Read and check the configuration.
+    """Load and check the configuration.
 
     `overrides` are `section.key=value` from the command line. Raises ConfigError.
     """
     tree = _read(path) if path is not None else {}
     where = str(path) if path is not None else "configuration"
     for variable, section, key, text in _environment(environ):
-        _put(tree, section, key, text, variable)
+        _override(tree, section, key, text, variable)
     for override in overrides:
         name, equals, text = override.partition("=")
         section, dot, key = name.strip().partition(".")
         if not equals or not dot:
             raise ConfigError(f"--set {override}: expected SECTION.KEY=VALUE")
-        _put(tree, section, key, text, f"--set {name}")
+        _override(tree, section, key, text, f"--set {name}")
     config = _convert(tree, where)
     _check(config, where)
     return config
@@ -100,7 +103,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
-    found = []
+    overrides = []
     for variable in sorted(environ):
         name = variable.removeprefix(ENV_PREFIX)
         if name == variable or name in NOT_KEYS:
@@ -108,14 +111,13 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
         section = next((s for s in Config.__struct_fields__ if name.startswith(s.upper() + "_")), "")
         if not section:
             raise ConfigError(f"{variable}: no such key; expected {ENV_PREFIX}SECTION_KEY")
-        found.append((variable, section, name[len(section) + 1 :].lower(), environ[variable]))
-    return found
+        overrides.append((variable, section, name[len(section) + 1 :].lower(), environ[variable]))
+    return overrides
 
 
-def _put(tree: dict[str, Any], section: str, key: str, text: str, source: str) -> None:
-    """Lay one value over the tree. The text is read as TOML where the key is not a string."""
-    table = _field_types(Config).get(section)
-    kind = _field_types(table).get(key) if isinstance(table, type) else None
+def _override(tree: dict[str, Any], section: str, key: str, text: str, source: str) -> None:
+    """Set one value of the tree. The text is parsed as TOML where the key is not a string."""
+    kind = Any if section == OWN_KEYS else _key_types(section).get(key)
     if kind is None:
         raise ConfigError(f"{source}: no such key; {_known(section)}")
     value: Any = text
@@ -130,13 +132,16 @@ def _put(tree: dict[str, Any], section: str, key: str, text: str, source: str) -
     tree[section][key] = value
 
 
-def _field_types(struct: Any) -> dict[str, Any]:
+def _key_types(section: str) -> dict[str, Any]:
+    """The keys of a section with their types; none for one that does not exist or whose keys are not known here."""
+    struct = next((field.type for field in msgspec.structs.fields(Config) if field.name == section), None)
+    if not isinstance(struct, type) or not issubclass(struct, msgspec.Struct):
+        return {}
     return {field.name: field.type for field in msgspec.structs.fields(struct)}
 
 
 def _known(section: str) -> str:
-    if section in Config.__struct_fields__:
-        keys = _field_types(_field_types(Config)[section])
+    if keys := _key_types(section):
         return f"[{section}] has {', '.join(keys)}"
     return f"the sections are {', '.join(Config.__struct_fields__)}"
 
@@ -153,31 +158,30 @@ def _convert(tree: dict[str, Any], where: str) -> Config:
     if unknown:
         dotted = ".".join(part for part in (key, unknown[1]) if part)
         raise ConfigError(f"{where}: [{section}] {dotted}: unknown key; {_known(section)}")
-    raise ConfigError(f"{where}: {f'[{section}] {key}'.strip()}: {_plain(what)}{_choices(section, key)}")
+    raise ConfigError(f"{where}: {f'[{section}] {key}'.strip()}: {_describe(what)}{_choices(section, key)}")
 
 
-def _plain(what: str) -> str:
-    plain = what.replace("`", "").replace("Expected", "expected", 1).replace("Invalid enum value", "got")
-    return plain.replace("object", "table").replace("array", "list")
+def _describe(what: str) -> str:
+    text = what.replace("`", "").replace("Expected", "expected", 1).replace("Invalid enum value", "got")
+    return text.replace("object", "table").replace("array", "list")
 
 
 def _choices(section: str, key: str) -> str:
-    kind = _field_types(_field_types(Config)[section]).get(key) if section in Config.__struct_fields__ else None
-    words = _words(kind)
+    words = _type_choices(_key_types(section).get(key))
     return f"; expected {', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else ""
 
 
-def _words(kind: Any) -> list[str]:
-    """What a type with choices takes, for a person."""
+def _type_choices(kind: Any) -> list[str]:
+    """The values that a type allows, for a person; empty for one without choices."""
     if get_origin(kind) is Literal:
         return [str(arg) for arg in get_args(kind)]
     if isinstance(kind, UnionType) or get_origin(kind) is Union:
-        return [word for arg in get_args(kind) for word in _words(arg)]
+        return [word for arg in get_args(kind) for word in _type_choices(arg)]
     return ["a number"] if get_origin(kind) is Annotated else []
 
 
 def _check(config: Config, where: str) -> None:
-    """What types alone cannot say."""
+    """Check what types alone cannot express. Raises ConfigError."""
     cloud = config.cloud
     if cloud.server:
         check_url(cloud.server, f"{where}: [cloud] server", allow_http=cloud.allow_http)
@@ -195,14 +199,16 @@ def _check(config: Config, where: str) -> None:
         raise ConfigError(
             f"{where}: [firmware_upgrade] public_key: needed with command; an unsigned package is never run"
         )
-    for name in Scripts.__struct_fields__:
+    for name in ScriptsSection.__struct_fields__:
         for number, line in enumerate(getattr(config.scripts, name), 1):
             if not line.isascii() or not line.isprintable() or len(line) > 80:
                 raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected one G-code line of ASCII, ≤ 80")
 
 
 def check_url(url: str, what: str, *, allow_http: bool) -> None:
-    """A server's address: scheme://host[:port], https unless the host is a loopback one or `allow_http`."""
+    """Check a server's URL: scheme://host[:port], https unless the host is a loopback one or `allow_http`.
+
+    Raises ConfigError, which begins with `what`."""
     try:
         parts = urlsplit(url)
         _ = parts.port

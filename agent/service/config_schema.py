@@ -1,20 +1,23 @@
-"""The tables of the configuration file and their keys, as frozen structs. `config.example.toml` explains every key."""
+"""Schema of the configuration file: its tables and their keys, as frozen structs. `config.example.toml` explains each
+key."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Scripted = tuple[str, ...]
+GcodeLines = tuple[str, ...]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the file."""
+    """A table of the file; a key that it does not have is an error."""
 
 
-class Cloud(_Section, frozen=True):
+class CloudSection(_Section, frozen=True):
+    """`[cloud]`: the server, its paths and the limits of a call in seconds."""
+
     server: str = ""
     api_base: str = "/v1"
     faye_path: str = "/faye"
@@ -27,13 +30,17 @@ class Cloud(_Section, frozen=True):
     read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 12.0
 
 
-class Member(_Section, frozen=True):
+class MemberSection(_Section, frozen=True):
+    """`[member]`: the server and token file of `printer-agent printers`; empty: as `[cloud]`, or the environment."""
+
     server: str = ""
     api_base: str = ""
     token_file: str = ""
 
 
-class Printer(_Section, frozen=True):
+class PrinterSection(_Section, frozen=True):
+    """`[printer]`: the driver's name and what the printer registers as."""
+
     driver: str = "gcode"
     type_id: str = "7FAF097F-DB2E-45DC-9395-A30210E789AA"
     name: str = ""
@@ -42,7 +49,9 @@ class Printer(_Section, frozen=True):
     build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 
-class Serial(_Section, frozen=True):
+class SerialSection(_Section, frozen=True):
+    """`[serial]`: device, bits per second, firmware dialect and lines in flight."""
+
     port: str = "auto"
     baud: Literal["auto"] | Annotated[int, msgspec.Meta(gt=0)] = "auto"
     dialect: str = "auto"
@@ -50,12 +59,16 @@ class Serial(_Section, frozen=True):
 
 
 class MaxTemperature(_Section, frozen=True):
+    """`[job] max_temperature`: the highest target a file may set, in °C."""
+
     tool: Positive = 300.0
     bed: Positive = 120.0
     chamber: Positive = 80.0
 
 
-class Job(_Section, frozen=True):
+class JobSection(_Section, frozen=True):
+    """`[job]`: limits of a print: MiB, °C, seconds; what SIGTERM does to one."""
+
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
@@ -63,58 +76,77 @@ class Job(_Section, frozen=True):
     stop_hands_over: bool = False
 
 
-class Scripts(_Section, frozen=True):
-    pause: Scripted = ()
-    resume: Scripted = ()
-    cancel: Scripted = ()
-    home: Scripted = ("G28",)
-    park: Scripted = ("G91", "G1 Z10 F600", "G90", "G28 X Y")
-    calibrate: Scripted = ("G28", "G29")
+class ScriptsSection(_Section, frozen=True):
+    """`[scripts]`: lists of G-code lines around a pause and for the commands of the same name."""
+
+    pause: GcodeLines = ()
+    resume: GcodeLines = ()
+    cancel: GcodeLines = ()
+    home: GcodeLines = ("G28",)
+    park: GcodeLines = ("G91", "G1 Z10 F600", "G90", "G28 X Y")
+    calibrate: GcodeLines = ("G28", "G29")
 
 
-class Reports(_Section, frozen=True):
+class ReportsSection(_Section, frozen=True):
+    """`[reports]`: seconds between two heartbeats and between two progress reports."""
+
     heartbeat_s: Annotated[float, msgspec.Meta(gt=0, le=59)] = 15.0
     progress_s: Positive = 2.0
 
 
-class State(_Section, frozen=True):
+class StateSection(_Section, frozen=True):
+    """`[state]`: the folder that survives a restart."""
+
     dir: str = "auto"
 
 
-class Local(_Section, frozen=True):
+class LocalSection(_Section, frozen=True):
+    """`[local]`: the local socket's path and the status page's address."""
+
     socket: str = "auto"
     status_page: str = ""
 
 
-class FirmwareUpgrade(_Section, frozen=True):
+class FirmwareUpgradeSection(_Section, frozen=True):
+    """`[firmware_upgrade]`: the installer, the key that its packages are signed with, and its time limit."""
+
     command: tuple[str, ...] = ()
     public_key: str = ""
     timeout_s: Positive = 600.0
 
 
-class Logs(_Section, frozen=True):
+class LogsSection(_Section, frozen=True):
+    """`[logs]`: level and format on stderr."""
+
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
 
 
-class Simulated(_Section, frozen=True):
+class SimulatedSection(_Section, frozen=True):
+    """`[simulated]`: the virtual printer of `driver = "simulated"`."""
+
     speed: Positive = 1.0
     dialect: str = "marlin"
     faults: tuple[str, ...] = ()
 
 
 class Config(_Section, frozen=True):
-    """The whole file; each field is a table of it."""
+    """The whole file; each field is a table of it.
 
-    cloud: Cloud = Cloud()
-    member: Member = Member()
-    printer: Printer = Printer()
-    serial: Serial = Serial()
-    job: Job = Job()
-    scripts: Scripts = Scripts()
-    reports: Reports = Reports()
-    state: State = State()
-    local: Local = Local()
-    firmware_upgrade: FirmwareUpgrade = FirmwareUpgrade()
-    logs: Logs = Logs()
-    simulated: Simulated = Simulated()
+    `driver` is the table of a plug-in driver as it stands in the file: the driver's own struct checks it
+    (`drivers.own_settings`).
+    """
+
+    cloud: CloudSection = CloudSection()
+    member: MemberSection = MemberSection()
+    printer: PrinterSection = PrinterSection()
+    serial: SerialSection = SerialSection()
+    job: JobSection = JobSection()
+    scripts: ScriptsSection = ScriptsSection()
+    reports: ReportsSection = ReportsSection()
+    state: StateSection = StateSection()
+    local: LocalSection = LocalSection()
+    firmware_upgrade: FirmwareUpgradeSection = FirmwareUpgradeSection()
+    logs: LogsSection = LogsSection()
+    simulated: SimulatedSection = SimulatedSection()
+    driver: dict[str, Any] = {}

@@ -1,9 +1,9 @@
-"""Is every thread alive? Heartbeats of the threads, and what systemd is told (sd_notify(3)).
+"""Health of the process: pulses of its threads, and notifications to systemd (sd_notify(3)).
 
 READY=1 is sent when the store is open and the loops run, not when the cloud answers: the printer works without it.
-WATCHDOG=1 goes out only while every thread's pulse is fresh. When one is not, systemd is asked to end the agent there
-and then (WATCHDOG=trigger), so a hung thread costs FRESH and a tick at most. WatchdogSec is for the case that not even
-this thread runs any more.
+WATCHDOG=1 is sent only while every thread's pulse is fresh. When one is not, systemd is asked to end the agent at once
+(WATCHDOG=trigger), so a hung thread costs FRESH and a tick at most. WatchdogSec is for the case that this thread itself
+no longer runs.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from agent.core.clock import Clock
 
 log = structlog.get_logger(part="health")
 
-FRESH = 20.0  # seconds that a healthy thread is silent at most, unless it has said that it will be for longer
-TICK = 5.0  # seconds between two looks at the pulses, at most
+FRESH = 20.0  # seconds between two beats of a healthy thread, unless it announced a longer call
+TICK = 5.0  # seconds between two checks of the pulses, at most
 
 
 class Pulse:
-    """One thread's heartbeat. Written by that thread alone, read by the main thread."""
+    """Liveness of one thread. Written by that thread alone, read by the main thread."""
 
     def __init__(self, name: str, clock: Clock, *, waiting: bool = False) -> None:
         self.name = name
@@ -31,17 +31,17 @@ class Pulse:
         self._fresh_until = math.inf if waiting else clock.monotonic() + FRESH
 
     def beat(self, allow: float = 0.0) -> None:
-        """I am alive, and the next beat comes within FRESH seconds, or within `allow` where that is longer: before a
-        call that may take so long and has a limit of its own."""
+        """Report that the thread runs and will beat again within FRESH seconds, or within `allow` where that is longer:
+        before a call that may take so long and has a limit of its own."""
         self._fresh_until = self._clock.monotonic() + max(FRESH, allow)
 
     def is_fresh(self) -> bool:
-        """Whether the thread was heard of in time."""
+        """Whether the last beat was recent enough."""
         return self._clock.monotonic() <= self._fresh_until
 
 
 class Health:
-    """All pulses, and the line to systemd. Without systemd ($NOTIFY_SOCKET unset) the line goes nowhere."""
+    """All pulses, and notifications to systemd; without systemd ($NOTIFY_SOCKET unset) they are not sent."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -49,53 +49,53 @@ class Health:
         self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._watched = _watchdog() > 0
         self._status = ""
-        self._said: list[str] = []
+        self._logged_stale: list[str] = []
 
     def pulse(self, name: str, *, waiting: bool = False) -> Pulse:
-        """A pulse for a new thread. With `waiting` it counts from its first beat on: for a thread that somebody else
-        starts, some time or never."""
-        made = Pulse(name, self._clock, waiting=waiting)
-        self._pulses.append(made)
-        return made
+        """Register a pulse for a new thread. With `waiting` it counts from its first beat on: for a thread that
+        somebody else starts, later or never."""
+        pulse = Pulse(name, self._clock, waiting=waiting)
+        self._pulses.append(pulse)
+        return pulse
 
     def stale(self) -> list[str]:
-        """The names of the threads that were not heard of for too long."""
+        """Names of the threads whose pulse is not fresh."""
         return [pulse.name for pulse in self._pulses if not pulse.is_fresh()]
 
     def ready(self) -> None:
-        """The service is up, or up again after `reloading`."""
+        """Tell systemd that the service is up, or up again after `reloading`."""
         self._notify("READY=1")
 
     def reloading(self) -> None:
-        """The configuration is being read anew; `ready` says when it is done."""
+        """Tell systemd that the configuration is being reloaded; `ready` ends that."""
         self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
 
     def extend(self, seconds: float) -> None:
-        """What goes on, a start or an end, may need that much longer, from now on."""
+        """Ask systemd for `seconds` more from now on, for a start or a stop."""
         self._notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def status(self, text: str) -> None:
-        """The state in words, told when it changed."""
+        """Set the line of `systemctl status`; sent when it changed."""
         text = "".join(c if c.isprintable() else " " for c in text)  # a newline would begin another assignment
         if text != self._status:
             self._status = text
             self._notify(f"STATUS={text}")
 
     def tick(self, status: str) -> None:
-        """Tell systemd the state, and that we live, if all do; else ask for the end."""
+        """Send the status, and the watchdog's keep-alive if every pulse is fresh; else ask systemd to end the agent."""
         self.status(status)
         stale = self.stale()
-        if stale != self._said:
-            self._said = stale
+        if stale != self._logged_stale:
+            self._logged_stale = stale
             if stale:
-                log.error("threads hang", threads=", ".join(stale))
+                log.error("threads not responding", threads=", ".join(stale))
         if not stale:
             self._notify("WATCHDOG=1")
         elif self._watched:
             self._notify("WATCHDOG=trigger")
 
     def stopping(self) -> None:
-        """The service goes down."""
+        """Tell systemd that the service stops."""
         self._notify("STOPPING=1")
 
     def _notify(self, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Structured logs on stderr: JSON in the service, colour on a terminal. Tokens never get through.
+"""Structured logs on stderr: JSON in the service, colour on a terminal. Tokens are redacted.
 
 The last lines are also kept in memory, for the `logs` command.
 """
@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 import structlog
 
-KEPT = 2000  # lines
-BOXES = 3  # black boxes that go with the log
+RING_LINES = 2000  # lines
+BOX_LIMIT = 3  # black boxes that are appended to the log
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECRET_KEYS = frozenset({"token", "auth_token", "authentication_token", "member_token", "authorization"})
@@ -28,10 +28,10 @@ _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
 
 
 class Ring:
-    """The last KEPT log lines, redacted. Appending and copying are atomic: any thread may do either."""
+    """Ring buffer of the last RING_LINES log lines, redacted. Appending and copying are atomic: any thread."""
 
     def __init__(self) -> None:
-        self._lines: deque[bytes] = deque(maxlen=KEPT)
+        self._lines: deque[bytes] = deque(maxlen=RING_LINES)
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """A structlog processor that keeps the event and passes it on."""
@@ -43,11 +43,11 @@ class Ring:
         return b"".join(line + b"\n" for line in tuple(self._lines))
 
 
-def with_boxes(log: bytes, folder: Path) -> bytes:
-    """The log, then the newest black boxes of the serial link, each under a line with its name: one text, oldest
-    first. A box that cannot be read is left out."""
+def append_black_boxes(log: bytes, folder: Path) -> bytes:
+    """The log followed by the newest black boxes of the serial link, each under a line with its name, oldest first. A
+    box that cannot be read is left out."""
     parts = [log]
-    for path in sorted(folder.glob("box-*.txt"))[-BOXES:]:
+    for path in sorted(folder.glob("box-*.txt"))[-BOX_LIMIT:]:
         try:
             parts += [f"==== {path.name} ====\n".encode(), path.read_bytes()]
         except OSError:
@@ -56,13 +56,13 @@ def with_boxes(log: bytes, folder: Path) -> bytes:
 
 
 def redact(text: str) -> str:
-    """The text without anything that looks like a token."""
+    """Replace what looks like a token in a text."""
     text = text if text.isascii() else text.encode("utf-8", "replace").decode()  # a lone surrogate cannot be written
     return _BEARER.sub("Bearer [token]", _TOKEN.sub(_hide, text))
 
 
-def _hide(found: re.Match[str]) -> str:
-    return found[0] if _DIGEST.fullmatch(found[0]) else "[token]"
+def _hide(match: re.Match[str]) -> str:
+    return match[0] if _DIGEST.fullmatch(match[0]) else "[token]"
 
 
 def _redact_event(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -76,7 +76,7 @@ def _redacted(key: str, value: object) -> object:
 
 
 def configure(level: str, layout: str, ring: Ring | None = None) -> None:
-    """Set structlog up for this process. `layout` is auto, json or console; auto is console on a terminal."""
+    """Configure structlog for this process. `layout` is auto, json or console; auto is console on a terminal."""
     console = layout == "console" or (layout == "auto" and sys.stderr.isatty())
     processors: list[Any] = [
         structlog.processors.add_log_level,
@@ -98,11 +98,11 @@ def configure(level: str, layout: str, ring: Ring | None = None) -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry; we say it once
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns about each retry; the agent logs a failure once
 
 
 def set_level(level: str) -> None:
-    """Log from this level on; any thread."""
+    """Change the level from which on events are logged. Any thread."""
     structlog.configure(
         **{**structlog.get_config(), "wrapper_class": structlog.make_filtering_bound_logger(_LEVELS[level])}
     )

@@ -1,8 +1,9 @@
-"""What of a changed configuration a running agent can take: the log level and the scripts."""
+"""Reload of the configuration by a running agent: the log level and the scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,35 +16,41 @@ from agent.service.logs import set_level
 log = structlog.get_logger(part="agent")
 
 
-def changed(old: Config, new: Config) -> list[str]:
+def changed_keys(old: Config, new: Config) -> list[str]:
     """The keys that differ, as `section.key`, in the order of the file."""
-    return [
-        f"{section}.{key}"
-        for section in old.__struct_fields__
-        for key in getattr(old, section).__struct_fields__
-        if getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
-    ]
+    differing = []
+    for section in old.__struct_fields__:
+        before, after = _values(getattr(old, section)), _values(getattr(new, section))
+        differing += [f"{section}.{key}" for key in before | after if before.get(key) != after.get(key)]
+    return differing
 
 
-def is_live(key: str) -> bool:
-    """Whether a running agent can take another value of it."""
+def _values(section: Any) -> dict[str, object]:
+    return section if isinstance(section, dict) else msgspec.structs.asdict(section)
+
+
+def is_reloadable(key: str) -> bool:
+    """Whether a running agent can change the key's value."""
     return key == "logs.level" or key.startswith("scripts.")
 
 
-def merged(old: Config, new: Config) -> Config:
-    """`old` with what of `new` can be taken."""
+def merge_reloadable(old: Config, new: Config) -> Config:
+    """`old` with the reloadable values of `new`."""
     logs = msgspec.structs.replace(old.logs, level=new.logs.level)
     return msgspec.structs.replace(old, logs=logs, scripts=new.scripts)
 
 
 def driver_scripts(config: Config) -> Scripts:
-    """Those that the driver needs in the course of a print."""
+    """The scripts that the driver runs in the course of a print."""
     return Scripts(pause=config.scripts.pause, resume=config.scripts.resume, cancel=config.scripts.cancel)
 
 
 class Reload:
-    """Takes over what can be. `reread` gives the configuration as it is in the file now, checked as a whole, or raises
-    AgentError; `configure` is given to the runner."""
+    """Applies the reloadable keys of a changed configuration.
+
+    `reread` returns the configuration as it is in the file now, checked as a whole, or raises AgentError; `configure`
+    is called with the new configuration for the runner.
+    """
 
     def __init__(
         self, config: Config, reread: Callable[[], Config], driver: Driver, configure: Callable[[Config], None]
@@ -54,18 +61,18 @@ class Reload:
         self._configure = configure
 
     def run(self) -> None:
-        """All of the file is checked before anything changes. Says in the log what came of it."""
+        """Check the whole file, then apply what can be applied, and log the outcome."""
         try:
             new = self._reread()
-            keys = changed(self._config, new)
+            keys = changed_keys(self._config, new)
             if isinstance(self._driver, SupportsScriptReload):
                 self._driver.use_scripts(driver_scripts(new))
         except AgentError as error:
-            log.error("the configuration cannot be used; the old one stays", reason=str(error))
+            log.error("configuration not reloaded", error=str(error))
             return
-        self._config = merged(self._config, new)
+        self._config = merge_reloadable(self._config, new)
         self._configure(self._config)
-        log.info("configuration read", changed=", ".join(filter(is_live, keys)) or "nothing")
+        log.info("configuration reloaded", changed=", ".join(filter(is_reloadable, keys)) or "nothing")
         set_level(new.logs.level)
-        if rest := [key for key in keys if not is_live(key)]:
-            log.warning("changed keys need a restart", keys=", ".join(rest))
+        if rest := [key for key in keys if not is_reloadable(key)]:
+            log.warning("configuration restart needed", keys=", ".join(rest))

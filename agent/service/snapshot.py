@@ -1,11 +1,9 @@
-"""The latest-value slot that the runner writes and everybody else reads: the job, and what the agent itself is doing.
+"""Snapshot of the agent: the job, the printer's telemetry and what the agent itself is doing.
 
-A snapshot is immutable and replaced as a whole, so no reader needs a lock.
+A latest-value slot that the runner writes and every other thread reads.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import msgspec
 
@@ -15,14 +13,15 @@ from agent.core.job import JobView
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What there is to tell. `busy` names the agent's own work (`print_data` while a file is fetched, …)."""
+    """Telemetry, job and the agent's own work at one moment; `busy` names that work (`print_data` while a file is
+    fetched, …), empty for none."""
 
     telemetry: Telemetry
     job: JobView | None = None
     busy: str = ""
 
-    def key(self) -> tuple[object, ...]:
-        """What makes the cloud want to know at once when it changes."""
+    def change_key(self) -> tuple[object, ...]:
+        """What is compared to decide whether the cloud must be told at once."""
         job = self.job
         return (
             report.printer_state(job, self.telemetry, self.busy),
@@ -31,23 +30,23 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self, trouble: str = "") -> dict[str, Any]:
-        """The heartbeat's body. `trouble` is the one thing that is wrong, for a person."""
-        return report.status(self.job, self.telemetry, self.busy, trouble)
+    def body(self, condition: str = "") -> report.Heartbeat:
+        """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
+        return report.heartbeat(self.job, self.telemetry, self.busy, condition)
 
 
 class AgentSnapshot:
-    """The slot."""
+    """Holds the latest Situation. `publish` is the runner's; `read` any thread's."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._job: JobView | None = None
         self._busy = ""
 
-    def post(self, job: JobView | None, busy: str) -> None:
-        """The runner's word."""
+    def publish(self, job: JobView | None, busy: str) -> None:
+        """Replace the job and the agent's own work."""
         self._job, self._busy = job, busy
 
     def read(self) -> Situation:
-        """The situation now."""
+        """The situation now, with the driver's latest telemetry."""
         return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy)

@@ -1,4 +1,4 @@
-"""The real clock."""
+"""System clock: the machine's monotonic and wall clocks, and its boot id."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SystemClock:
 
 
 def boot_id() -> str:
-    """The name of the machine's present boot, within which the monotonic clock means one thing; "" where there is
-    none (not Linux)."""
+    """The id of the machine's current boot, within which monotonic times can be compared; "" where there is none (not
+    Linux)."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,1 +1,1 @@
-"""What survives a restart: the database with the ledger of tasks and the outbox, the checkpoint, the identity."""
+"""Persistent state: the database with the ledger of tasks, outbox, checkpoints, identity and settings."""

@@ -1,4 +1,4 @@
-"""A small file that is there as a whole or not at all, also after a power cut."""
+"""Atomic write of a small file: it is there as a whole or not at all, also after a power cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, readable by the owner alone: written beside it, synced, renamed, the folder synced.
+    """Replace the file at `path`, readable by the owner alone: written beside it, synced, renamed, the folder synced.
 
     Raises OSError; what was there before then stays."""
     part = path.with_name(path.name + ".part")
@@ -25,7 +25,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """The names in `folder` are on the disk. Raises OSError."""
+    """Sync the names in `folder` to the disk (fsync(2)). Raises OSError."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

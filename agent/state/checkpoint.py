@@ -1,7 +1,7 @@
-"""What the next agent must know to go on with a print: one row a job, from its beginning to its end.
+"""The checkpoint of a print, from which the next agent resumes it: one row a job, from its beginning to its end.
 
-It is written when the print begins and when the driver has something to remember; the place and the state ride along
-with each report on the way. No write is made for its sake alone after that.
+It is written when the print begins and when the driver has something to remember; position and state are updated in
+the transaction of each progress report. No write is made for the checkpoint alone after that.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ import msgspec
 from agent.core.job import JobView
 from agent.errors import UnavailableError
 from agent.state.database import Database
+from agent.state.service_time import ServiceTime
 
 
 class FileMark(msgspec.Struct, frozen=True):
-    """Which file is printed: its content by `size` (bytes) and `sha256` (hexadecimal, empty where nobody has reckoned
-    it), and what a look at the folder tells (stat(2)), which spares reading all of it."""
+    """Identity of the printed file: its content by `size` (bytes) and `sha256` (hexadecimal, empty where it was not
+    computed), and its inode and modification time (stat(2)), which spare reading all of it."""
 
     size: int = -1
     sha256: str = ""
@@ -28,13 +29,13 @@ class FileMark(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, path: Path, sha256: str) -> FileMark:
-        """The mark of the file at `path`. Raises OSError."""
-        found = path.lstat()
-        return cls(found.st_size, sha256, found.st_dev, found.st_ino, found.st_mtime_ns)
+        """Make the mark of the file at `path`. Raises OSError."""
+        stat = path.lstat()
+        return cls(stat.st_size, sha256, stat.st_dev, stat.st_ino, stat.st_mtime_ns)
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """A print that has begun. `job` is as it was reported last, `memory` the driver's own."""
+    """Checkpoint of a print that has begun. `job` is as it was reported last, `memory` the driver's own."""
 
     job: JobView
     file: FileMark
@@ -42,14 +43,18 @@ class Checkpoint(msgspec.Struct, frozen=True):
     memory: bytes = b""
 
 
-class Checkpoints(Database):
-    """The part of the store that lets prints outlive an agent."""
+class Checkpoints:
+    """The table `checkpoints`: the prints that a next agent can take over."""
 
-    def begin_print(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
-        """The print is about to begin; nothing has moved yet."""
-        row = (job.task_id, *(msgspec.json.encode(part) for part in (job, file, preamble)), self._clock.wall())
-        with self._transaction():
-            self._db.execute(
+    def __init__(self, database: Database, time: ServiceTime) -> None:
+        self._database = database
+        self._time = time
+
+    def begin(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
+        """Write the row of a print that is about to begin; nothing has moved yet."""
+        row = (job.task_id, *(msgspec.json.encode(part) for part in (job, file, preamble)), self._time.wall())
+        with self._database.transaction():
+            self._database.execute(
                 "INSERT OR REPLACE INTO checkpoints (task_id, job, file, preamble, updated_at) VALUES (?, ?, ?, ?, ?)",
                 row,
             )
@@ -58,17 +63,17 @@ class Checkpoints(Database):
         """Keep what the driver will need to take the print over; any thread. On the disk when this returns.
 
         Raises UnavailableError also for a print that has not begun or has ended."""
-        with self._transaction():
-            kept = self._db.execute(
+        with self._database.transaction():
+            kept = self._database.execute(
                 "UPDATE checkpoints SET memory = ?, updated_at = ? WHERE task_id = ?",
-                (memory, self._clock.wall(), task_id),
-            ).rowcount
+                (memory, self._time.wall(), task_id),
+            )
         if not kept:
             raise UnavailableError(f"print {task_id} is not under way in the ledger")
 
-    def checkpoint(self, task_id: str) -> Checkpoint | None:
-        """What is known of a print; None for one that has not begun, or has ended."""
-        row = self._one("SELECT job, file, preamble, memory FROM checkpoints WHERE task_id = ?", task_id)
+    def get(self, task_id: str) -> Checkpoint | None:
+        """The checkpoint of a print; None for one that has not begun, or has ended."""
+        row = self._database.row("SELECT job, file, preamble, memory FROM checkpoints WHERE task_id = ?", task_id)
         if row is None:
             return None
         return Checkpoint(
@@ -78,11 +83,13 @@ class Checkpoints(Database):
             memory=bytes(row[3]),
         )
 
-    def _note_place(self, job: JobView) -> None:
-        """Inside the caller's transaction: where the print is."""
-        row = (msgspec.json.encode(job), self._clock.wall(), job.task_id)
-        self._db.execute("UPDATE checkpoints SET job = ?, updated_at = ? WHERE task_id = ?", row)
+    # --- inside the transaction of a task
 
-    def _drop_checkpoint(self, task_id: str) -> None:
-        """Inside the caller's transaction: the print has ended."""
-        self._db.execute("DELETE FROM checkpoints WHERE task_id = ?", (task_id,))
+    def update(self, job: JobView) -> None:
+        """Note the position and state that a report tells."""
+        row = (msgspec.json.encode(job), self._time.wall(), job.task_id)
+        self._database.execute("UPDATE checkpoints SET job = ?, updated_at = ? WHERE task_id = ?", row)
+
+    def remove(self, task_id: str) -> None:
+        """Delete the row of a print that has ended."""
+        self._database.execute("DELETE FROM checkpoints WHERE task_id = ?", (task_id,))

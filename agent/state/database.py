@@ -1,4 +1,4 @@
-"""The SQLite file under the store: opened, kept usable on a full disk, set aside when it is damaged.
+"""The SQLite file under the store: opening, transactions, reserved disk space, replacement of a damaged file.
 
 WAL with `synchronous=FULL`: what was committed is on the disk. One connection, guarded by a lock, used by all threads:
 transactions are a few rows each.
@@ -7,9 +7,6 @@ A full disk. RESERVE bytes of free pages are in the file from the first start on
 reused from its beginning, and not removed at the end, because a read-only connection, which cannot remove it, is closed
 last. So a commit needs no new block of the disk. What a start needs beside that, the shared-memory index, comes out of
 a small file that is given up when the disk is full.
-
-Time. Only the monotonic clock decides: `lived` counts the seconds that agents have run on this file, and `age` of what
-this boot wrote is measured with the monotonic clock.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,57 +36,107 @@ SPARE = 256 << 10  # bytes of the file that is given up for a start on a full di
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _ignore(_: str) -> None:
-    """Nobody wants to know."""
-
-
 class Database:
-    """The file. Methods raise UnavailableError when the disk does not take a write or give a row; so does making one
-    when the file cannot be opened or was written by a newer agent. `boot` names the machine's boot; `on_trouble` is
-    told why a write failed, and "" when one works. `damaged` is where a damaged file was put at this start."""
+    """The SQLite file and its transactions. Methods raise UnavailableError when the disk does not take a write or give
+    a row; so does the constructor when the file cannot be opened or was written by a newer agent. `on_trouble` is
+    called with the reason why a write failed, and with "" when one works. `damaged` is where a damaged file was put at
+    this start."""
 
-    def __init__(
-        self, path: Path, clock: Clock, *, boot: str = "", on_trouble: Callable[[str], None] = _ignore
-    ) -> None:
+    def __init__(self, path: Path, clock: Clock, *, on_trouble: Callable[[str], None]) -> None:
         self._path = path
         self._clock = clock
-        self._boot = boot
         self._on_trouble = on_trouble
         self._lock = threading.RLock()
+        self._before_commit: list[Callable[[], None]] = []
+        self._after_commit: list[Callable[[], None]] = []
         self._spare = path.with_name(path.name + ".spare")
         self.damaged: Path | None = None
-        self._since = clock.monotonic()
         try:
             if not path.parent.is_dir():  # one that is there belongs to somebody: its mode is not ours to change
                 path.parent.mkdir(parents=True)
                 path.parent.chmod(0o700)
             path.touch(mode=0o600)
             path.chmod(0o600)
-            self._db, self._keeper = self._open_somehow()
+            self._db, self._keeper = self._open_or_replace()
         except (OSError, sqlite3.Error) as error:
             raise UnavailableError(f"the state in {path} cannot be used: {error}") from error
-        self._lived = float((self._one("SELECT value FROM meta WHERE key = 'lived'") or (0.0,))[0])
-        self._set_space_aside()
+        self._reserve_space()
 
     def close(self) -> None:
-        """Fold the log into the file and let go of both; the log keeps its place on the disk."""
+        """Move the log into the file and close both; the log keeps its place on the disk."""
         with self._lock:
-            with suppress(UnavailableError, sqlite3.ProgrammingError):  # a full disk, or closed already
-                self._note_lived()
+            with suppress(sqlite3.Error):  # a full disk, or closed already
                 self._db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
             self._db.close()
             self._keeper.close()
 
+    # --- statements
+
+    def row(self, sql: str, *values: object) -> Any:
+        """The first row of a SELECT; None without one."""
+        return next(iter(self.rows(sql, *values)), None)
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        """All rows of a SELECT."""
+        try:
+            with self._lock:
+                return self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            if _is_ours(error):
+                raise
+            raise UnavailableError(f"the state folder does not give a row: {error}") from error
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> int:
+        """Run one statement within `transaction`; the number of rows that it changed. Raises sqlite3.DatabaseError,
+        which the transaction turns into UnavailableError."""
+        with self._lock:
+            return self._db.execute(sql, values).rowcount
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other threads out, so that several SELECTs see the same rows."""
+        with self._lock:
+            yield
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing; one inside another joins it."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield
+                return
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                for hook in self._before_commit:
+                    hook()
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                self._db.rollback()
+                if isinstance(error, sqlite3.DatabaseError) and not _is_ours(error):
+                    self._on_trouble(str(error))
+                    raise UnavailableError(f"the state folder does not take a write: {error}") from error
+                raise
+            for hook in self._after_commit:
+                hook()
+            self._on_trouble("")
+
+    def on_commit(self, *, before: Callable[[], None], after: Callable[[], None]) -> None:
+        """Call `before` at the end of each transaction, inside it, and `after` once it is on the disk; under the lock,
+        in the order in which they were added."""
+        self._before_commit.append(before)
+        self._after_commit.append(after)
+
     # --- opening
 
-    def _open_somehow(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-        """Open; from the spare on a full disk; a new file where there is a damaged one."""
+    def _open_or_replace(self) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+        """Open the file; on a full disk give up the spare file first; put a new file in place of a damaged one."""
         try:
             return self._open()
         except sqlite3.DatabaseError as error:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             if code in _DAMAGED:
-                self._set_aside(error)
+                self._replace_damaged(error)
             elif not (code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and self._spare.exists()):
                 raise
             self._spare.unlink(missing_ok=True)
@@ -102,9 +149,9 @@ class Database:
             db.execute("PRAGMA synchronous=FULL")
             db.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT}")
             db.execute(f"PRAGMA cache_size=-{CACHE}")
-            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
-            if found != "ok":
-                error = sqlite3.DatabaseError(found)
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            if verdict != "ok":
+                error = sqlite3.DatabaseError(verdict)
                 error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
                 raise error
             db.execute("BEGIN IMMEDIATE")
@@ -117,8 +164,8 @@ class Database:
             raise
         return db, keeper
 
-    def _set_aside(self, error: sqlite3.Error) -> None:
-        """A damaged file is kept for whoever wants to look into it; a new one takes its place."""
+    def _replace_damaged(self, error: sqlite3.Error) -> None:
+        """Rename the damaged file, which is kept for analysis, and begin a new one."""
         stamp = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y%m%dT%H%M%SZ")
         target = self._path.with_name(f"{self._path.name}.damaged-{stamp}")
         number = 1
@@ -132,16 +179,16 @@ class Database:
         self._path.touch(mode=0o600)
         self.damaged = target
         log.error(
-            "THE STATE IS DAMAGED and was set aside; unsent reports and the ledger of tasks are in that file",
+            "damaged database replaced",  # unsent reports and the tasks are in that file
             file=str(target),
-            reason=str(error),
+            error=str(error),
         )
 
-    def _set_space_aside(self) -> None:
-        """See the module's docstring. On a disk that is full already: what there is must do."""
+    def _reserve_space(self) -> None:
+        """Grow the file by RESERVE bytes of free pages, once. A disk that is full already is only logged."""
         with self._lock:
             try:
-                (free,), (size,) = self._one("PRAGMA freelist_count"), self._one("PRAGMA page_size")
+                (free,), (size,) = self.row("PRAGMA freelist_count"), self.row("PRAGMA page_size")
                 if free * size < RESERVE // 2:
                     self._db.execute("DROP TABLE IF EXISTS reserve")  # left by a start that was cut off here
                     self._db.execute("CREATE TABLE reserve (space BLOB)")
@@ -150,7 +197,7 @@ class Database:
                     self._db.execute("DROP TABLE reserve")
                 self._make_spare()
             except (sqlite3.OperationalError, OSError) as error:
-                log.warning("no space could be set aside for a full disk", reason=str(error))
+                log.warning("disk space not reserved", error=str(error))
                 with suppress(sqlite3.OperationalError):
                     self._db.execute("DROP TABLE IF EXISTS reserve")
 
@@ -166,66 +213,7 @@ class Database:
         finally:
             os.close(fd)
 
-    # --- time
-
-    def _now_lived(self) -> float:
-        """Seconds that agents have run on this file, whatever the wall clock says."""
-        return self._lived + max(self._clock.monotonic() - self._since, 0.0)
-
-    def _note_lived(self) -> None:
-        lived = self._now_lived()
-        with self._transaction():
-            self._db.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('lived', ?)", (lived,))
-
-    def _age(self, boot: str, mono: float, wall: float) -> float:
-        """Seconds since something was written down: exact within one boot; over a reboot as far as the wall clock
-        knows, and a clock that was set back says nothing about youth."""
-        if boot and boot == self._boot:
-            return max(self._clock.monotonic() - mono, 0.0)
-        return abs(self._clock.wall() - wall)
-
-    # --- statements
-
-    def _one(self, sql: str, *values: object) -> Any:
-        return next(iter(self._all(sql, *values)), None)
-
-    def _all(self, sql: str, *values: object) -> list[Any]:
-        try:
-            with self._lock:
-                return self._db.execute(sql, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            if _is_ours(error):
-                raise
-            raise UnavailableError(f"the state folder does not give a row: {error}") from error
-
-    def _before_commit(self) -> None:
-        """What rides along with whatever is committed."""
-
-    def _after_commit(self) -> None:
-        """It is on the disk."""
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing; one inside another joins it."""
-        with self._lock:
-            if self._db.in_transaction:
-                yield
-                return
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-                yield
-                self._before_commit()
-                self._db.execute("COMMIT")
-            except BaseException as error:
-                self._db.rollback()
-                if isinstance(error, sqlite3.DatabaseError) and not _is_ours(error):
-                    self._on_trouble(str(error))
-                    raise UnavailableError(f"the state folder does not take a write: {error}") from error
-                raise
-            self._after_commit()
-            self._on_trouble("")
-
 
 def _is_ours(error: sqlite3.DatabaseError) -> bool:
-    """A defect of ours rather than the disk's or the file's."""
+    """Whether it is a defect of the program rather than the disk's or the file's."""
     return isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.DataError)

@@ -1,4 +1,4 @@
-"""The tables of the store, and the steps from one version of them to the next."""
+"""Database schema and its migrations."""
 
 from __future__ import annotations
 
@@ -62,14 +62,14 @@ VERSION = len(_STEPS)
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring the tables to VERSION, inside the caller's transaction.
+    """Migrate the tables to VERSION, inside the caller's transaction.
 
     Raises UnavailableError for a file that a newer agent wrote.
     """
-    (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
-        raise UnavailableError(f"the state was written by a newer agent (version {found}, this one knows {VERSION})")
-    for step in _STEPS[found:]:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise UnavailableError(f"the state was written by a newer agent (version {version}, this one knows {VERSION})")
+    for step in _STEPS[version:]:
         for statement in step:
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {VERSION}")

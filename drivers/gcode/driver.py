@@ -9,11 +9,11 @@ from typing import Unpack
 from agent.core.clock import Clock
 from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError
+from agent.gcode.words import host_line
 from drivers.gcode.link.black_box import BlackBox, Recorder
 from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import Request, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.operation_state import RUNNING
@@ -135,8 +135,8 @@ class GcodeDriver:
 
 def _check(scripts: Scripts) -> None:
     for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
-        clean(line)
+        host_line(line)
 
 
 def _cleaned(lines: Sequence[str]) -> tuple[bytes, ...]:
-    return tuple(code for line in lines if (code := clean(line)))
+    return tuple(code for line in lines if (code := host_line(line)))

@@ -9,7 +9,7 @@ from agent.core.driver import TAKE_OVER_S
 
 class Timing(msgspec.Struct, frozen=True):
     """Timeouts and intervals; the defaults are for real boards. `patience` multiplies what a command may take
-    (`drivers.gcode.protocol.codes`)."""
+    (`protocol.patience`)."""
 
     patience: float = 1.0
     busy: float = 15.0  # after a `busy:` line, which comes every 2 s

@@ -1,14 +1,20 @@
-"""A virtual printer that behaves like a real one: on a pseudo-terminal, with motion, heat, mishaps, and the firmware of
-one of several families (`Options.dialect`), Marlin 2.1.2 unless told.
+"""Simulated 3D printer on a pseudo-terminal: motion, heat, faults on purpose, and a firmware of one of several dialects
+(`Options.dialect`), Marlin 2.1.2 by default. It is what tests judge the driver by, so it shares no parser, framing or
+modal state with the code that it tests.
 
-    clock.py      simulated time              heat.py, motion.py   the physics
-    intake.py     bytes -> accepted lines     board.py, acks.py    command queue, ok, resend
-    commands.py   what each code does         waits.py             those that take time
-    firmware.py   all of it on a clock, pure  faults.py, mishaps.py  what goes wrong on purpose
-    family.py     what a firmware may be      dialects.py          the table of those that there are
-    quiet.py      what the link does by itself
-    pty_port.py   the port and its thread     printer.py           the whole printer
-    serve.py      `printer-agent simulate`
+    firmware.py        bytes in, bytes out, on a clock; pure
+    controller.py      one board between two resets: command queue, execution, resend requests
+    line_receiver.py   received bytes -> accepted lines        acks.py            the `ok`s on their way
+    command_line.py    a line -> code and parameters           command_table.py   code -> what it does
+    waits.py           commands that take time                 emergency.py       M108, M112, M410 before their turn
+    machine.py         the state that commands act on          heater.py, motion.py   the physics
+    link_timers.py     what happens on an idle link            info_texts.py      answers to M115 and M503
+    dialect.py         what a firmware dialect may be          dialects.py        the table of dialects
+    faults.py          faults by spec (`lost-ok=0.01`)         random_faults.py   their random generators
+    pty_port.py        the port and its thread                 stable_link.py, virtual_clock.py
+    printer.py         the whole printer                       options.py         what it is made of
+    driver.py          the driver `simulated`                  serve.py           `printer-agent simulate`
+    replay.py          `printer-agent replay`: a black box against the simulator
 
 How a host resets it: `M997` while it works; when it was killed or is silent, close the port for at least 50 ms and open
 it again (`ResetOnOpen`; a pty has no DTR).
@@ -18,9 +24,9 @@ from __future__ import annotations
 
 from drivers.simulated.dialects import DIALECTS
 from drivers.simulated.faults import Faults
-from drivers.simulated.firmware import Firmware
+from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import Options, ResetOnOpen
 from drivers.simulated.printer import VirtualPrinter
 from drivers.simulated.serve import serve
 
-__all__ = ["DIALECTS", "Faults", "Firmware", "Options", "ResetOnOpen", "VirtualPrinter", "serve"]
+__all__ = ["DIALECTS", "Faults", "Options", "ResetOnOpen", "VirtualFirmware", "VirtualPrinter", "serve"]

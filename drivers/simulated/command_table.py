@@ -1,4 +1,4 @@
-"""The commands that the virtual firmware knows: a table from code to handler.
+"""Table of the commands that the simulated firmware knows: code to handler.
 
 A handler acts at once, or gives a generator (see `waits.py`) that holds the command queue until it ends."""
 
@@ -7,127 +7,127 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from drivers.simulated import info_texts, waits
+from drivers.simulated.command_line import ParsedCommand
 from drivers.simulated.dialect import Dialect
-from drivers.simulated.heater import Heater
+from drivers.simulated.heater import SimulatedHeater
 from drivers.simulated.machine import Machine
 from drivers.simulated.waits import Wait
-from drivers.simulated.words import Words
 
-Handler = Callable[[Machine, Words], Wait | None]
+Handler = Callable[[Machine, ParsedCommand], Wait | None]
 
 _MM_PER_INCH = 25.4
 
 
-def _value(machine: Machine, words: Words, letter: str, here: float, *, relative: bool) -> float:
+def _value(machine: Machine, command: ParsedCommand, letter: str, here: float, *, relative: bool) -> float:
     """A coordinate: the number in millimetres, added to `here` in relative mode; `here` when it is missing."""
-    number = words.number(letter)
+    number = command.number(letter)
     if number is None:
         return here
     return number * machine.motion.unit + (here if relative else 0.0)
 
 
-def _move(machine: Machine, words: Words) -> Wait:
+def _move(machine: Machine, command: ParsedCommand) -> Wait:
     yield from waits.planner_room(machine)
     motion = machine.motion
-    feed = words.number("F")
+    feed = command.number("F")
     if feed is not None and feed > 0:
         motion.feed = feed * motion.unit
     x, y, z = (
-        _value(machine, words, letter, here, relative=motion.relative)
+        _value(machine, command, letter, here, relative=motion.relative)
         for letter, here in (("X", motion.x), ("Y", motion.y), ("Z", motion.z))
     )
-    e = _value(machine, words, "E", motion.e, relative=motion.relative_e)
-    length = _arc(machine, words, x, y) if words.code in ("G2", "G3") else None
+    e = _value(machine, command, "E", motion.e, relative=motion.relative_e)
+    length = _arc(machine, command, x, y) if command.code in ("G2", "G3") else None
     if motion.move_to(machine.now, x, y, z, e, cold=machine.cold(), length=length):
         machine.hold_filament()
 
 
-def _arc(machine: Machine, words: Words, x: float, y: float) -> float:
+def _arc(machine: Machine, command: ParsedCommand, x: float, y: float) -> float:
     """The path's length; with a radius (R) instead of a centre, the chord stands for it."""
     motion = machine.motion
-    i, j = (words.number("I") or 0.0) * motion.unit, (words.number("J") or 0.0) * motion.unit
+    i, j = (command.number("I") or 0.0) * motion.unit, (command.number("J") or 0.0) * motion.unit
     if not i and not j:
         return float(((x - motion.x) ** 2 + (y - motion.y) ** 2) ** 0.5)
-    return motion.arc_length(x, y, i, j, clockwise=words.code == "G2")
+    return motion.arc_length(x, y, i, j, clockwise=command.code == "G2")
 
 
-def _dwell(machine: Machine, words: Words) -> Wait:
-    seconds, milliseconds = words.number("S"), words.number("P")
+def _dwell(machine: Machine, command: ParsedCommand) -> Wait:
+    seconds, milliseconds = command.number("S"), command.number("P")
     return waits.dwell(machine, seconds if seconds is not None else (milliseconds or 0.0) / 1000.0)
 
 
-def _place(machine: Machine, words: Words) -> None:
+def _place(machine: Machine, command: ParsedCommand) -> None:
     unit = machine.motion.unit
-    x, y, z, e = (None if number is None else number * unit for number in (words.number(letter) for letter in "XYZE"))
+    x, y, z, e = (None if number is None else number * unit for number in (command.number(letter) for letter in "XYZE"))
     if x is y is z is e is None:
         x = y = z = e = 0.0
     machine.motion.place(x, y, z, e)
 
 
-def _absolute(machine: Machine, _words: Words) -> None:
+def _absolute(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.relative = machine.motion.relative_e = False
 
 
-def _relative(machine: Machine, _words: Words) -> None:
+def _relative(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.relative = machine.motion.relative_e = True
 
 
-def _absolute_e(machine: Machine, _words: Words) -> None:
+def _absolute_e(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.relative_e = False
 
 
-def _relative_e(machine: Machine, _words: Words) -> None:
+def _relative_e(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.relative_e = True
 
 
-def _inches(machine: Machine, _words: Words) -> None:
+def _inches(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.unit = _MM_PER_INCH
 
 
-def _millimetres(machine: Machine, _words: Words) -> None:
+def _millimetres(machine: Machine, _command: ParsedCommand) -> None:
     machine.motion.unit = 1.0
 
 
-def _aim(machine: Machine, heater: Heater, words: Words, letters: str) -> str:
+def _aim(machine: Machine, heater: SimulatedHeater, command: ParsedCommand, letters: str) -> str:
     """Set the target from the first of `letters` that has a number; that letter, or an empty string."""
     for letter in letters:
-        target = words.number(letter)
+        target = command.number(letter)
         if target is not None:
             heater.set_target(machine.now, target)
             return letter
     return ""
 
 
-def _nozzle(machine: Machine, words: Words) -> None:
-    _aim(machine, machine.nozzle, words, "S")
+def _nozzle(machine: Machine, command: ParsedCommand) -> None:
+    _aim(machine, machine.nozzle, command, "S")
 
 
-def _bed(machine: Machine, words: Words) -> None:
-    _aim(machine, machine.bed, words, "S")
+def _bed(machine: Machine, command: ParsedCommand) -> None:
+    _aim(machine, machine.bed, command, "S")
 
 
-def _nozzle_wait(machine: Machine, words: Words) -> Wait | None:
-    letter = _aim(machine, machine.nozzle, words, "SR")
+def _nozzle_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
+    letter = _aim(machine, machine.nozzle, command, "SR")
     return waits.heat_up(machine, machine.nozzle, cool_too=letter == "R") if letter else None
 
 
-def _bed_wait(machine: Machine, words: Words) -> Wait | None:
-    letter = _aim(machine, machine.bed, words, "SR")
+def _bed_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
+    letter = _aim(machine, machine.bed, command, "SR")
     return waits.heat_up(machine, machine.bed, cool_too=letter == "R") if letter else None
 
 
-def _temperatures(machine: Machine, _words: Words) -> None:
-    machine.answer(machine.temperatures().lstrip(), on_ok=machine.family.temperatures_on_ok)
+def _temperatures(machine: Machine, _command: ParsedCommand) -> None:
+    machine.answer(machine.temperatures().lstrip(), on_ok=machine.dialect.temperatures_on_ok)
 
 
-def _report(machine: Machine, words: Words) -> None:
-    seconds = words.number("S")
+def _report(machine: Machine, command: ParsedCommand) -> None:
+    seconds = command.number("S")
     if seconds is not None:
         machine.set_report(seconds)
 
 
-def _keepalive(machine: Machine, words: Words) -> None:
-    seconds = words.number("S")
+def _keepalive(machine: Machine, command: ParsedCommand) -> None:
+    seconds = command.number("S")
     if seconds is None:
         shown = 0 if machine.keepalive > 60 else int(machine.keepalive)
         machine.say(b"echo:M113 S%d" % shown)
@@ -135,75 +135,75 @@ def _keepalive(machine: Machine, words: Words) -> None:
         machine.keepalive = min(seconds, 60.0) if seconds > 0 else float("inf")
 
 
-def _fan(machine: Machine, words: Words) -> None:
-    speed = words.number("S")
+def _fan(machine: Machine, command: ParsedCommand) -> None:
+    speed = command.number("S")
     machine.fan = min(max(speed if speed is not None else 255.0, 0.0), 255.0)
 
 
-def _fan_off(machine: Machine, _words: Words) -> None:
+def _fan_off(machine: Machine, _command: ParsedCommand) -> None:
     machine.fan = 0.0
 
 
-def _feed_percent(machine: Machine, words: Words) -> None:
-    percent = words.number("S")
+def _feed_percent(machine: Machine, command: ParsedCommand) -> None:
+    percent = command.number("S")
     if percent is not None:
         machine.motion.feed_percent = min(max(percent, 10.0), 999.0)
-    elif not words.values:
+    elif not command.values:
         machine.say(b"FR:%d%%" % int(machine.motion.feed_percent))
 
 
-def _flow_percent(machine: Machine, words: Words) -> None:
-    percent = words.number("S")
+def _flow_percent(machine: Machine, command: ParsedCommand) -> None:
+    percent = command.number("S")
     if percent is not None:
         machine.flow_percent = min(max(percent, 10.0), 999.0)
     else:
         machine.say(b"echo:E0 Flow: %d%%" % int(machine.flow_percent))
 
 
-def _cold_extrusion(machine: Machine, words: Words) -> None:
-    if words.has("P"):
-        machine.cold_allowed = words.number("P") == 1
-    elif words.has("S"):
-        machine.cold_allowed = words.number("S") == 0
+def _cold_extrusion(machine: Machine, command: ParsedCommand) -> None:
+    if command.has("P"):
+        machine.cold_allowed = command.number("P") == 1
+    elif command.has("S"):
+        machine.cold_allowed = command.number("S") == 0
 
 
-def _echo(machine: Machine, words: Words) -> None:
+def _echo(machine: Machine, command: ParsedCommand) -> None:
     """M118 [A1] [E1] text: with A1 an action for the host, with E1 an echo."""
-    text, prefix = words.text, b""
+    text, prefix = command.text, b""
     for mark, lead in ((b"A1", b"//"), (b"E1", b"echo:")):
         if text.startswith(mark):
             text, prefix = text[2:].lstrip(b" "), lead
     machine.say(prefix + text)
 
 
-def _line_number(machine: Machine, words: Words) -> None:
-    number = words.number("N")
+def _line_number(machine: Machine, command: ParsedCommand) -> None:
+    number = command.number("N")
     if number is not None:
         machine.new_line_number = int(number)
 
 
-def _answer(machine: Machine, _words: Words) -> None:
+def _answer(machine: Machine, _command: ParsedCommand) -> None:
     machine.user_wait = False
 
 
-def _tool(machine: Machine, words: Words) -> None:
-    if words.code != "T0":
-        machine.say(b"echo:" + words.code.encode() + b" Invalid extruder")
+def _tool(machine: Machine, command: ParsedCommand) -> None:
+    if command.code != "T0":
+        machine.say(b"echo:" + command.code.encode() + b" Invalid extruder")
 
 
-def _say_place(machine: Machine, _words: Words) -> None:
-    machine.answer(machine.place(), on_ok=machine.family.place_on_ok)
+def _say_place(machine: Machine, _command: ParsedCommand) -> None:
+    machine.answer(machine.place(), on_ok=machine.dialect.place_on_ok)
 
 
-def _identity(machine: Machine, _words: Words) -> None:
-    machine.answer(info_texts.identity(machine.family, machine.options), on_ok=machine.family.identity_on_ok)
+def _identity(machine: Machine, _command: ParsedCommand) -> None:
+    machine.answer(info_texts.identity(machine.dialect, machine.options), on_ok=machine.dialect.identity_on_ok)
 
 
-def _settings(machine: Machine, _words: Words) -> None:
+def _settings(machine: Machine, _command: ParsedCommand) -> None:
     machine.out.append(info_texts.settings())
 
 
-def _accepted(_machine: Machine, _words: Words) -> None:
+def _accepted(_machine: Machine, _command: ParsedCommand) -> None:
     """Taken, without any effect that a host could see."""
 
 
@@ -218,17 +218,17 @@ TABLE: dict[str, Handler] = {
     "G92": _place,
     "M0": waits.stop,
     "M1": waits.stop,
-    **dict.fromkeys(("M18", "M84", "M400"), lambda machine, _words: waits.finish_moves(machine)),
+    **dict.fromkeys(("M18", "M84", "M400"), lambda machine, _command: waits.finish_moves(machine)),
     "M82": _absolute_e,
     "M83": _relative_e,
     "M104": _nozzle,
     "M105": _temperatures,
     "M106": _fan,
     "M107": _fan_off,
-    "M108": lambda machine, _words: machine.end_waits(),
+    "M108": lambda machine, _command: machine.end_waits(),
     "M109": _nozzle_wait,
     "M110": _line_number,
-    "M112": lambda machine, _words: machine.kill(),
+    "M112": lambda machine, _command: machine.kill(),
     "M113": _keepalive,
     "M114": _say_place,
     "M115": _identity,
@@ -239,7 +239,7 @@ TABLE: dict[str, Handler] = {
     "M220": _feed_percent,
     "M221": _flow_percent,
     "M302": _cold_extrusion,
-    "M410": lambda machine, _words: machine.quick_stop(),
+    "M410": lambda machine, _command: machine.quick_stop(),
     "M503": _settings,
     "M600": waits.change_filament,
     "M876": _answer,
@@ -249,9 +249,9 @@ TABLE: dict[str, Handler] = {
 """Every known command but T<n>, which `handler` adds."""
 
 
-def handler(words: Words, family: Dialect) -> Handler | None:
+def handler(command: ParsedCommand, dialect: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
-    code = words.code
-    if code in family.lacks or (code == "M155" and not family.auto_report) or (code == "M113" and not family.busy):
+    code = command.code
+    if code in dialect.lacks or (code == "M155" and not dialect.auto_report) or (code == "M113" and not dialect.busy):
         return None
     return _tool if code[0] == "T" else TABLE.get(code)

@@ -1,4 +1,4 @@
-"""The board from one reset to the next: what it has received, its command queue, and the command being executed.
+"""Controller board from one reset to the next: command queue, the command being executed, resend requests, emergencies.
 
 A few places in the command queue, of which the command being executed has one; an `ok` when a line has been consumed;
 a request with everything buffered thrown away (docs/serial.md §1–13). Time is the business of `firmware.py`."""
@@ -10,98 +10,98 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 from drivers.simulated import command_table, emergency, waits
-from drivers.simulated.acks import Acks
-from drivers.simulated.dialect import Verdict
-from drivers.simulated.faults import HEATERS, Event, Faults, Trip
-from drivers.simulated.intake import Intake
-from drivers.simulated.link_timers import Quiet
+from drivers.simulated.acks import AckQueue
+from drivers.simulated.command_line import body_of, number_of, parse_command
+from drivers.simulated.dialect import LineVerdict
+from drivers.simulated.faults import HALTING, Faults, LineFault, ScheduledFault
+from drivers.simulated.line_receiver import LineReceiver
+from drivers.simulated.link_timers import LinkTimers
 from drivers.simulated.machine import Machine
 from drivers.simulated.waits import Wait
-from drivers.simulated.words import body_of, number_of, parse
 
 
-class Board:
+class Controller:
     """A running board. `wake` is the simulated instant at which the running command wants to go on, `busy_at` that of
-    the next `busy` line; infinity when there is none. Tell the machine the time before calling anything, and `quiet`
+    the next `busy` line; infinity when there is none. Tell the machine the time before calling anything, and `timers`
     that of the host: what belongs to the link goes by that."""
 
     def __init__(self, machine: Machine, faults: Faults, executed: Callable[[bytes], None], host_now: float) -> None:
         """`executed` is called with each command as its execution begins."""
         self.machine = machine
-        self.intake = Intake(machine.family)
-        self.acks = Acks(machine, faults)
+        self.receiver = LineReceiver(machine.dialect)
+        self.acks = AckQueue(machine, faults)
         self.queue: deque[bytes] = deque()
         self.task: Wait | None = None
         self.wake = math.inf
         self.busy_at = math.inf
-        self.quiet = Quiet(machine.family, machine.options.real_second, host_now)
-        self.unplug: Event | None = None
-        self.storm: int | None = None  # the number of the line that is never accepted
-        self._family = machine.family
+        self.timers = LinkTimers(machine.dialect, machine.options.real_second, host_now)
+        self.unplug: ScheduledFault | None = None
+        self.refused_number: int | None = None  # the number of the line that is never accepted
+        self._dialect = machine.dialect
         self._faults = faults
         self._executed = executed
         self._running = b""
-        self._paused: tuple[bytes, Event] | None = None  # before this line, a person is waited for
-        self._emergency = emergency.Scanner(machine.family.early)
+        self._paused: tuple[bytes, ScheduledFault] | None = None  # before this line, a person is waited for
+        self._emergency = emergency.EmergencyParser(machine.dialect.early)
         self._skips = 0  # so many lines with a wrong number are passed over; more than 0 after a request
 
     @property
     def stopped(self) -> bool:
-        """Killed or fallen silent for good: only a reset helps."""
-        return self.machine.halted or self.quiet.silent_until == math.inf
+        """Whether it was killed or is silent for good, so that only a reset helps."""
+        return self.machine.halted or self.timers.silent_until == math.inf
 
     @property
-    def deaf(self) -> bool:
-        """Does it neither hear nor say anything?"""
-        return self.quiet.silent or (self.machine.halted and self._family.refusal is None)
+    def unresponsive(self) -> bool:
+        """Whether it neither takes nor sends anything."""
+        return self.timers.silent or (self.machine.halted and self._dialect.refusal is None)
 
     @property
     def idle(self) -> bool:
-        """Nothing is being executed and nothing waits: a line that comes now is executed at once."""
-        return self.task is None and not self.queue and self.storm is None and self.intake.empty
+        """Whether nothing is being executed and nothing waits: a line that comes now is executed at once."""
+        return self.task is None and not self.queue and self.refused_number is None and self.receiver.empty
 
     @property
     def link_due(self) -> float:
-        """The instant, in the host's time, at which the link has something to do without being spoken to."""
-        if self.deaf:
-            return self.quiet.silent_until if self.quiet.silent else math.inf
-        due = self.quiet.due(
+        """The instant, in the host's time, at which the link has something to do without new bytes."""
+        if self.unresponsive:
+            return self.timers.silent_until if self.timers.silent else math.inf
+        due = self.timers.due(
             waiting=self._waits_for_more() and self._has_room(), idle=self.task is None and not self.queue
         )
         return min(due, self.acks.due)
 
     def link_work(self) -> None:
         """Do what is due on the link now."""
-        quiet = self.quiet
-        if self.acks.due <= quiet.now:
-            self.acks.release(quiet.now)
-        if quiet.person_at <= quiet.now:
-            quiet.expect_person(None)
+        timers = self.timers
+        if self.acks.due <= timers.now:
+            self.acks.release(timers.now)
+        if timers.person_at <= timers.now:
+            timers.expect_person(None)
             self.machine.end_waits()
-            self.go_on()
+            self.resume_command()
             self.work()
-        if quiet.silent_until > -math.inf and not self.deaf:
-            quiet.silent_until = -math.inf
-            quiet.begin()
+        if timers.silent_until > -math.inf and not self.unresponsive:
+            timers.silent_until = -math.inf
+            timers.restart()
             self.machine.next_report = max(self.machine.next_report, self.machine.now)
             self.work()
-        elif self.link_due <= quiet.now:
-            quiet.begin()
-            if self._family.nag is not None and self._waits_for_more():
+        elif self.link_due <= timers.now:
+            timers.restart()
+            if self._dialect.nag is not None and self._waits_for_more():
                 self._ask_again()
             else:
                 self.machine.say(b"wait")
 
     def receive(self, data: bytes) -> None:
         """Take bytes, and do what can be done with them at once."""
-        self.quiet.begin()
-        stop = self._family.stop_byte
+        self.timers.restart()
+        stop = self._dialect.stop_byte
         if stop and stop in data:
             data = data.replace(stop, b"")
             self.machine.kill()
-        if self._family.parser:
-            self._act_early(self._emergency.scan(data))
-        self.intake.receive(data)
+        if self._dialect.parser:
+            self._execute_early(self._emergency.scan(data))
+        self.receiver.receive(data)
         self.work()
 
     def work(self) -> None:
@@ -115,9 +115,9 @@ class Board:
             if self.task is not None or not self.queue or self._ended():
                 break
             self._execute(self.queue.popleft())
-        self.intake.settle()
+        self.receiver.drop_overflow()
 
-    def go_on(self) -> None:
+    def resume_command(self) -> None:
         """Resume the running command; when it has ended, say `ok`."""
         if self.task is None:
             return
@@ -127,40 +127,40 @@ class Board:
             return
         self.task = None
         self.wake = self.busy_at = math.inf
-        self.quiet.begin()
+        self.timers.restart()
         machine = self.machine
         if machine.new_line_number is not None:
-            if not (self._family.m110_outer and self._running.lstrip(b" ")[:1] == b"N"):
-                self.intake.last_line = machine.new_line_number
+            if not (self._dialect.m110_outer and self._running.lstrip(b" ")[:1] == b"N"):
+                self.receiver.last_line = machine.new_line_number
             machine.new_line_number = None
-        if not self._ended() and not self._family.ok_on_receipt:
+        if not self._ended() and not self._dialect.ok_on_receipt:
             self.acknowledge(self._running)
 
     def acknowledge(self, line: bytes) -> None:
         """Say `ok` for a consumed line, with what belongs to it (docs/serial.md §3, 6)."""
         machine = self.machine
         text = b"ok" + machine.ok_data
-        if self._family.ok_number and not body_of(line).startswith(b"M110"):
-            text += b" %d" % self.intake.last_line
+        if self._dialect.ok_number and not body_of(line).startswith(b"M110"):
+            text += b" %d" % self.receiver.last_line
         elif machine.options.advanced_ok and not machine.ok_data:
-            free = self._family.queue_size - len(self.queue) - 1
+            free = self._dialect.queue_size - len(self.queue) - 1
             text += number_of(line) + b" P%d B%d" % (machine.motion.free(machine.now), free)
         machine.ok_data = b""
-        self.acks.send(text, self.quiet.now)
+        self.acks.send(text, self.timers.now)
 
     def _ended(self) -> bool:
-        return self.deaf or self.machine.restart
+        return self.unresponsive or self.machine.restart
 
     def _waits_for_more(self) -> bool:
-        """For a line that it has asked for, or the end of one that has begun."""
-        return self._skips > 0 or not self.intake.empty
+        """Whether it waits for a line that it has asked for, or for the end of one that has begun."""
+        return self._skips > 0 or not self.receiver.empty
 
     def _has_room(self) -> bool:
-        return len(self.queue) + (self.task is not None) < self._family.queue_size
+        return len(self.queue) + (self.task is not None) < self._dialect.queue_size
 
     def _fill(self) -> None:
         while not self._ended() and (self.machine.halted or self._has_room()):
-            line = self.intake.next_line()
+            line = self.receiver.next_line()
             if line is None:
                 return
             if self.machine.halted:
@@ -169,125 +169,125 @@ class Board:
                 self._enqueue(line)
 
     def _enqueue(self, line: bytes) -> None:
-        verdict, number = self._judge(line)
+        verdict, number = self._check(line)
         if self.machine.halted and not self._ended():
             self._refuse(line)
-        if verdict is Verdict.STALE or self._ended() or self.machine.halted:
+        if verdict is LineVerdict.STALE or self._ended() or self.machine.halted:
             return
-        if verdict is Verdict.WRONG_NUMBER and self._skips:
+        if verdict is LineVerdict.WRONG_NUMBER and self._skips:
             self._skips -= 1
             self.machine.say(b"skip %d" % (number or 0))
-            self.acks.send(b"ok", self.quiet.now)
+            self.acks.send(b"ok", self.timers.now)
             return
-        if verdict is not Verdict.ACCEPT:
+        if verdict is not LineVerdict.ACCEPT:
             self._ask_again(verdict, number or 0)
             return
         self._skips = 0
         if number is not None:
-            self.intake.last_line = number
-            self.storm = None
-        if not self._family.parser:  # while there is room in the queue
-            self._act_early(emergency.codes_in(line, self._family))
+            self.receiver.last_line = number
+            self.refused_number = None
+        if not self._dialect.parser:  # while there is room in the queue
+            self._execute_early(emergency.codes_in(line, self._dialect))
         if self._ended() or self.machine.halted:
             return
         self.queue.append(line)
-        if self._family.ok_on_receipt:
+        if self._dialect.ok_on_receipt:
             self.acknowledge(line)
 
-    def _judge(self, line: bytes) -> tuple[Verdict, int | None]:
-        """The verdict on a line after the mishaps that are due at its number."""
-        verdict, number = self.intake.judge(line)
-        if verdict is not Verdict.ACCEPT or number is None or b"M110" in line:
+    def _check(self, line: bytes) -> tuple[LineVerdict, int | None]:
+        """Check a line after the faults that are due at its number."""
+        verdict, number = self.receiver.check(line)
+        if verdict is not LineVerdict.ACCEPT or number is None or b"M110" in line:
             return verdict, number
-        event = self._faults.trip(number)
+        event = self._faults.take(number)
         if event is not None:
-            self._trip(number, line, event)
-        return (Verdict.WRONG_CHECKSUM if number == self.storm else verdict), number
+            self._apply_fault(number, line, event)
+        return (LineVerdict.WRONG_CHECKSUM if number == self.refused_number else verdict), number
 
-    def _trip(self, number: int, line: bytes, event: Event) -> None:
-        if event.trip in HEATERS:
-            self.machine.kill(Trip.RUNAWAY.value if event.trip is Trip.KILL else event.trip.value)
+    def _apply_fault(self, number: int, line: bytes, event: ScheduledFault) -> None:
+        if event.fault in HALTING:
+            self.machine.kill(LineFault.RUNAWAY.value if event.fault is LineFault.KILL else event.fault.value)
             return
-        match event.trip:
-            case Trip.STORM:
-                self.storm = number
-            case Trip.RESET:
+        match event.fault:
+            case LineFault.STORM:
+                self.refused_number = number
+            case LineFault.RESET:
                 self.machine.restart = True
-            case Trip.PERSON:
+            case LineFault.PERSON:
                 self._paused = (line, event)
-            case Trip.SILENCE:
-                self.quiet.fall_silent(event.seconds)
-                self.intake.flush()
-            case Trip.UNPLUG:
-                self.quiet.fall_silent(None)
+            case LineFault.SILENCE:
+                self.timers.fall_silent(event.seconds)
+                self.receiver.flush()
+            case LineFault.UNPLUG:
+                self.timers.fall_silent(None)
                 self.unplug = event
 
-    def _ask_again(self, verdict: Verdict | None = None, number: int = 0) -> None:
-        """Throw away what is buffered and ask for the next line; without a verdict nothing is said of the reason."""
-        family, last = self._family, self.intake.last_line
-        self.intake.flush()
-        if family.resend is None:
+    def _ask_again(self, verdict: LineVerdict | None = None, number: int = 0) -> None:
+        """Drop what is buffered and ask for the next line; without a verdict no reason is given."""
+        dialect, last = self._dialect, self.receiver.last_line
+        self.receiver.flush()
+        if dialect.resend is None:
             return
-        self._skips = family.skips
-        if verdict is not None and verdict in family.errors:
+        self._skips = dialect.skips
+        if verdict is not None and verdict in dialect.errors:
             names = {b"last": last, b"next": last + 1, b"number": number}
-            self.machine.say(family.errors[verdict] % names)
-        for wanted in self._faults.resends(last + 1):
-            self.machine.say(family.resend % {b"next": wanted})
-        if family.resend_ok and self._faults.resend_ok():
-            self.acks.send(b"ok", self.quiet.now)
+            self.machine.say(dialect.errors[verdict] % names)
+        for wanted in self._faults.requested_lines(last + 1):
+            self.machine.say(dialect.resend % {b"next": wanted})
+        if dialect.resend_ok and self._faults.resend_ok():
+            self.acks.send(b"ok", self.timers.now)
 
     def _refuse(self, line: bytes) -> None:
-        """It has been stopped, and says so to whatever comes but what starts it again."""
-        family, body = self._family, body_of(line)
-        words = parse(body)
-        if body.split(b" ")[0].upper() == family.restart:
+        """Answer a line after a halt: refuse it, unless it restarts the board."""
+        dialect, body = self._dialect, body_of(line)
+        command = parse_command(body)
+        if body.split(b" ")[0].upper() == dialect.restart:
             self.machine.restart = True
-        elif words is not None and words.code in family.still:
+        elif command is not None and command.code in dialect.still:
             self._execute(line)
         else:
-            if family.refusal:
-                self.machine.say(family.refusal % {b"reason": self.machine.why})
-            if family.refusal_ok:
-                self.acks.send(b"ok", self.quiet.now)
+            if dialect.refusal:
+                self.machine.say(dialect.refusal % {b"reason": self.machine.halt_reason or b""})
+            if dialect.refusal_ok:
+                self.acks.send(b"ok", self.timers.now)
 
     def _execute(self, line: bytes) -> None:
-        body, family = body_of(line), self._family
-        if not body and family.blank_ok:
+        body, dialect = body_of(line), self._dialect
+        if not body and dialect.blank_ok:
             self.acknowledge(line)
             return
         self._executed(body)
-        if body.split(b" ", 1)[0].upper() == family.restart:
+        if body.split(b" ", 1)[0].upper() == dialect.restart:
             self.machine.restart = True
             return
-        words = parse(body.upper() if family.any_case else body)
-        handle = command_table.handler(words, family) if words is not None else None
-        if words is None or handle is None:
-            if family.unknown:
-                self.machine.say(family.unknown % {b"line": body, b"code": words.code.encode() if words else body})
-            if not family.ok_on_receipt:
+        command = parse_command(body.upper() if dialect.any_case else body)
+        handle = command_table.handler(command, dialect) if command is not None else None
+        if command is None or handle is None:
+            if dialect.unknown:
+                self.machine.say(dialect.unknown % {b"line": body, b"code": command.code.encode() if command else body})
+            if not dialect.ok_on_receipt:
                 self.acknowledge(line)
-        elif family.parser and body[:4] in family.early:
+        elif dialect.parser and body[:4] in dialect.early:
             # It has acted while it was being received.
             if self.machine.options.emergency_ok:
                 self.acknowledge(line)
         else:
             self._running = line
             if self._paused is not None and self._paused[0] is line:
-                self.task = self._after_person(lambda: handle(self.machine, words), self._paused[1])
+                self.task = self._after_person(lambda: handle(self.machine, command), self._paused[1])
                 self._paused = None
             else:
-                self.task = handle(self.machine, words) or iter(())
+                self.task = handle(self.machine, command) or iter(())
             self.busy_at = self.machine.now + self.machine.keepalive
-            self.go_on()
+            self.resume_command()
 
-    def _after_person(self, command: Callable[[], Wait | None], event: Event) -> Iterator[float]:
-        self.quiet.expect_person(event.seconds)
+    def _after_person(self, command: Callable[[], Wait | None], event: ScheduledFault) -> Iterator[float]:
+        self.timers.expect_person(event.seconds)
         yield from waits.paused(self.machine)
         yield from command() or ()
 
-    def _act_early(self, codes: list[bytes]) -> None:
-        """M108, M112 and M410 act before their turn in the queue (docs/serial.md §6a, 23)."""
+    def _execute_early(self, codes: list[bytes]) -> None:
+        """Execute M108, M112 and M410 before their turn in the queue (docs/serial.md §6a, 23)."""
         for code in codes:
             if code == b"M112":
                 self.machine.kill()
@@ -296,4 +296,4 @@ class Board:
                 self.machine.quick_stop()
             else:
                 self.machine.end_waits()
-            self.go_on()
+            self.resume_command()

@@ -1,6 +1,6 @@
-"""What a family of firmware is made of: one frozen struct, which `intake.py` and `board.py` read.
+"""Firmware dialect as data: one frozen struct, which `line_receiver.py` and `controller.py` read.
 
-The families themselves are in `dialects.py`."""
+The dialects themselves are in `dialects.py`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Verdict(Enum):
-    """What becomes of a line."""
+class LineVerdict(Enum):
+    """Result of the check of a received line."""
 
     ACCEPT = "accept"
     STALE = "stale"  # a repeat of a line that was accepted: no answer at all
@@ -20,8 +20,8 @@ class Verdict(Enum):
     NO_NUMBER = "a checksum without a number"
 
 
-class Sum(Enum):
-    """Which lines must have a checksum."""
+class ChecksumRule(Enum):
+    """Rule which lines must have a checksum."""
 
     ALL = "all but M110"
     NUMBERED = "those with a number"
@@ -31,17 +31,18 @@ class Sum(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One family. Byte texts are %-formats with the names given beside them; sizes in bytes, times in seconds."""
+    """One firmware dialect. Byte texts are %-formats with the names given beside them; sizes in bytes, times in
+    seconds."""
 
     name: str
     identity: str  # M115: {machine}, {uuid}
     banner: str  # after power-on or a reset
-    errors: Mapping[Verdict, bytes]  # why a line is asked for again: last, next, number
+    errors: Mapping[LineVerdict, bytes]  # why a line is asked for again: last, next, number
     heaters: Mapping[str, bytes]  # why it stops when a heater fails, by the fault's name
     capabilities: bool = False  # `Cap:` lines behind the identity
     # Which lines are taken (docs/serial.md §5a, 7–13)
     numbers: bool = True  # is the order of line numbers looked at?
-    checksums: Sum = Sum.NUMBERED
+    checksums: ChecksumRule = ChecksumRule.NUMBERED
     checksum_first: bool = False  # before the number
     lone_checksum: bool = True  # is a checksum without a number taken?
     stale: int = 0  # a repeat of one of so many last accepted lines gets no answer

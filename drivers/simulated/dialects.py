@@ -1,4 +1,4 @@
-"""The families of firmware, as tables: what each takes, refuses, asks for again, and says (docs/serial.md, Dialects).
+"""Table of firmware dialects: what each takes, refuses, asks for again, and sends (docs/serial.md, Dialects).
 
 To add one: a `Dialect`, made from the nearest by `replace`, and its place in `_ALL`."""
 
@@ -8,17 +8,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from drivers.simulated.dialect import Dialect, Sum, Verdict
+from drivers.simulated.dialect import ChecksumRule, Dialect, LineVerdict
 
 WAIT_S = 1.0
 """Seconds with nothing to do until `wait` is said, where it is."""
 
-_MARLIN_ERRORS: Mapping[Verdict, bytes] = MappingProxyType(
+_MARLIN_ERRORS: Mapping[LineVerdict, bytes] = MappingProxyType(
     {
-        Verdict.WRONG_NUMBER: b"Error:Line Number is not Last Line Number+1, Last Line: %(last)d",
-        Verdict.WRONG_CHECKSUM: b"Error:checksum mismatch, Last Line: %(last)d",
-        Verdict.NO_CHECKSUM: b"Error:No Checksum with line number, Last Line: %(last)d",
-        Verdict.NO_NUMBER: b"Error:No Line Number with checksum, Last Line: %(last)d",
+        LineVerdict.WRONG_NUMBER: b"Error:Line Number is not Last Line Number+1, Last Line: %(last)d",
+        LineVerdict.WRONG_CHECKSUM: b"Error:checksum mismatch, Last Line: %(last)d",
+        LineVerdict.NO_CHECKSUM: b"Error:No Checksum with line number, Last Line: %(last)d",
+        LineVerdict.NO_NUMBER: b"Error:No Line Number with checksum, Last Line: %(last)d",
     }
 )
 _MARLIN_HEATERS: Mapping[str, bytes] = MappingProxyType(
@@ -126,7 +126,7 @@ REPETIER = replace(
     banner="start\nInfo:External Reset\nFree RAM:5467\nAutoretract:0\n",
     capabilities=False,
     stale=0,
-    checksums=Sum.ALL,
+    checksums=ChecksumRule.ALL,
     checksum_first=True,
     skips=14,
     m110_anywhere=False,
@@ -137,9 +137,9 @@ REPETIER = replace(
     ok_number=True,
     errors=MappingProxyType(
         {
-            Verdict.WRONG_NUMBER: b"Error:expected line %(next)d got %(number)d",
-            Verdict.WRONG_CHECKSUM: b"Error:Wrong checksum",
-            Verdict.NO_CHECKSUM: b"Error:Missing checksum",
+            LineVerdict.WRONG_NUMBER: b"Error:expected line %(next)d got %(number)d",
+            LineVerdict.WRONG_CHECKSUM: b"Error:Wrong checksum",
+            LineVerdict.NO_CHECKSUM: b"Error:Missing checksum",
         }
     ),
     resend=b"\nResend:%(next)d",
@@ -177,7 +177,7 @@ REPRAP = replace(
     banner="RepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6 dated 2023-07-21 14:10:12\n",
     capabilities=False,
     stale=0,
-    checksums=Sum.NONE,
+    checksums=ChecksumRule.NONE,
     checksum_first=True,
     m110_anywhere=False,
     m110_outer=True,
@@ -250,7 +250,7 @@ KLIPPER = replace(
     identity="FIRMWARE_NAME:Klipper FIRMWARE_VERSION:v0.12.0-85-gd785b396",
     identity_on_ok=True,
     banner="// Klipper state: Ready\n",
-    checksums=Sum.IGNORED,
+    checksums=ChecksumRule.IGNORED,
     blank_ok=True,
     any_case=True,
     line_size=4096,

@@ -1,4 +1,4 @@
-"""The driver `simulated`: the G-code driver on a virtual printer of its own, for a try without hardware."""
+"""Driver `simulated`: the G-code driver on a virtual printer of its own, for a trial without hardware."""
 
 from __future__ import annotations
 

@@ -1,30 +1,30 @@
-"""What stops in a hurry: found in a line that is read, or, by the emergency parser, in the bytes as they arrive,
-whatever waits in the buffers (docs/serial.md §6a, 23)."""
+"""Emergency commands (M108, M112, M410): found in a line that is read, or, by the emergency parser, in the bytes as
+they arrive, whatever waits in the buffers (docs/serial.md §6a, 23)."""
 
 from __future__ import annotations
 
 import re
 
+from drivers.simulated.command_line import body_of
 from drivers.simulated.dialect import Dialect
-from drivers.simulated.words import body_of
 
 _LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M\d{3})")
 _KEEP = 64
 
 
-def codes_in(line: bytes, family: Dialect) -> list[bytes]:
-    """The code of a line, if it acts when it is read."""
+def codes_in(line: bytes, dialect: Dialect) -> list[bytes]:
+    """The emergency code of a line that acts when it is read, in a list; else an empty one."""
     line = line.lstrip(b" ")
-    if line[:1] == b"N" and family.early_numbered:
+    if line[:1] == b"N" and dialect.early_numbered:
         line = body_of(line)
-    return [line[:4]] if line[:4] in family.early else []
+    return [line[:4]] if line[:4] in dialect.early else []
 
 
-class Scanner:
-    """Remembers the start of the line that is being received; it acts at the line's end (docs/serial.md §23)."""
+class EmergencyParser:
+    """Finds emergency codes in received bytes; a code acts at the end of its line (docs/serial.md §23)."""
 
     def __init__(self, codes: tuple[bytes, ...]) -> None:
-        """`codes` are those that it acts on."""
+        """`codes` are those that act."""
         self._codes = codes
         self._start = b""
 

@@ -1,10 +1,10 @@
-"""What can go wrong on purpose, from specs such as `lost-ok=0.01` or `reset@500`. Seeded: the same specs and the same
-traffic give the same mishaps.
+"""Faults on purpose, from specs such as `lost-ok=0.01` or `reset@500`. Seeded: the same specs and the same
+traffic give the same faults.
 
 A RATE is a probability from 0 to 1, a LINE the number of a numbered line; what is at a line happens once. SECONDS and
 MS go by the host's time, at whatever speed the printer is simulated. The spec `help` is an error that lists them.
 
-To add a fault: an entry in `_KINDS`, and either a method of `Faults` or a member of `Trip`."""
+To add a fault: an entry in `_KINDS`, and either a method of `Faults` or a member of `LineFault`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.errors import DataError
-from drivers.simulated.randomness import Dice, Noise, garbage
+from drivers.simulated.random_faults import ByteCorruption, RandomFault, random_garbage
 
 LATE_MS = 500.0
 _LONGEST = 86400.0
 
 
-class Trip(Enum):
-    """What happens when the line with a certain number is reached; each happens once."""
+class LineFault(Enum):
+    """A fault that happens once, when the line with a certain number is reached."""
 
     STORM = "resend-storm"
     SILENCE = "silence"
@@ -35,22 +35,22 @@ class Trip(Enum):
     UNPLUG = "unplug"
 
 
-HEATERS = {Trip.HEATING, Trip.RUNAWAY, Trip.MINTEMP, Trip.KILL}
-"""Those by which the board stops for good; KILL is a short name for RUNAWAY."""
+HALTING = {LineFault.HEATING, LineFault.RUNAWAY, LineFault.MINTEMP, LineFault.KILL}
+"""Faults of a heater, by which the board halts; KILL is a short name for RUNAWAY."""
 
-_TIMED = {Trip.SILENCE, Trip.PERSON, Trip.UNPLUG}
+_TIMED = {LineFault.SILENCE, LineFault.PERSON, LineFault.UNPLUG}
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
-    """A trip at a line. `seconds` is how long it lasts where it has an end, None for ever."""
+class ScheduledFault:
+    """A fault at a line. `seconds` is how long it lasts where it has an end, None for ever."""
 
-    trip: Trip
+    fault: LineFault
     seconds: float | None = None
 
 
 class Faults:
-    """The mishaps that some specs ask for. Without any, every method is the identity."""
+    """The faults that some specs ask for. Without any, every method is the identity."""
 
     def __init__(self, specs: Sequence[str] = ()) -> None:
         """Raises DataError naming the spec that cannot be used, and what is accepted."""
@@ -59,49 +59,49 @@ class Faults:
         self._slow = 0.0
         self._boot = 0
         self._rates: dict[str, float] = {}
-        self.trips: dict[int, Event] = {}
+        self.scheduled: dict[int, ScheduledFault] = {}
         for spec in specs:
             self._add(spec)
-        self._to_printer = Noise(self._rate("corrupt"), self._seeded("corrupt"))
-        self._to_host = Noise(self._rate("corrupt-back"), self._seeded("corrupt-back"))
+        self._to_printer = ByteCorruption(self._rate("corrupt"), self._seeded("corrupt"))
+        self._to_host = ByteCorruption(self._rate("corrupt-back"), self._seeded("corrupt-back"))
         self._oks = random.Random(self._seeded("oks"))
-        self._dice = {
-            name: Dice(self._rate(name), self._seeded(name))
+        self._random = {
+            name: RandomFault(self._rate(name), self._seeded(name))
             for name in ("late-ok", "glued-ok", "lost-resend-ok", "wrong-resend", "double-resend")
         }
-        names = ("lost-ok", "double-ok", "slow-board", "boot-garbage", *(trip.value for trip in Trip))
+        names = ("lost-ok", "double-ok", "slow-board", "boot-garbage", *(fault.value for fault in LineFault))
         self._counted = Counter(dict.fromkeys(names, 0))  # all of them now: others read it while it counts
         self._garbage = random.Random(self._seeded("boot-garbage"))
 
     @property
-    def spoils_oks(self) -> bool:
-        """May an `ok` get to the host in any other way than once, by itself, as it is and at once?"""
+    def alters_oks(self) -> bool:
+        """Whether an `ok` may reach the host in any other way than once, on its own line, unchanged and at once."""
         rates = ("lost-ok", "double-ok", "late-ok", "glued-ok", "corrupt-back")
         return self._slow > 0 or any(self._rate(name) > 0 for name in rates)
 
     @property
-    def struck(self) -> Mapping[str, int]:
+    def counts(self) -> Mapping[str, int]:
         """How often each fault has happened so far, by its name; those that have not are not there."""
-        diced = {"corrupt": self._to_printer.times, "corrupt-back": self._to_host.times}
-        diced |= {name: dice.times for name, dice in self._dice.items()}
-        return +(self._counted + Counter(diced))
+        random = {"corrupt": self._to_printer.count, "corrupt-back": self._to_host.count}
+        random |= {name: fault.count for name, fault in self._random.items()}
+        return +(self._counted + Counter(random))
 
-    def trip(self, number: int) -> Event | None:
-        """What happens at line `number`; from now on it has happened."""
-        event = self.trips.pop(number, None)
+    def take(self, number: int) -> ScheduledFault | None:
+        """Take the fault that is scheduled at line `number`, if any; it does not happen again."""
+        event = self.scheduled.pop(number, None)
         if event is not None:
-            self._counted[event.trip.value] += 1
+            self._counted[event.fault.value] += 1
         return event
 
-    def received(self, data: bytes) -> bytes:
-        """The bytes as the printer gets them: each is another one with the probability of `corrupt`."""
-        return self._to_printer.spoil(data)
+    def to_printer(self, data: bytes) -> bytes:
+        """Corrupt bytes on their way to the printer, each with the probability of `corrupt`."""
+        return self._to_printer.corrupt(data)
 
-    def said(self, data: bytes) -> bytes:
-        """The bytes as the host gets them: each is another one with the probability of `corrupt-back`."""
-        return self._to_host.spoil(data)
+    def to_host(self, data: bytes) -> bytes:
+        """Corrupt bytes on their way to the host, each with the probability of `corrupt-back`."""
+        return self._to_host.corrupt(data)
 
-    def oks(self) -> int:
+    def ok_count(self) -> int:
         """How often the next `ok` is sent: 0, 1 or 2 times."""
         lost, double = self._rate("lost-ok"), self._rate("double-ok")
         if not lost and not double:
@@ -115,36 +115,36 @@ class Faults:
             return 2
         return 1
 
-    def delay(self) -> float:
+    def ok_delay(self) -> float:
         """Seconds of the host's time by which the next `ok` is late."""
         self._counted["slow-board"] += self._slow > 0
-        return self._slow + (self._late if self._dice["late-ok"].fall() else 0.0)
+        return self._slow + (self._late if self._random["late-ok"].occurs() else 0.0)
 
-    def glued(self) -> bool:
-        """Is the next `ok` glued to the end of another line (docs/serial.md §4)?"""
-        return self._dice["glued-ok"].fall()
+    def glues_ok(self) -> bool:
+        """Whether the next `ok` is glued to the end of another line (docs/serial.md §4)."""
+        return self._random["glued-ok"].occurs()
 
-    def resends(self, number: int) -> list[int]:
+    def requested_lines(self, number: int) -> list[int]:
         """The numbers that are asked for instead of `number`: one, or the same twice."""
-        wrong = self._dice["wrong-resend"]
-        if wrong.fall():
+        wrong = self._random["wrong-resend"]
+        if wrong.occurs():
             number = max(0, number + wrong.random.choice((-3, -2, -1, 1, 2, 3)))
-        return [number] * (2 if self._dice["double-resend"].fall() else 1)
+        return [number] * (2 if self._random["double-resend"].occurs() else 1)
 
     def resend_ok(self) -> bool:
-        """Does the `ok` come that usually follows a request?"""
-        return not self._dice["lost-resend-ok"].fall()
+        """Whether the `ok` comes that usually follows a resend request."""
+        return not self._random["lost-resend-ok"].occurs()
 
-    def boot(self) -> bytes:
-        """What is said before the boot messages."""
+    def boot_garbage(self) -> bytes:
+        """Bytes that are sent before the boot messages."""
         self._counted["boot-garbage"] += self._boot > 0
-        return garbage(self._boot, self._garbage)
+        return random_garbage(self._boot, self._garbage)
 
     def _rate(self, name: str) -> float:
         return self._rates.get(name, 0.0)
 
     def _seeded(self, name: str) -> str:
-        """One generator each: a fault that is added does not move the mishaps of another."""
+        """The seed of one fault's own generator: a fault that is added does not move those of another."""
         return f"{self._seed}/{name}"
 
     def _add(self, spec: str) -> None:
@@ -161,11 +161,11 @@ class Faults:
             raise DataError(f"fault {spec!r}: {error}; expected {kind.form}") from error
 
     def set_seed(self, _name: str, text: str) -> None:
-        """`seed=N`: any whole number."""
+        """Apply `seed=N`: any whole number."""
         self._seed = int(text)
 
     def set_rate(self, name: str, text: str) -> None:
-        """`name=RATE`: a probability. Raises ValueError when it is none."""
+        """Apply `name=RATE`: a probability. Raises ValueError when it is none."""
         rate = float(text)
         if not 0.0 <= rate <= 1.0:
             raise ValueError("a rate is between 0 and 1")
@@ -174,34 +174,34 @@ class Faults:
             raise ValueError("lost-ok and double-ok together are more than 1")
 
     def set_late(self, name: str, text: str) -> None:
-        """`name=RATE[:MS]`. Raises ValueError when the rate is none, or the time."""
+        """Apply `name=RATE[:MS]`. Raises ValueError when the rate is none, or the time."""
         rate, colon, milliseconds = text.partition(":")
         self.set_rate(name, rate)
         if colon:
             self._late = _seconds(milliseconds, 1000.0)
 
     def set_slow(self, _name: str, text: str) -> None:
-        """`name=MS`. Raises ValueError when it is no time."""
+        """Apply `name=MS`. Raises ValueError when it is no time."""
         self._slow = _seconds(text, 1000.0)
 
     def set_boot(self, _name: str, text: str) -> None:
-        """`name=BYTES`. Raises ValueError when it is no number of bytes."""
+        """Apply `name=BYTES`. Raises ValueError when it is no number of bytes."""
         self._boot = int(text)
         if not 0 <= self._boot <= 4096:
             raise ValueError("the bytes are between 0 and 4096")
 
-    def set_trip(self, name: str, text: str) -> None:
-        """`name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
-        trip = Trip(name)
+    def set_line_fault(self, name: str, text: str) -> None:
+        """Apply `name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
+        fault = LineFault(name)
         line, colon, seconds = text.partition(":")
-        if colon and trip not in _TIMED:
+        if colon and fault not in _TIMED:
             raise ValueError("it takes no seconds")
         number = int(line)
         if number < 1:
             raise ValueError("a line number is 1 or more")
-        if number in self.trips:
-            raise ValueError(f"line {number} already has {self.trips[number].trip.value}")
-        self.trips[number] = Event(trip, _seconds(seconds) if colon else None)
+        if number in self.scheduled:
+            raise ValueError(f"line {number} already has {self.scheduled[number].fault.value}")
+        self.scheduled[number] = ScheduledFault(fault, _seconds(seconds) if colon else None)
 
 
 def _seconds(text: str, unit: float = 1.0) -> float:
@@ -219,7 +219,7 @@ class _Kind:
 
 
 def _kinds(*kinds: _Kind) -> dict[str, _Kind]:
-    """By their name with the mark behind it."""
+    """The kinds by their name with the mark behind it."""
     return {kind.form[: 1 + min(kind.form.find(mark) for mark in "=@" if mark in kind.form)]: kind for kind in kinds}
 
 
@@ -234,15 +234,15 @@ _KINDS = _kinds(
     _Kind("wrong-resend=RATE", Faults.set_rate, "a request asks for a line up to three off"),
     _Kind("double-resend=RATE", Faults.set_rate, "a request is made twice"),
     _Kind("lost-resend-ok=RATE", Faults.set_rate, "no ok follows a request"),
-    _Kind("resend-storm@LINE", Faults.set_trip, "the line is asked for again, however often it comes"),
-    _Kind("silence@LINE[:SECONDS]", Faults.set_trip, "hears and says nothing, until a reset unless told"),
-    _Kind("reset@LINE", Faults.set_trip, "the board restarts"),
-    _Kind("heating-failed@LINE", Faults.set_trip, "the heater does not warm up: the board stops"),
-    _Kind("thermal-runaway@LINE", Faults.set_trip, "the heater is out of control: the board stops"),
-    _Kind("mintemp@LINE", Faults.set_trip, "the sensor has come off: the board stops"),
-    _Kind("kill@LINE", Faults.set_trip, "short for thermal-runaway"),
-    _Kind("pause@LINE[:SECONDS]", Faults.set_trip, "the printer waits for a person, until M108 unless told"),
-    _Kind("unplug@LINE[:SECONDS]", Faults.set_trip, "the cable is pulled, and put back under another name"),
+    _Kind("resend-storm@LINE", Faults.set_line_fault, "the line is asked for again, however often it comes"),
+    _Kind("silence@LINE[:SECONDS]", Faults.set_line_fault, "hears and says nothing, until a reset unless told"),
+    _Kind("reset@LINE", Faults.set_line_fault, "the board restarts"),
+    _Kind("heating-failed@LINE", Faults.set_line_fault, "the heater does not warm up: the board stops"),
+    _Kind("thermal-runaway@LINE", Faults.set_line_fault, "the heater is out of control: the board stops"),
+    _Kind("mintemp@LINE", Faults.set_line_fault, "the sensor has come off: the board stops"),
+    _Kind("kill@LINE", Faults.set_line_fault, "short for thermal-runaway"),
+    _Kind("pause@LINE[:SECONDS]", Faults.set_line_fault, "the printer waits for a person, until M108 unless told"),
+    _Kind("unplug@LINE[:SECONDS]", Faults.set_line_fault, "the cable is pulled, and put back under another name"),
     _Kind("boot-garbage=BYTES", Faults.set_boot, "no text before the boot messages"),
     _Kind("seed=N", Faults.set_seed, "other dice"),
 )

@@ -1,7 +1,7 @@
-"""A virtual firmware: bytes in, bytes out, on a virtual clock. No threads, no files, no clock of its own.
+"""Simulated firmware: bytes in, bytes out, on a virtual clock. No threads, no files, no clock of its own.
 
 Every call is told what time it is in simulated seconds; everything that was due until then happens in order, so that
-what the firmware says does not depend on how often it is called. With `leap=True` it never waits for time: when a
+what the firmware sends does not depend on how often it is called. With `leap=True` it never waits for time: when a
 command would block, its own time leaps to the end of the wait. (What waits for a person still does.)"""
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
-from drivers.simulated.controller import Board
-from drivers.simulated.faults import Event, Faults
+from drivers.simulated.controller import Controller
+from drivers.simulated.faults import Faults, ScheduledFault
 from drivers.simulated.machine import Machine
 from drivers.simulated.options import Options
 
@@ -23,7 +23,7 @@ _FAST = (b"G1 ", b"G0 ")
 _LINE_MAX = 95
 
 
-class Firmware:
+class VirtualFirmware:
     """The firmware of one virtual board, switched on at the simulated instant `now`.
 
     `executed` counts the command lines executed since then, over all resets; `on_line` is called with each (without
@@ -46,17 +46,17 @@ class Firmware:
         self.executed = 0
         self.resets = 0
         self.machine = Machine(options, now)
-        family = self.machine.family
-        self._ok = b"ok" + family.line_end
-        self._crlf = family.line_end == b"\r\n"
+        dialect = self.machine.dialect
+        self._ok = b"ok" + dialect.line_end
+        self._crlf = dialect.line_end == b"\r\n"
         # Is an `ok` nothing but that, whenever a line is done? And is it all that ever happens on the link?
-        self._plain_ok = not (self._faults.spoils_oks or options.advanced_ok)
-        self._link_rests = self._plain_ok and family.nag is None and family.idle_wait is None
-        self._quick = self._link_rests and not family.ok_on_receipt and family.stop_byte == b""
+        self._plain_ok = not (self._faults.alters_oks or options.advanced_ok)
+        self._link_rests = self._plain_ok and dialect.nag is None and dialect.idle_wait is None
+        self._quick = self._link_rests and not dialect.ok_on_receipt and dialect.stop_byte == b""
         self._start(now)
 
     def reset(self, now: float) -> None:
-        """Reboot: everything is forgotten but the heat, and `start` is said (docs/serial.md §20)."""
+        """Reboot: everything is lost but the heat, and `start` is sent (docs/serial.md §20)."""
         old = self.machine
         old.now = max(old.now, now + self._ahead)
         old.heaters_off()
@@ -66,123 +66,126 @@ class Firmware:
         self._start(now)
 
     def _start(self, now: float) -> None:
-        self._board = Board(self.machine, self._faults, self._executed, now)
-        self.machine.out.append(self._faults.boot() + self.machine.family.banner.encode())
+        self._controller = Controller(self.machine, self._faults, self._executed, now)
+        self.machine.out.append(self._faults.boot_garbage() + self.machine.dialect.banner.encode())
 
     @property
     def stopped(self) -> bool:
-        """Killed or fallen silent: only a reset helps."""
-        return self._board.stopped
+        """Whether it was killed or is silent for good, so that only a reset helps."""
+        return self._controller.stopped
 
     @property
-    def unplug(self) -> Event | None:
-        """The mishap that pulls the cable, once it has happened; whoever serves the port acts on it, and resets."""
-        return self._board.unplug
+    def unplug(self) -> ScheduledFault | None:
+        """The fault that pulls the cable, once it has happened; whoever serves the port acts on it, and resets."""
+        return self._controller.unplug
 
     @property
     def lost_bytes(self) -> int:
-        """Bytes since the reset that found the receive buffer full."""
-        return self._board.intake.lost
+        """Bytes lost since the reset because the receive buffer was full."""
+        return self._controller.receiver.lost
 
     def wake_at(self) -> float:
         """The instant, in the caller's time, at which `advance` is due; infinity when only bytes matter."""
-        board = self._board
-        if board.stopped or board.deaf:
-            return board.link_due
-        if self._link_rests and board.task is None and not self.machine.out:
+        controller = self._controller
+        if controller.stopped or controller.unresponsive:
+            return controller.link_due
+        if self._link_rests and controller.task is None and not self.machine.out:
             return self.machine.next_report - self._ahead
-        if self.machine.out or (self._leap and board.wake < math.inf):
+        if self.machine.out or (self._leap and controller.wake < math.inf):
             return self.machine.now - self._ahead
-        return min(self._due() - self._ahead, board.link_due)
+        return min(self._due() - self._ahead, controller.link_due)
 
     def receive(self, data: bytes, now: float) -> bytes:
-        """Take bytes from the host at `now`; everything the firmware says up to then."""
-        data = self._faults.received(data)
-        board = self._board
-        rests = self._link_rests and board.quiet.silent_until == -math.inf
-        if not rests or board.task is not None or now + self._ahead >= self.machine.next_report:
+        """Take bytes from the host at `now`; everything the firmware sends up to then."""
+        data = self._faults.to_printer(data)
+        controller = self._controller
+        rests = self._link_rests and controller.timers.silent_until == -math.inf
+        if not rests or controller.task is not None or now + self._ahead >= self.machine.next_report:
             self._pass_time(now)
-        machine, board = self.machine, self._board
+        machine, controller = self.machine, self._controller
         machine.now = max(machine.now, now + self._ahead)
-        board.quiet.now = max(board.quiet.now, now)
-        if board.deaf:
-            return self._spoken()
-        while self._quick and not machine.halted and board.idle and self._fast(line := data[: data.find(b"\n") + 1]):
+        controller.timers.now = max(controller.timers.now, now)
+        if controller.unresponsive:
+            return self._take_output()
+        while self._quick and controller.idle and machine.halt_reason is None:
+            line = data[: data.find(b"\n") + 1]
+            if not self._fast(line):
+                break
             last = len(line) == len(data)
             if last and self._plain_ok and not machine.out:
                 return self._ok
-            board.acknowledge(line)
+            controller.acknowledge(line)
             if last:
-                return self._spoken()
+                return self._take_output()
             data = data[len(line) :]
-        board.receive(data)
+        controller.receive(data)
         self._pass_time(now)
-        return self._spoken()
+        return self._take_output()
 
     def advance(self, now: float) -> bytes:
-        """Let the time pass until `now`; everything the firmware says meanwhile."""
+        """Let the time pass until `now`; everything the firmware sends meanwhile."""
         self._pass_time(now)
-        return self._spoken()
+        return self._take_output()
 
     def _due(self) -> float:
         """The simulated instant of the next thing that happens by itself."""
-        return min(self._board.wake, self._board.busy_at, self.machine.next_report)
+        return min(self._controller.wake, self._controller.busy_at, self.machine.next_report)
 
     def _pass_time(self, now: float) -> None:
-        """Everything that is due until `now` happens, in order; with `leap`, until nothing blocks any more."""
+        """Do everything that is due until `now`, in order; with `leap`, until nothing blocks any more."""
         for _ in range(_BUDGET):
             if self.machine.restart:
                 self.reset(now)
-            machine, board = self.machine, self._board
+            machine, controller = self.machine, self._controller
             until = now + self._ahead
-            still = board.stopped or board.deaf
+            still = controller.stopped or controller.unresponsive
             due = math.inf if still else self._due()
-            if board.link_due <= min(now, due - self._ahead):
-                board.quiet.now = max(board.quiet.now, board.link_due)
-                machine.now = max(machine.now, board.quiet.now + self._ahead)
-                board.link_work()
+            if controller.link_due <= min(now, due - self._ahead):
+                controller.timers.now = max(controller.timers.now, controller.link_due)
+                machine.now = max(machine.now, controller.timers.now + self._ahead)
+                controller.link_work()
                 continue
             if due > until:
-                if not self._leap or board.wake == math.inf or still:
+                if not self._leap or controller.wake == math.inf or still:
                     machine.now = max(machine.now, until)
-                    board.quiet.now = max(board.quiet.now, now)
+                    controller.timers.now = max(controller.timers.now, now)
                     return
                 self._ahead += due - until
             machine.now = max(machine.now, due)
-            board.quiet.now = max(board.quiet.now, due - self._ahead)
+            controller.timers.now = max(controller.timers.now, due - self._ahead)
             if machine.next_report <= due:
                 machine.say(machine.temperatures())
                 machine.next_report += machine.report_every
-            if board.busy_at <= due:
+            if controller.busy_at <= due:
                 machine.say(b"echo:busy: " + machine.busy_with)
-                board.busy_at += machine.keepalive
-            if board.wake <= due:
-                board.go_on()
-                board.work()
+                controller.busy_at += machine.keepalive
+            if controller.wake <= due:
+                controller.resume_command()
+                controller.work()
 
     def _executed(self, body: bytes) -> None:
         self.executed += 1
         if self._on_line is not None:
             self._on_line(body)
 
-    def _spoken(self) -> bytes:
+    def _take_output(self) -> bytes:
         text = b"".join(self.machine.out)
         self.machine.out.clear()
         if self._crlf:
             text = text.replace(b"\n", b"\r\n")
-        return self._faults.said(text)
+        return self._faults.to_host(text)
 
     def _fast(self, line: bytes) -> bool:
-        """The hot path: execute one whole numbered G0 or G1 line that finds the board idle. False, with nothing
+        """Execute, on the hot path, one whole numbered G0 or G1 line that finds the board idle. False, with nothing
         executed, for anything else: the long way then does it from the start."""
         star = line.rfind(b"*")
         space = line.find(b" ")
         if line[space + 1 : space + 4] not in _FAST or line[:1] != b"N" or len(line) > _LINE_MAX:
             return False
-        intake, machine = self._board.intake, self.machine
+        receiver, machine = self._controller.receiver, self.machine
         try:
             number = int(line[1:space])
-            if number != intake.last_line + 1 or number in self._faults.trips:
+            if number != receiver.last_line + 1 or number in self._faults.scheduled:
                 return False
             if int(line[star + 1 :]) != reduce(xor, line[:star]) or not self._room():
                 return False
@@ -190,7 +193,7 @@ class Firmware:
             held = machine.motion.move_words(machine.now, body[3:].split(), cold=machine.cold())
         except ValueError:
             return False
-        intake.last_line = number
+        receiver.last_line = number
         self.executed += 1
         if self._on_line is not None:
             self._on_line(body)
@@ -199,7 +202,7 @@ class Firmware:
         return True
 
     def _room(self) -> bool:
-        """Is there a free planner block, now or after a leap over which nothing else happens?"""
+        """Whether there is a free planner block, now or after a leap over which nothing else happens."""
         machine = self.machine
         if machine.motion.free(machine.now) > 0:
             return True

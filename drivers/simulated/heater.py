@@ -11,7 +11,7 @@ FULL_POWER = 127
 """What the firmware prints after `@:` when a heater is fully on (PID_MAX 255, halved)."""
 
 
-class Heater:
+class SimulatedHeater:
     """One heater with its sensor. Temperatures in degrees Celsius, instants in simulated seconds."""
 
     def __init__(self, ambient: float, rise: float, tau: float, highest: float) -> None:
@@ -50,11 +50,11 @@ class Heater:
         return round(FULL_POWER * max(0.0, self.target - self.ambient) / (self._limit - self.ambient))
 
 
-def nozzle(ambient: float, highest: float) -> Heater:
+def nozzle(ambient: float, highest: float) -> SimulatedHeater:
     """A usual 40 W hot end: from room temperature to 200 °C in a little over a minute."""
-    return Heater(ambient, rise=3.2, tau=160.0, highest=highest)
+    return SimulatedHeater(ambient, rise=3.2, tau=160.0, highest=highest)
 
 
-def bed(ambient: float, highest: float) -> Heater:
+def bed(ambient: float, highest: float) -> SimulatedHeater:
     """A usual mains bed: from room temperature to 60 °C in a minute."""
-    return Heater(ambient, rise=0.7, tau=420.0, highest=highest)
+    return SimulatedHeater(ambient, rise=0.7, tau=420.0, highest=highest)

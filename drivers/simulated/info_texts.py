@@ -1,4 +1,4 @@
-"""What the firmware says of itself: M115 and M503."""
+"""Answers of the simulated firmware about itself: M115 and M503."""
 
 from __future__ import annotations
 

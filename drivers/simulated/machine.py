@@ -1,4 +1,4 @@
-"""The state of the virtual printer that commands act on: heaters, motion, reports, and what it has said."""
+"""State of the simulated printer that commands act on: heaters, motion, reports, and its output."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ class Machine:
     def __init__(self, options: Options, now: float, last: Machine | None = None) -> None:
         """`last` is the printer before a reset: its heaters are as warm as they were."""
         self.options = options
-        self.family = options.family()
+        self.dialect = options.firmware_dialect()
         self.now = now
         self.out: list[bytes] = []
-        self.nozzle: heater.Heater = heater.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
-        self.bed: heater.Heater = heater.bed(options.ambient, options.bed_max) if last is None else last.bed
+        self.nozzle: heater.SimulatedHeater = (
+            heater.nozzle(options.ambient, options.nozzle_max) if last is None else last.nozzle
+        )
+        self.bed: heater.SimulatedHeater = heater.bed(options.ambient, options.bed_max) if last is None else last.bed
         self.motion = Motion(options.planner_blocks)
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False
-        self.keepalive = 2.0 if self.family.busy else math.inf  # seconds between two `busy`
+        self.keepalive = 2.0 if self.dialect.busy else math.inf  # seconds between two `busy`
         self.busy_with = BUSY
         self.report_every = 0.0
         self.next_report = math.inf
@@ -37,22 +39,26 @@ class Machine:
         self.user_wait = False  # M108 and M876 end it
         self.ok_data = b""  # follows the `ok` of the running command
         self.new_line_number: int | None = None  # what M110 sets, once it is executed
-        self.halted = False
-        self.why = b""  # it has halted
+        self.halt_reason: bytes | None = None  # None while it works; may be empty
         self.restart = False  # whoever runs the machine is to reset it
+
+    @property
+    def halted(self) -> bool:
+        """Whether it was killed: only a reset helps."""
+        return self.halt_reason is not None
 
     def say(self, text: bytes) -> None:
         """Print a line."""
         self.out.append(text + b"\n")
 
     def cold(self) -> bool:
-        """Is the nozzle too cold to extrude?"""
+        """Whether the nozzle is too cold to extrude."""
         return not self.cold_allowed and self.nozzle.at(self.now) < COLD
 
     def temperatures(self) -> bytes:
         """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (docs/serial.md §22)."""
         now, nozzle, bed = self.now, self.nozzle, self.bed
-        text = self.family.temperatures.format(
+        text = self.dialect.temperatures.format(
             t=nozzle.at(now), tt=nozzle.target, tp=nozzle.power(now), b=bed.at(now), bt=bed.target, bp=bed.power(now)
         )
         return b" " + text.encode()
@@ -65,25 +71,25 @@ class Machine:
             self.say(text)
 
     def act(self, text: bytes) -> None:
-        """Tell the host to act, where the firmware knows how to (docs/serial.md §30)."""
-        if self.family.actions:
+        """Send an action command to the host, where the firmware knows how to (docs/serial.md §30)."""
+        if self.dialect.actions:
             self.say(b"//action:" + text)
 
     def hold_filament(self) -> None:
         """Say that the nozzle is too cold for what was asked."""
-        if self.family.cold:
-            self.say(self.family.cold)
+        if self.dialect.cold:
+            self.say(self.dialect.cold)
 
     def place(self) -> bytes:
         """M114's answer: where the planned moves end, and the steppers' count of where the head is."""
         motion = self.motion
         x, y, z, _ = motion.actual(self.now)
         cx, cy, cz = (round(v * steps) for v, steps in zip((x, y, z), STEPS_PER_MM, strict=True))
-        text = self.family.place.format(x=motion.x, y=motion.y, z=motion.z, e=motion.e, cx=cx, cy=cy, cz=cz)
+        text = self.dialect.place.format(x=motion.x, y=motion.y, z=motion.z, e=motion.e, cx=cx, cy=cy, cz=cz)
         return text.encode()
 
     def heaters_off(self) -> None:
-        """Both heaters off."""
+        """Switch both heaters off."""
         self.nozzle.set_target(self.now, 0.0)
         self.bed.set_target(self.now, 0.0)
 
@@ -93,27 +99,27 @@ class Machine:
         self.next_report = self.now + self.report_every if self.report_every else math.inf
 
     def end_waits(self) -> None:
-        """M108: whatever waits for heat or for a person goes on."""
+        """End every wait for heat or for a person (M108)."""
         self.heating_wait = False
         self.user_wait = False
 
     def quick_stop(self) -> None:
-        """M410: stop moving now and forget the planned moves."""
+        """Stop moving now and drop the planned moves (M410)."""
         self.motion.quick_stop(self.now)
 
     def kill(self, fault: str = "") -> None:
-        """Stop for good: only a reset helps (docs/serial.md §23a, 25). `fault` is that of a heater, none is M112."""
+        """Halt: only a reset helps (docs/serial.md §23a, 25). `fault` is that of a heater, none is M112."""
         if self.halted:
             return
-        family = self.family
+        dialect = self.dialect
         self.heaters_off()
         self.quick_stop()
-        if not fault and family.emergency_restarts:
+        if not fault and dialect.emergency_restarts:
             self.restart = True
             return
-        self.why = family.heaters[fault] if fault else family.emergency_reason
-        if fault and family.heater_error:
-            self.say(family.heater_error % {b"reason": self.why})
-        for line in family.stopped:
-            self.say(line % {b"reason": self.why})
-        self.halted = True
+        reason = dialect.heaters[fault] if fault else dialect.emergency_reason
+        if fault and dialect.heater_error:
+            self.say(dialect.heater_error % {b"reason": reason})
+        for line in dialect.stopped:
+            self.say(line % {b"reason": reason})
+        self.halt_reason = reason

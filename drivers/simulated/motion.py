@@ -1,4 +1,6 @@
-"""Where the head is, how it is told to move, and how long that takes: position, modes, and the planner.
+"""Motion of the simulated printer: position, modal state, and the planner with the time that moves take.
+
+It follows G90, G91, M82, M83, G20 and G21 by itself, not with agent.gcode.modal: that is tested against it.
 
 The model is a simple one: a move takes its length at its feed rate, no axis goes faster than it can, and blocks
 follow each other without a gap. There is no acceleration. Millimetres, simulated seconds, millimetres per minute."""
@@ -52,11 +54,11 @@ class Motion:
         return self._blocks[-1][0] if self._blocks else self._start[0]
 
     def busy(self, now: float) -> bool:
-        """Does anything move at `now`?"""
+        """Whether anything moves at `now`."""
         return self.end() > now
 
     def actual(self, now: float) -> tuple[float, float, float, float]:
-        """Where the head really is at `now`."""
+        """The actual position of the head at `now`."""
         self.free(now)
         if not self._blocks:
             return (self.x, self.y, self.z, self.e)
@@ -67,7 +69,7 @@ class Motion:
         return (x, y, z, e)
 
     def quick_stop(self, now: float) -> None:
-        """Throw away what is planned; the head stays where it is (M410)."""
+        """Drop what is planned; the head stays where it is (M410)."""
         self.x, self.y, self.z, self.e = self.actual(now)
         self._blocks.clear()
         self._start = (now, self.x, self.y, self.z, self.e)
@@ -75,7 +77,7 @@ class Motion:
     # -- moves
 
     def move_words(self, now: float, words: list[bytes], *, cold: bool) -> bool:
-        """The hot path of G0 and G1: plan a move from raw words such as `X1.5`; True when a cold nozzle kept the
+        """Plan a move, on the hot path of G0 and G1, from raw words such as `X1.5`; True when a cold nozzle kept the
         filament still. Raises ValueError, with nothing changed, when a word is not a plain number."""
         unit = self.unit
         x, y, z, e, feed = self.x, self.y, self.z, self.e, self.feed
@@ -129,7 +131,7 @@ class Motion:
         return radius * (angle if angle > 1e-9 else 2 * math.pi)
 
     def place(self, x: float | None, y: float | None, z: float | None, e: float | None) -> None:
-        """Say where the head is without moving it (G92, and the end of G28)."""
+        """Set the position without moving (G92, and the end of G28)."""
         dx = x - self.x if x is not None else 0.0
         dy = y - self.y if y is not None else 0.0
         dz = z - self.z if z is not None else 0.0

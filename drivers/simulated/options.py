@@ -1,4 +1,4 @@
-"""What a virtual printer is made of and how it behaves: one frozen struct."""
+"""Options of a virtual printer: dialect, speed, faults, sizes, temperatures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _chosen(wish: _T | None, own: _T) -> _T:
 
 
 class ResetOnOpen(StrEnum):
-    """When a client that opens the port reboots the board, as the DTR line does on a real one.
+    """Whether a client that opens the port reboots the board, as the DTR line does on a real one.
 
     A pty has no DTR. HALTED is the default: a board that was killed or fell silent comes back when its port is closed
     and opened again, and one that works is left alone, as with HUPCL cleared (docs/serial.md §18)."""
@@ -33,8 +33,8 @@ class ResetOnOpen(StrEnum):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """A virtual printer. Sizes in bytes, times in seconds, temperatures in degrees Celsius; None is what the dialect
-    has by itself."""
+    """Options of one virtual printer. Sizes in bytes, times in seconds, temperatures in degrees Celsius; None is what
+    the dialect has by itself."""
 
     dialect: str = "marlin"  # a name of `dialects.py`
     speed: float = math.inf  # simulated seconds per real second; infinity: the firmware never waits for time
@@ -58,13 +58,14 @@ class Options(msgspec.Struct, frozen=True):
     uuid: str = "cede2a2f-41a2-4748-9b12-c55c62f367ff"
 
     def checked(self) -> Options:
-        """These options. Raises DataError when one of them cannot be: it says which and what is accepted."""
-        self.family()
+        """Check these options and give them. Raises DataError when one of them cannot be: it says which and what is
+        accepted."""
+        self.firmware_dialect()
         if math.isnan(self.speed) or self.speed <= 0:
             raise DataError(f"speed is {self.speed}; it must be a number above 0, or max")
         return self
 
-    def family(self) -> Dialect:
+    def firmware_dialect(self) -> Dialect:
         """The dialect with what these options change of it. Raises DataError when it is not known."""
         dialect = DIALECTS.get(self.dialect)
         if dialect is None:

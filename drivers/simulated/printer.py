@@ -1,4 +1,4 @@
-"""The whole virtual printer: a firmware with its mishaps and its clock, on a port."""
+"""Virtual printer: a simulated firmware with its faults and its clock, on a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from drivers.simulated.faults import Faults
-from drivers.simulated.firmware import Firmware
+from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import Options
 from drivers.simulated.pty_port import PtyPort
 from drivers.simulated.virtual_clock import VirtualClock
@@ -33,7 +33,7 @@ class VirtualPrinter:
         self.options = (options if options is not None else Options()).checked()
         clock = VirtualClock(monotonic, self.options.speed)
         self._faults = Faults(self.options.faults)
-        self._firmware = Firmware(
+        self._firmware = VirtualFirmware(
             self.options,
             self._faults,
             now=clock.now(),
@@ -64,13 +64,13 @@ class VirtualPrinter:
         return self._firmware.resets
 
     @property
-    def struck(self) -> Mapping[str, int]:
-        """How often each fault has happened, by its name in `faults.py`; one that has not is not there."""
-        return self._faults.struck
+    def fault_counts(self) -> Mapping[str, int]:
+        """How often each fault has happened, by its name in `faults.py`; one that has not is missing."""
+        return self._faults.counts
 
     @property
     def alive(self) -> bool:
-        """Is the port being served?"""
+        """Whether the port is being served."""
         return self._port.alive
 
     def start(self) -> None:

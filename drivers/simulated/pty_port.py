@@ -1,7 +1,7 @@
-"""Serves a virtual firmware on a pseudo-terminal: the serial port of the virtual printer.
+"""Serve a simulated firmware on a pseudo-terminal: the serial port of the virtual printer.
 
 The thread `simulator` owns the pty and the firmware; it ends with `stop`. The port survives clients that come and go;
-what is said while nobody is there is lost, as on a real port that is closed. That somebody opened the port is seen
+what is sent while nobody is there is lost, as on a real port that is closed. That somebody opened the port is seen
 within POLL_S: a client that wants its closing and opening noticed leaves twice that time between them."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from agent.errors import PortError
-from drivers.simulated.firmware import Firmware
+from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import ResetOnOpen
 from drivers.simulated.stable_link import StableLink
 from drivers.simulated.virtual_clock import VirtualClock
@@ -40,7 +40,7 @@ class PtyPort:
 
     def __init__(
         self,
-        firmware: Firmware,
+        firmware: VirtualFirmware,
         clock: VirtualClock,
         *,
         monotonic: Callable[[], float],
@@ -59,7 +59,7 @@ class PtyPort:
         self._pending = bytearray()
         self._wants_room = False  # do we wait until the client has read?
         self._events = select.poll()
-        self._bell = (-1, -1)
+        self._wake_pipe = (-1, -1)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -71,7 +71,7 @@ class PtyPort:
 
     @property
     def alive(self) -> bool:
-        """Is the port being served?"""
+        """Whether the port is being served."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
@@ -79,11 +79,11 @@ class PtyPort:
         when the system gives no pty."""
         if self._thread is not None:
             raise PortError("the virtual port has been started already")
-        self._bell = os.pipe()
+        self._wake_pipe = os.pipe()
         try:
             self._plug_in()
         except BaseException:
-            self._close_bell()
+            self._close_wake_pipe()
             raise
         self._thread = threading.Thread(target=self._serve, name="simulator", daemon=True)
         self._thread.start()
@@ -94,11 +94,11 @@ class PtyPort:
         if thread is None:
             return
         self._stopping.set()
-        os.write(self._bell[1], b"\0")
+        os.write(self._wake_pipe[1], b"\0")
         thread.join(timeout)
         if thread.is_alive():
             raise PortError(f"the virtual port {self.path} did not stop within {timeout} s")
-        self._close_bell()
+        self._close_wake_pipe()
 
     # -- all below runs in the thread `simulator`, but for the first _plug_in
 
@@ -107,21 +107,21 @@ class PtyPort:
             while not self._stopping.is_set():
                 if self._attached:
                     self._wait_for_bytes()
-                    self._turn()
+                    self._exchange()
                 elif self._master >= 0:
                     self._pause(min(POLL_S, self._clock.real_until(self._firmware.wake_at())))
-                    self._look_for_client()
-                    self._turn()
+                    self._detect_client()
+                    self._exchange()
                 elif self._monotonic() >= self._replug_at:
                     self._firmware.reset(self._clock.now())
                     self._plug_in()
                 else:
                     self._pause(self._replug_at - self._monotonic())
         finally:
-            self._pull_out()
+            self._unplug()
 
     def _pause(self, seconds: float) -> None:
-        select.select([self._bell[0]], [], [], min(_IDLE_S, max(0.0, seconds)))
+        select.select([self._wake_pipe[0]], [], [], min(_IDLE_S, max(0.0, seconds)))
 
     def _wait_for_bytes(self) -> None:
         wake = self._firmware.wake_at()
@@ -130,8 +130,8 @@ class PtyPort:
         else:
             self._events.poll(min(_IDLE_S, self._clock.real_until(wake)) * 1000)
 
-    def _turn(self) -> None:
-        """One turn: what came in goes to the firmware, what it says goes out."""
+    def _exchange(self) -> None:
+        """Pass what was received to the firmware, and its output to the client."""
         data = b""
         if self._attached:
             try:
@@ -141,37 +141,37 @@ class PtyPort:
             except OSError:
                 self._client_left()
         now = self._clock.now()
-        said = self._firmware.receive(data, now) if data else self._firmware.advance(now)
-        if said or self._pending:
-            self._write(said)
+        output = self._firmware.receive(data, now) if data else self._firmware.advance(now)
+        if output or self._pending:
+            self._write(output)
         unplug = self._firmware.unplug
         if unplug is not None:
             wait = unplug.seconds
             self._replug_at = math.inf if wait is None else self._monotonic() + wait
-            _log.info("unplugged", port=self.path, seconds=wait)
-            self._pull_out()
+            _log.info("virtual port unplugged", port=self.path, seconds=wait)
+            self._unplug()
 
-    def _write(self, said: bytes) -> None:
+    def _write(self, output: bytes) -> None:
         if not self._attached:
             return
-        if self._pending or not said:
-            self._pending += said[: max(0, _PENDING - len(self._pending))]
-            said = bytes(self._pending)
+        if self._pending or not output:
+            self._pending += output[: max(0, _PENDING - len(self._pending))]
+            output = bytes(self._pending)
             self._pending.clear()
         try:
-            done = os.write(self._master, said)
+            done = os.write(self._master, output)
         except BlockingIOError:
             done = 0
         except OSError:
             self._client_left()
             return
-        if done < len(said):
-            self._pending += said[done : done + _PENDING]
+        if done < len(output):
+            self._pending += output[done : done + _PENDING]
         if bool(self._pending) is not self._wants_room:
             self._wants_room = not self._wants_room
             self._events.modify(self._master, select.POLLIN | (select.POLLOUT if self._wants_room else 0))
 
-    def _look_for_client(self) -> None:
+    def _detect_client(self) -> None:
         seen = dict(self._events.poll(0)).get(self._master, 0)
         if seen & select.POLLHUP and not seen & select.POLLIN:
             return  # with POLLIN one was here for a moment, and left something to read
@@ -185,17 +185,17 @@ class PtyPort:
         self._wants_room = False
         self._events.modify(self._master, select.POLLIN)
         try:
-            self._tidy(os.open(self._name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
+            self._reset_terminal(os.open(self._name, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
         except OSError:
             # It left the port locked for others (TIOCEXCL), and no one but root could open it any more.
-            self._pull_out()
+            self._unplug()
             self._plug_in()
         self._attached = False
 
-    def _tidy(self, slave: int) -> None:
-        """Raw mode, nothing left to read, free for all, closed: as a port is found that nobody uses. A real one is that
-        by its last close; a pty keeps the lock of a client that was killed. TCSANOW, since the others wait for the
-        client or eat what was said (docs/serial.md §17a)."""
+    def _reset_terminal(self, slave: int) -> None:
+        """Reset the terminal: raw mode, nothing left to read, free for all, closed, as a port that nobody uses. A real
+        one is that by its last close; a pty keeps the lock of a client that was killed. TCSANOW, since the others wait
+        for the client or eat what was output (docs/serial.md §17a)."""
         try:
             fcntl.ioctl(slave, termios.TIOCNXCL)
             tty.setraw(slave, termios.TCSANOW)
@@ -204,26 +204,26 @@ class PtyPort:
             os.close(slave)
 
     def _plug_in(self) -> None:
-        self._firmware.advance(self._clock.now())  # what was said until now, boot messages too, nobody could hear
+        self._firmware.advance(self._clock.now())  # what was output until now, boot messages too, nobody could hear
         master, slave = self._open_pty()
         os.set_blocking(master, False)
         self._name = os.ttyname(slave)
-        self._tidy(slave)
+        self._reset_terminal(slave)
         self._master = master
         self._replug_at = math.inf
         self._wants_room = False
         self._events = select.poll()
         self._events.register(master, select.POLLIN)
-        self._events.register(self._bell[0], select.POLLIN)
+        self._events.register(self._wake_pipe[0], select.POLLIN)
         if self._link is not None:
             try:
                 self._link.point_to(self._name)
             except BaseException:
-                self._pull_out()
+                self._unplug()
                 raise
 
     def _open_pty(self) -> tuple[int, int]:
-        """A pty of another name than the last one had, as a board that is plugged in again may get (docs/serial.md
+        """Open a pty of another name than the last one had, as a board that is plugged in again may get (docs/serial.md
         §29)."""
         try:
             first = os.openpty()
@@ -237,7 +237,7 @@ class PtyPort:
         except OSError as error:
             raise PortError(f"no pseudo-terminal to be had: {error.strerror}") from error
 
-    def _pull_out(self) -> None:
+    def _unplug(self) -> None:
         if self._link is not None:
             self._link.remove()
         if self._master >= 0:
@@ -246,8 +246,8 @@ class PtyPort:
         self._attached = False
         self._pending.clear()
 
-    def _close_bell(self) -> None:
-        for descriptor in self._bell:
+    def _close_wake_pipe(self) -> None:
+        for descriptor in self._wake_pipe:
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-        self._bell = (-1, -1)
+        self._wake_pipe = (-1, -1)

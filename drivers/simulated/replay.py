@@ -1,4 +1,4 @@
-"""`printer-agent replay`: a black box against the virtual printer, to see where the real one did something else.
+"""Replay a black box against the virtual printer (`printer-agent replay`), to see where the real one differed.
 
 What was sent goes to the virtual firmware, which never waits; what it answers is compared with what was heard. Only
 answers count that a protocol lives by (`ok`, requests for a line, halts, restarts), in their order: reports, echoes and
@@ -13,12 +13,13 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import EX_OK, DataError
+from agent.gcode.framing import frame
 from drivers.gcode.link.black_box import HEARD, SENT, Entry, read
 from drivers.gcode.printing.dialects import identify
-from drivers.gcode.protocol.framing import LineSplitter, frame
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import Kind, parse
 from drivers.simulated.dialects import DIALECTS
-from drivers.simulated.firmware import Firmware
+from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import Options
 
 DIVERGES = 1
@@ -29,8 +30,8 @@ EARLIER = 8
 _NAMES = {Kind.OK: "ok", Kind.RESEND: "resend", Kind.FATAL: "halted", Kind.START: "restarted"}
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What a printer answered at `time` (as in the box), when `after` was the last line sent."""
+class PrinterAnswer(msgspec.Struct, frozen=True):
+    """One answer of a printer at `time` (as in the box), when `after` was the last line sent."""
 
     time: float
     what: str
@@ -69,7 +70,7 @@ def replay(path: Path, emit: Callable[[dict[str, object]], None]) -> int:
 
 
 def lines(event: dict[str, object]) -> list[str]:
-    """An event of `replay` for a person."""
+    """An event of `replay` as lines for a person."""
     if event["event"] == "replay":
         return [
             f"{event['file']}: {event['entries']} entries, {event.get('reason', '')}",
@@ -88,9 +89,9 @@ def _dialect(firmware: str) -> str:
     return found if found in DIALECTS else "marlin"
 
 
-def _heard(entries: Sequence[Entry]) -> list[Answer]:
+def _heard(entries: Sequence[Entry]) -> list[PrinterAnswer]:
     """The real printer's answers, from the first line sent on."""
-    splitter, found, after = LineSplitter(), list[Answer](), ""
+    splitter, found, after = LineSplitter(), list[PrinterAnswer](), ""
     for entry in entries:
         if entry.way == SENT:
             after = _last(entry.data, after)
@@ -99,12 +100,12 @@ def _heard(entries: Sequence[Entry]) -> list[Answer]:
     return found
 
 
-def _answers(entries: Sequence[Entry], options: Options) -> list[Answer]:
+def _answers(entries: Sequence[Entry], options: Options) -> list[PrinterAnswer]:
     """The virtual printer's answers to the same lines."""
     begin = entries[0].time
-    firmware = Firmware(options, leap=True)
+    firmware = VirtualFirmware(options, leap=True)
     firmware.advance(0.0)  # what it says when it is switched on is no answer
-    splitter, found, after, counted = LineSplitter(), list[Answer](), "", False
+    splitter, found, after, counted = LineSplitter(), list[PrinterAnswer](), "", False
     for entry in entries:
         if entry.way == HEARD:
             continue
@@ -118,15 +119,15 @@ def _answers(entries: Sequence[Entry], options: Options) -> list[Answer]:
     return found + _parsed(splitter, firmware.advance(end - begin), end, after)
 
 
-def _parsed(splitter: LineSplitter, data: bytes, time: float, after: str) -> list[Answer]:
+def _parsed(splitter: LineSplitter, data: bytes, time: float, after: str) -> list[PrinterAnswer]:
     events = [event for line in splitter.feed(data) for event in parse(line) if event.kind in _NAMES]
     return [
-        Answer(time, _NAMES[event.kind] + (f" {event.number}" if event.kind is Kind.RESEND else ""), after)
+        PrinterAnswer(time, _NAMES[event.kind] + (f" {event.number}" if event.kind is Kind.RESEND else ""), after)
         for event in events
     ]
 
 
-def _alike(real: Sequence[Answer], virtual: Sequence[Answer]) -> int:
+def _alike(real: Sequence[PrinterAnswer], virtual: Sequence[PrinterAnswer]) -> int:
     """How many answers are the same before the first that is not."""
     for count, (one, other) in enumerate(zip(real, virtual, strict=False)):
         if one.what != other.what:

@@ -1,4 +1,4 @@
-"""`printer-agent simulate`: a virtual printer on a pty until it is told to stop."""
+"""Serve a virtual printer on a pty until it is told to stop (`printer-agent simulate`)."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def serve(
 
 @contextmanager
 def recorder(path: Path | None) -> Iterator[Callable[[bytes], None] | None]:
-    """Writes a command a line into the file, each at once: the host's monotonic clock in seconds, a blank, the command
-    without number and checksum. Raises DataError when the file cannot be made."""
+    """Record the executed commands in a file, one a line, each at once: the host's monotonic clock in seconds, a blank,
+    the command without number and checksum. Raises DataError when the file cannot be made."""
     if path is None:
         yield None
         return

@@ -1,4 +1,4 @@
-"""A stable name for a port whose own name changes: a symlink that is ours alone."""
+"""Stable name for a port whose own name changes: a symbolic link of our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The virtual clock: simulated seconds that run `speed` times as fast as real ones."""
+"""Virtual clock: simulated seconds that run `speed` times as fast as real ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 class VirtualClock:
     """Maps real seconds to simulated ones. With an infinite speed it runs as fast as the real clock, and the firmware
-    itself leaps over every wait (`Firmware` with `leap=True`)."""
+    itself leaps over every wait (`VirtualFirmware` with `leap=True`)."""
 
     def __init__(self, monotonic: Callable[[], float], speed: float) -> None:
         self._monotonic = monotonic

@@ -1,4 +1,5 @@
-"""Commands that take time, as generators: each yields the simulated instant at which it wants to be looked at next.
+"""Commands of the simulated firmware that take time, as generators: each yields the simulated instant at which it wants
+to be looked at next.
 
 They are also resumed when something else happened (M108), so each checks for itself whether it is done."""
 
@@ -7,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from drivers.simulated.heater import Heater
+from drivers.simulated.command_line import ParsedCommand
+from drivers.simulated.heater import SimulatedHeater
 from drivers.simulated.machine import BUSY, Machine
-from drivers.simulated.words import Words
 
 Wait = Iterator[float]
 
@@ -32,7 +33,7 @@ def planner_room(machine: Machine) -> Wait:
         yield machine.motion.next_free()
 
 
-def heat_up(machine: Machine, heater: Heater, *, cool_too: bool) -> Wait:
+def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wait:
     """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (docs/serial.md
     §22).
 
@@ -57,7 +58,7 @@ def heat_up(machine: Machine, heater: Heater, *, cool_too: bool) -> Wait:
                 break
             checked, warmth = now, temperature
         left = b"?" if reached is None else b"%d" % int(RESIDENCY - (now - reached))
-        machine.say(machine.temperatures() + (b" W:" + left if machine.family.countdown else b""))
+        machine.say(machine.temperatures() + (b" W:" + left if machine.dialect.countdown else b""))
         tick = now + 1.0
         while machine.heating_wait and machine.now < tick:
             yield tick
@@ -72,11 +73,11 @@ def dwell(machine: Machine, seconds: float) -> Wait:
         yield until
 
 
-def home(machine: Machine, words: Words) -> Wait:
+def home(machine: Machine, command: ParsedCommand) -> Wait:
     """G28: finish the moves, then travel to the end stops of the axes that are named; of all, if none is."""
     yield from finish_moves(machine)
     motion = machine.motion
-    named = [axis for axis in "XYZ" if words.has(axis)] or list("XYZ")
+    named = [axis for axis in "XYZ" if command.has(axis)] or list("XYZ")
     seconds = HOMING_BUMPS * len(named)
     seconds += max((abs(motion.x) if "X" in named else 0.0), (abs(motion.y) if "Y" in named else 0.0)) / HOMING_XY
     seconds += (abs(motion.z) if "Z" in named else 0.0) / HOMING_Z
@@ -85,7 +86,7 @@ def home(machine: Machine, words: Words) -> Wait:
         yield until
     x, y, z = (0.0 if axis in named else None for axis in "XYZ")
     motion.place(x, y, z, None)
-    if machine.family.place_when_home:
+    if machine.dialect.place_when_home:
         machine.say(machine.place())
 
 
@@ -100,24 +101,24 @@ def person(machine: Machine, seconds: float | None) -> Wait:
     machine.busy_with = BUSY
 
 
-def stop(machine: Machine, words: Words) -> Wait:
+def stop(machine: Machine, command: ParsedCommand) -> Wait:
     """M0 and M1: finish the moves, then ask the person with a prompt (docs/serial.md §25a)."""
     yield from finish_moves(machine)
-    seconds, text = None, words.text
+    seconds, text = None, command.text
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
-        pause = words.number("P")
-        seconds, text = (words.number("S") if pause is None else pause / 1000.0), b""
+        pause = command.number("P")
+        seconds, text = (command.number("S") if pause is None else pause / 1000.0), b""
     machine.act(b"prompt_end")
     machine.act(b"prompt_begin " + (text or b"M0/1 Break Called"))
     machine.act(b"prompt_button Continue")
     machine.act(b"prompt_show")
-    if not seconds and machine.family.busy:
+    if not seconds and machine.dialect.busy:
         machine.say(b"echo:busy: paused for user")
     yield from person(machine, seconds or None)
     machine.act(b"prompt_end")
 
 
-def change_filament(machine: Machine, _words: Words) -> Wait:
+def change_filament(machine: Machine, _command: ParsedCommand) -> Wait:
     """M600: tell the host that the printer has paused by itself, and wait for the person (docs/serial.md §25a)."""
     yield from paused(machine)
 

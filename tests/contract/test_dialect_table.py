@@ -13,12 +13,11 @@ import msgspec
 import pytest
 
 from agent.core.driver import Outcome, SupportsEmergencyStop
-from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.protocol.framing import checksum
+from agent.gcode.framing import checksum
+from agent.testing import Lines, Rig, moves
 from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
+from tests.rigs.driver_rig import Tap, driver_rig
 
 TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, retry=0.05, retry_most=0.1)
 FILE = moves(40)
@@ -34,32 +33,6 @@ REQUEST = {"repetier": b"Resend:20", "smoothie": b"rs N20", "klipper": b""}
 PLAIN = b"Resend: 20"
 
 column = pytest.mark.parametrize("dialect", COLUMNS)
-
-
-class Tap:
-    """Both ways, at the board's end. With `spoils` line 20 of the file is another one, once."""
-
-    def __init__(self, printer: VirtualPrinter, *, spoils: bool = False) -> None:
-        self.sent = b""
-        self.said = b""
-        self._spoils = spoils
-        self._receive, self._advance = printer._firmware.receive, printer._firmware.advance
-        printer._firmware.receive = self.receive  # type: ignore[method-assign]
-        printer._firmware.advance = self.advance  # type: ignore[method-assign]
-
-    def receive(self, data: bytes, now: float) -> bytes:
-        self.sent += data
-        if self._spoils and SPOILT in data:
-            self._spoils = False
-            data = data.replace(SPOILT, SPOILT[:-1] + b"Y")
-        said = self._receive(data, now)
-        self.said += said
-        return said
-
-    def advance(self, now: float) -> bytes:
-        said = self._advance(now)
-        self.said += said
-        return said
 
 
 @dataclass
@@ -82,17 +55,13 @@ class Seen:
 def board(
     folder: Path, options: Options, *, spoils: bool = False, timing: Timing = TIMING
 ) -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
+    """A driver, the board and what goes over the wire between them; with `spoils` line 20 of the file arrives as
+    another one, once."""
     folder.mkdir()
-    executed: list[bytes] = []
-    printer = VirtualPrinter(options, on_line=executed.append)
-    tap = Tap(printer, spoils=spoils)
-    driver = GcodeDriver(DriverSettings(port=str(options.link), baud=115200), clock=Clock(), timing=timing)
-    printer.start()
-    try:
-        yield Rig(driver, executed, printer.start), printer, tap
-    finally:
-        driver.close()
-        printer.stop()
+    with driver_rig(options, timing=timing, present=False) as made, made.one() as rig:
+        tap = Tap(made.printer, SPOILT if spoils else b"")
+        made.printer.start()
+        yield rig, made.printer, tap
 
 
 def talk(folder: Path, dialect: str) -> Seen:
@@ -197,7 +166,7 @@ def test_wait_is_an_option_of_marlin_and_shows_a_lost_ok_sooner(tmp_path: Path) 
         assert last.outcome is Outcome.COMPLETED
         assert [code for code in rig.executed if code.startswith(b"G1")] == FILE
         assert b"wait" in tap.said
-        assert printer.struck["lost-ok"] > 0
+        assert printer.fault_counts["lost-ok"] > 0
 
 
 @column

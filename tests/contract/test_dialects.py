@@ -9,11 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drivers.gcode.driver import GcodeDriver
-from drivers.settings import DriverSettings
-from drivers.simulated import DIALECTS, Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, DriverContract, Rig, Setup
-from tests.contract.test_gcode_driver import QUICK
+from agent.testing import Rig, Setup
+from agent.testing.serial_driver_contract import SerialDriverContract
+from drivers.simulated import DIALECTS, Options
+from tests.rigs.driver_rig import QUICK, contract_rig
 
 NAMES = ("marlin1", "marlin1.0", "prusa", "repetier", "reprap", "reprap3", "smoothie", "klipper")
 """Marlin itself is tested by test_gcode_driver.py."""
@@ -30,7 +29,7 @@ CHECKSUM_OPTIONAL = ("reprap", "smoothie")
 a line now and then. All the others must be the file's, once and in order."""
 
 
-class TestDialects(DriverContract):
+class TestDialects(SerialDriverContract):
     """docs/serial.md Dialects: told by M115 alone."""
 
     dialect = ""
@@ -55,16 +54,6 @@ class TestDialects(DriverContract):
         spoilt = [fault for fault in setup.faults if fault.startswith("corrupt")]
         if spoilt and self.dialect in WITHOUT_REQUESTS:
             pytest.skip(f"{self.dialect} asks for no line again")
-        link = tmp_path / "printer"
-        executed: list[bytes] = []
-        options = Options(dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=link)
-        printer = VirtualPrinter(options, on_line=executed.append)
-        settings = DriverSettings(port=str(link), baud=115200, scripts=setup.scripts)
-        driver = GcodeDriver(settings, clock=Clock(), timing=PATIENT)
-        if setup.present:
-            printer.start()
-        try:
-            yield Rig(driver, executed, printer.start)
-        finally:
-            driver.close()
-            printer.stop()
+        options = Options(dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=tmp_path / "printer")
+        with contract_rig(options, setup, PATIENT) as rig:
+            yield rig

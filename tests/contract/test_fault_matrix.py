@@ -14,13 +14,12 @@ from pathlib import Path
 import pytest
 
 from agent.core.driver import Host, Operation, Outcome, PrinterState, Telemetry
-from drivers.gcode.driver import GcodeDriver
+from agent.testing import Lines, Rig
 from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
 from drivers.simulated import DIALECTS, Options, ResetOnOpen, VirtualPrinter
 from drivers.simulated.faults import listing
-from tests.contract.driver_contract import Clock, Lines, Rig
 from tests.contract.fault_table import CASES, EXCEPTIONS, LINES, Case, case_of
+from tests.rigs.driver_rig import driver_rig
 
 S = PrinterState
 NAMES = tuple(sorted(set(DIALECTS) - {"marlin2"}))
@@ -52,20 +51,12 @@ class Watched(Rig):
 
 
 @contextmanager
-def rig(tmp_path: Path, dialect: str, case: Case, window: int = 1) -> Iterator[tuple[Watched, VirtualPrinter]]:
-    executed: list[bytes] = []
+def watched(tmp_path: Path, dialect: str, case: Case, window: int = 1) -> Iterator[tuple[Watched, VirtualPrinter]]:
     resets = ResetOnOpen.ALWAYS if case.reboots else ResetOnOpen.HALTED
     options = Options(dialect=dialect, faults=case.specs, link=tmp_path / "printer", reset_on_open=resets)
     timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, retry=0.05, retry_most=0.1)
-    printer = VirtualPrinter(options, on_line=executed.append)
-    settings = DriverSettings(port=str(options.link), baud=115200, window=window)
-    driver = GcodeDriver(settings, clock=Clock(), timing=timing)
-    printer.start()
-    try:
-        yield Watched(driver, executed, printer.start), printer
-    finally:
-        driver.close()
-        printer.stop()
+    with driver_rig(options, window=window, timing=timing) as made, made.one() as rig:
+        yield Watched(rig.driver, made.executed, rig.plug_in), made.printer
 
 
 def printed(used: Watched) -> Telemetry:
@@ -105,14 +96,14 @@ def one_cell(folder: Path, name: str, dialect: str) -> None:
     end = case.end
     several = not end.reason and (list(CASES).index(name) + NAMES.index(dialect)) % 2
     window = 3 if several else 1
-    with rig(folder, dialect, case, window) as (used, printer):
+    with watched(folder, dialect, case, window) as (used, printer):
         now = printed(used)
         last = now.last
         assert last is not None
-        strikes(printer.struck, case.strikes)
+        strikes(printer.fault_counts, case.strikes)
         if last.outcome is Outcome.COMPLETED:
             assert end.either or not end.reason, "it should have failed"
-            check_completed(used.executed, window * sum(printer.struck.values()) if end.gaps else None)
+            check_completed(used.executed, window * sum(printer.fault_counts.values()) if end.gaps else None)
             assert now.line == LINES
         else:
             assert last.outcome is Outcome.FAILED
@@ -154,11 +145,11 @@ seconds. The others say nothing of it."""
 def test_a_person_who_is_waited_for_is_told_of(tmp_path: Path, dialect: str) -> None:
     """docs/serial.md §15, §25a, §30: however long it takes, and whatever the host's patience."""
     case = Case(("pause@100:2.3",), strikes=("pause",), patience=1.0)
-    with rig(tmp_path, dialect, case) as (used, printer):
+    with watched(tmp_path, dialect, case) as (used, printer):
         now = printed(used)
         assert now.last == Operation("p", Outcome.COMPLETED)
         check_completed(used.executed)
-        strikes(printer.struck, case.strikes)
+        strikes(printer.fault_counts, case.strikes)
         assert (PERSON[dialect], "the person at the printer") in used.told
 
 

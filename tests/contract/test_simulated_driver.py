@@ -12,16 +12,17 @@ import pytest
 import drivers
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import ConfigError
+from agent.testing import Lines, Rig, Setup, SystemClock, moves
+from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated.driver import SimulatedDriver
-from tests.contract.driver_contract import Clock, DriverContract, Lines, Rig, Setup, moves
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 from tests.support.handover import Kept, Memories
 
 FAST = DriverSettings(simulated=SimulatedSettings(speed=inf))
 
 
-class TestSimulatedDriver(DriverContract):
+class TestSimulatedDriver(SerialDriverContract):
     @contextmanager
     def rig(self, tmp_path: Path, setup: Setup) -> Iterator[Rig]:
         if not setup.present:
@@ -29,7 +30,7 @@ class TestSimulatedDriver(DriverContract):
         executed: list[bytes] = []
         simulated = SimulatedSettings(speed=setup.speed, faults=setup.faults)
         settings = DriverSettings(scripts=setup.scripts, simulated=simulated)
-        driver = SimulatedDriver(settings, clock=Clock(), timing=QUICK, on_line=executed.append)
+        driver = SimulatedDriver(settings, clock=SystemClock(), timing=QUICK, on_line=executed.append)
         try:
             yield Rig(driver, executed, lambda: None)
         finally:
@@ -43,14 +44,14 @@ def test_it_is_known_by_name() -> None:
 def test_a_fault_that_does_not_exist_is_an_error_of_the_configuration() -> None:
     settings = DriverSettings(simulated=SimulatedSettings(faults=("gremlins",)))
     with pytest.raises(ConfigError, match=r"\[simulated\].*gremlins"):
-        SimulatedDriver(settings, clock=Clock())
+        SimulatedDriver(settings, clock=SystemClock())
 
 
 def test_a_print_ends_with_the_process_that_its_printer_lives_in() -> None:
     """The next agent finds another printer, and says so."""
     memories = Memories(Kept())
     source = Lines(moves(3000))
-    first, second = (SimulatedDriver(FAST, clock=Clock(), timing=QUICK) for _ in range(2))
+    first, second = (SimulatedDriver(FAST, clock=SystemClock(), timing=QUICK) for _ in range(2))
     rig = Rig(first, [], lambda: None)
     first.open(memories.host(rig.wake))
     rig.until(lambda t: t.state is PrinterState.IDLE)

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
@@ -15,50 +14,17 @@ import pytest
 
 from agent.core.driver import Host, Outcome, PrinterState, Scripts, Telemetry
 from agent.errors import UnavailableError
+from agent.gcode.framing import frame
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
-from drivers.gcode.protocol.framing import frame
 from drivers.gcode.session.driver_checkpoint import Stage, decode
-from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
-from drivers.simulated import Options, ResetOnOpen, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
-from tests.contract.test_gcode_driver import QUICK
-from tests.support.handover import Kept, Memories, Nowhere
+from drivers.simulated import Options, ResetOnOpen
+from tests.rigs.driver_rig import QUICK, DriverRig, driver_rig
 
 S = PrinterState
 TIMING = msgspec.structs.replace(QUICK, take_over=1.0, calm=0.05)
 TELL = ("marlin", "marlin1", "marlin1.0", "prusa", "repetier", "reprap", "smoothie")
 CANNOT_TELL = ("reprap3", "klipper")
-
-
-@dataclass
-class World:
-    """A printer that outlives its drivers."""
-
-    printer: VirtualPrinter
-    executed: list[bytes]
-    memories: Memories
-    settings: DriverSettings
-    timing: Timing = TIMING
-
-    def rig(self) -> Rig:
-        driver = GcodeDriver(self.settings, clock=Clock(), timing=self.timing)
-        return Rig(driver, self.executed, lambda: None)
-
-    def ready(self) -> Rig:
-        """An agent, before its print."""
-        rig = self.rig()
-        rig.driver.open(self.memories.host(rig.wake))
-        rig.until(lambda t: t.state is S.IDLE)
-        return rig
-
-    def next(self, source: Sequence[bytes], line: int = 0) -> Rig:
-        """The next agent."""
-        rig = self.rig()
-        rig.driver.open(self.memories.host(rig.wake), self.memories.unfinished("p", Lines(source), line))
-        now = rig.driver.telemetry()
-        assert (now.task_id, now.line >= line) == ("p", True) or now.last is not None
-        return rig
 
 
 @contextmanager
@@ -72,8 +38,8 @@ def world(
     faults: tuple[str, ...] = (),
     scripts: Scripts | None = None,
     reset: ResetOnOpen = ResetOnOpen.HALTED,
-) -> Iterator[World]:
-    executed: list[bytes] = []
+) -> Iterator[DriverRig]:
+    """A printer that outlives its drivers."""
     options = Options(
         dialect=dialect,
         speed=speed,
@@ -82,12 +48,8 @@ def world(
         advanced_ok=window > 1,
         reset_on_open=reset,
     )
-    printer = VirtualPrinter(options, on_line=executed.append)
-    settings = DriverSettings(port=str(folder / "printer"), baud=115200, window=window, scripts=scripts or Scripts())
-    memories = Memories(Kept() if kept else Nowhere())
-    with printer:
-        yield World(printer, executed, memories, settings)
-    memories.keeper.drop()
+    with driver_rig(options, window=window, timing=TIMING, scripts=scripts or Scripts(), kept=kept) as made:
+        yield made
 
 
 def completed(rig: Rig) -> Telemetry:
@@ -144,7 +106,7 @@ def test_a_firmware_that_cannot_say_where_it_is_fails_honestly(tmp_path: Path, d
 
 
 @contextmanager
-def printing(made: World, source: Sequence[bytes], until: int = 50, **started: Sequence[str]) -> Iterator[Rig]:
+def printing(made: DriverRig, source: Sequence[bytes], until: int = 50, **started: Sequence[str]) -> Iterator[Rig]:
     """An agent that prints, handed over at the end."""
     rig = made.ready()
     rig.driver.start_print("p", Lines(source), **started)
@@ -154,7 +116,7 @@ def printing(made: World, source: Sequence[bytes], until: int = 50, **started: S
     rig.driver.close(hand_over=True)
 
 
-def tell(made: World, data: bytes) -> None:
+def tell(made: DriverRig, data: bytes) -> None:
     """Write to the port while no agent runs."""
     fd = os.open(made.printer.path, os.O_WRONLY | os.O_NOCTTY)
     try:
@@ -163,7 +125,7 @@ def tell(made: World, data: bytes) -> None:
         os.close(fd)
 
 
-def opened_after(made: World, resets: int) -> bool:
+def opened_after(made: DriverRig, resets: int) -> bool:
     """Open the port for a while, as the simulator looks now and then; whether the board has been reset since."""
     fd = os.open(made.printer.path, os.O_WRONLY | os.O_NOCTTY)
     try:
@@ -285,7 +247,7 @@ def test_a_file_that_cannot_be_read_any_more_fails_the_print(tmp_path: Path) -> 
     with world(tmp_path) as made:
         with printing(made, moves(3000)):
             pass
-        rig = made.rig()
+        rig = made.driver()
         unfinished = made.memories.unfinished("p", Lines(moves(3000)))
         unfinished = msgspec.structs.replace(unfinished, source=Gone(moves(3000)))
         rig.driver.open(made.memories.host(rig.wake), unfinished)
@@ -300,7 +262,7 @@ def test_a_printer_that_is_gone_is_waited_for_and_then_the_print_has_failed(tmp_
         with printing(made, source):
             pass
         made.printer.stop()
-        rig = made.rig()
+        rig = made.driver()
         began = time.monotonic()
         rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source)))
         assert (rig.driver.telemetry().task_id, rig.driver.telemetry().state) == ("p", S.RECOVERING)
@@ -319,7 +281,7 @@ def test_a_stop_before_the_printer_was_found_leaves_the_print_or_ends_it(tmp_pat
         with printing(made, source):
             pass
         made.printer.stop()
-        rig = made.rig()
+        rig = made.driver()
         rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source)))
         rig.until(lambda t: "No such file" in t.reason)
         rig.driver.close(hand_over=hand_over)
@@ -335,7 +297,7 @@ def test_all_that_was_left_is_the_end(tmp_path: Path) -> None:
         with printing(made, source, 0) as rig:
             rig.ended("p")
         assert rig.file_lines() == source
-        rig = made.rig()
+        rig = made.driver()
         tell(made, b"\n" + frame(30, b"M110 N30"))
         rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source), 25))
         assert completed(rig).line == 30
@@ -373,7 +335,7 @@ def test_the_preamble_comes_again_when_no_line_was_done(tmp_path: Path) -> None:
     with world(tmp_path, speed=20.0) as made:
         with printing(made, source, 0, preamble=["M220 S80"]) as rig:
             rig.until(lambda t: t.waiting == "heating")
-        rig = made.rig()
+        rig = made.driver()
         unfinished = made.memories.unfinished("p", Lines(source), 0, ("M220 S80",))
         rig.driver.open(made.memories.host(rig.wake), unfinished)
         assert completed(rig).line == 21
@@ -474,7 +436,7 @@ def test_a_disk_that_refuses_does_not_stop_the_print(tmp_path: Path) -> None:
         raise UnavailableError("no space left")
 
     with world(tmp_path) as made:
-        rig = made.rig()
+        rig = made.driver()
         rig.driver.open(Host(rig.wake, remember=full))
         rig.until(lambda t: t.state is S.IDLE)
         rig.driver.start_print("p", Lines(moves(300)))
@@ -492,7 +454,7 @@ def test_the_thread_gives_signs_of_life_whatever_it_does(tmp_path: Path) -> None
         for port in (tmp_path / "nothing", tmp_path / "printer"):
             settings = msgspec.structs.replace(made.settings, port=str(port))
             timing = msgspec.structs.replace(TIMING, beat=0.02)
-            rig = Rig(GcodeDriver(settings, clock=Clock(), timing=timing), made.executed, lambda: None)
+            rig = Rig(GcodeDriver(settings, clock=SystemClock(), timing=timing), made.executed, lambda: None)
             rig.driver.open(memories.host(rig.wake))
             lives()
             if port.name == "printer":

@@ -9,50 +9,20 @@ from pathlib import Path
 
 from agent.core.driver import Outcome, PrinterState, SupportsEmergencyStop
 from agent.gcode import FileSource, Scanner
-from drivers.gcode.driver import GcodeDriver
-from drivers.settings import DriverSettings
+from agent.testing import Lines, Rig
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import Tap, driver_rig
 
 S = PrinterState
 
 
-class Tap:
-    """What comes in at the board, line by line. The first time that `spoils` comes, it comes as something else."""
-
-    def __init__(self, printer: VirtualPrinter, spoils: bytes = b"") -> None:
-        self.lines: list[bytes] = []
-        self.said = b""
-        self._spoils = spoils
-        self._rest = b""
-        self._receive = printer._firmware.receive
-        printer._firmware.receive = self.receive  # type: ignore[method-assign]
-
-    def receive(self, data: bytes, now: float) -> bytes:
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        self.lines += whole
-        if self._spoils and self._spoils in data:
-            data = data.replace(self._spoils, self._spoils[:-1] + b"?")
-            self._spoils = b""
-        said = self._receive(data, now)
-        self.said += said
-        return said
-
-
 @contextmanager
-def rig(options: Options, window: int = 1, spoils: bytes = b"") -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
-    executed: list[bytes] = []
-    printer = VirtualPrinter(options, on_line=executed.append)
-    tap = Tap(printer, spoils)
-    settings = DriverSettings(port=str(options.link), baud=115200, window=window)
-    driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
-    printer.start()
-    try:
-        yield Rig(driver, executed, printer.start), printer, tap
-    finally:
-        driver.close()
-        printer.stop()
+def tapped(options: Options, window: int = 1, spoils: bytes = b"") -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
+    """A driver, the board and what goes over the wire between them."""
+    with driver_rig(options, window=window, present=False) as made, made.one() as rig:
+        tap = Tap(made.printer, spoils)
+        made.printer.start()
+        yield rig, made.printer, tap
 
 
 ODD = (
@@ -76,7 +46,7 @@ def test_an_odd_file_is_printed_to_its_last_line(tmp_path: Path) -> None:
     path.write_bytes(ODD)
     scanner = Scanner()
     scanner.feed(ODD)
-    with rig(Options(link=tmp_path / "p")) as (used, _printer, tap):
+    with tapped(Options(link=tmp_path / "p")) as (used, _printer, tap):
         used.ready()
         before = len(tap.lines)
         used.driver.start_print("p", FileSource(path, scanner.finish()))
@@ -95,7 +65,7 @@ def test_an_odd_file_is_printed_to_its_last_line(tmp_path: Path) -> None:
 
 def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_path: Path) -> None:
     """docs/serial.md §6a, §23: at most three lines in flight leave the queue's fourth place to M112."""
-    with rig(Options(link=tmp_path / "p", speed=1.0), window=8) as (used, printer, tap):
+    with tapped(Options(link=tmp_path / "p", speed=1.0), window=8) as (used, printer, tap):
         used.ready()
         used.driver.start_print("p", Lines([b"G4 S60"] * 20))
         end = time.monotonic() + 5.0
@@ -115,7 +85,7 @@ def test_an_emergency_stop_is_read_while_the_queue_is_as_full_as_it_gets(tmp_pat
 
 def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -> None:
     """docs/serial.md §2, §7: number and checksum, after what was still moving, and the file's first line is N1."""
-    with rig(Options(link=tmp_path / "p")) as (used, _printer, tap):
+    with tapped(Options(link=tmp_path / "p")) as (used, _printer, tap):
         used.ready()
         before = len(tap.lines)
         used.driver.start_print("p", Lines([b"G1 X11 F6000", b"G1 X12"]))
@@ -131,7 +101,7 @@ def test_a_job_begins_with_m400_and_both_numbers_of_m110_equal(tmp_path: Path) -
 def test_a_spoilt_line_among_several_costs_none_and_doubles_none(tmp_path: Path) -> None:
     """docs/serial.md §6, §9, §9b: line 6 is spoilt while 7 and 8 are on their way; those vanish without a word."""
     file = [b"G1 X1%d F6000" % number for number in range(10, 40)]
-    with rig(Options(link=tmp_path / "p"), window=3, spoils=b"N6 G1 X1") as (used, _printer, tap):
+    with tapped(Options(link=tmp_path / "p"), window=3, spoils=b"N6 G1 X1") as (used, _printer, tap):
         used.ready()
         used.driver.start_print("p", Lines(file))
         now = used.ended("p")

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UnavailableError
+from agent.local.requests import StatusRequest
 from agent.local.socket_client import ask
-from tests.integration.rig import rig
+from tests.rigs.agent_rig import agent_rig
 
 USAGE, DATA, UNAVAILABLE, CONFIG = 64, 65, 69, 78
 
@@ -122,8 +123,8 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=environ) as process:
         assert process.stderr is not None
         started = json.loads(process.stderr.readline())
-        assert started["event"] == "started"
-        status = ask(tmp_path / "agent.sock", {"op": "status"})["status"]
+        assert started["event"] == "agent started"
+        status = ask(tmp_path / "agent.sock", StatusRequest())["status"]
         assert status["printer_status"] == "error"
         refused = cli(environ, "print", str(Path(__file__)), "--config", path)
         assert refused.returncode == DATA  # this is no G-code, and the agent says so without a cloud or a printer
@@ -132,12 +133,12 @@ def test_the_agent_waits_for_a_port_and_a_server_that_are_not_there(environ: dic
         assert process.wait(15) == 0
     assert "Traceback" not in rest
     with pytest.raises(UnavailableError, match="no agent answers"):
-        ask(tmp_path / "agent.sock", {"op": "status"})
+        ask(tmp_path / "agent.sock", StatusRequest())
 
 
 def test_printers_lists_what_the_member_has_registered(environ: dict[str, str], tmp_path: Path) -> None:
-    with rig(tmp_path) as made:
-        environ["PRINTER_AGENT_MEMBER_TOKEN"] = str(made.member._session.headers["Authorization"]).split()[1]
+    with agent_rig(tmp_path) as made:
+        environ["PRINTER_AGENT_MEMBER_TOKEN"] = made.member_token
         where = ("--set", f"cloud.server={made.url}")
         shown = cli(environ, "printers", *where)
         assert shown.returncode == 0, shown.stderr

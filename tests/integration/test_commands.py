@@ -12,37 +12,32 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 
+from agent.local.requests import OutboxRequest
 from agent.local.socket_client import ask
-from tests.integration.rig import Rig, check_record, rig
+from tests.rigs.agent_rig import AgentRig, agent_rig
+from tests.support.prints import check_record, gcode_file
 
 LONG = "G28\nG1 Z5 F600\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2000))
 HEATING = "M190 S60\nM109 S210\nG28\nG1 X10 F6000\n"
 
 
 @pytest.fixture(scope="module")
-def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+def fast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentRig]:
     """One rig for the commands that leave the printer as it was."""
-    with rig(tmp_path_factory.mktemp("rig")) as made:
+    with agent_rig(tmp_path_factory.mktemp("rig")) as made:
         yield made
 
 
 @pytest.fixture
-def slow(tmp_path: Path) -> Iterator[Rig]:
+def slow(tmp_path: Path) -> Iterator[AgentRig]:
     """A printer that takes its time: 20 times real time."""
-    with rig(tmp_path, speed="20") as made:
+    with agent_rig(tmp_path, speed="20") as made:
         yield made
 
 
-def gcode(folder: Path, text: str, name: str = "part.gcode") -> Path:
-    path = folder / name
-    path.write_text(text)
-    return path
-
-
 @pytest.mark.parametrize("command", ["home", "park", "calibrate", "reset", "dismiss"])
-def test_a_printer_command_ends_completed(fast: Rig, command: str) -> None:
+def test_a_printer_command_ends_completed(fast: AgentRig, command: str) -> None:
     task_id = fast.command(command)
     body = fast.ended(task_id)
     assert body["data"]["state"] == "completed", body
@@ -51,21 +46,21 @@ def test_a_printer_command_ends_completed(fast: Rig, command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["pause", "resume", "cancel"])
-def test_a_job_command_without_a_job_is_refused(fast: Rig, command: str) -> None:
+def test_a_job_command_without_a_job_is_refused(fast: AgentRig, command: str) -> None:
     body = fast.do(command)
     assert body["error_code"] == 409
     assert "no job is running" in body["error_message"]
     assert body["data"]["state"] == "failed"
 
 
-def test_an_unknown_command_gets_exactly_one_report(fast: Rig) -> None:
+def test_an_unknown_command_gets_exactly_one_report(fast: AgentRig) -> None:
     task_id = fast.command("make_coffee")
     body = fast.ended(task_id)
     assert (body["error_code"], body["error_message"]) == (404, "unknown command")
     assert len(fast.member.reports(task_id)) == 1
 
 
-def test_settings_are_checked_kept_and_read_back(fast: Rig) -> None:
+def test_settings_are_checked_kept_and_read_back(fast: AgentRig) -> None:
     done = fast.do("settings", settings={"Settings": {"speed_percent": 120, "colour": "blue"}})
     assert done["data"]["state"] == "completed"
     assert "colour" in done["data"]["message"]
@@ -76,11 +71,10 @@ def test_settings_are_checked_kept_and_read_back(fast: Rig) -> None:
     assert fast.do("request_settings")["data"]["settings"]["speed_percent"] == 120
 
 
-def test_logs_are_uploaded_without_the_token(fast: Rig) -> None:
+def test_logs_are_uploaded_without_the_token(fast: AgentRig) -> None:
     body = fast.do("logs")
     assert body["data"]["state"] == "completed", body
-    found = requests.get(body["data"]["url"], headers=bearer(fast), timeout=10)
-    text = gzip.decompress(found.content).decode()
+    text = gzip.decompress(fast.download(body["data"]["url"])).decode()
     assert any(json.loads(line).get("command") == "logs" for line in text.splitlines())
     identity = sqlite3.connect(fast.folder / "state" / "agent.db").execute("SELECT value FROM identity").fetchone()
     token = json.loads(identity[0])["auth_token"]
@@ -89,11 +83,7 @@ def test_logs_are_uploaded_without_the_token(fast: Rig) -> None:
     assert token not in fast.log()
 
 
-def bearer(made: Rig) -> dict[str, str]:
-    return {"Authorization": str(made.member._session.headers["Authorization"])}
-
-
-def test_a_firmware_upgrade_is_refused_unless_configured(fast: Rig) -> None:
+def test_a_firmware_upgrade_is_refused_unless_configured(fast: AgentRig) -> None:
     body = fast.do("firmware_upgrade", package_url=f"{fast.url}/files/x/y")
     assert body["error_code"] == 501
     assert "not configured" in body["error_message"]
@@ -109,8 +99,10 @@ def test_a_firmware_upgrade_is_refused_unless_configured(fast: Rig) -> None:
         ("G28\nM112\n", "M112"),
     ],
 )
-def test_a_bad_file_is_a_terminal_failed_report_that_says_why(fast: Rig, tmp_path: Path, text: str, says: str) -> None:
-    answer = fast.submit(gcode(tmp_path, text))
+def test_a_bad_file_is_a_terminal_failed_report_that_says_why(
+    fast: AgentRig, tmp_path: Path, text: str, says: str
+) -> None:
+    answer = fast.submit(gcode_file(tmp_path, text))
     body = fast.ended(answer["task_id"])
     assert body["data"]["state"] == "failed"
     assert body["job_status"] == "failed"
@@ -119,25 +111,25 @@ def test_a_bad_file_is_a_terminal_failed_report_that_says_why(fast: Rig, tmp_pat
     check_record([report["body"] for report in fast.member.reports(answer["task_id"])])
 
 
-def test_a_file_that_is_not_there_is_a_terminal_failed_report(fast: Rig) -> None:
+def test_a_file_that_is_not_there_is_a_terminal_failed_report(fast: AgentRig) -> None:
     answer = fast.member.submit_job(fast.printer_id, f"{fast.url}/files/nothing/x.gcode", "x")
     body = fast.ended(answer["task_id"])
     assert body["job_status"] == "failed"
     assert "404" in body["error_message"]
 
 
-def test_settings_of_a_job_become_gcode_only_within_their_limits(fast: Rig, tmp_path: Path) -> None:
-    file = gcode(tmp_path, "G28\nG1 X10 F6000\n")
+def test_settings_of_a_job_become_gcode_only_within_their_limits(fast: AgentRig, tmp_path: Path) -> None:
+    file = gcode_file(tmp_path, "G28\nG1 X10 F6000\n")
     assert fast.ended(fast.submit(file, speed_percent=150)["task_id"])["job_status"] == "completed"
     refused = fast.ended(fast.submit(file, speed_percent="150\nM112")["task_id"])
     assert refused["error_code"] == 422
     assert "speed_percent" in refused["error_message"]
 
 
-def test_pause_resume_and_a_busy_printer(slow: Rig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, LONG))
+def test_pause_resume_and_a_busy_printer(slow: AgentRig, tmp_path: Path) -> None:
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
-    busy = slow.ended(slow.submit(gcode(tmp_path, LONG, "second.gcode"))["task_id"])
+    busy = slow.ended(slow.submit(gcode_file(tmp_path, LONG, "second.gcode"))["task_id"])
     assert busy["error_code"] == 409
     assert "busy" in busy["error_message"]
     assert slow.do("home")["error_code"] == 409
@@ -165,8 +157,8 @@ def test_pause_resume_and_a_busy_printer(slow: Rig, tmp_path: Path) -> None:
     check_record([report["body"] for report in slow.member.reports(job["task_id"])])
 
 
-def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow: Rig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, HEATING))
+def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow: AgentRig, tmp_path: Path) -> None:
+    job = slow.submit(gcode_file(tmp_path, HEATING))
     slow.until("it heats", lambda: slow.status()["data"].get("ui_sub_state") == "heating")
     assert slow.do("cancel", job_id=job["job_id"])["data"]["state"] == "completed"
     assert slow.ended(job["task_id"])["job_status"] == "canceled"
@@ -178,22 +170,22 @@ def test_a_cancel_does_not_wait_for_the_heat_up_and_leaves_the_heaters_off(slow:
     slow.until("the heaters are off", targets)
 
 
-def test_reset_ends_the_print_and_the_printer_comes_back(slow: Rig, tmp_path: Path) -> None:
-    job = slow.submit(gcode(tmp_path, LONG))
+def test_reset_ends_the_print_and_the_printer_comes_back(slow: AgentRig, tmp_path: Path) -> None:
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
     assert slow.do("reset")["data"]["state"] == "completed"
     assert slow.ended(job["task_id"])["job_status"] == "failed"
     assert slow.do("home")["data"]["state"] == "completed"
 
 
-def cli(made: Rig, *words: str) -> subprocess.CompletedProcess[str]:
+def cli(made: AgentRig, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-m", "agent.cli", *words, "--config", str(made.folder / "agent.toml")]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(slow: Rig, tmp_path: Path) -> None:
+def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(slow: AgentRig, tmp_path: Path) -> None:
     """docs/serial.md §23, §23a, by a person at the printer."""
-    job = slow.submit(gcode(tmp_path, LONG))
+    job = slow.submit(gcode_file(tmp_path, LONG))
     slow.job_is(job["job_id"], "printing")
     halted = cli(slow, "halt")
     assert halted.returncode == 0, halted.stderr
@@ -204,8 +196,8 @@ def test_the_emergency_stop_fails_the_job_and_a_reset_brings_the_printer_back(sl
     slow.until("ready again", lambda: slow.state() == "ready")
 
 
-def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Rig, tmp_path: Path) -> None:
-    printed = cli(slow, "print", str(gcode(tmp_path, LONG)))
+def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: AgentRig, tmp_path: Path) -> None:
+    printed = cli(slow, "print", str(gcode_file(tmp_path, LONG)))
     assert printed.returncode == 0, printed.stderr
     job_id = printed.stdout.split()[-1]
     assert job_id.startswith("local_")
@@ -220,11 +212,11 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Rig, 
     assert refused.returncode == 65
     assert "no job is running" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert ask(slow.socket, {"op": "outbox"})["outbox"] == []  # the cloud has no task for any of this
+    assert ask(slow.socket, OutboxRequest())["outbox"] == []  # the cloud has no task for any of this
     assert slow.member.job(job_id)["local_job"] is True
 
 
-def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: Rig) -> None:
+def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: AgentRig) -> None:
     for word in ("--retry", "--drop"):
         refused = cli(fast, "outbox", word, "99")
         assert (refused.returncode, refused.stderr) == (65, "printer-agent: no refused report has the id 99\n")
@@ -232,8 +224,8 @@ def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: Rig)
     assert cli(fast, "outbox", "--retry", "some").returncode == 64
 
 
-def test_a_bad_file_at_the_printer_is_refused_with_the_reason(fast: Rig, tmp_path: Path) -> None:
-    bad = cli(fast, "print", str(gcode(tmp_path, "hello\n")))
+def test_a_bad_file_at_the_printer_is_refused_with_the_reason(fast: AgentRig, tmp_path: Path) -> None:
+    bad = cli(fast, "print", str(gcode_file(tmp_path, "hello\n")))
     assert bad.returncode == 65
     assert "G-code" in bad.stderr
     missing = cli(fast, "print", str(tmp_path / "none.gcode"))

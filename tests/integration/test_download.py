@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import errno
 import gzip
 import hashlib
 import io
-import random
 import re
 import shutil
 import socket
@@ -16,105 +14,30 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 import requests
 
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
-from agent.files.fetch import Downloaded, Retry, download, spool
-from agent.files.spool import SPARE
+from agent.files.fetch import RetryPolicy, download
+from agent.files.spool import SPARE, Downloaded, spool
 from agent.gcode import Scanner
-from agent.server.http_deadline import limited_session
-from tests.unit.server.test_http_deadline import trickling
-
-BODY = random.Random(7).randbytes(700_001)
-STRONG = {"ETag": '"v1"'}
-Answer = Callable[[BaseHTTPRequestHandler], None]
-
-
-class Server:
-    """Answers the n-th request with the n-th of `answers`, the last one from then on; remembers the requests."""
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.paths: list[str] = []
-        self.headers: list[dict[str, str]] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self) -> None:
-                outer.paths.append(self.path)
-                outer.headers.append(dict(self.headers.items()))
-                self.close_connection = True
-                with contextlib.suppress(ConnectionError):  # the client may hang up early: many tests are about that
-                    outer.answers[min(len(outer.paths), len(outer.answers)) - 1](self)
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="files")
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(5)
-
-
-def reply(
-    status: int = 200,
-    body: bytes = b"",
-    headers: dict[str, str] | None = None,
-    *,
-    cut: int | None = None,
-    length: int | None = -1,
-) -> Answer:
-    """An answer; `cut` bytes of the body come before the connection ends, `length` is claimed (None: not at all)."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        for name, value in (headers or {}).items():
-            request.send_header(name, value)
-        if length is not None:
-            request.send_header("Content-Length", str(len(body) if length == -1 else length))
-        request.send_header("Connection", "close")
-        request.end_headers()
-        request.wfile.write(body[:cut])
-
-    return answer
-
-
-def ranged(body: bytes = BODY, etag: str = '"v1"', *, cut: int | None = None) -> Answer:
-    """A server that knows ranges: 206 when If-Range names this version of the file, else all of it."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        match = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        if match and request.headers.get("If-Range") == etag:
-            start = int(match[1])
-            place = {"ETag": etag, "Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
-            reply(206, body[start:], place, cut=cut)(request)
-        else:
-            reply(200, body, {"ETag": etag}, cut=cut)(request)
-
-    return answer
+from agent.server.http_deadline import deadline_session
+from tests.rigs.server_rig import trickling
+from tests.support.file_server import BODY, STRONG, Answer, FileServer, ranged, reply
 
 
 class Fetcher:
-    """`download` with what the tests look at: the bytes the sink saw, the naps, the progress."""
+    """`download` with what the tests look at: the bytes the sink saw, the naps."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, server: FileServer, folder: Path) -> None:
         self.target = folder / "a.gcode"
         self.server = server
         self.session = requests.Session()
         self.sunk = bytearray()
         self.naps: list[float] = []
-        self.progress: list[tuple[int, int | None]] = []
         self.now = 0.0
 
     def nap(self, seconds: float) -> None:
@@ -140,10 +63,9 @@ class Fetcher:
             session=self.session,
             max_bytes=max_bytes,
             allow_http=allow_http,
-            progress=lambda size, total: self.progress.append((size, total)),
             cancelled=cancelled,
             sink=sink or self.sunk.extend,
-            retry=Retry(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
+            retry=RetryPolicy(attempts=attempts, sleep=self.nap, monotonic=lambda: self.now),
             digest=digest,
         )
 
@@ -158,14 +80,14 @@ class Fetcher:
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[FileServer]:
+    server = FileServer()
     yield server
     server.close()
 
 
 @pytest.fixture
-def fetch(server: Server, tmp_path: Path) -> Iterator[Fetcher]:
+def fetch(server: FileServer, tmp_path: Path) -> Iterator[Fetcher]:
     fetcher = Fetcher(server, tmp_path)
     yield fetcher
     fetcher.session.close()
@@ -173,14 +95,12 @@ def fetch(server: Server, tmp_path: Path) -> Iterator[Fetcher]:
 
 def test_a_file_arrives_whole_and_private(fetch: Fetcher) -> None:
     fetch.assert_whole(fetch(reply(body=BODY)))
-    assert fetch.progress[-1] == (len(BODY), len(BODY))
     assert fetch.target.stat().st_mode & 0o777 == 0o600
     assert fetch.server.headers[0]["Accept-Encoding"] == "identity"
 
 
 def test_a_body_without_a_length_arrives(fetch: Fetcher) -> None:
     fetch.assert_whole(fetch(reply(body=BODY, length=None)))
-    assert fetch.progress[-1] == (len(BODY), None)
 
 
 def test_a_chunked_body_that_breaks_off_is_noticed(fetch: Fetcher) -> None:
@@ -363,18 +283,22 @@ def test_a_disk_that_fills_up_meanwhile_is_unavailable(fetch: Fetcher, monkeypat
 def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     body = bytes(3 << 20)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * fetch.progress[-1][0]))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 30, 0, SPARE + 1 - 2 * len(fetch.sunk)))
     with pytest.raises(UnavailableError, match="no space for the file"):
         fetch(reply(body=body, length=None))
     fetch.assert_nothing_left()
 
 
 def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.files.fetch.HEAD_MAY_TAKE", 0.3)
-    session, _ = limited_session(time.monotonic)
+    monkeypatch.setattr("agent.files.fetch.HEADERS_TIMEOUT", 0.3)
+    session, _ = deadline_session(time.monotonic)
     with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
         download(
-            f"{url}/x", tmp_path / "x", session=session, max_bytes=99, retry=Retry(attempts=2, sleep=lambda _: None)
+            f"{url}/x",
+            tmp_path / "x",
+            session=session,
+            max_bytes=99,
+            retry=RetryPolicy(attempts=2, sleep=lambda _: None),
         )
 
 

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from agent.files.fetch import Downloaded, download
-from agent.files.resume import origin, sidecar
-from tests.integration.test_download import BODY, Answer, Server, ranged, reply
+from agent.files.fetch import download
+from agent.files.resume import load_origin, origin_path
+from agent.files.spool import Downloaded
+from tests.support.file_server import BODY, Answer, FileServer, ranged, reply
 
 HERE = 400_000  # bytes that the first process gets
 
@@ -29,8 +30,8 @@ download(sys.argv[1], Path(sys.argv[2]), session=requests.Session(), max_bytes=1
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[FileServer]:
+    server = FileServer()
     yield server
     server.close()
 
@@ -51,7 +52,7 @@ def stalls(sent: threading.Event, release: threading.Event, etag: str) -> Answer
     return answer
 
 
-def killed(server: Server, target: Path, etag: str = '"v1"') -> None:
+def killed(server: FileServer, target: Path, etag: str = '"v1"') -> None:
     """A process that has HERE bytes of the file when it is killed."""
     sent, release = threading.Event(), threading.Event()
     server.answers = [stalls(sent, release, etag)]
@@ -71,7 +72,7 @@ def killed(server: Server, target: Path, etag: str = '"v1"') -> None:
     server.paths.clear()
 
 
-def again(server: Server, target: Path, *answers: Answer, boot: str = "this") -> tuple[Downloaded, bytes]:
+def again(server: FileServer, target: Path, *answers: Answer, boot: str = "this") -> tuple[Downloaded, bytes]:
     """The next process's download; what its sink saw."""
     sunk = bytearray()
     server.answers = list(answers)
@@ -80,10 +81,10 @@ def again(server: Server, target: Path, *answers: Answer, boot: str = "this") ->
     return done, bytes(sunk)
 
 
-def test_the_next_process_asks_for_the_rest_and_its_sink_sees_all_of_it(server: Server, tmp_path: Path) -> None:
+def test_the_next_process_asks_for_the_rest_and_its_sink_sees_all_of_it(server: FileServer, tmp_path: Path) -> None:
     target = tmp_path / "a.gcode"
     killed(server, target)
-    assert sidecar(tmp_path / "a.gcode.part").stat().st_mode & 0o777 == 0o600
+    assert origin_path(tmp_path / "a.gcode.part").stat().st_mode & 0o777 == 0o600
     done, sunk = again(server, target, ranged())
     assert server.headers[0]["Range"] == f"bytes={HERE}-"
     assert sunk == target.read_bytes() == BODY
@@ -92,18 +93,18 @@ def test_the_next_process_asks_for_the_rest_and_its_sink_sees_all_of_it(server: 
 
 
 @pytest.mark.parametrize("why", ["another boot", "no validator", "a damaged note"])
-def test_what_cannot_be_trusted_is_fetched_from_the_beginning(server: Server, tmp_path: Path, why: str) -> None:
+def test_what_cannot_be_trusted_is_fetched_from_the_beginning(server: FileServer, tmp_path: Path, why: str) -> None:
     target = tmp_path / "a.gcode"
     killed(server, target, etag="" if why == "no validator" else '"v1"')
     if why == "a damaged note":
-        sidecar(tmp_path / "a.gcode.part").write_bytes(b"{")
+        origin_path(tmp_path / "a.gcode.part").write_bytes(b"{")
     _, sunk = again(server, target, ranged(), boot="another" if why == "another boot" else "this")
     assert "Range" not in server.headers[0]
     assert sunk == target.read_bytes() == BODY
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_file_that_is_another_one_by_now_is_not_mixed_with_the_old_one(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_another_one_by_now_is_not_mixed_with_the_old_one(server: FileServer, tmp_path: Path) -> None:
     target = tmp_path / "a.gcode"
     killed(server, target)
     with pytest.raises(Exception, match="changed while it was fetched"):
@@ -113,4 +114,4 @@ def test_a_file_that_is_another_one_by_now_is_not_mixed_with_the_old_one(server:
 
 def test_a_part_without_a_note_is_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.part").write_bytes(b"x")
-    assert origin(tmp_path / "a.part", "this") is None
+    assert load_origin(tmp_path / "a.part", "this") is None

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.rig import check_record
+from tests.support.prints import check_record
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"

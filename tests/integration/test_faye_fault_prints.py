@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from tests.integration.faye_support import RealFayeServer, TcpProxy
-from tests.integration.rig import Rig, check_record, rig
+from tests.rigs.agent_rig import AgentRig, agent_rig
 from tests.support.ports import free_port
+from tests.support.prints import check_record
 
 TIMEOUT = 0.5
 """Seconds that the server holds a connect; what is silent for ten more is dead to the client."""
-AGAIN = '"event":"listening for commands"'
+AGAIN = '"event":"command channel connected"'
 SECONDS = 2.0
 """How long the print takes."""
 
@@ -27,7 +28,7 @@ SECONDS = 2.0
 class Bench:
     """The rig, and what stands between the agent and its cloud."""
 
-    def __init__(self, made: Rig, server: RealFayeServer, proxy: TcpProxy, files: Path) -> None:
+    def __init__(self, made: AgentRig, server: RealFayeServer, proxy: TcpProxy, files: Path) -> None:
         self.rig = made
         self.server = server
         self.proxy = proxy
@@ -81,7 +82,7 @@ def set_up(folder: Path, prepare: Callable[[TcpProxy], None] = lambda _: None) -
             return proxy.url
 
         try:
-            with rig(folder, speed="30", front=front, sandbox=("--publish-to", server.url)) as made:
+            with agent_rig(folder, speed="30", front=front, sandbox=("--publish-to", server.url)) as made:
                 yield Bench(made, server, proxy, folder)
         finally:
             server.stop()

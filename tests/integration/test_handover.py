@@ -1,4 +1,4 @@
-"""A slice of `python -m benchmarks.handover`: kill -9 in the middle of a print, and no line is lost or done twice."""
+"""A slice of `python -m benchmarks.driver_kills`: kill -9 while printing, and no line is lost or done twice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.handover import SCENARIOS, tear
-from benchmarks.handover_world import Scenario
+from benchmarks.driver_kills import SCENARIOS, tear
+from benchmarks.driver_kills_world import Scenario
 
 KILLS = {"repetier": 1, "a bad cable, a window": 2, "cancels": 2}
 

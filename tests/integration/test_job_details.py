@@ -5,31 +5,29 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-import requests
-
-from tests.integration.rig import rig
-from tests.integration.test_commands import bearer, gcode
+from tests.rigs.agent_rig import agent_rig
+from tests.support.prints import gcode_file
 
 BED = "[printer]\nbuild_volume = [220, 220, 250]\n"
 
 
 def test_warnings_refusals_and_black_boxes_reach_the_member(tmp_path: Path) -> None:
-    with rig(tmp_path, more=BED, faults=("kill@400",)) as made:
-        refused = made.ended(made.submit(gcode(tmp_path, "G28\nG1 X999 F6000\n"))["task_id"])
+    with agent_rig(tmp_path, more=BED, faults=("kill@400",)) as made:
+        refused = made.ended(made.submit(gcode_file(tmp_path, "G28\nG1 X999 F6000\n"))["task_id"])
         assert refused["error_code"] == 422
         assert "line 2 of the file: the move goes to X 999 mm" in refused["error_message"]
 
-        warned = made.submit(gcode(tmp_path, "G28\nG20\nG21\nG1 X1 E1 F6000\nG1 X5\n"))["task_id"]
+        warned = made.submit(gcode_file(tmp_path, "G28\nG20\nG21\nG1 X1 E1 F6000\nG1 X5\n"))["task_id"]
         assert made.ended(warned)["job_status"] == "completed"
         milestone = next(r["body"] for r in made.member.reports(warned) if r["body"].get("job_status") == "received")
         assert "inches (G20) (line 2)" in milestone["data"]["message"]
         assert "before anything heats the nozzle" in milestone["data"]["message"]
 
-        failed = made.ended(made.submit(gcode(tmp_path, "G28\n" + "G1 X10 F6000\nG1 X20\n" * 400))["task_id"])
+        failed = made.ended(made.submit(gcode_file(tmp_path, "G28\n" + "G1 X10 F6000\nG1 X20\n" * 400))["task_id"])
         assert failed["job_status"] == "failed"
         assert "Thermal Runaway" in failed["error_message"]
         body = made.do("logs")
-        text = gzip.decompress(requests.get(body["data"]["url"], headers=bearer(made), timeout=10).content).decode()
+        text = gzip.decompress(made.download(body["data"]["url"])).decode()
         _, _, box = text.partition("==== box-000001.txt ====\n")
         assert box.startswith("# printer-agent black box 1\n")
         assert "# reason Thermal Runaway" in box

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.gcode.framing import frame
 from benchmarks.serial_bench import host
 from benchmarks.serial_null import Firmware, Link, compiled, sliced
-from drivers.gcode.protocol.framing import frame
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
 PATIENCE = 10.0

@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 
 from agent.app import EX_SOFTWARE
+from agent.local.requests import CommandRequest, TaskRequest
 from agent.local.socket_client import ask
 from benchmarks.outlives import PARTS, outlives
-from tests.integration.rig import check_record
-from tests.support.lives import Lives, assert_whole, gcode, lives, of_the_file, write_gcode
+from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
+from tests.support.prints import assert_whole, check_record, gcode, of_the_file, write_gcode
 
 QUICKLY = 4.0  # seconds for what takes less than two on an idle machine
 
 
-def under_way(made: Lives, moves: int = 160, until: int = 40) -> list[str]:
+def under_way(made: KillableAgentRig, moves: int = 160, until: int = 40) -> list[str]:
     """A print that has come to about line `until`."""
     lines = gcode(moves)
     made.submit(write_gcode(made.folder / "job.gcode", lines))
@@ -26,14 +27,14 @@ def under_way(made: Lives, moves: int = 160, until: int = 40) -> list[str]:
     return lines
 
 
-def completed_as_one(made: Lives, lines: list[str]) -> None:
+def completed_as_one(made: KillableAgentRig, lines: list[str]) -> None:
     """The file, each line once, in order; one record of one task at the cloud."""
     assert made.ended()["job_status"] == "completed"
     assert_whole(made.executed(), lines)
     check_record(made.reports())
 
 
-def heaters_are_off(made: Lives) -> None:
+def heaters_are_off(made: KillableAgentRig) -> None:
     """The last word on the nozzle is «off», once the printer has done what it has."""
 
     def off() -> bool:
@@ -49,7 +50,7 @@ def test_ten_kills_leave_the_file_whole(tmp_path: Path, part: str) -> None:
 
 
 def test_a_hand_over_ends_the_agent_at_once_and_leaves_the_print(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
         began = time.monotonic()
         assert made.kill(signal.SIGUSR2) == 0
@@ -60,7 +61,7 @@ def test_a_hand_over_ends_the_agent_at_once_and_leaves_the_print(tmp_path: Path)
 
 
 def test_a_stop_ends_the_print_with_the_heaters_off(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
         assert made.kill(signal.SIGTERM) == 0
         heaters_are_off(made)
@@ -72,7 +73,7 @@ def test_a_stop_ends_the_print_with_the_heaters_off(tmp_path: Path) -> None:
 
 
 def test_a_stop_hands_over_where_that_is_wanted(tmp_path: Path) -> None:
-    with lives(tmp_path, more="[job]\nstop_hands_over = true\n") as made:
+    with killable_agent_rig(tmp_path, more="[job]\nstop_hands_over = true\n") as made:
         lines = under_way(made)
         assert made.kill(signal.SIGTERM) == 0
         made.start()
@@ -80,7 +81,7 @@ def test_a_stop_hands_over_where_that_is_wanted(tmp_path: Path) -> None:
 
 
 def test_a_defect_of_a_thread_ends_the_agent_and_not_the_print(tmp_path: Path) -> None:
-    with lives(tmp_path, module=("tests.support.crashing", str(tmp_path / "crash"))) as made:
+    with killable_agent_rig(tmp_path, module=("tests.support.crashing", str(tmp_path / "crash"))) as made:
         lines = under_way(made)
         (tmp_path / "crash").touch()
         assert made.wait() == EX_SOFTWARE
@@ -90,39 +91,40 @@ def test_a_defect_of_a_thread_ends_the_agent_and_not_the_print(tmp_path: Path) -
 
 
 def test_a_paused_print_stays_paused_until_it_is_resumed(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
-        assert made.ended(made.command("pause"))["job_status"] == "paused"
+        assert made.ended(made.job_command("pause"))["job_status"] == "paused"
         made.kill()
         before = len(of_the_file(made.executed(), lines))
         made.start()
         made.until("paused again", lambda: made.status()["printer_status"] == "paused")
         time.sleep(0.5)
         assert len(of_the_file(made.executed(), lines)) == before
-        assert made.ended(made.command("resume"))["data"]["state"] == "completed"
+        assert made.ended(made.job_command("resume"))["data"]["state"] == "completed"
         completed_as_one(made, lines)
 
 
 def test_a_print_that_is_taken_over_can_be_cancelled(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
         made.kill()
         made.start()
-        request = {"op": "command", "command": "cancel"}
-        cancel = made.until("the agent listens to the person there", lambda: ask(made.socket, request)["task_id"])
+        cancel = made.until(
+            "the agent listens to the person there", lambda: ask(made.socket, CommandRequest("cancel"))["task_id"]
+        )
         assert made.ended()["job_status"] == "canceled"
-        request = {"op": "task", "task_id": cancel}
+        request = TaskRequest(cancel)
         made.until("the cancel has its end", lambda: ask(made.socket, request)["state"] == "completed")
         assert len(of_the_file(made.executed(), lines)) < len(lines) / 2
         heaters_are_off(made)
 
 
 def test_a_stop_while_a_print_is_taken_over_ends_it_with_the_heaters_off(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         under_way(made)
         made.kill()
         made.start()
-        made.until("it is taken over", lambda: '"taking over"' in made.log())
+        made.until("it is taken over", lambda: '"print recovery started"' in made.log())
         assert made.kill(signal.SIGTERM) == 0
         heaters_are_off(made)
         made.start()
@@ -130,7 +132,7 @@ def test_a_stop_while_a_print_is_taken_over_ends_it_with_the_heaters_off(tmp_pat
 
 
 def test_a_file_that_is_another_one_now_ends_the_print_with_the_heaters_off(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
         made.kill()
         (file,) = (tmp_path / "state" / "jobs").glob("*.gcode")
@@ -147,7 +149,7 @@ def test_a_file_that_is_another_one_now_ends_the_print_with_the_heaters_off(tmp_
 
 
 def test_a_board_that_was_switched_off_meanwhile_ends_the_print(tmp_path: Path) -> None:
-    with lives(tmp_path) as made:
+    with killable_agent_rig(tmp_path) as made:
         lines = under_way(made)
         made.kill()
         made.unplug()
@@ -162,7 +164,7 @@ def test_a_board_that_was_switched_off_meanwhile_ends_the_print(tmp_path: Path) 
 
 
 def test_a_simulated_driver_s_printer_dies_with_its_agent_and_the_print_fails(tmp_path: Path) -> None:
-    with lives(tmp_path, more='[printer]\ndriver = "simulated"\n') as made:
+    with killable_agent_rig(tmp_path, more='[printer]\ndriver = "simulated"\n') as made:
         made.submit(write_gcode(tmp_path / "job.gcode", gcode(160)))
         made.until("printing", lambda: made.status()["data"].get("line", 0) > 10)
         made.kill()

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.integration.faye_support import RealFayeServer
-from tests.integration.rig import check_record, rig
+from tests.rigs.agent_rig import agent_rig
 from tests.support.ports import free_port
+from tests.support.prints import check_record
 
 DEMO = Path(__file__).parents[2] / "agent" / "sandbox" / "data" / "demo.gcode"
 
@@ -23,7 +24,7 @@ def test_a_print_comes_over_the_real_faye_server_to_its_end(tmp_path: Path) -> N
 
         servers: list[RealFayeServer] = []
         broker = ("--publish-to", f"http://127.0.0.1:{port}/faye")
-        made = stack.enter_context(rig(tmp_path, front=front, sandbox=broker))
+        made = stack.enter_context(agent_rig(tmp_path, front=front, sandbox=broker))
         channel = f"/printers/{made.printer_id}/command"
         assert servers[0].wait_for("subscribe", channel=channel)
         job = made.submit(DEMO)

@@ -11,13 +11,13 @@ import pytest
 from agent.cli import main
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import EX_OK, DataError
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.link.black_box import files
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from drivers.simulated.replay import DIVERGES, replay
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 
 
 def failed_print(folder: Path, codes: Sequence[bytes], *faults: str) -> Path:
@@ -25,7 +25,7 @@ def failed_print(folder: Path, codes: Sequence[bytes], *faults: str) -> Path:
     link = folder / "printer"
     boxes = folder / "boxes"
     settings = DriverSettings(port=str(link), baud=115200, black_box_dir=str(boxes))
-    driver = GcodeDriver(settings, clock=Clock(), timing=QUICK)
+    driver = GcodeDriver(settings, clock=SystemClock(), timing=QUICK)
     with VirtualPrinter(Options(link=link, faults=faults)):
         rig = Rig(driver, [], lambda: None)
         try:
@@ -90,7 +90,7 @@ def test_a_box_in_which_nothing_was_sent_is_refused(tmp_path: Path) -> None:
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     link = tmp_path / "printer"
-    driver = GcodeDriver(DriverSettings(port=str(link), baud=115200), clock=Clock(), timing=QUICK)
+    driver = GcodeDriver(DriverSettings(port=str(link), baud=115200), clock=SystemClock(), timing=QUICK)
     with VirtualPrinter(Options(link=link, faults=("kill@50",))):
         rig = Rig(driver, [], lambda: None)
         rig.ready()

@@ -6,32 +6,21 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
 
 from agent.errors import ConfigError, RejectedError, TokenError, UnavailableError
-from agent.sandbox.accounts import State
+from agent.sandbox.accounts import Accounts
 from agent.sandbox.member_client import SandboxMember
-from agent.sandbox.records import Database
+from agent.sandbox.records_file import RecordsFile
 from agent.sandbox.serve import serve
-from tests.unit.sandbox.running import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, RunningPrinter
+from tests.rigs.cloud_rig import LIMIT_S, TYPE_ID, HeldPoll, RunningCloud, RunningPrinter
 
 DONE = {"progress": 1, "data": {"state": "completed"}}
 URL = "http://127.0.0.1:1/cube.gcode"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with RunningCloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture
-def printer(cloud: RunningCloud) -> RunningPrinter:
-    return cloud.printer()
 
 
 def error_of(answer: requests.Response) -> str:
@@ -222,10 +211,10 @@ def test_what_a_member_may_not_or_cannot_do_is_refused(cloud: RunningCloud, prin
 
 
 def test_a_second_member_commands_jobs_alone_and_sees_no_printer_that_is_not_registered(tmp_path: Path) -> None:
-    database = Database(tmp_path)
-    State(database).first_member()
-    second_id, second_token = State(database).add_member()
-    database.close()
+    records = RecordsFile(tmp_path)
+    Accounts(records).first_member()
+    second_id, second_token = Accounts(records).add_member()
+    records.close()
     with RunningCloud(tmp_path) as cloud, SandboxMember(cloud.url, second_token) as second:
         printer = cloud.printer()
         job = cloud.member.submit_job(printer.printer_id, URL)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.faye_support import NodeClient
-from tests.unit.sandbox.running import RunningCloud, RunningPrinter
+from tests.rigs.cloud_rig import RunningCloud, RunningPrinter
 
 POLL = 0.4
 """Seconds that the broker holds a connect: a session dies after two of these."""

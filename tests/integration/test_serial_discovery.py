@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 
 from agent.core.driver import Outcome, PrinterState
+from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.link.port import PortSearch
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, Rig, moves
-from tests.contract.test_gcode_driver import QUICK
+from tests.rigs.driver_rig import QUICK
 
 IMPATIENT = msgspec.structs.replace(QUICK, hello=0.1, hello_tries=2)
 ID = "usb-Marlin_USB_Device_123-if00"
@@ -32,7 +32,7 @@ def tree(root: Path) -> tuple[Path, Path]:
 @contextmanager
 def driving(dev: Path, sys: Path, port: str) -> Iterator[Rig]:
     settings = DriverSettings(port=port, baud=115200)
-    driver = GcodeDriver(settings, clock=Clock(), timing=IMPATIENT, search=PortSearch(settings, dev, sys))
+    driver = GcodeDriver(settings, clock=SystemClock(), timing=IMPATIENT, search=PortSearch(settings, dev, sys))
     try:
         yield Rig(driver, [], lambda: None)
     finally:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from agent.local.requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import ask
-from benchmarks.fulldisk import full_disk, why_not
-from benchmarks.kills import torture, world
-from benchmarks.points import points
-from benchmarks.storms import storm, week
-from benchmarks.writes import writes
+from benchmarks.agent_kills import torture, world
+from benchmarks.commit_kills import points
+from benchmarks.disk_writes import writes
+from benchmarks.full_disk import full_disk, why_not
+from benchmarks.reporter_outages import storm, week
 
 
 def test_kill_9_at_any_instant_loses_nothing_and_does_nothing_twice(tmp_path: Path) -> None:
@@ -41,21 +42,21 @@ def test_a_token_that_dies_in_the_middle_of_a_print_costs_neither_the_print_nor_
     does not know the task under it, so it is kept aside with that answer."""
     with world(tmp_path, 3) as made:
         made.start()
-        made.until("listening", lambda: ask(tmp_path / "agent.sock", {"op": "status"})["status"]["listening"])
+        made.until("listening", lambda: ask(tmp_path / "agent.sock", StatusRequest())["status"]["listening"])
         made.send_print(moves=150)
         assert made.printing.wait(20)
         identity = json.loads((tmp_path / "state" / "identity.json").read_text())[0]
         made.proxy.dead.add(identity["auth_token"])
 
         def status() -> dict[str, Any]:
-            return dict(ask(tmp_path / "agent.sock", {"op": "status"})["status"])
+            return dict(ask(tmp_path / "agent.sock", StatusRequest())["status"])
 
         made.until("a new code", lambda: status()["registration"].get("code"))
         assert status()["printer_status"] == "printing", "the print goes on"
         made.until("what to do about it", lambda: "nobody has added" in status()["conditions"].get("token", ""))
         made.until("the print's end", lambda: status()["printer_status"] == "ready")
         made.until("all is told", lambda: status()["waiting_reports"] == 0)
-        rows = ask(tmp_path / "agent.sock", {"op": "outbox"})["outbox"]
+        rows = ask(tmp_path / "agent.sock", OutboxRequest())["outbox"]
         assert [row["status"] for row in rows if row["kind"] == "terminal"] == [404]
         assert made.seen["task 0"] == 1
 

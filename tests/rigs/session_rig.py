@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from agent.core.driver import PrinterState, Scripts, Telemetry
-from drivers.gcode.protocol import framing
+from agent.gcode import framing
 from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
@@ -161,7 +161,7 @@ class SessionRig:
         """Whether an M105 is in flight that nobody has asked for: it proves that an M110 was done."""
         protocol = self.session.stack.protocol
         head = protocol.in_flight[0] if protocol.in_flight else None
-        if head is None or head.code != b"M105" or head.number < 0 or protocol._given(head) is not head:
+        if head is None or head.code != b"M105" or head.number < 0 or protocol.parts.flight.as_given(head) is not head:
             return False
         return bool(self.written) and self.written[-1] in (head.code, head.wire[:-1])
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 from agent import cli
-from agent.server.subscriber import CatchUp
+from agent.server.catch_up import CatchUp
 
 
 def main(trigger: Path, argv: list[str]) -> int:

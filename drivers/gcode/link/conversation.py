@@ -13,7 +13,7 @@ from collections.abc import Callable
 from drivers.gcode.link.lifecycle import Lifecycle
 from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import LISTEN_S, Port
-from drivers.gcode.protocol.framing import LineSplitter
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.session import Session

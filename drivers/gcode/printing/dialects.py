@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from agent.errors import ConfigError
-from drivers.gcode.protocol.framing import checksum
+from agent.gcode.framing import checksum
 
 _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
 

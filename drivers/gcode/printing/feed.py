@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 
 from agent.core.driver import COMMAND_SIZE, LineSource
 from agent.errors import DataError
+from agent.gcode.framing import frame
+from agent.gcode.modal import ModalState
+from agent.gcode.waiting import message, wants_person
+from agent.gcode.words import uppercase
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.modes import Modes
-from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, capital, message, wants_person
-from drivers.gcode.protocol.framing import frame
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber
 
@@ -19,7 +21,7 @@ _MOVES = frozenset((b"G1 ", b"G0 "))
 
 
 def feed(
-    source: LineSource, preamble: Sequence[bytes], modes: Modes, heaters: Heaters, begun: Callable[[], None]
+    source: LineSource, preamble: Sequence[bytes], modes: ModalState, heaters: Heaters, begun: Callable[[], None]
 ) -> Procedure:
     """Print all of `source`, from its first line to the end of its last move. `begun` is called when the printer is
     known to count this print's lines: the M105 has a number that only those can have. Raises DataError when the file
@@ -32,7 +34,13 @@ def feed(
 
 
 def rest(
-    source: LineSource, first: int, preamble: Sequence[bytes], modes: Modes, heaters: Heaters, *, stopped: bool = False
+    source: LineSource,
+    first: int,
+    preamble: Sequence[bytes],
+    modes: ModalState,
+    heaters: Heaters,
+    *,
+    stopped: bool = False,
 ) -> Procedure:
     """Print `source` from line `first` on, to the end of its last move. `stopped`: the pause that this line asks for is
     over. Raises as `feed`."""
@@ -43,7 +51,7 @@ def rest(
         for code in source.lines(first):
             number += 1
             if not code.isupper():
-                code = capital(code)  # noqa: PLW2901
+                code = uppercase(code)  # noqa: PLW2901
             if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
                 if b"F" in code:
                     modes.feed = code
@@ -60,7 +68,7 @@ def rest(
     return End.DONE
 
 
-def _special(number: int, code: bytes, modes: Modes, heaters: Heaters, *, stopped: bool) -> Procedure:
+def _special(number: int, code: bytes, modes: ModalState, heaters: Heaters, *, stopped: bool) -> Procedure:
     """Follow the modes and yield the steps that go before a line that is not just a move."""
     modes.follow(code)
     person = wants_person(code)

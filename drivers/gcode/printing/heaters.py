@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.core.driver import Heater
-from drivers.gcode.protocol.codes import HeatWait, heat_wait
+from agent.gcode.waiting import HeatWait, heat_wait
 from drivers.gcode.protocol.replies import Reading
 from drivers.gcode.protocol.steps import Hold, Step, plain
 from drivers.gcode.timing import Timing

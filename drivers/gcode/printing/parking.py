@@ -6,8 +6,9 @@ Each part only where it is safe: filament is moved by a hot nozzle only, the hea
 
 from __future__ import annotations
 
+from agent.gcode.modal import ModalState
+from drivers.gcode.printing.head_position import HeadPosition
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.modes import Modes, Position
 
 HOT = 170.0
 """°C; below it firmwares move no filament (EXTRUDE_MINTEMP)."""
@@ -24,12 +25,12 @@ class Parking:
     def __init__(self, volume: tuple[float, ...] = ()) -> None:
         self._top = volume[2] if len(volume) == 3 else None
 
-    def retraction(self, heaters: Heaters, modes: Modes) -> float:
+    def retraction(self, heaters: Heaters, modes: ModalState) -> float:
         """Millimetres of filament that may be pulled back now: none by a cold nozzle."""
         heater = heaters.known.get(f"tool{modes.tool}")
         return RETRACT if heater is not None and heater.actual >= HOT else 0.0
 
-    def away(self, position: Position | None, modes: Modes, retract: float) -> list[bytes]:
+    def away(self, position: HeadPosition | None, modes: ModalState, retract: float) -> list[bytes]:
         """Lines that retract, lift, then move to the corner X0 Y0, from `position`; only what is safe, maybe none."""
         move = position if modes.homed else None
         if not retract and move is None:

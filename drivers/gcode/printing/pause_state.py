@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
-from drivers.gcode.printing.modes import Position
+from drivers.gcode.printing.head_position import HeadPosition
 
 
 class ParkedState(msgspec.Struct, forbid_unknown_fields=True):
     """What the way back needs. Heater targets in °C by heater name; `away`: the head may have gone somewhere else
     since; `retracted`: mm of filament pulled back by the built-in pause."""
 
-    position: Position | None = None
+    position: HeadPosition | None = None
     targets: dict[str, float] = {}
     away: bool = False
     retracted: float = 0.0

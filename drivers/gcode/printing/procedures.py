@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
+from agent.gcode.modal import ModalState
+from agent.gcode.waiting import HeatWait, wants_person
+from agent.gcode.words import command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
+from drivers.gcode.printing.head_position import HeadPosition, position_in
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.modes import Modes, Position, position_in
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
-from drivers.gcode.protocol.codes import LONG_S, ORDINARY_S, HeatWait, values, wants_person, word
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
@@ -68,7 +71,7 @@ def pause(
     lines: Sequence[bytes],
     heaters: Heaters,
     saved: ParkedState,
-    modes: Modes,
+    modes: ModalState,
     parking: Parking,
     known: Callable[[], None],
 ) -> Procedure:
@@ -89,7 +92,7 @@ def pause(
 
 
 def pause_again(
-    lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: Modes, parking: Parking
+    lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
 ) -> Procedure:
     """Park once more, from wherever the head is by now: nothing is pulled back a second time."""
     again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
@@ -114,7 +117,9 @@ def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
     return (yield from send_each(lines))
 
 
-def resume(lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: Modes, parking: Parking) -> Procedure:
+def resume(
+    lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
+) -> Procedure:
     """Resume (docs/serial.md §27): heat again what has cooled, run the script, go back sideways and then down, prime,
     restore the modes. Nothing of it is needed when nothing was moved."""
     waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
@@ -134,7 +139,12 @@ def resume(lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: 
 
 
 def cancel(
-    lines: Sequence[bytes], heaters: Heaters, modes: Modes, parking: Parking | None, *, disarm: Sequence[bytes] = ()
+    lines: Sequence[bytes],
+    heaters: Heaters,
+    modes: ModalState,
+    parking: Parking | None,
+    *,
+    disarm: Sequence[bytes] = (),
 ) -> Procedure:
     """Cancel (docs/serial.md §28). With a script heaters and fan go off after it in any case; without one they go off,
     the head parks, motors off. `parking` is None when the head is out of the way already."""
@@ -151,7 +161,7 @@ def cancel(
     return End.DONE
 
 
-def query_position() -> Generator[Step, Answer, Position | None]:
+def query_position() -> Generator[Step, Answer, HeadPosition | None]:
     """Ask M114 where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
     texts = (yield ask(b"M114")) or []
     position = position_in(texts)
@@ -185,8 +195,8 @@ def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
 
 def _pulls(code: bytes) -> bool:
     """Whether `code` moves the filament alone."""
-    axes = values(code).keys()
-    return word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
+    axes = parameters(code).keys()
+    return command_word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 
 
 def _may_fail(code: bytes, timing: Timing) -> Ask:

@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sized
 from math import inf
 
 from drivers.gcode.protocol.protocol import PROBE, Protocol
-from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Hold, Procedure, Step, Stop, plain
+from drivers.gcode.protocol.running import Running
+from drivers.gcode.protocol.steps import Ask, Command, End, Hold, Procedure, Step, Stop, plain
 from drivers.gcode.timing import Timing
 
 ANSWER_LINES = 100
 
 
-class Running:
-    """A procedure, and where it is. It can be set aside and taken up again at the same step."""
-
-    def __init__(self, procedure: Procedure) -> None:
-        self.procedure = procedure
-        self.next: Step | None = None
-        self.asked: Ask | None = None
-        self.answer: list[str] = []
-        self.hold_until = inf
-        self.dwelt = False  # in a Hold: a dwell was sent last, now for the temperatures
-        self.end: End | None = None
-
-    def advance(self, answer: Answer = None) -> None:
-        """Get the next step."""
-        self.hold_until = inf
-        try:
-            self.next = self.procedure.send(answer)
-        except StopIteration as stop:
-            self.next = None
-            self.end = stop.value
-
-
-def prepared(procedure: Procedure) -> Running:
-    """A procedure at its first step, to be taken up later. Raises what that step raises."""
-    running = Running(procedure)
-    running.advance()
-    return running
-
-
 class Pump:
-    """`ended`, `stop` and `waiting` are for the session, which looks at them when `changed` is set."""
+    """`ended`, `stop` and `waiting` are for the session, which looks at them when `changed` is set; `running`, `asker`
+    (whose question is in flight) and `poll_at` for `fast_path`."""
 
     def __init__(self, protocol: Protocol, timing: Timing) -> None:
         self.protocol = protocol
@@ -51,32 +23,32 @@ class Pump:
         self.stop = ""
         self.waiting = ""
         self._dwell = plain(b"G4 P%d" % timing.heat_dwell_ms)
-        self._running: Running | None = None
-        self._owner: Running | None = None  # whose question is in flight
+        self.running: Running | None = None
+        self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
         self._poll_every = inf
-        self._poll_at = inf
+        self.poll_at = inf
 
     def run(self, procedure: Procedure) -> None:
         """Begin `procedure`; one that ran is dropped. Raises what its first step raises."""
         self.drop()
         self.ended = None  # that of one before, which nobody has looked at yet
-        self._running = running = Running(procedure)
+        self.running = running = Running(procedure)
         running.advance()
-        self._look(running)
+        self.note_end(running)
 
     def park(self) -> Running | None:
         """Set the running procedure aside."""
-        running, self._running = self._running, None
+        running, self.running = self.running, None
         self._wait_for("")
         return running
 
     def unpark(self, running: Running) -> None:
         """Take it up again, with the very next step."""
         running.hold_until = inf  # a wait for heat begins anew
-        self._running = running
-        self._look(running)
+        self.running = running
+        self.note_end(running)
 
     def drop(self) -> None:
         """End the running procedure where it is."""
@@ -88,38 +60,38 @@ class Pump:
         """Ask for temperatures that often, between other lines; `inf`: not at all."""
         if seconds != self._poll_every:
             self._poll_every = seconds
-            self._poll_at = now + seconds
+            self.poll_at = now + seconds
 
     def note(self, text: str) -> None:
         """The printer said `text`: part of the answer to the question in flight, if there is one."""
-        answer = self._owner.answer if self._owner else self._answered
+        answer = self.asker.answer if self.asker else self._answered
         if len(answer) < ANSWER_LINES:
             answer.append(text)
 
     def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
-        owner = self._owner
+        owner = self.asker
         if owner is None or owner.asked is None or owner.asked.command is not command:
             return
-        self._owner = None
+        self.asker = None
         self._not_before = now if gave_up else now + owner.asked.settle
         owner.asked = None
         self._answered = owner.answer
         owner.advance(None if gave_up else owner.answer)
-        if owner is self._running:
-            self._look(owner)
+        if owner is self.running:
+            self.note_end(owner)
 
     def step(self, now: float) -> None:
         """Send what may be sent now. Raises PortError from the port, and what the procedure raises."""
         protocol = self.protocol
         protocol.send_again(now)
         while protocol.free() and now >= self._not_before:
-            if now >= self._poll_at:
+            if now >= self.poll_at:
                 if protocol.quiet():
-                    self._poll_at = now + self._poll_every
+                    self.poll_at = now + self._poll_every
                     protocol.send(plain(PROBE), now)
                 return
-            running = self._running
+            running = self.running
             if running is None:
                 return
             step = running.next
@@ -129,40 +101,9 @@ class Pump:
                 protocol.send(step, now)
                 running.advance()
                 if running.next is None:
-                    self._look(running)
+                    self.note_end(running)
             elif step is None or not protocol.quiet() or not self._act(running, step, now):
                 return
-
-    def quick(self, now: float) -> bool:
-        """The usual case in one go: a plain `ok` for a line of the file while its next line is ready. False, and
-        nothing done, in any other case. Raises as `step`."""
-        running = self._running
-        if running is None or self._owner is not None or now >= self._poll_at:
-            return False
-        command = running.next
-        if type(command) is not Command or not self.protocol.exchange(command, now):
-            return False
-        running.advance()
-        while type(command := running.next) is Command and self.protocol.fits(command):
-            self.protocol.send(command, now)
-            running.advance()
-        if running.next is None:
-            self._look(running)
-        return True
-
-    def stream(
-        self, listen: Callable[[], bytes], now_is: Callable[[], float], until: float, mail: Sized
-    ) -> tuple[float, bytes]:
-        """`quick` for line after line, see `Exchange.stream`; where it is not the usual case it just listens. Raises as
-        `step`."""
-        running = self._running
-        if running is None or self._owner is not None:
-            data = listen()
-            return now_is(), data
-        heard = self.protocol.stream(running, listen, now_is, min(until, self._poll_at), mail)
-        if running.next is None:
-            self._look(running)
-        return heard
 
     def due(self, now: float) -> float:
         """When `step` or the protocol's `tick` has something to do, if nothing is heard before."""
@@ -171,13 +112,13 @@ class Pump:
             return protocol.deadline
         if now < self._not_before:
             return self._not_before
-        return min(protocol.deadline, self._poll_at, self._running.hold_until if self._running else inf)
+        return min(protocol.deadline, self.poll_at, self.running.hold_until if self.running else inf)
 
     def _act(self, running: Running, step: Step, now: float) -> bool:
         """Deal with a step that is no plain line; whether there may be more to do at once."""
         if isinstance(step, Ask):
             running.asked, running.next, running.answer = step, None, []
-            self._owner = running
+            self.asker = running
             self.protocol.send(step.command, now)
             return False
         if isinstance(step, Hold):
@@ -197,14 +138,15 @@ class Pump:
             running.advance()
             return False
         running.advance()
-        self._look(running)
+        self.note_end(running)
         return True
 
-    def _look(self, running: Running) -> None:
+    def note_end(self, running: Running) -> None:
+        """If `running` has ended the session is told."""
         if running.end is not None:
             self.ended = running.end
             self.changed = True
-            self._running = None
+            self.running = None
 
     def _wait_for(self, waiting: str) -> None:
         if waiting != self.waiting:

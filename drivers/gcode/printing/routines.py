@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
+from agent.gcode.modal import ModalState
+from agent.gcode.words import host_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
-from drivers.gcode.printing.modes import Modes
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState, PauseState
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.timing import Timing
@@ -39,7 +39,7 @@ class Routines:
         self._scripts = scripts
         self._parking = Parking(settings.build_volume)
         self._deadman = settings.deadman_s
-        self._modes = Modes()
+        self._modes = ModalState()
         self._parked = ParkedState()
         self._paused = False  # whether a pause of ours began and has not ended
 
@@ -123,8 +123,8 @@ class Routines:
         """The present pause as the checkpoint keeps it."""
         return PauseState(self._parked, ours=self._paused, in_file=in_file, reason=reason)
 
-    def _new_modes(self, *, homed: bool) -> Modes:
-        return Modes(extruder_follows=self._identity.firmware.dialect.g90_extruder, homed=homed)
+    def _new_modes(self, *, homed: bool) -> ModalState:
+        return ModalState(extruder_follows=self._identity.firmware.dialect.g90_extruder, homed=homed)
 
     def _arm(self) -> list[bytes]:
         """During a print the firmware itself turns the heaters off when nothing moves for long (docs/serial.md §31).
@@ -143,4 +143,4 @@ class Routines:
 
 
 def _cleaned(lines: Sequence[str]) -> list[bytes]:
-    return [code for line in lines if (code := clean(line))]
+    return [code for line in lines if (code := host_line(line))]

@@ -9,7 +9,9 @@ it was left (`file_line`), for whoever asks the firmware later (docs/serial.md �
 
 from __future__ import annotations
 
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
+from agent.gcode.words import command_word
+from drivers.gcode.protocol.phases import DRAIN, PROBE
 from drivers.gcode.protocol.steps import Command
 
 HOST = 1_000_000_000
@@ -21,8 +23,10 @@ NOWHERE = HOST - VISIT
 of the last two lines."""
 HISTORY = 64
 """Lines that can be sent again."""
-MOVE_TO = b"M110"
+SET_LINE_NUMBER = b"M110"
 _LONGEST = 95 - len(b"N1000000000 *255")
+_HARMLESS = frozenset((PROBE, b"M114", DRAIN, b"G4"))
+"""A host's lines whose loss would do no harm."""
 
 
 def file_line(number: int) -> int:
@@ -30,16 +34,21 @@ def file_line(number: int) -> int:
     return (number - HOST) // VISIT if number >= HOST else number
 
 
-def move_to(number: int, patience_s: float) -> Command:
+def set_line_number(number: int, patience_s: float) -> Command:
     """The `M110` after which the next line is `number + 1`; both numbers are equal because firmwares differ on which
     one wins (docs/serial.md §7)."""
-    return Command(frame(number, b"M110 N%d" % number), MOVE_TO, number, patience_s)
+    return Command(frame(number, b"M110 N%d" % number), SET_LINE_NUMBER, number, patience_s)
+
+
+def line_name(command: Command) -> str:
+    """`command` as a person is told of it: the file's line and its text, or only the text of a host's line."""
+    text = command.code.decode("utf-8", "replace")
+    return f"line {command.number} ({text})" if 0 < command.number < HOST else text
 
 
 def numberable(code: bytes) -> bool:
     """Whether a host's line may have a number: Marlin finds `M110` anywhere in a numbered line (docs/serial.md §13),
-    and a
-    line must not become too long (§11)."""
+    and a line must not become too long (§11)."""
     return b"M110" not in code and len(code) <= _LONGEST
 
 
@@ -51,6 +60,8 @@ class Numbers:
         self.last = 0  # the highest written
         self.cursor = 1
         self.ring: list[Command | None] = [None] * HISTORY
+        self.unproven = False  # the host's space holds lines that must not get lost
+        self.confirmed_up_to = -1  # the printer has told that it has all up to this number
 
     @property
     def host(self) -> bool:
@@ -67,11 +78,25 @@ class Numbers:
 
     def found(self, last: int) -> None:
         """The firmware said that `last` was accepted last; of what was sent before nothing is known here. The space
-        begins before it, so that the firmware is asked once more before this space is left (`sending`)."""
+        begins before it, so that the firmware is asked once more before this space is left (`preamble`)."""
         host = last >= HOST
         self.base = HOST + VISIT * file_line(last) if host else last - 1
         self.last = last
         self.cursor = last + 1
+        self.unproven = True
+
+    def written(self, command: Command) -> None:
+        """`command` is being written: keep it, if it has a number, or begin its space, if it is an M110."""
+        if command.code == SET_LINE_NUMBER and command.number != self.base:
+            self.begin(command)
+            self.unproven = False
+            self.confirmed_up_to = -1
+        elif command.code == SET_LINE_NUMBER and self.cursor > self.last:
+            self.begin(command)
+            self.confirmed_up_to = -1
+        elif command.number >= 0:
+            self.keep(command)
+            self.unproven = self.unproven or (self.host and command_word(command.code) not in _HARMLESS)
 
     def keep(self, command: Command) -> None:
         """`command`, which has a number, is being written."""

@@ -1,8 +1,8 @@
-"""What `sending` and `protocol` share: phases, services, counters. Pure."""
+"""What the parts of a `Protocol` share: its phase and failure, services before a line, counters. Pure."""
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from enum import Enum, IntEnum, auto
 
 from drivers.gcode.protocol.quality import Quality
 
@@ -10,12 +10,12 @@ PROBE = b"M105"
 DRAIN = b"M400"
 
 
-class Phase(Enum):
-    """See the table of `protocol`."""
+class Phase(IntEnum):
+    """State of the exchange with the printer; `transitions` says how it changes."""
 
-    OPEN = auto()
-    SETTLING = auto()
-    LOCATING = auto()
+    OPEN = 0
+    SETTLING = 1
+    LOCATING = 2
 
 
 class Service(Enum):
@@ -24,6 +24,16 @@ class Service(Enum):
     LOCATE = auto()
     LISTEN = auto()  # a moment for an `ok` too many
     BARRIER = auto()  # an M105, whose `ok` cannot be taken for another's
+
+
+class State:
+    """The phase, and why nothing can be sent any more; set by the handlers and by `Sender` alone."""
+
+    __slots__ = ("failure", "phase")
+
+    def __init__(self) -> None:
+        self.phase = Phase.OPEN
+        self.failure = ""
 
 
 class Counters:

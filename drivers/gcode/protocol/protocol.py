@@ -1,220 +1,154 @@
-"""Credits, resends and silence. Pure: time comes in, bytes go to `write`.
+"""Exchange of lines and acknowledgements with a printer: credits, resends, silence. Pure: bytes go to `write`.
 
-    phase     heard                        next      done
-    OPEN      ok, lines in flight          OPEN      the oldest is acknowledged; with `N…` all up to that one
-    OPEN      ok, nothing in flight        OPEN      ignored (a doubled one), but from now on more are reckoned with
-    OPEN      resend n, believed           SETTLING  all in flight from n on is dropped: it will be sent again
-    OPEN      resend n, not believed       LOCATING  a number too high is sent
-    OPEN      an error that names a place, OPEN      the request was garbled: as if it had come
-              then ok without a request
-    OPEN      patience over, gives_up      OPEN      the line is forgotten
-    OPEN      an ok is overdue, a garbled  LOCATING  a number too high is sent: a strike
-              line, `wait` when not idle
-    SETTLING  ok                           SETTLING  the first is the request's own: swallowed; a moment for stragglers
-                                                     (none where nothing was amiss)
-    SETTLING  resend, the same n           SETTLING  stale, ignored
-    SETTLING  another line, or 0.5 s       OPEN      (a moment after the line)
-              0.5 s, where the ok has come LOCATING  it may be late, and must not be taken for another's
-              after other requests
-    LOCATING  ok                           LOCATING  late, not lost: acknowledged
-    LOCATING  ok with temperatures         OPEN      a firmware that does not check numbers: all is acknowledged
-    LOCATING  resend n, believed           SETTLING  n and all after it will be sent again. When nothing is missing and
-                                                     an ok still is: an M105, whose answer proves that all before it
-                                                     was done
-    LOCATING  an answer without a place    LOCATING  again; the twentieth in a row counts as none
-    LOCATING  nothing                      LOCATING  again: a strike, until patience is over
+What is heard goes to the handler that `transitions` names for it in the present phase; the handlers work on the parts:
 
-`sending` writes, `exchange` is in a hurry, `silence` asks, `resends` goes back. Between the file's lines and the host's
-(`numbering`) stands an M110. Before it goes a number too high: a line that was wrongly taken for acknowledged would
-else be lost for good. After it, where `ok T:…` answers M105, goes an M105 that proves that it was done. Failures: a
-silence, the same number asked for ten times, a number older than the history (docs/serial.md §1–10, §13–16).
+    in_flight        lines written and not acknowledged, and their deadline
+    unacknowledged   lines that the printer has received, and whose `ok` is missing
+    numbering        the two spaces of line numbers, and the history that can be sent again
+    window           how much may be in flight
+    locator          asks where the printer is
+    resend_guard     which requests are believed
+    ok_traits        what this printer's `ok`s are like
+    preamble         what has to go before a line
+    sending          writes
+    acknowledging    takes credits back
 
 A number too high executes nothing and tells the printer's place, whereas a repeat of the last line is passed over in
-silence (§9a). `M110` is never in flight with anything else: Marlin carries it out twice, on arrival and in its turn.
+silence (docs/serial.md §9a). `M110` is never in flight with anything else: Marlin carries it out twice, on arrival and
+in its turn. Failures: a silence, the same number requested ten times, a number older than the history.
 """
 
 from __future__ import annotations
 
-import re
-from math import inf
+from collections import deque
+from collections.abc import Callable
 
-from drivers.gcode.protocol.codes import heats, word
-from drivers.gcode.protocol.numbering import MOVE_TO
+from drivers.gcode.protocol.heard import NO_DETAILS, Heard, Reply
+from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase
-from drivers.gcode.protocol.quality import SAMPLES
-from drivers.gcode.protocol.resends import Resends
 from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.transitions import HANDLERS
+from drivers.gcode.protocol.window import Window
+from drivers.gcode.timing import Timing
 
 __all__ = ["PROBE", "Counters", "Phase", "Protocol"]
 
-_PLACE = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
-_EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
-_NUMBERED_OK = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
 
-
-class Protocol(Resends):
+class Protocol:
     """One connection. Methods that may bring a credit back return the command whose credit it was, the last of them
-    when there were several."""
+    when there were several. `parts` are for `fast_path` and tests."""
+
+    __slots__ = ("_sender", "_state", "parts", "window")
+
+    def __init__(self, write: Callable[[bytes], object], counters: Counters, timing: Timing, window: Window) -> None:
+        self.parts = Parts(write, counters, timing, window)
+        self.window = window
+        self._state = self.parts.state
+        self._sender = self.parts.sender
+
+    @property
+    def in_flight(self) -> deque[Command]:
+        """Lines written and not acknowledged, the oldest first."""
+        return self.parts.flight.lines
+
+    @property
+    def deadline(self) -> float:
+        """When `tick` has something to do."""
+        return self.parts.flight.deadline
+
+    @property
+    def failure(self) -> str:
+        """Why nothing can be sent any more, for a person; empty while it can."""
+        return self._state.failure
+
+    @property
+    def last(self) -> int:
+        """The number of the last line that has one."""
+        return self.parts.numbers.last
+
+    @property
+    def ok_carries_temps(self) -> bool:
+        """Whether an `ok` to M105 holds its answer."""
+        return self.parts.traits.carries_temps
+
+    def take_over(self, last: int, *, ok_carries_temps: bool, patience_s: float) -> None:
+        """Nothing was sent yet, but by an agent before this one: the printer has all up to number `last`. An `ok` of
+        that may still come; `patience_s` is what all that may take before the first move to another space."""
+        parts = self.parts
+        parts.preamble.renumber_patience_s = patience_s
+        parts.numbers.found(last)
+        parts.locator.has_told_place = parts.traits.in_doubt = True
+        parts.traits.carries_temps = ok_carries_temps
+
+    def write_with(self, write: Callable[[bytes], object]) -> None:
+        """From now on bytes go to `write`."""
+        self._sender.write = write
+
+    def free(self) -> bool:
+        """Whether a new line may be sent, as far as that can be said without knowing which."""
+        return self._sender.free()
+
+    def fits(self, command: Command) -> bool:
+        """Whether `command` may be sent now."""
+        return self._sender.fits(command)
+
+    def quiet(self) -> bool:
+        """Whether nothing is in flight and nothing waits to be sent again."""
+        return self._sender.quiet()
+
+    def send(self, command: Command, now: float) -> None:
+        """Take `command`; only when it `fits`. It is written at once, or after what must go before it."""
+        self._sender.send(command, now)
+
+    def send_again(self, now: float) -> None:
+        """Send what was requested again, as far as credits go. Call it in every round; it is cheap."""
+        self._sender.send_again(now)
+
+    def urgent(self, code: bytes) -> None:
+        """Write `code` before everything else; it takes no credit (docs/serial.md §23)."""
+        self._sender.urgent(code)
 
     def ok(self, text: str, now: float) -> Command | None:
         """An `ok` came, with `text` after it."""
-        if self._phase is Phase.SETTLING:
-            return self._ok_settling(now)
-        speaks = "T:" in text or "T0:" in text or (self._speaks and "/" in text)  # its letters may be garbled
-        if self._phase is Phase.LOCATING:
-            return self._ok_locating(now, speaks=speaks)
-        if self._place > 0:  # an error without a request: the request was garbled
-            return self._asked(-1, now, swallowed=True)
-        if not self.in_flight:
-            self._too_many(now)
-            return None
-        head = self.in_flight[0]
-        if head.code == PROBE:
-            self._speaks = self._speaks or speaks
-        if speaks != (head.code == PROBE) and self._speaks and not text.startswith("N"):
-            self._too_many(now)  # an M105's, once more; or another's, before the M105's own
-            return None
-        if head.code == MOVE_TO and self.window.known and not text.startswith("N"):
-            self._too_many(now)  # an M110's has its number: this one is for a line that came as another
-            return None
-        self._strikes = 0
-        if len(self.in_flight) == 1:
-            self._counters.quality.latencies[self._counters.sent % SAMPLES] = now - self._sent_at
-        if text.startswith("N") and (found := _NUMBERED_OK.match(text)):
-            return self._numbered_ok(found, now)
-        return self._acknowledge(now)
+        return self._handle(Heard.OK, now, Reply(text))
 
     def resend(self, number: int, now: float) -> Command | None:
-        """The printer asks for `number` (-1: cannot be read)."""
-        place, self._place = self._place, -1
-        if self._phase is Phase.SETTLING and number in (self._settling_for, -1):
-            self._swallowed = False
-            return None
-        self._place = place
-        return self._asked(number, now)
+        """The printer requests line `number` again (-1: cannot be read)."""
+        return self._handle(Heard.RESEND, now, Reply(number=number))
 
     def error(self, text: str, now: float) -> None:
-        """An `Error:` line came; it may say which line was accepted last."""
-        if found := _PLACE.search(text):
-            self._place = int(found[1]) + 1
-        else:
-            found = _EXPECTED.search(text)
-            self._place = int(found[1]) if found else -1
-        self._answered = True
-        self.other(now)
+        """An `Error:` line came; it may name the line that was accepted last."""
+        self._handle(Heard.ERROR, now, Reply(text))
 
     def other(self, now: float) -> None:
-        """A line came that is neither `ok` nor a resend."""
-        if self._phase is Phase.SETTLING and (self._swallowed or not self._follows):
-            self.deadline = min(self.deadline, now + self._timing.straggle)
+        """A line came that is neither `ok` nor a request."""
+        self._handle(Heard.OTHER, now)
 
     def damaged(self, now: float) -> None:
-        """A line came that may have been an answer before it was garbled: ask soon."""
-        self._swallowed = self._swallowed or self._phase is Phase.SETTLING
-        self._answered = True
-        self.other(now)
-        if self._phase is Phase.OPEN and self.in_flight:
-            self.deadline = min(self.deadline, now + self._timing.garbled)
+        """A line came that may have been an answer before it was garbled."""
+        self._handle(Heard.DAMAGED, now)
 
     def busy(self, now: float, *, user: bool = False) -> None:
-        """The printer still works on the line in flight, or waits for a `user`, who may take for ever."""
-        if self.in_flight and self._phase is not Phase.SETTLING:
-            self._strikes, self._since = 0, now
-            self.deadline = inf if user else now + max(self._due_after(), self._timing.busy)
+        """The printer still works on the line in flight, or waits for a `user`."""
+        self._handle(Heard.BUSY_USER if user else Heard.BUSY, now)
 
     def temperatures(self, now: float) -> None:
-        """A temperature line came: a sign of progress only for a line that heats."""
-        self.other(now)
-        if self.in_flight and self._phase is Phase.OPEN and heats(self.in_flight[0].code):
-            self.deadline = max(self.deadline, now + self._due_after())
+        """A temperature line came."""
+        self._handle(Heard.TEMPERATURES, now)
 
     def wait(self, now: float) -> None:
         """The printer says that it has nothing to do."""
-        self.other(now)
-        if self._phase is Phase.OPEN and self.in_flight and now - self._sent_at >= self._timing.wait:
-            self._doubtful(now)
+        self._handle(Heard.WAIT, now)
 
     def saved(self, now: float) -> Command | None:
-        """`Done saving file` stands for the `ok` of M29 (docs/serial.md §5)."""
-        if self.in_flight and word(self.in_flight[0].code) == b"M29":
-            return self.ok("", now)
-        return None
+        """`Done saving file` came."""
+        return self._handle(Heard.SAVED, now)
 
     def tick(self, now: float) -> Command | None:
         """Something is overdue when `now` has reached `deadline`."""
-        if now < self.deadline or self.failure:
+        if now < self.deadline or self._state.failure:
             return None
-        if self._phase is Phase.SETTLING:
-            self._settled(now)
-            return None
-        if self._phase is Phase.LOCATING:
-            return self._unanswered(now)
-        if not self.in_flight:
-            self.deadline = inf
-            self._go_on(now)
-            return None
-        if self._given(self.in_flight[0]).gives_up:
-            return self._acknowledge(now)
-        self._doubtful(now)
-        return None
+        return self._handle(Heard.OVERDUE, now)
 
-    def _numbered_ok(self, found: re.Match[str], now: float) -> Command | None:
-        """`ok N7 P15 B3`: all up to line 7 is done. One for a line not in flight is one too many, or garbled."""
-        number = int(found[1])
-        if found[2]:
-            self.window.shown(int(found[2]))
-        command = None
-        if self.in_flight[0].number < 0:
-            return self._acknowledge(now)
-        while (
-            any(c.number == number for c in self.in_flight)
-            and self.in_flight
-            and 0 <= self.in_flight[0].number <= number
-        ):
-            command = self._acknowledge(now)
-        if command is None:
-            self._doubt = True
-        return command
-
-    def _too_many(self, now: float) -> None:
-        self._doubt = self._was_late = True
-        if self._listen_at == inf:
-            self._listen_at = now + self._timing.listen
-
-    def _ok_settling(self, now: float) -> Command | None:
-        self.deadline = now + self._timing.straggle
-        if not self._swallowed:
-            self._swallowed = self._follows = True
-            self._late = 0
-            if self._calm and self._speaks:  # nothing was amiss, and an M105 will tell stragglers apart
-                self._settled(now)
-            return None
-        if self.in_flight:
-            return self._acknowledge(now, self.deadline)
-        self._too_many(now)
-        return None
-
-    def _ok_locating(self, now: float, *, speaks: bool) -> Command | None:
-        place, self._place = self._place, -1
-        if place > 0:
-            self._place = place
-            return self._asked(-1, now, swallowed=True)
-        asked = any(c.code == PROBE for c in (*self.in_flight, *self._limbo))
-        if speaks and not asked and not self._located:
-            self._locates = False
-            self._phase = Phase.OPEN
-            self.deadline = inf
-            command = None
-            while self.in_flight:
-                command = self._acknowledge(now)
-            return command
-        self._answered = True
-        self.deadline = min(self.deadline, now + self._timing.resend_ok)
-        if self._owed:
-            self._owed = False
-            return None
-        if self.in_flight and (speaks or self.in_flight[0].code != PROBE):
-            self._ask_later()
-            return self._acknowledge(now, self.deadline)
-        self._too_many(now)
-        return None
+    def _handle(self, heard: Heard, now: float, reply: Reply = NO_DETAILS) -> Command | None:
+        return HANDLERS[self._state.phase][heard](self.parts, reply, now)

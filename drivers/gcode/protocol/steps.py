@@ -12,8 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
-from drivers.gcode.protocol.codes import patience
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
+from drivers.gcode.protocol.patience import patience
 
 UNNUMBERED = -1
 

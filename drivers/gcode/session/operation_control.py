@@ -16,9 +16,9 @@ from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.pause_state import PauseState
-from drivers.gcode.printing.pump import Running
 from drivers.gcode.printing.routines import Routines
-from drivers.gcode.protocol.codes import LONG_S
+from drivers.gcode.protocol.patience import LONG_S
+from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
@@ -197,6 +197,6 @@ class OperationControl:
         self._checkpoints.begin(
             self._operation.task_id,
             self._identity.firmware,
-            ok_carries_temps=self._stack.protocol.speaks,
+            ok_carries_temps=self._stack.protocol.ok_carries_temps,
             homed=self._routines.homed,
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from agent.gcode.framing import frame
 from drivers.gcode.printing.dialects import with_checksums
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.procedures import lines_off
-from drivers.gcode.protocol.framing import frame
 
 
 class OutOfBandWriter:

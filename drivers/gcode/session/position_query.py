@@ -23,8 +23,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from drivers.gcode.protocol.codes import LONG_S
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
+from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.timing import Timing

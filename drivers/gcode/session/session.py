@@ -5,7 +5,7 @@
     ReplyHandler       what the printer says → the part that it concerns (HostActions: what somebody does at it)
     ProtocolStack      protocol and pump, made anew when the printer begins anew
     Routines, Heaters, PrinterIdentity, OutOfBandWriter
-    Flow               the fast path of a file line
+    FastPath           the fast path of a file line
     Takeover           in place of all that, until a print of an agent before this one is recovered or failed
 
 The session itself says hello (OFFLINE → IDLE), keeps the time, and knows when the connection is of no use any more:
@@ -24,10 +24,10 @@ from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.procedures import old_lines_s
 from drivers.gcode.printing.routines import Routines
+from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, Kind
 from drivers.gcode.protocol.steps import End
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
-from drivers.gcode.session.flow import Flow
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
@@ -86,7 +86,7 @@ class Session:
             timing=timing,
         )
         self.out_of_band = OutOfBandWriter(write, self._identity)
-        self.flow = Flow(self.stack, self.operation, timing.patience, self.control.fail_unreadable)
+        self.flow = FastPath(self.stack, self.operation, timing.patience, self.control.fail_unreadable)
         self._replies = ReplyHandler(
             stack=self.stack,
             operation=self.operation,
@@ -241,7 +241,9 @@ class Session:
         firmware = checkpoint.identity()
         self._identity.recover(firmware)
         self._apply(firmware)
-        self.stack.protocol.take_over(last, speaks=checkpoint.ok_carries_temps, patience_s=old_lines_s(firmware))
+        self.stack.protocol.take_over(
+            last, ok_carries_temps=checkpoint.ok_carries_temps, patience_s=old_lines_s(firmware)
+        )
         self._checkpoints.recover(task_id, checkpoint)
         self._answer()
         self.operation.begin(task_id, _S.PRINTING)

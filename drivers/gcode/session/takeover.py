@@ -15,12 +15,12 @@ import structlog
 
 from agent.core.driver import Unfinished
 from agent.errors import DataError
+from agent.gcode.words import host_line
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.pump import prepared
 from drivers.gcode.printing.routines import Routines
-from drivers.gcode.protocol.codes import clean
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage
@@ -121,14 +121,14 @@ class Takeover:
                 f"the printer is at line {line}, the print was at line {unfinished.line} of {total}: "
                 "it has begun something else"
             )
-        request = StartPrint(unfinished.task_id, unfinished.source, tuple(map(clean, unfinished.preamble)))
+        request = StartPrint(unfinished.task_id, unfinished.source, tuple(map(host_line, unfinished.preamble)))
         self.decide()
         self._owner.adopt(unfinished.task_id, checkpoint, last, now)
         self._operation.counters.line = line
         before = unfinished.settings_before(line + 1)
         self._routines.recover(homed=checkpoint.homed, pause=checkpoint.pause, before=before)
         stage = checkpoint.stage.value
-        _log.info("print recovered", task_id=unfinished.task_id, line=line, stage=stage)
+        _log.info("position confirmed", task_id=unfinished.task_id, line=line, stage=stage)
         self._resume_stage(request, line + 1)
 
     def _resume_stage(self, request: StartPrint, first: int) -> None:

@@ -64,11 +64,17 @@ def ensure_faye() -> str:
                 check=False,
             )
             if done.returncode != 0:
-                _give_up(f"npm ci failed: {done.stderr[-500:]}")
+                _give_up(f"npm ci failed: {_reason(done.stderr)}")
             (HERE / "node_modules/.installed").touch()
     finally:
         os.close(folder)
     return node
+
+
+def _reason(stderr: str) -> str:
+    """The first error that npm tells, in a line."""
+    errors = [line for line in stderr.splitlines() if line.startswith(("npm error", "npm ERR!"))]
+    return (errors or stderr.splitlines() or ["without a word"])[0]
 
 
 def _give_up(why: str) -> NoReturn:

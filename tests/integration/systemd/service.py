@@ -8,16 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from agent.dryrun.processes import Parts
+from agent.dryrun.processes import ChildProcesses
 from agent.errors import UnavailableError
 from agent.sandbox.member_client import SandboxMember
-from tests.integration.rig import Rig
 from tests.integration.systemd.system import OUTSIDE, System
+from tests.rigs.agent_rig import AgentRig
 
 ROOT = Path(__file__).parents[3]
 UNIT = "printer-agent.service"
@@ -47,22 +46,16 @@ def install(destination: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Service(Rig):
+class Service(AgentRig):
     """A rig whose agent is the service."""
 
-    def __init__(self, system: System, parts: Parts, member: SandboxMember, url: str, folder: Path) -> None:
-        super().__init__(parts, member, url, folder)
+    def __init__(
+        self, system: System, parts: ChildProcesses, member: SandboxMember, *, url: str, member_token: str, folder: Path
+    ) -> None:
+        super().__init__(parts, member, url=url, member_token=member_token, folder=folder)
         self.system = system
         self.socket = system.inside("/run/printer-agent/agent.sock")
-        self.job_id = self.task_id = ""  # of the job that `begin` began
         self._read = 0  # characters of the journal that belong to the past
-
-    def until(self, what: str, look: Callable[[], Any]) -> Any:
-        """As the rig's; a look inside takes its time, so that the clock decides."""
-        try:
-            return self.system.until(what, look)
-        except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def log(self) -> str:
         """What the agent logged, and systemd of it, since `forget`."""
@@ -111,8 +104,7 @@ class Service(Rig):
         """Submit a print, and wait until it moves, hot."""
         file = folder / "part.gcode"
         file.write_text(gcode)
-        job = self.submit(file)
-        self.job_id, self.task_id = str(job["job_id"]), str(job["task_id"])
+        self.submit(file)
         self.until("the print moves", lambda: self.line() > 20)
 
     def line(self) -> int:
@@ -196,16 +188,16 @@ def service(system: System, installed: Path, *, speed: str = "max", faults: tupl
     folder = system.folder
     shutil.copytree(installed, folder / "installed", symlinks=True)
     system.run("cp", "--recursive", "--no-target-directory", str(OUTSIDE / "installed"), "/")
-    with Parts(folder) as parts:
+    with ChildProcesses(folder) as parts:
         parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud")])
         words = [word for fault in faults for word in ("--fault", fault)]
         parts.start("printer", ["simulate", "--link", str(folder / "printer"), "--speed", speed, *words])
         ready = parts.ready({"cloud", "printer"})["cloud"]
         shutil.chown(folder / "printer", group="dialout")  # as udev does with a serial port
         (folder / "printer").chmod(0o660)
-        url = str(ready["url"])
-        with SandboxMember(url, str(ready["member_token"])) as member:
-            made = Service(system, parts, member, url, folder)
+        url, token = str(ready["url"]), str(ready["member_token"])
+        with SandboxMember(url, token) as member:
+            made = Service(system, parts, member, url=url, member_token=token, folder=folder)
             system.systemctl("daemon-reload")
             yield made
             system.systemctl("stop", UNIT)

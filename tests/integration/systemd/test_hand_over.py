@@ -7,9 +7,9 @@ from pathlib import Path
 
 from agent import __version__
 from agent.service.health import FRESH, TICK
-from tests.integration.rig import check_record
 from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import UNIT, Service
+from tests.support.prints import check_record
 
 GAP = 3.0  # seconds without an agent, its start included
 
@@ -45,9 +45,12 @@ def test_a_print_goes_on_after_an_upgrade(agent: Service, tmp_path: Path) -> Non
     assert re.findall(r"^printer-agent (0[.\d]+)", transcript, re.MULTILINE) == [__version__, "0.1.1"]
     shares = [int(share) for share in re.findall(r"^printing .*: (\d+)%", transcript, re.MULTILINE)]
     assert 0 < shares[0] <= shares[1], transcript
-    part = r'"part":"agent",.*"event":"(handing over|stopped|started)"|"part":"gcode",.*"event":"(print recovered)"'
+    part = (
+        r'"part":"agent",.*"event":"(agent (?:handing over|stopped|started))"'
+        r'|"part":"gcode",.*"event":"(position confirmed)"'
+    )
     events = ["".join(found) for found in re.findall(part, agent.log())]
-    assert events[-4:] == ["handing over", "stopped", "started", "print recovered"], agent.log()
+    assert events[-4:] == ["agent handing over", "agent stopped", "agent started", "position confirmed"], agent.log()
 
 
 def test_a_print_goes_on_after_the_watchdog(agent: Service, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> 
     assert agent.do("home")["data"]["state"] == "completed"
     agent.configure(more='[scripts]\nhome = []\n[logs]\nlevel = "warning"\n[job]\nmax_file_mb = 7\n')
     agent.system.systemctl("reload", UNIT)
-    agent.until("the reload is logged", lambda: "changed keys need a restart" in agent.log())
+    agent.until("the reload is logged", lambda: "configuration restart needed" in agent.log())
     assert '"changed":"scripts.home, logs.level"' in agent.log()
     assert '"keys":"job.max_file_mb"' in agent.log()
     agent.forget()
@@ -91,7 +91,7 @@ def test_a_reload_of_a_bad_file_changes_nothing(agent: Service, more: str, reaso
     agent.start()
     agent.configure(more=more)
     agent.system.systemctl("reload", UNIT)
-    agent.until("it says why", lambda: "the configuration cannot be used; the old one stays" in agent.log())
+    agent.until("it says why", lambda: "configuration not reloaded" in agent.log())
     assert reason in agent.log()
     assert agent.do("home")["data"]["state"] == "completed"
 

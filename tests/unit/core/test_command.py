@@ -170,7 +170,7 @@ def test_the_table_has_exactly_the_commands_of_the_protocol() -> None:
 
 def test_a_command_that_is_not_in_the_table_keeps_what_it_was_called() -> None:
     found = taken(parse(message(command="levitate")))
-    assert (found.name, found.said, found.task_id) == (None, "levitate", ID)
+    assert (found.name, found.raw_name, found.task_id) == (None, "levitate", ID)
 
 
 @pytest.mark.parametrize("key", ["task_id", "command_token"])
@@ -222,7 +222,7 @@ def test_a_command_without_a_usable_name_can_be_answered(bad: object) -> None:
 @pytest.mark.parametrize("name", list(URL_KEY))
 def test_an_address_that_is_not_http_is_refused_by_its_key(name: Name, bad: object) -> None:
     found = refused(parse(message(command=str(name), **{URL_KEY[name]: bad})))
-    assert (found.task_id, found.code, found.said) == (ID, 422, str(name))
+    assert (found.task_id, found.code, found.raw_name) == (ID, 422, str(name))
     assert found.reason.startswith(f"{URL_KEY[name]}: ")
 
 

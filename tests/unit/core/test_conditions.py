@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from agent.core.conditions import PARENT, Conditions, Part
 from agent.core.driver import PrinterState, Telemetry
 from agent.errors import CloudError
-from agent.server.server_clock import ServerTime
+from agent.server.server_clock import ServerClock
 from agent.service.condition_tracker import ConditionTracker
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 def test_all_is_well_at_first() -> None:
@@ -49,13 +49,13 @@ def test_a_change_is_logged_when_it_comes_and_when_it_goes() -> None:
     watch = ConditionTracker()
     with capture_logs() as logs:
         for _ in range(50):
-            watch.server(CloudError("POST x: no answer: Connection refused"))
+            watch.update_server(CloudError("POST x: no answer: Connection refused"))
             watch.set(Part.TOKEN, "hidden")
-        watch.server(CloudError("POST y: 503 <html>", status=503))
-        watch.server(CloudError("POST z: 503 other", status=503))
-        watch.server(None)
+        watch.update_server(CloudError("POST y: 503 <html>", status=503))
+        watch.update_server(CloudError("POST z: 503 other", status=503))
+        watch.update_server(None)
         watch.set(Part.TOKEN, "")
-    assert [(line["what"], line.get("reason")) for line in logs] == [
+    assert [(line["condition"], line.get("error")) for line in logs] == [
         ("network", "the server gives no answer: Connection refused"),
         ("network", None),
         ("cloud", "the server answers 503"),
@@ -67,37 +67,37 @@ def test_a_change_is_logged_when_it_comes_and_when_it_goes() -> None:
 
 def test_the_printer_speaks_for_itself() -> None:
     watch = ConditionTracker()
-    watch.printer(Telemetry(PrinterState.OFFLINE, reason="no port"))
+    watch.update_printer(Telemetry(PrinterState.OFFLINE, reason="no port"))
     assert watch.read().first() == "printer: no port"
-    watch.printer(Telemetry(PrinterState.ERROR))
+    watch.update_printer(Telemetry(PrinterState.ERROR))
     assert watch.read().first() == "printer: error"
-    watch.printer(Telemetry(PrinterState.PAUSED, reason="filament is out"))
+    watch.update_printer(Telemetry(PrinterState.PAUSED, reason="filament is out"))
     assert watch.read().first() == ""
 
 
 def test_the_servers_clock_goes_on_with_the_monotonic_one_whatever_the_wall_clock_does() -> None:
     clock = FakeClock()
-    server = ServerTime(clock)
-    assert (server.now(), server.trouble()) == (None, "")
-    server.heard(formatdate(clock.epoch, usegmt=True))
+    server = ServerClock(clock)
+    assert (server.now(), server.describe_skew()) == (None, "")
+    server.observe(formatdate(clock.epoch, usegmt=True))
     clock.advance(100)
     assert server.now() == clock.epoch
-    assert server.trouble() == ""
+    assert server.describe_skew() == ""
     then = clock.epoch
     for years, words in ((10, "about 10 years ahead of"), (-10, "about 10 years behind")):
         clock.epoch = then + years * 365 * 86400
         assert server.now() == then
-        assert server.trouble() == f"the clock is {words} the server's"
+        assert server.describe_skew() == f"the clock is {words} the server's"
     clock.epoch = then + 400
-    assert server.trouble() == "the clock is minutes ahead of the server's"
+    assert server.describe_skew() == "the clock is minutes ahead of the server's"
 
 
 @pytest.mark.parametrize("date", [None, "", "yesterday", "Tue, 99 Mar 2016 12:00:00 GMT", "\x00"])
 def test_a_date_that_cannot_be_read_says_nothing(date: str | None) -> None:
-    server = ServerTime(FakeClock())
-    server.heard(date)
+    server = ServerClock(FakeClock())
+    server.observe(date)
     assert server.now() is None
-    server.heard(formatdate(time.time()))
+    server.observe(formatdate(time.time()))
     known = server.now()
-    server.heard(date)
+    server.observe(date)
     assert server.now() == known

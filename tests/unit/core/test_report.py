@@ -16,8 +16,9 @@ from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
+from agent.core.shrink import SHRINK_ORDER, length, shrink
 
-PRINT = Command(task_id="t", name=Name.PRINT_DATA, said="print_data", job_id="j")
+PRINT = Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j")
 JOB = JobView(
     job_id="j",
     task_id="t",
@@ -41,10 +42,36 @@ json_values = st.recursive(
 )
 long_text = st.builds(lambda text, times: text * times, st.text(min_size=1, max_size=20), st.integers(1, 1500))
 json_objects = st.dictionaries(
-    st.sampled_from([*report.SHRINK_ORDER, "state", "layer"]) | st.text(max_size=40),
+    st.sampled_from([*SHRINK_ORDER, "state", "layer"]) | st.text(max_size=40),
     long_text | json_values,
     max_size=8,
 )
+
+
+def wire(body: report.Body) -> dict[str, Any]:
+    """The body as the server reads it."""
+    found: dict[str, Any] = json.loads(report.encode(body))
+    return found
+
+
+def receipt(command: Command) -> dict[str, Any]:
+    return wire(report.receipt(command))
+
+
+def progress(value: float, job: JobView, telemetry: Telemetry, message: str = "") -> dict[str, Any]:
+    return wire(report.progress(PRINT, value, job, telemetry, message))
+
+
+def completed(job: JobView | None, **result: Any) -> dict[str, Any]:
+    return wire(report.completed(PRINT, job, report.Result(**result)))
+
+
+def failed(code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
+    return wire(report.failed(PRINT, code, message, job))
+
+
+def heartbeat(job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
+    return wire(report.heartbeat(job, telemetry))
 
 
 def units(value: object) -> int:
@@ -80,7 +107,7 @@ def test_a_whole_task_reports_a_rising_row(row: list[float]) -> None:
 @example({"error_message": '"\\\n' * 4000})
 def test_data_of_any_size_fits_and_says_nothing_new(data: dict[str, Any]) -> None:
     before = msgspec.json.encode(data)
-    found = report.shrink(data)
+    found = shrink(data)
     assert units(found) <= 5000
     assert msgspec.json.decode(msgspec.json.encode(found)) == found
     assert set(found) <= set(data)
@@ -94,7 +121,7 @@ def test_data_of_any_size_fits_and_says_nothing_new(data: dict[str, Any]) -> Non
 
 @given(json_objects, st.text(max_size=100))
 def test_the_state_outlives_everything_else(data: dict[str, Any], state: str) -> None:
-    found = report.shrink({**data, "state": state})
+    found = shrink({**data, "state": state})
     assert found["state"] == state
 
 
@@ -104,26 +131,87 @@ others = st.text(max_size=6).filter(lambda key: key != "state")
 @given(st.dictionaries(others, st.text(min_size=3, max_size=9), min_size=3), st.integers(30, 60))
 @example({"a": "abcdefghi", "statf": "abcdefghi"}, 30)
 def test_a_state_as_long_as_the_others_still_goes_last(data: dict[str, str], limit: int) -> None:
-    assert report.shrink({"state": "abcdefghi", **data}, limit)["state"] == "abcdefghi"
+    assert shrink({"state": "abcdefghi", **data}, limit)["state"] == "abcdefghi"
 
 
 def test_a_long_message_is_cut_and_the_rest_stays() -> None:
     data = {"state": "failed", "error_code": 500, "error_message": "x" * 9000, "job_id": "j"}
-    found = report.shrink(data)
+    found = shrink(data)
     assert found == {**data, "error_message": found["error_message"]}
     assert 4000 < len(found["error_message"]) < 5000
 
 
 def test_settings_go_before_any_text_is_cut() -> None:
     data = {"state": "completed", "message": "m" * 100, "settings": {"a": "x" * 6000}}
-    assert report.shrink(data) == {"state": "completed", "message": "m" * 100}
+    assert shrink(data) == {"state": "completed", "message": "m" * 100}
 
 
-@given(json_objects)
-def test_encode_shrinks_the_data_and_nothing_else(data: dict[str, Any]) -> None:
-    found = json.loads(report.encode({"progress": 0.25, "data": data}))
-    assert found["progress"] == 0.25
-    assert found["data"] == report.shrink(data)
+@given(st.dictionaries(st.text(max_size=40), json_values, max_size=5), long_text, long_text)
+def test_encode_shrinks_the_data_and_nothing_else(settings: dict[str, Any], message: str, url: str) -> None:
+    found = completed(JOB, settings=settings, message=message, url=url)
+    whole = {"state": "completed", "command": "print_data", "is_error": False, "job_id": "j", "job_name": "cube"}
+    whole |= {"layer": 3, "total_layers": 6, "line": 50, "total_lines": 100, "seconds_left": 60}
+    whole |= {"settings": settings, "message": message, "url": url}
+    assert found.pop("data") == shrink(whole)
+    assert found == {"progress": 1.0, "job_id": "j", "job_status": "printing", "job_progress": 0.5}
+
+
+OFFLINE = Telemetry(state=PrinterState.OFFLINE, reason="no port")
+POSITION = b'"job_id":"j","job_name":"cube","layer":3,"total_layers":6,"line":50,"total_lines":100,"seconds_left":60'
+TEMPERATURES = (
+    b'"temperature":210,"temperatures":{"bed":{"actual":59.9,"target":60.0},"tool0":{"actual":209.6,"target":210.0}}'
+)
+RUNNING = b'"job_id":"j","job_status":"printing","job_progress":0.5'
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            report.receipt(PRINT),
+            (
+                b'{"progress":0.0,"data":{"state":"received","command":"print_data","is_error":false,"job_id":"j"},'
+                b'"job_id":"j"}'
+            ),
+        ),
+        (
+            report.progress(PRINT, 0.5, JOB, HOT, "slow"),
+            b'{"progress":0.5,' + RUNNING + b',"data":{"command":"print_data","state":"printing","change":"",'
+            b'"ui_sub_state":"",' + POSITION + b"," + TEMPERATURES + b',"is_error":false,"message":"slow"}}',
+        ),
+        (
+            report.completed(PRINT, JOB, report.Result(settings={"a": None}, message="m")),
+            b'{"progress":1.0,'
+            + RUNNING
+            + b',"data":{"state":"completed","command":"print_data","is_error":false,'
+            + POSITION
+            + b',"settings":{"a":null},"message":"m"}}',
+        ),
+        (
+            report.failed(PRINT, 409, "no", JOB),
+            b'{"progress":1.0,"error_code":409,"error_message":"no",' + RUNNING + b',"data":{"state":"failed",'
+            b'"command":"print_data","is_error":true,"error_code":409,"error":409,"error_message":"no",'
+            + POSITION
+            + b"}}",
+        ),
+        (
+            report.heartbeat(None, OFFLINE, "", "disk: full"),
+            (
+                b'{"printer_status":"error","error_code":503,"error_message":"no port","data":{"state":"error",'
+                b'"change":"","ui_sub_state":"no port","is_error":true,"message":"disk: full","error_code":503,'
+                b'"error":503,"error_message":"no port"}}'
+            ),
+        ),
+        (
+            report.heartbeat(JOB, msgspec.structs.replace(HOT, link=Link(lines=4, starved=0)), report.TAKING_OVER),
+            b'{"printer_status":"busy",' + RUNNING + b',"data":{"state":"busy","change":"",'
+            b'"ui_sub_state":"taking over the print",' + POSITION + b"," + TEMPERATURES + b',"is_error":false,'
+            b'"link":{"resend_rate":0.0,"starved":0}}}',
+        ),
+    ],
+)
+def test_the_bytes_on_the_wire_are_these(body: report.Body, expected: bytes) -> None:
+    assert report.encode(body) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,20 +219,20 @@ def test_encode_shrinks_the_data_and_nothing_else(data: dict[str, Any]) -> None:
     [("a", 3), ("ä", 3), ("\u20ac", 3), ("\U0001f525", 4), ("\n", 4), ("\x01", 8)],
 )
 def test_length_counts_as_a_javascript_server_does(text: str, expected: int) -> None:
-    assert report.length(text) == expected
+    assert length(text) == expected
 
 
 def test_the_receipt_says_received_with_progress_0() -> None:
-    assert report.receipt(PRINT) == {
+    assert receipt(PRINT) == {
         "progress": 0.0,
         "job_id": "j",
         "data": {"state": "received", "command": "print_data", "is_error": False, "job_id": "j"},
     }
-    assert "job_id" not in report.receipt(Command(task_id="t", name=Name.HOME, said="home"))
+    assert "job_id" not in receipt(Command(task_id="t", name=Name.HOME, raw_name="home"))
 
 
 def test_a_report_on_the_way_says_where_the_print_is() -> None:
-    body = report.progress(PRINT, 0.5, JOB, HOT)
+    body = progress(0.5, JOB, HOT)
     assert (body["progress"], body["job_id"], body["job_status"], body["job_progress"]) == (0.5, "j", "printing", 0.5)
     data = body["data"]
     assert (data["layer"], data["total_layers"], data["seconds_left"]) == (3, 6, 60)
@@ -155,26 +243,26 @@ def test_a_report_on_the_way_says_where_the_print_is() -> None:
 
 def test_a_job_whose_file_is_not_here_has_no_status_yet() -> None:
     job = msgspec.structs.replace(JOB, state=JobState.ACCEPTED)
-    body = report.progress(PRINT, 0.0, job, IDLE)
+    body = progress(0.0, job, IDLE)
     assert body["job_id"] == "j"
     assert not {"job_status", "job_progress"} & set(body)
 
 
 def test_the_end_of_a_task_says_completed() -> None:
     job = msgspec.structs.replace(JOB, state=JobState.COMPLETED, progress=1.0)
-    body = report.completed(PRINT, job, {"url": "u"})
+    body = completed(job, url="u")
     assert (body["progress"], body["job_status"], body["job_progress"]) == (1.0, "completed", 1.0)
     assert (body["data"]["state"], body["data"]["url"], body["data"]["is_error"]) == ("completed", "u", False)
     assert "error_code" not in body
 
 
-@pytest.mark.parametrize("end", [report.completed(PRINT, None), report.failed(PRINT, 409, "no")])
+@pytest.mark.parametrize("end", [completed(None), failed(409, "no")])
 def test_an_end_without_a_running_job_names_the_job_that_the_command_named(end: dict[str, Any]) -> None:
     assert end["job_id"] == PRINT.job_id != ""
 
 
 def test_a_failure_says_what_and_why_in_both_places() -> None:
-    body = report.failed(PRINT, 422, "e" * 900, JOB)
+    body = failed(422, "e" * 900, JOB)
     assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 422, "e" * 500)
     data = body["data"]
     assert (data["state"], data["is_error"], data["error_code"], data["error"]) == ("failed", True, 422, 422)
@@ -198,7 +286,7 @@ STATUS = {
 
 @pytest.mark.parametrize("state", list(PrinterState))
 def test_the_heartbeat_has_a_word_of_the_protocol_for_each_state(state: PrinterState) -> None:
-    body = report.status(None, Telemetry(state=state, reason="why"))
+    body = heartbeat(None, Telemetry(state=state, reason="why"))
     assert body["printer_status"] == body["data"]["state"] == STATUS[state]
     assert ("error_code" in body) == (STATUS[state] == "error") == body["data"]["is_error"]
     assert body.get("error_message") == body["data"].get("error_message") == ("why" if "error_code" in body else None)
@@ -219,44 +307,36 @@ def test_a_printer_that_is_about_to_print_is_busy_not_ready() -> None:
 
 
 def test_the_heartbeat_of_a_print_tells_the_job() -> None:
-    body = report.status(JOB, HOT)
+    body = heartbeat(JOB, HOT)
     assert (body["job_id"], body["job_status"], body["job_progress"]) == ("j", "printing", 0.5)
     assert body["data"]["layer"] == 3
 
 
 @given(st.lists(st.builds(Heater, st.sampled_from(["tool0", "tool1", "bed"]), st.floats(), st.floats())))
 def test_a_broken_thermistor_breaks_no_report(heaters: list[Heater]) -> None:
-    body = report.status(None, Telemetry(state=PrinterState.IDLE, heaters=tuple(heaters)))
+    body = report.heartbeat(None, Telemetry(state=PrinterState.IDLE, heaters=tuple(heaters)))
     assert "null" not in report.encode(body).decode()
 
 
 def test_the_temperature_is_the_tools_else_the_first_that_is_known() -> None:
     bed, tool = Heater("bed", 60.4), Heater("tool1", 199.5)
-    assert report.temperatures([bed, tool])["temperature"] == 200
-    assert report.temperatures([bed])["temperature"] == 60
-    assert report.temperatures([Heater("tool0", math.nan), bed])["temperature"] == 60
-    assert report.temperatures([]) == {}
+    assert report.temperatures([bed, tool])[0] == 200
+    assert report.temperatures([bed])[0] == 60
+    assert report.temperatures([Heater("tool0", math.nan), bed])[0] == 60
+    assert report.temperatures([]) == (msgspec.UNSET, msgspec.UNSET)
 
 
 def test_the_heartbeat_tells_how_well_the_link_does_once_a_line_was_sent() -> None:
-    assert "link" not in report.status(JOB, HOT)["data"]
+    assert "link" not in heartbeat(JOB, HOT)["data"]
     link = Link(lines=1000, resends=25, latency_p50_ms=1.5, latency_p99_ms=9.25, starved=3)
-    data = report.status(JOB, msgspec.structs.replace(HOT, link=link))["data"]
+    data = heartbeat(JOB, msgspec.structs.replace(HOT, link=link))["data"]
     assert data["link"] == {"resend_rate": 0.025, "latency_p50_ms": 1.5, "latency_p99_ms": 9.25, "starved": 3}
-    plain = report.link(Link(lines=1))
-    assert plain == {"link": {"resend_rate": 0.0}}, "what is not known is left out"
+    unknown = report.link(Link(lines=1))
+    assert msgspec.to_builtins(unknown) == {"resend_rate": 0.0}, "what is not known is left out"
 
 
 def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
-    body = report.progress(PRINT, 0.0, JOB, HOT, "M600 waits for a person (line 3); " * 1000)
+    body = progress(0.0, JOB, HOT, "M600 waits for a person (line 3); " * 1000)
     assert body["data"]["message"].startswith("M600 waits")
     assert len(body["data"]["message"]) <= 500
-    assert "message" not in report.progress(PRINT, 0.0, JOB, HOT)["data"]
-
-
-def test_a_print_that_is_taken_over_is_told_as_busy_and_not_as_an_error() -> None:
-    recovering = Telemetry(state=PrinterState.RECOVERING, reason="finding out where the printer is", task_id="t")
-    body = report.status(JOB, recovering, report.TAKING_OVER)
-    assert (body["printer_status"], body["data"]["ui_sub_state"]) == ("busy", "taking over the print")
-    assert "error_message" not in body
-    assert report.status(JOB, recovering)["error_code"] == 503, "and as offline when nobody takes it over any more"
+    assert "message" not in progress(0.0, JOB, HOT)["data"]

@@ -48,11 +48,6 @@ def test_a_job_takes_exactly_the_steps_of_its_table(state: JobState, event: JobE
         assert job.advance(state, event) == expected
 
 
-@pytest.mark.parametrize("state", list(TaskState))
-def test_a_task_has_ended_when_no_step_is_left(state: TaskState) -> None:
-    assert state.ended == (not TASK_STEPS[state])
-
-
 @pytest.mark.parametrize("state", list(JobState))
 def test_a_job_has_ended_when_no_step_is_left(state: JobState) -> None:
     assert state.ended == (not JOB_STEPS[state])

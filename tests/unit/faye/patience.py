@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from agent.faye.actions import Send
-from agent.faye.protocol import Protocol
+from agent.faye.bayeux_protocol import BayeuxProtocol
 from agent.faye.subscriptions import Subscription
 
 REFUSE = "refuse"  # the handshake is answered, with a refusal
@@ -18,11 +18,11 @@ RESET = "reset"  # the connection breaks
 ADVISE = "advise"  # refused, with an advice of «handshake» and an interval of 0
 
 
-def _protocol(rng: Callable[[], float], transport: str) -> Protocol:
-    return Protocol([Subscription("/a", lambda _: None)], rng=rng, transport=transport)
+def _protocol(rng: Callable[[], float], transport: str) -> BayeuxProtocol:
+    return BayeuxProtocol([Subscription("/a", lambda _: None)], rng=rng, transport=transport)
 
 
-def _sends(protocol: Protocol) -> list[Send]:
+def _sends(protocol: BayeuxProtocol) -> list[Send]:
     return [action for action in protocol.take() if isinstance(action, Send)]
 
 

@@ -54,9 +54,9 @@ def rig() -> Iterator[Rig]:
 def test_messages_and_events_keep_their_order(rig: Rig) -> None:
     """A Subscribed that came before a message is told before it."""
     rig.free.set()
-    rig.dispatcher.tell(Subscribed("/a"))
+    rig.dispatcher.put_event(Subscribed("/a"))
     rig.dispatcher.put(deliver(1))
-    rig.dispatcher.tell(Subscribed("/b"))
+    rig.dispatcher.put_event(Subscribed("/b"))
     rig.dispatcher.close(5)
     assert rig.seen == [Subscribed("/a"), 1, Subscribed("/b")]
 
@@ -87,7 +87,7 @@ def test_events_cannot_fill_the_memory_while_a_handler_hangs(rig: Rig) -> None:
     rig.dispatcher.put(deliver(0))
     assert rig.entered.wait(5)
     for _ in range(3 * SPARE):
-        rig.dispatcher.tell(Subscribed("/a"))
+        rig.dispatcher.put_event(Subscribed("/a"))
     rig.free.set()
     rig.dispatcher.close(5)
     assert len(rig.seen) == 1 + 5 + SPARE
@@ -118,7 +118,7 @@ def test_an_on_event_that_raises_is_logged_and_survived(caplog: pytest.LogCaptur
 
     dispatcher = Dispatcher({"/a": lambda m: seen.append(m.data)}, bad)
     with caplog.at_level(logging.ERROR):
-        dispatcher.tell(Subscribed("/a"))
+        dispatcher.put_event(Subscribed("/a"))
         dispatcher.put(deliver(1))
         dispatcher.close(5)
     assert seen == [1]

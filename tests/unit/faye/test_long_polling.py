@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.faye.long_polling import LongPolling
-from agent.faye.sockets import OneWrite
+from agent.faye.sockets import SingleWriteConnection
 from tests.unit.faye.loopback import Ear, Loopback, Peer, ask
 
 
@@ -31,7 +31,7 @@ class Wire:
 def test_a_request_is_written_at_once() -> None:
     """Head and body in one write: a server is woken once. What is no POST, as a proxy's CONNECT, does not wait."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        connection = OneWrite("127.0.0.1", listener.getsockname()[1])
+        connection = SingleWriteConnection("127.0.0.1", listener.getsockname()[1])
         connection.connect()
         wire = Wire(connection.sock)
         connection.sock = wire

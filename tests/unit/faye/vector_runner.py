@@ -25,8 +25,8 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.faye.actions import Abort, Closed, Deliver, Emit, Lane, Send, Switch
+from agent.faye.bayeux_protocol import BayeuxProtocol
 from agent.faye.events import Event
-from agent.faye.protocol import Protocol
 from agent.faye.subscriptions import Subscription
 
 CONNECT = "/meta/connect"
@@ -41,7 +41,7 @@ class Player:
         self.jitter = float(vector.get("jitter", 0.5))
         self.websocket = vector.get("transport") == "websocket"
         ext = (lambda: {"authentication_token": self.token}) if self.token else None
-        self.protocol = Protocol(
+        self.protocol = BayeuxProtocol(
             [Subscription(c, lambda _: None, ext) for c in vector.get("subscriptions", ["/a"])],
             rng=lambda: self.jitter,
             transport=vector.get("transport", "long-polling"),

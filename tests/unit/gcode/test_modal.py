@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.gcode import FileSource, Index, Scanner
-from agent.gcode.modal import FANS, Modal
-from drivers.gcode.printing.modes import Modes
+from agent.gcode.modal import FANS, ModalState
+from agent.gcode.words import uppercase
+from tests.unit.drivers.simulated.support import Host
 from tests.unit.gcode.samples import LINES_AND_LAYERS, scan, sliced, slow_lines
 
 CODES = [
@@ -23,32 +24,76 @@ CODES = [
 ]
 
 
-def state(lines: list[bytes]) -> tuple[object, ...]:
+def state(lines: list[bytes], *, extruder_follows: bool = True) -> tuple[object, ...]:
     """All that a driver makes of them."""
-    modes = Modes()
+    modes = ModalState(extruder_follows=extruder_follows)
     for line in lines:
         modes.follow(line)
-    fans, modes.fans = sorted(modes.fans.items()), {}  # in whatever order
-    return modes.restore(), fans, modes.tool, modes.homed
+    return modes.restore(), modes.tool, modes.homed
 
 
-def small_modes(lines: list[bytes]) -> tuple[object, ...]:
-    """The same without fans that are none."""
-    return state([line for line in lines if b"P99" not in line])
+def both_states(lines: list[bytes]) -> tuple[object, ...]:
+    """The same for either kind of firmware."""
+    return state(lines), state(lines, extruder_follows=False)
 
 
 @given(st.lists(st.sampled_from(CODES), max_size=40))
 @settings(max_examples=300, deadline=None)
 def test_a_few_lines_say_what_all_of_them_said(codes: list[str]) -> None:
     lines = slow_lines("\n".join(code for code in codes if not code.startswith("N")).encode())
-    modal = Modal()
-    modal.feed(lines)
-    modal.moves(lines)
+    modal = ModalState()
+    modal.follow_settings(lines)
+    modal.follow_feedrate(lines)
     assert len(modal.lines()) <= 6 + FANS
-    for line in lines:  # one by one: feed and moves may come in any number
+    for line in lines:  # one by one, after the lists
         modal.follow(line)
-    assert small_modes(modal.lines()) == small_modes(lines)
-    assert Modal(modal.lines()).lines() == modal.lines()
+    assert both_states(modal.lines()) == both_states(lines)
+    assert ModalState(modal.lines()).lines() == modal.lines()
+
+
+@given(st.lists(st.sampled_from(CODES), max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_it_holds_what_the_simulated_firmware_holds(codes: list[str]) -> None:
+    """The simulator follows these commands by itself, so it can be asked who is right."""
+    modal, host = ModalState(), Host(leap=True)
+    host.send("M302 P1")
+    for line in map(uppercase, slow_lines("\n".join(codes).encode())):
+        modal.follow(line)
+        host.send(line.decode())
+    motion = host.firmware.machine.motion
+    assert modal.absolute is not motion.relative
+    assert modal.extruder_absolute is not motion.relative_e
+    assert modal.inches is (motion.unit != 1.0)
+
+
+@pytest.mark.parametrize(
+    ("codes", "follows", "alone"),
+    [
+        ("G91", False, True),
+        ("G91 M82", True, True),
+        ("M83 G90", True, False),
+        ("M83", False, False),
+        ("M83 G90 G91", False, False),
+    ],
+)
+def test_the_extruder_follows_g90_and_g91_where_the_firmware_has_it_so(codes: str, follows: bool, alone: bool) -> None:
+    lines = codes.encode().split()
+    assert ModalState(lines).extruder_absolute is follows
+    assert ModalState(lines, extruder_follows=False).extruder_absolute is alone
+
+
+def test_what_is_restored_after_a_pause() -> None:
+    modal = ModalState([b"G20", b"M106 P1 S9", b"M107", b"T2", b"G28", b"G91", b"G1 X1 F60.5", b"G1 X2", b"M83"])
+    assert modal.restore() == [b"G20", b"M107", b"M106 P1 S9", b"G1 F60.5", b"G91", b"M83"]
+    assert modal.millimetres() == [b"G21"]
+    assert (modal.tool, modal.homed) == (2, True)
+    modal.follow(b"M84")
+    assert not modal.homed
+
+
+def test_what_only_looks_like_a_setting_sets_nothing() -> None:
+    for code in (b"G91.1", b"G911", b"M117 G91", b"M106 P99 S1", b"G1 X1 F0", b"G28 X", b"Tx", b"", b"\xb2"):
+        assert ModalState([code]).lines() == [], code
 
 
 def padded(codes: list[str], moves: int, seed: int) -> bytes:
@@ -69,7 +114,7 @@ def test_before_each_line_of_a_long_file_it_is_as_if_all_had_been_read(tmp_path:
     source = FileSource(path, index)
     lines = list(source.lines())
     for line in [1, 2, *rng.sample(range(1, len(lines) + 2), 30), len(lines), len(lines) + 1]:
-        assert small_modes(source.settings_before(line)) == small_modes(lines[: line - 1]), line
+        assert both_states(source.settings_before(line)) == both_states(lines[: line - 1]), line
 
 
 @pytest.mark.parametrize("name", sorted(LINES_AND_LAYERS))

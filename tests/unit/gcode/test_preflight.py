@@ -9,7 +9,7 @@ import pytest
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 from agent.gcode import Caution, Limits, Scanner
-from agent.gcode.preflight import framed_length
+from agent.gcode.framing import framed_length
 from tests.unit.gcode.samples import scan, sliced
 
 
@@ -33,6 +33,7 @@ from tests.unit.gcode.samples import scan, sliced
         (b"G28\nm0112\n", "M112"),
         (b"M106 S5 M112\n", "M112"),
         (b"M204 S5 m112\n", "M112"),
+        (b"G28\nM112.1\n", "M112"),
         (b"M117 see M110 Now\n", "lose count"),
         (b"\xff\xfeG\0001\0 \0", "NUL|not G-code"),
     ],
@@ -52,6 +53,7 @@ def test_a_file_that_is_no_gcode_is_refused(data: bytes, message: str) -> None:
         (b"m140 s121", "M140 asks for 121 °C, allowed for the bed are 120 °C"),
         (b"M190 S 500", "bed"),
         (b"M0190 S500", "bed"),
+        (b"M104.1 S400", "M104"),
         (b"M 190 S+500", "bed"),
         (b"M141 S81", "chamber"),
         (b"M191 S99999999999999999999", "chamber"),

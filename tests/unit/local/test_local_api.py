@@ -5,36 +5,37 @@ from __future__ import annotations
 import json
 import socket
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
-from agent.core import report
 from agent.core.command import Command, Name
 from agent.core.driver import Heater
 from agent.core.task import TaskState
 from agent.errors import DataError
-from agent.local import socket_server as module
-from agent.local.socket_client import AnsweredError, ask, command, send_file, wait
-from agent.local.status_text import lines
+from agent.local.requests import (
+    CommandRequest,
+    HaltRequest,
+    LocalCommand,
+    OutboxRequest,
+    RegisterRequest,
+    StatusRequest,
+    TaskRequest,
+)
+from agent.local.socket_client import (
+    AnsweredError,
+    ask,
+    print_file,
+    run_command,
+    wait_for_task,
+)
+from agent.local.status_text import status_lines
 from agent.state.store import Identity
-from tests.unit.local.local_rig import GCODE, PATIENCE, SERVER, TOKEN, Rig
+from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
 
 
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(module, "POLL", 0.05)
-    structlog.reset_defaults()
-    made = Rig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
-
-
-def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
+def talk(rig: SocketRig, sent: bytes) -> dict[str, Any]:
     """A client of our own: exactly these bytes."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(PATIENCE)
@@ -45,22 +46,27 @@ def talk(rig: Rig, sent: bytes) -> dict[str, Any]:
             return dict(json.loads(stream.readline()))
 
 
-def test_only_the_owner_may_connect(rig: Rig) -> None:
+def send(rig: SocketRig, request: dict[str, Any]) -> dict[str, Any]:
+    """A request that our own client would not build."""
+    return talk(rig, json.dumps(request).encode() + b"\n")
+
+
+def test_only_the_owner_may_connect(rig: SocketRig) -> None:
     assert stat.S_IMODE(rig.path.stat().st_mode) == 0o600
     assert stat.S_IMODE(rig.path.parent.stat().st_mode) == 0o700
 
 
-def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
-    rig.store.accept(Command("t", Name.HOME, "home"), b"{}")
+def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> None:
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b"{}")
     rig.driver.now(port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),))
-    answer = ask(rig.path, {"op": "status"})
+    answer = ask(rig.path, StatusRequest())
     found = answer["status"]
     assert (found["printer_status"], found["printer"], found["port"]) == ("ready", "mine", "/dev/ttyUSB0")
     assert found["registration"] == {"printer_id": 7, "registered": False, "code": "AB12", "url": "https://p"}
     assert (found["waiting_reports"], found["listening"]) == (1, False)
     assert TOKEN not in str(answer)
-    assert lines(found) == [
+    assert status_lines(found) == [
         "printer   ready at /dev/ttyUSB0",
         "tool0     20.0 °C, target 0",
         "cloud     printer 7; add it with the code AB12 at https://p",
@@ -69,88 +75,87 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: Rig) -> None:
     ]
 
 
-def test_register_and_outbox(rig: Rig) -> None:
-    assert ask(rig.path, {"op": "register"})["registration"] == {"registered": False}
-    rig.store.save_identity(Identity(SERVER, 7, TOKEN, registered=True))
-    assert ask(rig.path, {"op": "register"})["registration"] == {"printer_id": 7, "registered": True}
-    rig.store.accept(Command("t", Name.HOME, "home"), report.encode({"progress": 0}))
-    assert ask(rig.path, {"op": "outbox"})["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
+def test_register_and_outbox(rig: SocketRig) -> None:
+    assert ask(rig.path, RegisterRequest())["registration"] == {"registered": False}
+    rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
+    assert ask(rig.path, RegisterRequest())["registration"] == {"printer_id": 7, "registered": True}
+    rig.store.tasks.accept(Command("t", Name.HOME, "home"), b'{"progress":0}')
+    assert ask(rig.path, OutboxRequest())["outbox"] == [{"task_id": "t", "kind": "receipt", "waiting": True}]
 
 
-def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: Rig) -> None:
+def test_a_refused_report_can_be_sent_once_more_or_thrown_away(rig: SocketRig) -> None:
     for name in ("a", "b", "c"):
-        rig.store.accept(Command(name, Name.HOME, "home"), b"{}")
-        rig.store.set_aside(rig.store.heads()[0], 422, "no")
-    ids = [row["id"] for row in ask(rig.path, {"op": "outbox"})["outbox"]]
-    assert ask(rig.path, {"op": "outbox", "retry": ids[0]})["done"] == 1
-    assert ask(rig.path, {"op": "outbox", "drop": ids[1]})["done"] == 1
-    shown = ask(rig.path, {"op": "outbox"})["outbox"]
+        rig.store.tasks.accept(Command(name, Name.HOME, "home"), b"{}")
+        rig.store.outbox.set_aside(rig.store.outbox.heads()[0], 422, "no")
+    ids = [row["id"] for row in ask(rig.path, OutboxRequest())["outbox"]]
+    assert ask(rig.path, OutboxRequest(retry=ids[0]))["done"] == 1
+    assert ask(rig.path, OutboxRequest(drop=ids[1]))["done"] == 1
+    shown = ask(rig.path, OutboxRequest())["outbox"]
     assert [(row["task_id"], row["waiting"]) for row in shown] == [("a", True), ("c", False)]
-    assert ask(rig.path, {"op": "outbox", "retry": "all"})["done"] == 1
-    assert ask(rig.path, {"op": "outbox", "drop": "all"})["done"] == 0
+    assert ask(rig.path, OutboxRequest(retry="all"))["done"] == 1
+    assert ask(rig.path, OutboxRequest(drop="all"))["done"] == 0
 
 
 @pytest.mark.parametrize("which", [99, 0, -1, True, None, "1", 1 << 70])
-def test_a_refused_report_that_is_not_there_is_an_error(rig: Rig, which: object) -> None:
-    with pytest.raises(AnsweredError) as caught:
-        ask(rig.path, {"op": "outbox", "retry": which})
-    assert caught.value.exit_code == 65
+def test_a_refused_report_that_is_not_there_is_an_error(rig: SocketRig, which: object) -> None:
+    answer = send(rig, {"op": "outbox", "retry": which})
+    assert (answer["ok"], answer["exit_code"]) == (False, 65)
 
 
 @pytest.mark.parametrize("name", ["pause", "resume", "cancel", "home", "park", "reset", "dismiss"])
-def test_a_command_is_done_and_has_nothing_to_report(rig: Rig, name: str) -> None:
-    command(rig.path, name)
-    (task,) = rig.store.tasks(TaskState.COMPLETED)
-    assert (task.command.said, task.local) == (name, True)
-    assert rig.store.outbox() == []
+def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: LocalCommand) -> None:
+    run_command(rig.path, name)
+    (task,) = rig.store.tasks.in_state(TaskState.COMPLETED)
+    assert (task.command.raw_name, task.local) == (name, True)
+    assert rig.store.outbox.overview() == []
 
 
-def test_a_command_that_is_refused_says_why(rig: Rig) -> None:
+def test_a_command_that_is_refused_says_why(rig: SocketRig) -> None:
     rig.fails = "pause: nothing is printing"
     with pytest.raises(DataError, match="pause: nothing is printing"):
-        command(rig.path, "pause")
+        run_command(rig.path, "pause")
 
 
 @pytest.mark.parametrize("name", ["firmware_upgrade", "print_data", "logs", "fly", None, 7, ["pause"]])
-def test_what_a_person_here_may_not_ask_for_is_refused(rig: Rig, name: object) -> None:
-    with pytest.raises(AnsweredError, match="expected command to be one of pause, resume") as caught:
-        ask(rig.path, {"op": "command", "command": name})
-    assert caught.value.exit_code == 65
-    assert all(rig.store.tasks(state) == [] for state in TaskState)
+def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: object) -> None:
+    answer = send(rig, {"op": "command", "command": name})
+    assert (answer["ok"], answer["exit_code"]) == (False, 65)
+    assert answer["error"].startswith("expected command to be one of pause, resume")
+    assert all(rig.store.tasks.in_state(state) == [] for state in TaskState)
 
 
-def test_a_file_is_taken_in_and_printed(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
-    job_id = send_file(rig.path, file)
-    (task,) = rig.store.tasks(TaskState.RUNNING)
+    job_id = print_file(rig.path, file)
+    (task,) = rig.store.tasks.in_state(TaskState.RUNNING)
     assert job_id == task.command.job_id == f"local_{task.command.task_id.removeprefix('local-')}"
     assert task.command.job_name == "cube.gcode"
     assert (rig.jobs / task.command.spooled).read_bytes() == GCODE
     assert stat.S_IMODE((rig.jobs / task.command.spooled).stat().st_mode) == 0o600
 
 
-def test_a_file_that_cannot_be_printed_says_why(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_printed_says_why(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     rig.fails = "print_data: the printer is busy"
     with pytest.raises(DataError, match=r"cube.gcode: print_data: the printer is busy"):
-        send_file(rig.path, file)
+        print_file(rig.path, file)
 
 
 @pytest.mark.parametrize("times", [2, 40], ids=["2 MiB", "40 MiB"])
 def test_a_file_that_is_too_large_is_refused_with_the_reason_while_it_is_sent(
-    rig: Rig, tmp_path: Path, times: int
+    rig: SocketRig, tmp_path: Path, times: int
 ) -> None:
     file = tmp_path / "large.gcode"
     file.write_bytes(b"G1 X1\n" * (times * 180_000))
     with pytest.raises(AnsweredError, match="too large") as caught:
-        send_file(rig.path, file)
+        print_file(rig.path, file)
     assert caught.value.exit_code == 65
     assert list(rig.jobs.iterdir()) == []
 
 
-def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
+def test_a_file_that_ends_early_leaves_nothing(rig: SocketRig) -> None:
     answer = talk(rig, b'{"op": "print", "name": "a", "size": 100}\nG28\n')
     assert (answer["ok"], answer["exit_code"]) == (False, 65)
     assert "broke off after 4 of 100 bytes" in answer["error"]
@@ -158,26 +163,25 @@ def test_a_file_that_ends_early_leaves_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [None, -1, True, "9", 1.5])
-def test_a_print_needs_a_size(rig: Rig, size: object) -> None:
-    with pytest.raises(AnsweredError, match="expected size to be a number of bytes"):
-        ask(rig.path, {"op": "print", "size": size})
+def test_a_print_needs_a_size(rig: SocketRig, size: object) -> None:
+    assert send(rig, {"op": "print", "size": size})["error"] == "expected size to be a number of bytes"
 
 
-def test_a_file_that_is_not_there_or_no_file_is_named(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_or_no_file_is_named(rig: SocketRig, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no.gcode: No such file"):
-        send_file(rig.path, tmp_path / "no.gcode")
+        print_file(rig.path, tmp_path / "no.gcode")
     with pytest.raises(DataError, match="not a file"):
-        send_file(rig.path, tmp_path)
+        print_file(rig.path, tmp_path)
 
 
-def test_a_task_can_be_asked_for(rig: Rig) -> None:
+def test_a_task_can_be_asked_for(rig: SocketRig) -> None:
     rig.fails = "why"
-    task_id = ask(rig.path, {"op": "command", "command": "home"})["task_id"]
-    assert ask(rig.path, {"op": "task", "task_id": task_id}) == {"ok": True, "state": "failed", "message": "why"}
+    task_id = ask(rig.path, CommandRequest("home"))["task_id"]
+    assert ask(rig.path, TaskRequest(task_id)) == {"ok": True, "state": "failed", "message": "why"}
     with pytest.raises(DataError, match="why"):
-        wait(rig.path, task_id)
+        wait_for_task(rig.path, task_id)
     with pytest.raises(AnsweredError, match="no such task"):
-        ask(rig.path, {"op": "task", "task_id": "x"})
+        ask(rig.path, TaskRequest("x"))
 
 
 @pytest.mark.parametrize(
@@ -195,18 +199,18 @@ def test_a_task_can_be_asked_for(rig: Rig) -> None:
         (b'"status"\n', 65),
     ],
 )
-def test_a_request_that_makes_no_sense_gets_an_answer(rig: Rig, sent: bytes, code: int) -> None:
+def test_a_request_that_makes_no_sense_gets_an_answer(rig: SocketRig, sent: bytes, code: int) -> None:
     answer = talk(rig, sent)
     assert (answer["ok"], answer["exit_code"]) == (False, code)
 
 
-def test_the_emergency_stop_goes_straight_to_the_driver(rig: Rig) -> None:
-    assert ask(rig.path, {"op": "halt"}) == {"ok": True}
+def test_the_emergency_stop_goes_straight_to_the_driver(rig: SocketRig) -> None:
+    assert ask(rig.path, HaltRequest()) == {"ok": True}
     assert rig.halts == 1
-    assert rig.store.tasks(TaskState.RECEIVED) == []
+    assert rig.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
-def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Rig) -> None:
+def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: SocketRig) -> None:
     rig.halt_fails = "cannot halt: the printer is offline"
     with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
-        ask(rig.path, {"op": "halt"})
+        ask(rig.path, HaltRequest())

@@ -13,11 +13,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.local import page_html
-from tests.unit.local.page_support import (
+from tests.rigs.page_rig import (
     CODE,
     NASTY,
     TOKEN,
-    Running,
+    PageRig,
     a_print,
     no_printer,
 )
@@ -41,13 +41,13 @@ OUR_TAGS = {
 
 
 @pytest.fixture(scope="module")
-def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
     with a_print(tmp_path_factory.mktemp("printing")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
     with no_printer(tmp_path_factory.mktemp("offline")) as running:
         yield running
 
@@ -76,7 +76,7 @@ class Balanced(HTMLParser):
         self.texts.append(data.strip())
 
 
-def test_the_page_shows_the_print_and_refreshes_itself(printing: Running) -> None:
+def test_the_page_shows_the_print_and_refreshes_itself(printing: PageRig) -> None:
     code, headers, text = printing.ask("/")
     assert (code, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert '<meta http-equiv="refresh"' in text
@@ -88,13 +88,13 @@ def test_the_page_shows_the_print_and_refreshes_itself(printing: Running) -> Non
         assert expected in texts
 
 
-def test_what_comes_from_outside_is_text_in_the_page(printing: Running) -> None:
+def test_what_comes_from_outside_is_text_in_the_page(printing: PageRig) -> None:
     tags = Balanced(printing.ask("/")[2]).tags
     assert "b" not in tags
     assert tags <= OUR_TAGS
 
 
-def test_the_policy_lets_the_browser_load_and_run_nothing(printing: Running) -> None:
+def test_the_policy_lets_the_browser_load_and_run_nothing(printing: PageRig) -> None:
     _, headers, text = printing.ask("/")
     policy = headers["Content-Security-Policy"]
     assert policy == page_html.POLICY
@@ -106,13 +106,13 @@ def test_the_policy_lets_the_browser_load_and_run_nothing(printing: Running) -> 
         assert external not in text
 
 
-def test_a_printer_that_is_offline_is_told_with_the_reason(offline: Running) -> None:
+def test_a_printer_that_is_offline_is_told_with_the_reason(offline: PageRig) -> None:
     texts = Balanced(offline.ask("/")[2]).texts
     assert "error: no port <found>" in texts
     assert "Job" not in texts
 
 
-def test_the_json_is_the_local_sockets_status(printing: Running) -> None:
+def test_the_json_is_the_local_sockets_status(printing: PageRig) -> None:
     code, headers, text = printing.ask("/status.json?now")
     assert (code, headers["Content-Type"]) == (200, "application/json")
     found = json.loads(text)
@@ -123,7 +123,7 @@ def test_the_json_is_the_local_sockets_status(printing: Running) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/status.json", "/metrics"])
-def test_neither_the_registration_code_nor_the_token_is_shown(path: str, printing: Running) -> None:
+def test_neither_the_registration_code_nor_the_token_is_shown(path: str, printing: PageRig) -> None:
     text = printing.ask(path)[2]
     assert CODE not in text
     assert TOKEN not in text
@@ -139,7 +139,7 @@ def samples(text: str) -> dict[tuple[str, str], float]:
     }
 
 
-def test_prometheus_reads_the_numbers_of_the_print(printing: Running) -> None:
+def test_prometheus_reads_the_numbers_of_the_print(printing: PageRig) -> None:
     code, headers, text = printing.ask("/metrics")
     assert code == 200
     assert headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -163,7 +163,7 @@ def test_prometheus_reads_the_numbers_of_the_print(printing: Running) -> None:
     assert all(line.startswith(("#", "printer_agent_")) for line in text.splitlines())
 
 
-def test_a_number_that_is_not_known_is_no_metric(offline: Running) -> None:
+def test_a_number_that_is_not_known_is_no_metric(offline: PageRig) -> None:
     found = samples(offline.ask("/metrics")[2])
     assert found["printer_state", "error"] == 1
     assert not {name for name, _ in found} & {"job_progress", "layer", "temperature_celsius"}

@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
-from agent.local import socket_server as module
+from agent.local.requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse
-from tests.unit.local.local_rig import PATIENCE, Rig
+from tests.rigs.local_rig import PATIENCE, SocketRig
 
 
-@pytest.fixture
-def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
-    monkeypatch.setattr(module, "POLL", 0.05)
-    structlog.reset_defaults()
-    made = Rig(tmp_path)
-    yield made
-    made.end()
-    made.store.close()
-
-
-def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: Rig) -> None:
+def test_a_defect_in_one_request_is_logged_and_the_others_go_on(rig: SocketRig) -> None:
     with capture_logs() as logs:
         rig.driver.telemetry = None  # type: ignore[method-assign, assignment]
         with pytest.raises(AnsweredError, match="the agent closed the connection"):
-            ask(rig.path, {"op": "status"})
-        assert ask(rig.path, {"op": "outbox"})["ok"]
-        assert [line["event"] for line in logs] == ["a local request could not be answered"]
+            ask(rig.path, StatusRequest())
+        assert ask(rig.path, OutboxRequest())["ok"]
+        assert [line["event"] for line in logs] == ["local request crashed"]
 
 
-def test_a_client_that_goes_away_harms_nobody(rig: Rig) -> None:
+def test_a_client_that_goes_away_harms_nobody(rig: SocketRig) -> None:
     for sent in (b"", b'{"op": "status"}\n', b'{"op": "print", "size": 1000000}\nG28'):
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         client.connect(str(rig.path))
         client.sendall(sent)
         client.close()
-    assert ask(rig.path, {"op": "status"})["ok"]
+    assert ask(rig.path, StatusRequest())["ok"]
 
 
-def test_a_stop_does_not_wait_for_a_silent_client(rig: Rig) -> None:
+def test_a_stop_does_not_wait_for_a_silent_client(rig: SocketRig) -> None:
     clients = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(6)]
     for client in clients:
         client.connect(str(rig.path))
@@ -61,20 +49,16 @@ def test_a_stop_does_not_wait_for_a_silent_client(rig: Rig) -> None:
         client.close()
     assert not rig.path.exists()
     with pytest.raises(UnavailableError, match="no agent answers"):
-        ask(rig.path, {"op": "status"})
+        ask(rig.path, StatusRequest())
 
 
-def desk_for(rig: Rig) -> Any:
-    return rig.server._desk
-
-
-def test_a_second_agent_is_refused_and_the_first_goes_on(rig: Rig) -> None:
+def test_a_second_agent_is_refused_and_the_first_goes_on(rig: SocketRig) -> None:
     with pytest.raises(UnavailableError, match="another agent is running"):
-        LocalServer(rig.path, desk_for(rig), Pulse("local", rig.clock))
-    assert ask(rig.path, {"op": "status"})["ok"]
+        LocalServer(rig.path, rig.api, Pulse("local", rig.clock))
+    assert ask(rig.path, StatusRequest())["ok"]
 
 
-def test_an_agent_that_is_too_busy_to_answer_is_still_one(rig: Rig, tmp_path: Path) -> None:
+def test_an_agent_that_is_too_busy_to_answer_is_still_one(rig: SocketRig, tmp_path: Path) -> None:
     path = tmp_path / "busy.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as busy:
         busy.bind(str(path))
@@ -82,48 +66,50 @@ def test_an_agent_that_is_too_busy_to_answer_is_still_one(rig: Rig, tmp_path: Pa
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.connect(str(path))
             with pytest.raises(UnavailableError, match="another agent is running"):
-                LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+                LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.exists()
 
 
-def test_what_a_killed_agent_left_is_replaced(rig: Rig, tmp_path: Path) -> None:
+def test_what_a_killed_agent_left_is_replaced(rig: SocketRig, tmp_path: Path) -> None:
     path = tmp_path / "left.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as left:
         left.bind(str(path))
-    server = LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+    server = LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.is_socket()
-    server._socket.close()
+    ended = threading.Event()
+    ended.set()
+    server.run(ended)
+    assert not path.exists()
 
 
-def test_a_file_in_the_way_is_left_alone(rig: Rig, tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_left_alone(rig: SocketRig, tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("mine")
     with pytest.raises(UnavailableError, match="no socket"):
-        LocalServer(path, desk_for(rig), Pulse("local", rig.clock))
+        LocalServer(path, rig.api, Pulse("local", rig.clock))
     assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["x" * 120, "f/agent.sock"])
-def test_a_place_where_no_socket_can_be_is_named(rig: Rig, tmp_path: Path, name: str) -> None:
+def test_a_place_where_no_socket_can_be_is_named(rig: SocketRig, tmp_path: Path, name: str) -> None:
     (tmp_path / "f").touch()
     with pytest.raises(UnavailableError, match="cannot listen"):
-        LocalServer(tmp_path / name, desk_for(rig), Pulse("local", rig.clock))
+        LocalServer(tmp_path / name, rig.api, Pulse("local", rig.clock))
 
 
-def test_running_out_of_descriptors_does_not_end_the_server(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one thing that is not real here: an accept that fails once, as it does with EMFILE."""
-    real, failed = rig.server._socket, threading.Event()
-
-    class Failing:
-        def accept(self) -> tuple[socket.socket, object]:
-            if not failed.is_set():
-                failed.set()
-                raise OSError(24, os.strerror(24))
-            return real.accept()
-
-        def close(self) -> None:
-            real.close()
-
-    monkeypatch.setattr(rig.server, "_socket", Failing())
-    assert failed.wait(PATIENCE)
-    assert ask(rig.path, {"op": "status"})["ok"]
+def test_running_out_of_descriptors_does_not_end_the_server(rig: SocketRig) -> None:
+    """A real EMFILE: the process may open no more descriptors while a client connects."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client, capture_logs() as logs:
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            client.connect(str(rig.path))
+            deadline = time.monotonic() + PATIENCE
+            while not logs and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert [line["event"] for line in logs] == ["local connection not accepted"]
+        assert ask(rig.path, StatusRequest())["ok"]

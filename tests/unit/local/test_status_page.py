@@ -15,36 +15,35 @@ import pytest
 
 from agent.errors import ConfigError, UnavailableError
 from agent.local.status_page import AT_ONCE, HEAD_LIMIT, StatusPage
-from tests.unit.local.page_support import (
+from tests.rigs.page_rig import (
     TELEMETRY,
     CountingPulse,
-    Running,
+    PageRig,
     a_print,
-    desk,
-    status_of,
+    local_api,
 )
 
 
 @pytest.fixture(scope="module")
-def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def printing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PageRig]:
     with a_print(tmp_path_factory.mktemp("printing")) as running:
         yield running
 
 
 @pytest.mark.parametrize("path", ["/x", "/metrics/", "/status.json/..", "/../etc/passwd", "/favicon.ico"])
-def test_everything_else_is_not_found(path: str, printing: Running) -> None:
+def test_everything_else_is_not_found(path: str, printing: PageRig) -> None:
     code, _, text = printing.ask(path)
     assert (code, text) == (404, "404 Not Found\n")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_nothing_can_be_changed(method: str, printing: Running) -> None:
+def test_nothing_can_be_changed(method: str, printing: PageRig) -> None:
     code, headers, _ = printing.ask("/", method)
     assert (code, headers["Allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/", "/status.json", "/metrics"])
-def test_head_is_get_without_the_body(path: str, printing: Running) -> None:
+def test_head_is_get_without_the_body(path: str, printing: PageRig) -> None:
     head, empty, body = printing.say(f"HEAD {path} HTTP/1.1\r\n\r\n".encode()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.0 200 OK\r\n")
     assert re.search(rb"\r\nContent-Length: [1-9]\d{2,}\r\n", head)
@@ -61,7 +60,7 @@ def test_head_is_get_without_the_body(path: str, printing: Running) -> None:
     ],
 )
 def test_a_request_that_is_none_gets_an_answer_and_harms_nobody(
-    request_: bytes, answer: bytes, printing: Running
+    request_: bytes, answer: bytes, printing: PageRig
 ) -> None:
     assert answer in printing.say(request_)
     assert printing.ask("/")[0] == 200
@@ -69,8 +68,8 @@ def test_a_request_that_is_none_gets_an_answer_and_harms_nobody(
 
 def test_clients_that_say_nothing_stop_neither_others_nor_the_pulse(tmp_path: Path) -> None:
     """A browser opens connections ahead of time; systemd must not take the thread for dead."""
-    made, store = desk(tmp_path, TELEMETRY)
-    with Running(status_of(made), deadline=60) as running:
+    api, store = local_api(tmp_path, TELEMETRY)
+    with PageRig(api.status, deadline=60) as running:
         silent = [running.connect() for _ in range(AT_ONCE - 1)]
         assert running.ask("/")[0] == 200
         silent += [running.connect() for _ in range(2)]
@@ -81,8 +80,8 @@ def test_clients_that_say_nothing_stop_neither_others_nor_the_pulse(tmp_path: Pa
 
 
 def test_a_request_that_drips_in_is_cut_off(tmp_path: Path) -> None:
-    made, store = desk(tmp_path, TELEMETRY)
-    with Running(status_of(made), deadline=0.3) as running, running.connect() as client:
+    api, store = local_api(tmp_path, TELEMETRY)
+    with PageRig(api.status, deadline=0.3) as running, running.connect() as client:
         client.settimeout(0.05)
         ended = False
         for _ in range(200):  # a byte each 0.05 s: never silent for the deadline
@@ -105,7 +104,7 @@ def test_a_state_that_cannot_be_read_is_said_and_passes() -> None:
     def status() -> dict[str, Any]:
         raise troubles.pop(0)
 
-    with Running(status) as running:
+    with PageRig(status) as running:
         code, _, text = running.ask("/")
         assert (code, text) == (503, "503 Service Unavailable: the disk is full\n")
         with pytest.raises(http.client.BadStatusLine):
@@ -146,5 +145,5 @@ def test_an_address_that_the_network_has_not_given_yet_does_not_keep_the_agent_f
 
 @pytest.mark.parametrize("address", ["localhost:0", "[::1]:0", "0.0.0.0:0"])
 def test_it_listens_where_it_is_told(address: str) -> None:
-    with Running(dict, address) as running:
+    with PageRig(dict, address) as running:
         assert running.ask("/x")[0] == 404

@@ -3,36 +3,25 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.command import Name
 from agent.core.driver import Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import UnavailableError
 from agent.state.store import Store
-from tests.support.clock import FakeClock
-from tests.support.desk import Desk
+from agent.testing import FakeClock
+from tests.rigs.runner_rig import RunnerRig
+from tests.support.store import open_store
 
 S = PrinterState
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path / "agent.db", FakeClock())
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, store: Store) -> Desk:
-    return Desk(tmp_path, store)
-
-
-def test_a_print_tells_its_file_its_start_its_way_and_its_end(desk: Desk) -> None:
+def test_a_print_tells_its_file_its_start_its_way_and_its_end(desk: RunnerRig) -> None:
     task_id = desk.printing()
     desk.printer.now(line=3)
     desk.clock.advance(10)
@@ -50,7 +39,7 @@ def test_a_print_tells_its_file_its_start_its_way_and_its_end(desk: Desk) -> Non
     assert len(desk.said(task_id)) == 3  # receipt, milestone, terminal: nothing more
 
 
-def test_progress_is_told_no_more_often_than_configured(desk: Desk) -> None:
+def test_progress_is_told_no_more_often_than_configured(desk: RunnerRig) -> None:
     task_id = desk.printing()
     for line in (1, 2):
         desk.printer.now(line=line)
@@ -61,7 +50,7 @@ def test_progress_is_told_no_more_often_than_configured(desk: Desk) -> None:
     assert desk.said(task_id)[-1]["data"]["line"] == 2
 
 
-def test_the_printer_may_pause_by_itself_and_the_cloud_is_told_why(desk: Desk) -> None:
+def test_the_printer_may_pause_by_itself_and_the_cloud_is_told_why(desk: RunnerRig) -> None:
     task_id = desk.printing()
     desk.printer.now(state=S.PAUSED, reason="the file asks for a pause (M0)")
     desk.runner.step()
@@ -73,7 +62,7 @@ def test_the_printer_may_pause_by_itself_and_the_cloud_is_told_why(desk: Desk) -
     assert desk.said(task_id)[-1]["job_status"] == "printing"
 
 
-def test_a_pause_is_done_when_the_printer_has_paused_and_not_before(desk: Desk) -> None:
+def test_a_pause_is_done_when_the_printer_has_paused_and_not_before(desk: RunnerRig) -> None:
     desk.printing()
     pause = desk.task(Name.PAUSE)
     desk.runner.step()
@@ -83,7 +72,7 @@ def test_a_pause_is_done_when_the_printer_has_paused_and_not_before(desk: Desk) 
     assert desk.end(pause)["job_status"] == "paused"
 
 
-def test_a_pause_that_the_end_of_the_job_overtakes_has_failed(desk: Desk) -> None:
+def test_a_pause_that_the_end_of_the_job_overtakes_has_failed(desk: RunnerRig) -> None:
     desk.printing()
     pause = desk.task(Name.PAUSE)
     desk.runner.step()
@@ -92,7 +81,7 @@ def test_a_pause_that_the_end_of_the_job_overtakes_has_failed(desk: Desk) -> Non
     assert "ended first" in desk.end(pause)["error_message"]
 
 
-def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: Desk) -> None:
+def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: RunnerRig) -> None:
     task_id = desk.printing()
     cancel = desk.task(Name.CANCEL, job_id="job")
     desk.runner.step()
@@ -104,7 +93,7 @@ def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: Desk) -> None
     assert desk.end(cancel)["data"]["state"] == "completed"
 
 
-def test_a_failed_print_says_what_the_driver_says_and_where(desk: Desk) -> None:
+def test_a_failed_print_says_what_the_driver_says_and_where(desk: RunnerRig) -> None:
     task_id = desk.printing()
     desk.printer.now(line=3)  # since the last look
     desk.printer.ends(Outcome.FAILED, "the printer was reset")
@@ -114,7 +103,7 @@ def test_a_failed_print_says_what_the_driver_says_and_where(desk: Desk) -> None:
     assert end["error_message"] == "the printer was reset at layer 1, line 3"
 
 
-def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does_not(desk: Desk) -> None:
+def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does_not(desk: RunnerRig) -> None:
     desk.printer.now(state=S.OFFLINE, reason="looking for the printer")
     task_id = desk.print()
     desk.runner.step()
@@ -128,7 +117,7 @@ def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does
     assert "looking for the printer" in end["error_message"]
 
 
-def test_a_job_may_be_cancelled_while_it_waits_for_the_printer(desk: Desk) -> None:
+def test_a_job_may_be_cancelled_while_it_waits_for_the_printer(desk: RunnerRig) -> None:
     desk.printer.now(state=S.OFFLINE)
     task_id = desk.print()
     desk.runner.step()
@@ -142,7 +131,7 @@ def test_a_job_may_be_cancelled_while_it_waits_for_the_printer(desk: Desk) -> No
     assert "print" not in desk.printer.asked
 
 
-def test_a_halted_printer_takes_no_print(desk: Desk) -> None:
+def test_a_halted_printer_takes_no_print(desk: RunnerRig) -> None:
     desk.printer.now(state=S.ERROR, reason="Printer halted")
     task_id = desk.print()
     desk.runner.step()
@@ -152,14 +141,14 @@ def test_a_halted_printer_takes_no_print(desk: Desk) -> None:
     assert "send reset" in desk.end(dismiss)["error_message"]
 
 
-def test_a_script_that_is_not_configured_is_said_to_be_missing(desk: Desk) -> None:
+def test_a_script_that_is_not_configured_is_said_to_be_missing(desk: RunnerRig) -> None:
     task_id = desk.task(Name.CALIBRATE)
     desk.runner.step()
     assert desk.end(task_id)["error_code"] == 501
     assert "[scripts] calibrate" in desk.end(task_id)["error_message"]
 
 
-def test_a_cancel_also_stops_a_script(desk: Desk) -> None:
+def test_a_cancel_also_stops_a_script(desk: RunnerRig) -> None:
     home = desk.task(Name.HOME)
     desk.runner.step()
     cancel = desk.task(Name.CANCEL)
@@ -170,8 +159,8 @@ def test_a_cancel_also_stops_a_script(desk: Desk) -> None:
     assert desk.end(home)["data"]["state"] == "failed"
 
 
-def test_the_settings_of_printer_and_job_go_before_the_file(desk: Desk) -> None:
-    desk.store.keep_settings({"speed_percent": 120, "flow_percent": 90})
+def test_the_settings_of_printer_and_job_go_before_the_file(desk: RunnerRig) -> None:
+    desk.store.settings.update({"speed_percent": 120, "flow_percent": 90})
     desk.print(settings={"speed_percent": 150})
     desk.runner.step()
     assert desk.woken.wait(5)
@@ -179,38 +168,38 @@ def test_the_settings_of_printer_and_job_go_before_the_file(desk: Desk) -> None:
     assert desk.printer.preamble == ["M220 S150", "M221 S90"]
 
 
-def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: Desk) -> None:
+def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: RunnerRig) -> None:
     running = desk.task(Name.HOME)
     desk.runner.step()
     waiting = desk.task(Name.PARK)
     (desk.jobs / "stranger.gcode.part").write_bytes(b"x")
-    again = Desk(desk.jobs.parent, desk.store)
-    again.runner._clear_up()
+    again = RunnerRig(desk.jobs.parent, desk.store)
+    again.runner.recover()
     end = again.end(running)
     assert (end["error_code"], end["data"]["state"]) == (500, "failed")
     assert not list(again.jobs.iterdir())
     again.runner.step()
     assert again.printer.asked == ["script"]  # what was only written down is done now
-    assert again.store.task(waiting) is not None
+    assert again.store.tasks.get(waiting) is not None
     assert again.printer.opened == 1
 
 
-def test_a_stop_ends_what_runs_and_closes_the_driver(desk: Desk) -> None:
+def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:
     task_id = desk.printing()
-    desk.runner._stop()
+    desk.stop()
     assert desk.end(task_id)["error_message"].startswith("the agent was stopped")
     assert desk.printer.asked[-1] == "close"
 
 
-def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: Desk) -> None:
+def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: RunnerRig) -> None:
     task_id = desk.printing()
-    desk.store._db.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
+    desk.store.database.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
     with pytest.raises(UnavailableError):
-        desk.store.keep_settings({"x": "y"})
+        desk.store.settings.update({"x": "y"})
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
     assert desk.state(task_id) is TaskState.RUNNING
-    desk.store._db.execute("PRAGMA query_only = 0")
+    desk.store.database.execute("PRAGMA query_only = 0")
     desk.runner.step()
     assert desk.state(task_id) is TaskState.COMPLETED
     assert desk.end(task_id)["job_status"] == "completed"
@@ -218,15 +207,15 @@ def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: 
 
 def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, store: Store) -> None:
     store.close()
-    first = Store(tmp_path / "agent.db", FakeClock(), boot="one")
-    Desk(tmp_path, first).task(Name.HOME)
+    first = open_store(tmp_path / "agent.db", FakeClock(), boot="one")
+    RunnerRig(tmp_path, first).task(Name.HOME)
     first.close()
     clock = FakeClock()
     clock.epoch += 86401
-    again = Desk(tmp_path, Store(tmp_path / "agent.db", clock, boot="two"))
+    again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="two"))
     again.runner.step()
     assert again.printer.asked == []
-    assert (again.end("t-home")["error_code"], again.runner._activities) == (410, [])
+    assert (again.end("t-home")["error_code"], again.board.read().busy) == (410, "")
     again.store.close()
 
 
@@ -234,11 +223,11 @@ def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, 
 def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: Path, store: Store, years: int) -> None:
     store.close()
     clock = FakeClock()
-    first = Store(tmp_path / "agent.db", clock, boot="one")
-    Desk(tmp_path, first).task(Name.HOME)
+    first = open_store(tmp_path / "agent.db", clock, boot="one")
+    RunnerRig(tmp_path, first).task(Name.HOME)
     first.close()
     clock.epoch += years * 365 * 86400
-    again = Desk(tmp_path, Store(tmp_path / "agent.db", clock, boot="one"))
+    again = RunnerRig(tmp_path, open_store(tmp_path / "agent.db", clock, boot="one"))
     again.runner.step()
     assert again.printer.asked == ["script"]
     clock.now += 86401
@@ -249,36 +238,36 @@ def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: 
     again.store.close()
 
 
-def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: Desk) -> None:
+def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: RunnerRig) -> None:
     task_id = desk.printing()
     waiting = desk.task(Name.HOME)
-    desk.store._db.execute("PRAGMA query_only = 1")
+    desk.store.database.execute("PRAGMA query_only = 1")
     desk.printer.ends(Outcome.COMPLETED)
     desk.runner.step()
-    assert desk.runner._activities == []
-    desk.store._db.execute("PRAGMA query_only = 0")
+    assert desk.board.read().busy == ""
+    desk.store.database.execute("PRAGMA query_only = 0")
     desk.runner.step()
     assert desk.end(task_id)["job_status"] == "completed"
     desk.runner.step()
     assert desk.printer.asked[-1] == "script"
-    assert desk.store.task(waiting) is not None
+    assert desk.store.tasks.get(waiting) is not None
 
 
-def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: Desk) -> None:
+def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: RunnerRig) -> None:
     """`settings` is begun in the ledger, and then cannot be kept."""
     task_id = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
-    real = desk.store.keep_settings
+    real = desk.store.settings.update
 
     def full(settings: dict[str, Any]) -> None:
         raise UnavailableError("the state folder does not take a write")
 
-    desk.store.keep_settings = full  # type: ignore[method-assign]
+    desk.store.settings.update = full  # type: ignore[method-assign]
     desk.runner.step()
-    desk.store.keep_settings = real  # type: ignore[method-assign]
+    desk.store.settings.update = real  # type: ignore[method-assign]
     assert desk.end(task_id)["error_code"] == 503
 
 
-def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: Desk) -> None:
+def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: RunnerRig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/part.gcode"
         task_id = desk.task(Name.PRINT_DATA, url=url)
@@ -292,3 +281,12 @@ def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: Desk) -> None:
             assert desk.end(cancel)["data"]["state"] == "completed"
     assert desk.woken.wait(5)  # the thread ends when the server does
     assert not list(desk.jobs.iterdir())
+
+
+def test_each_log_line_of_a_print_names_its_task_and_its_job(desk: RunnerRig) -> None:
+    with capture_logs() as lines:
+        desk.printing()
+        desk.printer.ends(Outcome.COMPLETED)
+        desk.runner.step()
+    assert [line["event"] for line in lines] == ["print started", "task completed"]
+    assert {(line["task_id"], line["job_id"]) for line in lines} == {("p", "job")}

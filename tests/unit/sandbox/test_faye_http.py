@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,7 @@ import requests
 
 from agent.sandbox.broker import CROWDED_INTERVAL_MS
 from agent.sandbox.serve import MAX_HELD
-from tests.unit.sandbox.running import LIMIT_S, HeldPoll, Replies, RunningCloud, RunningPrinter
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCloud]:
-    with RunningCloud(tmp_path_factory.mktemp("faye-cloud")) as running:
-        yield running
-
-
-@pytest.fixture
-def printer(cloud: RunningCloud) -> RunningPrinter:
-    return cloud.printer()
+from tests.rigs.cloud_rig import LIMIT_S, HeldPoll, Replies, RunningCloud, RunningPrinter
 
 
 def test_a_subscription_needs_the_printers_own_token(cloud: RunningCloud, printer: RunningPrinter) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.unit.sandbox.running import LIMIT_S, HeldPoll, RunningCloud
+from tests.rigs.cloud_rig import LIMIT_S, HeldPoll, RunningCloud
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: more than one chunk, and more than the server keeps in memory
 

@@ -17,7 +17,7 @@ from agent.sandbox.broker import Broker
 from agent.sandbox.faye_http import FayeEndpoint
 from agent.sandbox.publisher import ExternalPublisher
 from agent.sandbox.web import endpoint
-from tests.unit.sandbox.running import RunningCloud
+from tests.rigs.cloud_rig import RunningCloud
 
 CHANNEL = "/printers/1/command"
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.sandbox.accounts import Owned, Printer
-from agent.sandbox.task_table import Report, Task
+from agent.sandbox.accounts import OwnedPrinter, PrinterAccount
+from agent.sandbox.task_records import RecordedReport, SentTask
 from agent.sandbox.validate import is_uuid, report_problem, status_problem
 from agent.sandbox.views import date, printer_status, printers_page, task_status
 
@@ -97,9 +97,9 @@ def test_a_date_is_written_as_the_reference_writes_it() -> None:
     assert date(seconds(2016, 12, 1, 0, 5, 9) + 0.9) == "December 1, 2016 00:05:09"
 
 
-def owned(printer_id: int, name: str, day: int, *, primary: bool = True, seen: float | None = None) -> Owned:
-    printer = Printer(printer_id, "1.1.1.1", TYPE_ID, "", seen, "")
-    return Owned(printer, name, seconds(2015, 3, day, 12, 22, 54), primary)
+def owned(printer_id: int, name: str, day: int, *, primary: bool = True, seen: float | None = None) -> OwnedPrinter:
+    printer = PrinterAccount(printer_id, "1.1.1.1", TYPE_ID, "", seen, "")
+    return OwnedPrinter(printer, name, seconds(2015, 3, day, 12, 22, 54), primary)
 
 
 def test_the_references_example_page_comes_out_key_by_key() -> None:
@@ -169,15 +169,15 @@ def test_a_printer_heard_of_shows_when_and_is_offline_after_60_seconds_of_silenc
     seen = seconds(2015, 3, 27, 12, 22, 54)
     page = printers_page([owned(1, "p", 1, seen=seen)], "M", 10, 0)
     assert page["printers"][0]["printer_last_health"] == "March 27, 2015 12:22:54"  # type: ignore[index]
-    printer = Printer(1, "", TYPE_ID, "", seen, "ready")
+    printer = PrinterAccount(1, "", TYPE_ID, "", seen, "ready")
     assert printer_status(printer, seen + 60)["printer_availability"] == "online"
     assert printer_status(printer, seen + 60.1)["printer_availability"] == "offline"
     assert printer_status(printer, seen)["last_check_in"] == round(seen * 1000)
 
 
 def test_a_tasks_status_is_its_last_report_with_the_command() -> None:
-    task = Task("t", 1, {"command": "home", "task_id": "t"})
-    reports = [Report({"progress": 0}, 1.0), Report({"progress": 1, "command": "spoofed"}, 2.0)]
+    task = SentTask("t", 1, {"command": "home", "task_id": "t"})
+    reports = [RecordedReport({"progress": 0}, 1.0), RecordedReport({"progress": 1, "command": "spoofed"}, 2.0)]
     assert task_status(task, reports) == {
         "progress": 1,
         "task_id": "t",

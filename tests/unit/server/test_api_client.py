@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, plain
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config
-from tests.support.clock import FakeClock
-from tests.support.http import Reply, ScriptedServer, answer, scripted
+from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, describe
+from agent.service.config import CloudSection
+from agent.testing import FakeClock
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
+from tests.support.cloud_side import make_client
 
 TOKEN = "T" * 43
 CODE = "/v1/print/printers/registration_code"
@@ -24,14 +24,8 @@ REGISTERED = {"printer_id": 7, "auth_token": TOKEN, "registration_code": "CODE",
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as made:
-        yield made
-
-
-@pytest.fixture
 def cloud(server: ScriptedServer) -> Iterator[ApiClient]:
-    made = ApiClient(Config(cloud=CloudConfig(server=server.url + "/", read_timeout_s=5.0)), FakeClock())
+    made = make_client(CloudSection(server=server.url + "/", read_timeout_s=5.0), FakeClock())
     yield made
     made.close()
 
@@ -90,7 +84,7 @@ def test_a_report_goes_to_its_task_with_its_key(server: ScriptedServer, cloud: A
 
 
 def test_older_servers_have_another_base(server: ScriptedServer) -> None:
-    cloud = ApiClient(Config(cloud=CloudConfig(server=server.url, api_base="/api/v1/")), FakeClock())
+    cloud = make_client(CloudSection(server=server.url, api_base="/api/v1/"), FakeClock())
     cloud.post_status(TOKEN, b"{}")
     cloud.close()
     assert server.asked()[0].path == "/api/v1/print/printers/status"
@@ -172,7 +166,7 @@ def test_no_answer_has_no_status_and_a_plain_reason(server: ScriptedServer, clou
 
 def test_a_server_that_is_silent_is_given_up(server: ScriptedServer, cloud: ApiClient) -> None:
     server.script(STATUS, Reply(hold=True))
-    cloud.limit((0.5, 0.05))
+    cloud.set_timeouts((0.5, 0.05))
     with pytest.raises(CloudError, match="no answer: timed out"):
         cloud.post_status(TOKEN, b"{}")
 
@@ -180,7 +174,7 @@ def test_a_server_that_is_silent_is_given_up(server: ScriptedServer, cloud: ApiC
 def test_a_port_where_nobody_listens_says_so() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        cloud = ApiClient(Config(cloud=CloudConfig(server=f"http://127.0.0.1:{free.getsockname()[1]}")), FakeClock())
+        cloud = make_client(CloudSection(server=f"http://127.0.0.1:{free.getsockname()[1]}"), FakeClock())
         with pytest.raises(CloudError, match="no answer: Connection refused") as caught:
             cloud.post_status(TOKEN, b"{}")
         cloud.close()
@@ -190,8 +184,8 @@ def test_a_port_where_nobody_listens_says_so() -> None:
 def test_a_reason_is_found_behind_all_others_even_in_a_circle() -> None:
     inner = OSError(113, os.strerror(113))
     outer = ValueError(inner)
-    assert plain(outer) == os.strerror(113)
-    assert plain(TimeoutError()) == "timed out"
+    assert describe(outer) == os.strerror(113)
+    assert describe(TimeoutError()) == "timed out"
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
-    assert plain(first) in ("ValueError", "KeyError")
+    assert describe(first) in ("ValueError", "KeyError")

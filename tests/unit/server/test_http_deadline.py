@@ -6,52 +6,20 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from agent.errors import CloudError
-from agent.server.api_client import SLACK, ApiClient
-from agent.server.http_deadline import Names
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config
+from agent.server.api_client import SLACK
+from agent.server.http_deadline import NameResolver
+from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
-from tests.support.http import scripted
+from tests.rigs.server_rig import scripted, trickling
+from tests.support.cloud_side import make_client
 
 TOKEN = "T" * 43
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
-
-
-@contextmanager
-def trickling(before: bytes, drip: bytes) -> Iterator[str]:
-    """A server that says `before` and then `drip` again and again, ten times a second; its URL."""
-    stop = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.05)
-
-        def serve() -> None:
-            while not stop.is_set():
-                try:
-                    client, _ = server.accept()
-                except TimeoutError:
-                    continue
-                with client:
-                    try:
-                        client.recv(65536)
-                        client.sendall(before)
-                        while not stop.wait(0.1):
-                            client.sendall(drip)
-                    except OSError:
-                        continue
-
-        thread = threading.Thread(target=serve, name="trickling")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        finally:
-            stop.set()
-            thread.join(5)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +29,8 @@ def trickling(before: bytes, drip: bytes) -> Iterator[str]:
 )
 def test_a_trickling_answer_is_given_up_within_the_limit_of_the_call(before: bytes, drip: bytes) -> None:
     with trickling(before, drip) as url:
-        config = Config(cloud=CloudConfig(server=url, connect_timeout_s=0.2, read_timeout_s=0.4))
-        cloud = ApiClient(config, SystemClock())
+        section = CloudSection(server=url, connect_timeout_s=0.2, read_timeout_s=0.4)
+        cloud = make_client(section, SystemClock())
         began = time.monotonic()
         with pytest.raises(CloudError, match="no answer") as caught:
             cloud.post_status(TOKEN, b"{}")
@@ -74,9 +42,7 @@ def test_a_trickling_answer_is_given_up_within_the_limit_of_the_call(before: byt
 def test_the_limit_is_each_calls_own() -> None:
     """A connection that is kept does not carry the first call's limit to the second."""
     with scripted() as server:
-        cloud = ApiClient(
-            Config(cloud=CloudConfig(server=server.url, connect_timeout_s=0.2, read_timeout_s=0.3)), SystemClock()
-        )
+        cloud = make_client(CloudSection(server=server.url, connect_timeout_s=0.2, read_timeout_s=0.3), SystemClock())
         cloud.post_status(TOKEN, b"{}")
         time.sleep(0.6)
         cloud.post_status(TOKEN, b"{}")
@@ -103,15 +69,15 @@ def asking() -> list[threading.Thread]:
 
 
 def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(silent_names: threading.Event) -> None:
-    names = Names()
+    names = NameResolver()
     for _ in range(3):
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="the name server does not answer"):
-            names.look_up("127.0.0.1", 80, 0.1)
+            names.resolve("127.0.0.1", 80, 0.1)
         assert time.monotonic() - began < 2
         assert len(asking()) == 1
     silent_names.set()
-    assert names.look_up("127.0.0.1", 80, 5)[0][4] == ("127.0.0.1", 80)
+    assert names.resolve("127.0.0.1", 80, 5)[0][4] == ("127.0.0.1", 80)
     for thread in asking():
         thread.join(5)
     assert asking() == []
@@ -119,17 +85,17 @@ def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(sile
 
 def test_a_name_that_there_is_not_is_said_as_ever() -> None:
     with pytest.raises(OSError, match="is no host name"):
-        Names().look_up("a" * 64, 80, 5)
+        NameResolver().resolve("a" * 64, 80, 5)
     with pytest.raises(socket.gaierror):
-        Names().look_up("256.256.256.256.", 80, 5)
+        NameResolver().resolve("256.256.256.256.", 80, 5)
 
 
 def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_may_take(
     silent_names: threading.Event,
 ) -> None:
     beats: list[float] = []
-    config = Config(cloud=CloudConfig(server="http://127.0.0.1:9", connect_timeout_s=0.2, read_timeout_s=0.3))
-    cloud = ApiClient(config, SystemClock(), beat=beats.append)
+    section = CloudSection(server="http://127.0.0.1:9", connect_timeout_s=0.2, read_timeout_s=0.3)
+    cloud = make_client(section, SystemClock(), beat=beats.append)
     began = time.monotonic()
     with pytest.raises(CloudError, match="no answer: timed out"):
         cloud.post_status(TOKEN, b"{}")
@@ -147,7 +113,7 @@ def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest
         kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         both = [(*kind, nowhere), (*kind, ("127.0.0.1", port))]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_: both)
-        cloud = ApiClient(Config(cloud=CloudConfig(server=server.url)), SystemClock())
+        cloud = make_client(CloudSection(server=server.url), SystemClock())
         cloud.post_status(TOKEN, b"{}")
         assert len(server.asked()) == 1
         cloud.close()

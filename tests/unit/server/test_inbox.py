@@ -14,76 +14,77 @@ from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.server.inbox import Inbox
-from agent.state.store import Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
+from tests.support.cloud_side import make_inbox
+from tests.support.store import open_store
 
 
-class Desk:
+class InboxRig:
     """An inbox on a real store; notes what the ledger held at each wake-up."""
 
     def __init__(self, path: Path) -> None:
-        self.store = Store(path, FakeClock())
-        self.inbox = Inbox(self.store, self._wake)
+        self.store = open_store(path, FakeClock())
+        self.inbox = make_inbox(self.store, self.wake)
         self.woken: list[int] = []
 
-    def _wake(self) -> None:
-        self.woken.append(sum(len(self.store.tasks(state)) for state in TaskState))
+    def wake(self) -> None:
+        self.woken.append(sum(len(self.store.tasks.in_state(state)) for state in TaskState))
 
     def reports(self) -> list[tuple[str, dict[str, Any]]]:
         """What would be sent, oldest first."""
         found = []
-        while heads := self.store.heads():
+        while heads := self.store.outbox.heads():
             found.append((str(heads[0].kind), json.loads(heads[0].body)))
-            self.store.sent(heads[0])
+            self.store.outbox.acknowledge(heads[0])
         return found
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    made = Desk(tmp_path / "agent.db")
+def desk(tmp_path: Path) -> Iterator[InboxRig]:
+    made = InboxRig(tmp_path / "agent.db")
     yield made
     made.store.close()
 
 
-def test_a_command_is_written_down_with_its_receipt_and_then_somebody_is_woken(desk: Desk) -> None:
-    assert desk.inbox.take({"task_id": "t", "command": "pause", "job_id": "j"})
+def test_a_command_is_written_down_with_its_receipt_and_then_somebody_is_woken(desk: InboxRig) -> None:
+    assert desk.inbox.accept({"task_id": "t", "command": "pause", "job_id": "j"})
     assert desk.woken == [1]
-    (task,) = desk.store.tasks(TaskState.RECEIVED)
+    (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
     assert (task.command.name, task.command.job_id, task.local) == (Name.PAUSE, "j", False)
     ((kind, body),) = desk.reports()
     assert (kind, body["progress"], body["data"]["state"], body["job_id"]) == ("receipt", 0.0, "received", "j")
 
 
-def test_a_string_that_holds_the_command_works_as_well(desk: Desk) -> None:
-    assert desk.inbox.take('{"task_id": "t", "command": "home"}')
-    assert len(desk.store.tasks(TaskState.RECEIVED)) == 1
+def test_a_string_that_holds_the_command_works_as_well(desk: InboxRig) -> None:
+    assert desk.inbox.accept('{"task_id": "t", "command": "home"}')
+    assert len(desk.store.tasks.in_state(TaskState.RECEIVED)) == 1
 
 
-def test_a_second_delivery_does_nothing_but_repeat_the_last_report(desk: Desk) -> None:
+def test_a_second_delivery_does_nothing_but_repeat_the_last_report(desk: InboxRig) -> None:
     message = {"task_id": "t", "command": "home"}
-    desk.inbox.take(message)
-    desk.store.sent(desk.store.heads()[0])
-    desk.store.end("t", TaskEvent.COMPLETE, b'{"progress": 1}')
-    (first,) = desk.store.heads()
-    desk.store.sent(first)
-    assert not desk.inbox.take(message)
-    assert not desk.inbox.take(message)
-    (again,) = desk.store.heads()
+    desk.inbox.accept(message)
+    desk.store.outbox.acknowledge(desk.store.outbox.heads()[0])
+    desk.store.tasks.end("t", TaskEvent.COMPLETE, b'{"progress": 1}')
+    (first,) = desk.store.outbox.heads()
+    desk.store.outbox.acknowledge(first)
+    assert not desk.inbox.accept(message)
+    assert not desk.inbox.accept(message)
+    (again,) = desk.store.outbox.heads()
     assert (again.kind, again.body, again.key) == (Kind.TERMINAL, first.body, first.key)
-    assert len(desk.store.outbox()) == 1
-    assert desk.store.tasks(TaskState.RECEIVED) == []
+    assert len(desk.store.outbox.overview()) == 1
+    assert desk.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
-def test_an_unknown_command_gets_one_report_that_says_so(desk: Desk) -> None:
-    assert desk.inbox.take({"task_id": "t", "command": "levitate"})
+def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None:
+    assert desk.inbox.accept({"task_id": "t", "command": "levitate"})
     ((kind, body),) = desk.reports()
     assert kind == "terminal"
     assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 404, "unknown command")
-    assert [task.command.said for task in desk.store.tasks(TaskState.FAILED)] == ["levitate"]
+    assert [task.command.raw_name for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
 
 
-def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: Desk) -> None:
-    assert desk.inbox.take({"task_id": "t", "command": "print_data", "file_url": "file:///etc/passwd"})
+def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: InboxRig) -> None:
+    assert desk.inbox.accept({"task_id": "t", "command": "print_data", "file_url": "file:///etc/passwd"})
     (_, receipt), (_, terminal) = desk.reports()
     assert receipt["progress"] == 0.0
     assert (terminal["progress"], terminal["error_code"]) == (1.0, 422)
@@ -93,36 +94,36 @@ def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: De
 
 
 @pytest.mark.parametrize("message", [None, 7, "x", b"\xff", [], {}, {"command": "pause"}, {"task_id": "../x"}])
-def test_a_message_that_nobody_can_be_told_about_is_dropped(desk: Desk, message: object) -> None:
-    assert not desk.inbox.take(message)
-    assert desk.store.outbox() == []
+def test_a_message_that_nobody_can_be_told_about_is_dropped(desk: InboxRig, message: object) -> None:
+    assert not desk.inbox.accept(message)
+    assert desk.store.outbox.overview() == []
     assert desk.woken == []
 
 
-def test_a_local_command_has_no_one_to_report_to(desk: Desk) -> None:
-    assert desk.inbox.take_local(Command(task_id="local-1", name=Name.HOME, said="home"))
+def test_a_local_command_has_no_one_to_report_to(desk: InboxRig) -> None:
+    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, raw_name="home"))
     assert desk.woken == [1]
-    (task,) = desk.store.tasks(TaskState.RECEIVED)
+    (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
     assert task.local
     assert desk.reports() == []
 
 
-def test_a_command_that_cannot_be_written_down_wakes_nobody(desk: Desk) -> None:
-    desk.store._db.execute("PRAGMA query_only = 1")
+def test_a_command_that_cannot_be_written_down_wakes_nobody(desk: InboxRig) -> None:
+    desk.store.database.execute("PRAGMA query_only = 1")
     with pytest.raises(UnavailableError):
-        desk.inbox.take({"task_id": "t", "command": "home"})
+        desk.inbox.accept({"task_id": "t", "command": "home"})
     assert desk.woken == []
 
 
-def test_a_command_that_the_disk_does_not_take_is_kept_and_written_down_in_its_turn(desk: Desk) -> None:
-    desk.store._db.execute("PRAGMA query_only = 1")
-    desk.inbox.offer({"task_id": "a", "command": "pause"})
-    desk.inbox.offer({"task_id": "b", "command": "resume"})
+def test_a_command_that_the_disk_does_not_take_is_kept_and_written_down_in_its_turn(desk: InboxRig) -> None:
+    desk.store.database.execute("PRAGMA query_only = 1")
+    desk.inbox.enqueue({"task_id": "a", "command": "pause"})
+    desk.inbox.enqueue({"task_id": "b", "command": "resume"})
     assert desk.woken == []
-    desk.store._one("PRAGMA query_only = 0")
-    desk.inbox.offer({"task_id": "c", "command": "cancel"})
-    assert [task.command.task_id for task in desk.store.tasks(TaskState.RECEIVED)] == ["a", "b", "c"]
-    desk.inbox.flush()
+    desk.store.database.row("PRAGMA query_only = 0")
+    desk.inbox.enqueue({"task_id": "c", "command": "cancel"})
+    assert [task.command.task_id for task in desk.store.tasks.in_state(TaskState.RECEIVED)] == ["a", "b", "c"]
+    desk.inbox.retry_pending()
     assert desk.woken == [1, 2, 3]
 
 
@@ -150,12 +151,12 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
     tmp_path: Path, key: str, sent: object, old: bool
 ) -> None:
     """By the server's own clock; what is no time does not cost a command."""
-    desk = Desk(tmp_path / "agent.db")
-    desk.inbox = Inbox(desk.store, desk._wake, 3600.0, lambda: NOW)
-    assert desk.inbox.take({"task_id": "t", "command": "home", key: sent})
+    desk = InboxRig(tmp_path / "agent.db")
+    desk.inbox = Inbox(desk.store, desk.wake, 3600.0, lambda: NOW)
+    assert desk.inbox.accept({"task_id": "t", "command": "home", key: sent})
     assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
-    assert bool(desk.store.tasks(TaskState.FAILED)) == old
-    assert not desk.inbox.take({"task_id": "t", "command": "home", key: sent}), "a second delivery is not new"
+    assert bool(desk.store.tasks.in_state(TaskState.FAILED)) == old
+    assert not desk.inbox.accept({"task_id": "t", "command": "home", key: sent}), "a second delivery is not new"
     ((_, body),) = desk.reports()
     assert (body.get("error_code"), "too old" in body.get("error_message", "")) == (
         (410, True) if old else (None, False)
@@ -163,6 +164,6 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
     desk.store.close()
 
 
-def test_without_the_servers_time_no_command_is_too_old(desk: Desk) -> None:
-    assert desk.inbox.take({"task_id": "t", "command": "home", "sent_at": 1})
-    assert len(desk.store.tasks(TaskState.RECEIVED)) == 1
+def test_without_the_servers_time_no_command_is_too_old(desk: InboxRig) -> None:
+    assert desk.inbox.accept({"task_id": "t", "command": "home", "sent_at": 1})
+    assert len(desk.store.tasks.in_state(TaskState.RECEIVED)) == 1

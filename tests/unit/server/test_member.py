@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +10,20 @@ import pytest
 
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 from agent.server.member import base, pages, table, token
-from agent.service.config import Cloud, Config, Member
-from tests.support.http import Reply, ScriptedServer, answer, scripted
+from agent.service.config import CloudSection, Config, MemberSection
+from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
 
 TOKEN = "member-token-0001"
 FIRST = "/v1/print/printers?limit=2&offset=0"
 SECOND = "/v1/print/printers?limit=2&offset=2"
 
 
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as made:
-        yield made
-
-
 def page(*numbers: int, after: object = "") -> Reply:
     return answer({"printers": [{"printer_id": number} for number in numbers], "_link_next": after})
 
 
-def fetch(server: ScriptedServer, *, every: bool = False, member: Member | None = None) -> list[dict[str, Any]]:
-    config = Config(cloud=Cloud(server=server.url, read_timeout_s=5.0), member=member or Member())
+def fetch(server: ScriptedServer, *, every: bool = False, member: MemberSection | None = None) -> list[dict[str, Any]]:
+    config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0), member=member or MemberSection())
     return list(pages(config, TOKEN, limit=2, offset=0, every=every))
 
 
@@ -51,7 +44,9 @@ def test_all_pages_are_followed_to_the_end(server: ScriptedServer) -> None:
 def test_the_members_api_may_live_elsewhere(server: ScriptedServer) -> None:
     server.script("/ps/v1/print/printers?limit=2&offset=0", page(9))
     with scripted() as other:
-        config = Config(cloud=Cloud(server=other.url), member=Member(server=server.url + "/", api_base="/ps/v1/"))
+        config = Config(
+            cloud=CloudSection(server=other.url), member=MemberSection(server=server.url + "/", api_base="/ps/v1/")
+        )
         assert base(config) == f"{server.url}/ps/v1"
         assert next(iter(pages(config, TOKEN, limit=2, offset=0, every=False)))["printers"] == [{"printer_id": 9}]
         assert other.asked() == []
@@ -112,14 +107,14 @@ def test_what_goes_wrong_is_said_without_the_token(
 def test_a_server_that_is_not_there_is_named() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        config = Config(cloud=Cloud(server=f"http://127.0.0.1:{free.getsockname()[1]}"))
+        config = Config(cloud=CloudSection(server=f"http://127.0.0.1:{free.getsockname()[1]}"))
         with pytest.raises(UnavailableError, match=r"http://127.0.0.1:\d+/v1 did not answer: Connection refused"):
             list(pages(config, TOKEN, limit=1, offset=0, every=False))
 
 
 def test_the_token_comes_from_the_file_then_the_credential_then_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    config = Config(member=Member(token_file=str(file)))
+    config = Config(member=MemberSection(token_file=str(file)))
     environ = {"PRINTER_AGENT_MEMBER_TOKEN": " from-env \n"}
     assert token(config, environ) == "from-env"
     (tmp_path / "member_token").write_text("from-credential\n")
@@ -133,7 +128,7 @@ def test_the_token_comes_from_the_file_then_the_credential_then_the_environment(
 def test_a_token_that_cannot_be_one_is_not_shown(tmp_path: Path, bad: bytes) -> None:
     (tmp_path / "t").write_bytes(bad)
     with pytest.raises(ConfigError) as caught:
-        token(Config(member=Member(token_file=str(tmp_path / "t"))), {})
+        token(Config(member=MemberSection(token_file=str(tmp_path / "t"))), {})
     assert str(caught.value).startswith(str(tmp_path / "t"))
     assert "two" not in str(caught.value)
 

@@ -13,14 +13,15 @@ from structlog.testing import capture_logs
 
 from agent.errors import CloudError, UnavailableError
 from agent.server import retry
-from agent.server.api_client import TOKEN_HEADER, ApiClient
+from agent.server.api_client import TOKEN_HEADER
 from agent.server.registration import NOT_ADDED, Registrar
 from agent.service.condition_tracker import ConditionTracker
-from agent.service.config import Cloud as CloudConfig
-from agent.service.config import Config, Printer
-from agent.state.store import Identity, Store
-from tests.support.clock import FakeClock
-from tests.support.http import PATIENCE, Reply, ScriptedServer, answer, scripted
+from agent.service.config import CloudSection, PrinterSection
+from agent.state.store import Identity
+from agent.testing import FakeClock
+from tests.rigs.server_rig import PATIENCE, Reply, ScriptedServer, answer, scripted
+from tests.support.cloud_side import make_client, make_registrar
+from tests.support.store import open_store
 
 TOKEN, NEW = "T" * 43, "N" * 43
 CODE = "/v1/print/printers/registration_code"
@@ -37,21 +38,24 @@ KNOWN = {"printer_id": 7, "registered": True}
 class Rig:
     def __init__(self, server: ScriptedServer, path: Path) -> None:
         self.server = server
-        self.store = Store(path, FakeClock())
-        self.cloud = ApiClient(Config(cloud=CloudConfig(server=server.url, read_timeout_s=5.0)), FakeClock())
+        self.store = open_store(path, FakeClock())
+        self.cloud = make_client(CloudSection(server=server.url, read_timeout_s=5.0), FakeClock())
         self.lost: list[bool] = []
         self.stop = threading.Event()
-        self.printer = Printer(type_id="TYPE", serial_number="SN")
+        self.waits = threading.Semaphore(0)  # released before each wait for a retry
+        self.printer = PrinterSection(type_id="TYPE", serial_number="SN")
         self.registrar = self.make()
 
     def make(self) -> Registrar:
-        return Registrar(self.server.url, self.printer, self.store, lambda: "Marlin", lambda: self.lost.append(True))
+        return make_registrar(
+            self.server.url, self.store, printer=self.printer, on_token_lost=lambda: self.lost.append(True)
+        )
 
     def know(self, token: str = TOKEN, *, registered: bool = False) -> None:
-        self.store.save_identity(Identity(self.server.url, 7, token, registered, "AB12", "https://portal"))
+        self.store.identities.save(Identity(self.server.url, 7, token, registered, "AB12", "https://portal"))
 
     def register(self) -> Identity | None:
-        return self.registrar.register(self.cloud, self.stop, lambda: None)
+        return self.registrar.register(self.cloud, self.stop, self.waits.release)
 
     def tokens(self) -> list[str | None]:
         return [one.headers.get(TOKEN_HEADER) for one in self.server.asked(CODE)]
@@ -87,7 +91,7 @@ def test_the_first_start_asks_without_a_token_keeps_the_identity_and_shows_the_c
 
 
 def test_a_printer_without_a_serial_number_does_not_send_one(rig: Rig) -> None:
-    rig.printer = Printer(type_id="TYPE")
+    rig.printer = PrinterSection(type_id="TYPE")
     rig.registrar = rig.make()
     rig.server.script(CODE, answer(FIRST))
     rig.register()
@@ -167,60 +171,57 @@ def in_background(rig: Rig) -> tuple[threading.Thread, list[Identity | None]]:
 
 
 def test_a_disk_that_takes_no_write_is_waited_for_before_a_printer_is_made(
-    rig: Rig, monkeypatch: pytest.MonkeyPatch
+    rig: Rig,
 ) -> None:
     """The server is not asked for a printer that could not be kept."""
     rig.server.script(CODE, answer(FIRST))
-    rig.store._db.execute("PRAGMA query_only = 1")
-    tried = threading.Semaphore(0)
-    monkeypatch.setattr(rig.registrar, "_say", lambda state: tried.release())
+    rig.store.database.execute("PRAGMA query_only = 1")
     thread, found = in_background(rig)
-    assert all(tried.acquire(timeout=PATIENCE) for _ in range(3))
+    assert all(rig.waits.acquire(timeout=PATIENCE) for _ in range(3))
     assert rig.tokens() == []
-    rig.store._one("PRAGMA query_only = 0")
+    rig.store.database.row("PRAGMA query_only = 0")
     thread.join(PATIENCE)
     assert found == [rig.registrar.identity()] != [None]
     assert rig.tokens() == [None]
 
 
-class Refusing(Store):
-    """A disk that fails between the look and the leap."""
-
-    failing = True
-
-    def save_identity(self, identity: Identity) -> None:
-        """Not at first."""
-        if self.failing:
-            raise UnavailableError("the state folder does not take a write")
-        super().save_identity(identity)
-
-
-def test_a_disk_that_refuses_the_first_identity_makes_no_other_printer(rig: Rig, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_the_first_identity_makes_no_other_printer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The printer that the server made is remembered: each further try carries its token."""
-    rig.store.close()
-    rig.store = store = Refusing(tmp_path / "agent.db", FakeClock())
-    rig.registrar = rig.make()
+    save, failing = rig.store.identities.save, threading.Event()
+    failing.set()
+
+    def save_later(identity: Identity) -> None:
+        """A disk that fails between the test write and the write."""
+        if failing.is_set():
+            raise UnavailableError("the state folder does not take a write")
+        save(identity)
+
+    monkeypatch.setattr(rig.store.identities, "save", save_later)
     rig.server.script(CODE, answer(FIRST), answer({**FIRST, "auth_token": None}))
     thread, found = in_background(rig)
     rig.server.until(3, CODE)
     assert rig.registrar.identity() == Identity(rig.server.url, 7, TOKEN, False, "AB12", "https://portal")
-    store.failing = False
+    failing.clear()
     thread.join(PATIENCE)
-    assert found == [store.identity(rig.server.url)] != [None]
+    assert found == [rig.store.identities.get(rig.server.url)] != [None]
     assert rig.tokens()[0] is None
     assert set(rig.tokens()[1:]) == {TOKEN}
 
 
 def test_a_server_that_refuses_each_token_it_gave_gets_no_printer_a_second(rig: Rig) -> None:
     clock = FakeClock()
-    rig.registrar = Registrar(rig.server.url, rig.printer, rig.store, str, lambda: rig.lost.append(True), clock)
+    rig.registrar = make_registrar(
+        rig.server.url, rig.store, printer=rig.printer, on_token_lost=lambda: rig.lost.append(True), clock=clock
+    )
     rig.server.script(CODE, answer(FIRST))
     waits = []
     for _ in range(9):
-        assert rig.registrar._attempt(rig.cloud).auth_token == TOKEN
-        rig.registrar.refused(TOKEN)
+        assert rig.registrar._register_once(rig.cloud).auth_token == TOKEN
+        rig.registrar.discard_token(TOKEN)
         with pytest.raises(CloudError, match="refuses the token that it has just given") as caught:
-            rig.registrar._attempt(rig.cloud)
+            rig.registrar._register_once(rig.cloud)
         waits.append(caught.value.retry_after or 0.0)
         clock.advance(waits[-1])
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
@@ -229,13 +230,13 @@ def test_a_server_that_refuses_each_token_it_gave_gets_no_printer_a_second(rig: 
 
 def test_what_is_wrong_is_said_until_the_printer_is_added(rig: Rig) -> None:
     watch = ConditionTracker()
-    rig.registrar = Registrar(rig.server.url, rig.printer, rig.store, str, lambda: None, FakeClock(), watch)
+    rig.registrar = make_registrar(rig.server.url, rig.store, printer=rig.printer, clock=FakeClock(), conditions=watch)
     rig.server.script(CODE, Reply(hang_up=True), Reply(503), answer(FIRST))
     with capture_logs() as logs:
         rig.register()
-    assert [line["what"] for line in logs if line["event"] == "something is wrong"] == ["network", "cloud", "token"]
+    assert [line["condition"] for line in logs if line["event"] == "condition raised"] == ["network", "cloud", "token"]
     assert watch.read().first() == f"token: {NOT_ADDED}"
-    rig.registrar.joined({"registration": "success"})
+    rig.registrar.handle_member_event({"registration": "success"})
     assert watch.read().first() == ""
 
 
@@ -249,29 +250,31 @@ def test_the_code_is_shown_again_only_when_it_changes(rig: Rig) -> None:
 
 def test_a_refused_token_is_forgotten_and_told_once(rig: Rig) -> None:
     rig.know()
-    rig.registrar.refused(TOKEN)
-    rig.registrar.refused(TOKEN)
+    rig.registrar.discard_token(TOKEN)
+    rig.registrar.discard_token(TOKEN)
     assert rig.lost == [True]
     assert rig.registrar.identity() is None
 
 
 def test_a_token_that_was_replaced_in_the_meantime_is_not_forgotten(rig: Rig) -> None:
     rig.know(NEW)
-    rig.registrar.refused(TOKEN)
+    rig.registrar.discard_token(TOKEN)
     assert rig.lost == []
     assert rig.registrar.identity() is not None
 
 
 def test_a_member_who_registered_the_printer_makes_the_code_useless(rig: Rig) -> None:
     rig.know()
-    assert rig.registrar.joined({"registration": "success", "type": "primary", "printer_id": 7, "member_id": 1})
+    assert rig.registrar.handle_member_event(
+        {"registration": "success", "type": "primary", "printer_id": 7, "member_id": 1}
+    )
     assert rig.registrar.identity() == Identity(rig.server.url, 7, TOKEN, registered=True)
 
 
 @pytest.mark.parametrize("event", [None, "x", [], {}, {"registration": "failed"}, {"registration": ["success"]}])
 def test_anything_else_on_the_channel_changes_nothing(rig: Rig, event: object) -> None:
     rig.know()
-    assert not rig.registrar.joined(event)
+    assert not rig.registrar.handle_member_event(event)
     identity = rig.registrar.identity()
     assert identity is not None
     assert not identity.registered

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from email.utils import formatdate
-from pathlib import Path
 
 import pytest
 
 from agent.core.command import Command, Name
 from agent.server import reporter as module
 from agent.server.api_client import TOKEN_HEADER
-from tests.support.http import Reply, scripted
-from tests.unit.server.reporting import COMMAND, STATUS, TOKEN, Rig
+from tests.rigs.server_rig import COMMAND, STATUS, TOKEN, Reply, ReporterRig
 
 
-@pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Rig]:
-    with scripted() as server:
-        made = Rig(server, tmp_path / "agent.db")
-        yield made
-        made.close()
-
-
-def test_reports_go_out_in_order_and_leave_the_queue(rig: Rig) -> None:
+def test_reports_go_out_in_order_and_leave_the_queue(rig: ReporterRig) -> None:
     rig.task("a")
     rig.task("b")
     rig.reporter.step()
     assert rig.told("a") == [("a", 0), ("a", 1)]
     assert rig.told("b") == [("b", 0), ("b", 1)]
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
-def test_each_report_has_the_token_a_type_and_a_key_of_its_own(rig: Rig) -> None:
+def test_each_report_has_the_token_a_type_and_a_key_of_its_own(rig: ReporterRig) -> None:
     rig.task("a")
     rig.reporter.step()
     asked = rig.server.asked(COMMAND)
@@ -43,25 +32,25 @@ def test_each_report_has_the_token_a_type_and_a_key_of_its_own(rig: Rig) -> None
 
 
 @pytest.mark.parametrize("status", [200, 204])
-def test_200_and_204_are_taken(rig: Rig, status: int) -> None:
+def test_200_and_204_are_taken(rig: ReporterRig, status: int) -> None:
     rig.server.usual = Reply(status)
     rig.task("a")
     rig.reporter.step()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_report_that_is_refused_for_good_is_kept_aside_and_the_next_goes_on(rig: Rig, status: int) -> None:
+def test_a_report_that_is_refused_for_good_is_kept_aside_and_the_next_goes_on(rig: ReporterRig, status: int) -> None:
     rig.server.script(COMMAND + "a", Reply(status, b"what was wrong"), Reply())
     rig.task("a")
     rig.reporter.step()
     assert rig.told() == [("a", 0), ("a", 1)]
     row = {"task_id": "a", "kind": "receipt", "waiting": False, "status": status, "answer": "what was wrong"}
-    assert rig.store.outbox() == [{**row, "id": 1}]
+    assert rig.store.outbox.overview() == [{**row, "id": 1}]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 301])
-def test_later_means_again_with_the_same_key_and_before_what_follows(rig: Rig, status: int) -> None:
+def test_later_means_again_with_the_same_key_and_before_what_follows(rig: ReporterRig, status: int) -> None:
     rig.server.script(COMMAND + "a", Reply(status), Reply(status), Reply())
     rig.task("a")
     rig.reporter.step()
@@ -70,22 +59,22 @@ def test_later_means_again_with_the_same_key_and_before_what_follows(rig: Rig, s
     rig.later()
     assert rig.told() == [("a", 0), ("a", 0), ("a", 0), ("a", 1)]
     assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)[:3]}) == 1
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
-def test_a_retry_waits_longer_each_time_and_never_more_than_a_minute(rig: Rig) -> None:
+def test_a_retry_waits_longer_each_time_and_never_more_than_a_minute(rig: ReporterRig) -> None:
     schedule = module.Schedule(rig.clock)
     waits = [schedule.failed("a", None) for _ in range(200)]
     assert all(wait <= 2**n for n, wait in enumerate(waits))
     assert max(waits) <= 60
     assert len(set(waits)) == len(waits), "with jitter"
-    schedule.worked("a")
+    schedule.succeeded("a")
     assert schedule.failed("a", None) <= 1
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @pytest.mark.parametrize("path", [COMMAND + "a", STATUS])
-def test_retry_after_is_obeyed(rig: Rig, form: str, path: str) -> None:
+def test_retry_after_is_obeyed(rig: ReporterRig, form: str, path: str) -> None:
     value = "300" if form == "seconds" else formatdate(time.time() + 300, usegmt=True)  # the server's clock is right
     rig.server.script(path, Reply(429, headers={"Retry-After": value}), Reply())
     rig.task("a", end=False)
@@ -97,7 +86,7 @@ def test_retry_after_is_obeyed(rig: Rig, form: str, path: str) -> None:
     assert len(rig.server.asked(path)) == 2
 
 
-def test_one_tasks_trouble_does_not_hold_back_anothers(rig: Rig) -> None:
+def test_one_tasks_trouble_does_not_hold_back_anothers(rig: ReporterRig) -> None:
     rig.server.script(COMMAND + "a", Reply(500))
     rig.task("a")
     rig.task("b")
@@ -107,7 +96,7 @@ def test_one_tasks_trouble_does_not_hold_back_anothers(rig: Rig) -> None:
     assert rig.statuses()
 
 
-def test_more_troubled_tasks_than_a_page_hold_back_nobody(rig: Rig) -> None:
+def test_more_troubled_tasks_than_a_page_hold_back_nobody(rig: ReporterRig) -> None:
     for number in range(120):
         rig.task(f"bad{number}", end=False)
         rig.server.script(f"{COMMAND}bad{number}", Reply(500))
@@ -117,12 +106,12 @@ def test_more_troubled_tasks_than_a_page_hold_back_nobody(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: Rig, status: int) -> None:
+def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: ReporterRig, status: int) -> None:
     rig.server.script(COMMAND + "a", Reply(status), Reply())
     rig.task("a", end=False)
     rig.reporter.step()
     assert rig.lost == [True]
-    assert rig.store.identity(rig.server.url) is None
+    assert rig.store.identities.get(rig.server.url) is None
     rig.later()
     assert rig.told() == [("a", 0)], "nobody is anybody now"
     assert rig.statuses() == []
@@ -132,10 +121,10 @@ def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: Rig
     first, second = rig.server.asked(COMMAND)
     assert second.headers[TOKEN_HEADER] == "N" * 43
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
 
 
-def test_a_server_that_gives_no_answer_holds_back_all_until_it_does(rig: Rig) -> None:
+def test_a_server_that_gives_no_answer_holds_back_all_until_it_does(rig: ReporterRig) -> None:
     rig.server.usual = Reply(hang_up=True)
     rig.task("a")
     rig.task("b")
@@ -146,34 +135,34 @@ def test_a_server_that_gives_no_answer_holds_back_all_until_it_does(rig: Rig) ->
     assert len(rig.server.asked()) == 2
     rig.server.usual = Reply()
     rig.later()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
     assert len(rig.statuses()) == 1
 
 
-def test_a_second_delivery_repeats_the_last_report_under_its_key(rig: Rig) -> None:
+def test_a_second_delivery_repeats_the_last_report_under_its_key(rig: ReporterRig) -> None:
     rig.task("a")
     rig.reporter.step()
-    assert not rig.store.accept(Command("a", Name.HOME, "home"), b"{}")
+    assert not rig.store.tasks.accept(Command("a", Name.HOME, "home"), b"{}")
     rig.reporter.step()
     assert rig.told() == [("a", 0), ("a", 1), ("a", 1)]
     keys = [one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)]
     assert keys[1] == keys[2] != keys[0]
 
 
-def test_a_disk_that_does_not_take_a_write_stops_neither_the_others_nor_the_heartbeat(rig: Rig) -> None:
+def test_a_disk_that_does_not_take_a_write_stops_neither_the_others_nor_the_heartbeat(rig: ReporterRig) -> None:
     rig.task("a", end=False)
     rig.task("b", end=False)
-    rig.store._db.execute("PRAGMA query_only = 1")
+    rig.store.database.execute("PRAGMA query_only = 1")
     rig.reporter.step()
     assert {task for task, _ in rig.told()} == {"a", "b"}
     assert rig.statuses()
-    rig.store._db.execute("PRAGMA query_only = 0")
+    rig.store.database.execute("PRAGMA query_only = 0")
     rig.later()
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []
     assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND)}) == 2
 
 
-def test_too_many_requests_holds_back_all_reports_but_not_the_heartbeat(rig: Rig) -> None:
+def test_too_many_requests_holds_back_all_reports_but_not_the_heartbeat(rig: ReporterRig) -> None:
     """Six tasks do not try six times; but the cloud must not take the printer for gone."""
     rig.server.script(COMMAND + "a", Reply(500), Reply())
     rig.server.script(COMMAND + "b", Reply(429, headers={"Retry-After": "100"}), Reply())
@@ -187,4 +176,4 @@ def test_too_many_requests_holds_back_all_reports_but_not_the_heartbeat(rig: Rig
         assert len(rig.statuses()) == 2 + count
     assert len(rig.told()) == 2
     rig.later(10)
-    assert rig.store.outbox() == []
+    assert rig.store.outbox.overview() == []

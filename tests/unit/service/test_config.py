@@ -235,3 +235,15 @@ def test_the_server_is_asked_for_by_name_when_it_is_missing() -> None:
     with pytest.raises(ConfigError, match=r"\[cloud\] server: not set; expected scheme://host"):
         need_server(Config())
     assert need_server(load(None, {"PRINTER_AGENT_CLOUD_SERVER": "https://h/"})) == "https://h"
+
+
+def test_the_keys_of_a_plug_in_driver_are_kept_as_they_are_for_it(file: Path) -> None:
+    file.write_text('[driver]\nhost = "h"\nnozzle = { diameter_mm = 0.4 }\n')
+    environ = {"PRINTER_AGENT_DRIVER_PORT": "8080", "PRINTER_AGENT_DRIVER_NAME": "shed"}
+    config = load(file, environ, ["driver.on=true"])
+    assert config.driver == {"host": "h", "nozzle": {"diameter_mm": 0.4}, "port": 8080, "name": "shed", "on": True}
+    assert load(None, {}).driver == {}
+
+
+def test_a_driver_section_that_is_no_table_is_refused(file: Path) -> None:
+    assert refused(file, "driver = 3\n") == "[driver]: expected table, got int"

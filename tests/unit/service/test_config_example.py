@@ -29,6 +29,7 @@ SECTIONS = [
     "firmware_upgrade",
     "logs",
     "simulated",
+    "driver",
 ]
 
 
@@ -36,6 +37,8 @@ def keys(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[tuple[str, 
     """Every key that the configuration knows, dotted, with its default."""
     for field in msgspec.structs.fields(struct):
         name = f"{prefix}{field.name}"
+        if name == "driver":
+            continue  # its keys are a plug-in's
         if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
             yield from keys(field.type, f"{name}.")
         else:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.driver import NoKeeper
-from agent.service.descriptor_store import FIRST, SystemdKeeper, keeper
+from agent.service.descriptor_store import FIRST_DESCRIPTOR, SystemdKeeper, port_keeper
 
 
 class Systemd:
@@ -46,7 +46,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]
 
 def test_a_port_is_kept_in_place_of_the_one_before_and_is_the_same_port(systemd: Systemd) -> None:
     master, slave = os.openpty()
-    SystemdKeeper(systemd.address).keep(slave)
+    SystemdKeeper(systemd.address, None).keep(slave)
     os.close(slave)
     assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
     text, (kept,) = systemd.heard()
@@ -58,30 +58,30 @@ def test_a_port_is_kept_in_place_of_the_one_before_and_is_the_same_port(systemd:
 
 
 def test_a_port_that_is_gone_is_forgotten(systemd: Systemd) -> None:
-    SystemdKeeper(systemd.address).drop()
+    SystemdKeeper(systemd.address, None).drop()
     assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
 
 
 def test_without_systemd_s_ear_nothing_fails(tmp_path: Path) -> None:
-    SystemdKeeper(str(tmp_path / "nobody")).keep(0)
+    SystemdKeeper(str(tmp_path / "nobody"), None).keep(0)
 
 
 def test_without_systemd_nobody_keeps_it() -> None:
     environ: dict[str, str] = {}
-    assert isinstance(keeper(environ, os.getpid()), NoKeeper)
+    assert isinstance(port_keeper(environ, os.getpid()), NoKeeper)
 
 
 def test_what_was_left_for_another_process_is_not_ours() -> None:
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/run/x"}
-    assert keeper(environ, os.getpid()).take() is None
+    assert port_keeper(environ, os.getpid()).take() is None
     assert environ == {"NOTIFY_SOCKET": "/run/x"}
 
 
 CHILD = """
 import fcntl, os, sys
-from agent.service.descriptor_store import keeper
+from agent.service.descriptor_store import port_keeper
 os.environ["LISTEN_PID"] = str(os.getpid())
-made = keeper(os.environ, os.getpid())
+made = port_keeper(os.environ, os.getpid())
 fd = made.take()
 print(fd, made.take(), *(name for name in os.environ if name.startswith("LISTEN_")))
 if fd is not None:
@@ -102,7 +102,7 @@ def child(names: str, count: str, *, notify: str = "/run/nobody") -> tuple[list[
     def place() -> None:
         ends = [fcntl.fcntl(write, fcntl.F_DUPFD, 20) for _, write in pipes]
         for number, end in enumerate(ends):
-            os.dup2(end, FIRST + number)
+            os.dup2(end, FIRST_DESCRIPTOR + number)
 
     environ = {**os.environ, "LISTEN_FDS": count, "LISTEN_FDNAMES": names, "NOTIFY_SOCKET": notify}
     done = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.service.health import FRESH, Health, Pulse, watchdog_interval
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
 
 
 @pytest.fixture
@@ -19,11 +19,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
         made.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         yield made
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
 
 
 @pytest.fixture

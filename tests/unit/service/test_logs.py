@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.service.logs import KEPT, Ring, configure, redact, set_level
+from agent.service.logs import RING_LINES, Ring, configure, redact, set_level
 
 tokens = st.binary(min_size=32, max_size=32).map(
     lambda raw: __import__("base64").urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -102,11 +102,11 @@ def test_the_level_decides_what_is_said_and_kept(capsys: pytest.CaptureFixture[s
 
 def test_the_last_2000_lines_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     log, ring = log_with("json")
-    for number in range(KEPT + 5):
+    for number in range(RING_LINES + 5):
         log.info("x", number=number)
     lines = [json.loads(line)["number"] for line in ring.text().splitlines()]
-    assert lines == list(range(5, KEPT + 5))
-    assert KEPT == 2000
+    assert lines == list(range(5, RING_LINES + 5))
+    assert RING_LINES == 2000
 
 
 def test_another_level_holds_for_loggers_that_are_there_already() -> None:

@@ -10,14 +10,11 @@ import structlog
 
 from agent.core.driver import Scripts
 from agent.errors import ConfigError
-from agent.service.config import Config
-from agent.service.config import Job as JobSection
-from agent.service.config import Logs as LogsSection
-from agent.service.config import Scripts as ScriptsSection
-from agent.service.reload import Reload, changed, is_live, merged
+from agent.service.config import Config, JobSection, LogsSection, ScriptsSection
+from agent.service.reload import Reload, changed_keys, is_reloadable, merge_reloadable
+from agent.testing import FakeClock
 from drivers.gcode.driver import GcodeDriver
 from drivers.settings import DriverSettings
-from tests.support.clock import FakeClock
 
 OLD = Config()
 NEW = Config(
@@ -28,23 +25,24 @@ NEW = Config(
 
 
 def test_what_differs_is_named_as_in_the_file() -> None:
-    assert changed(OLD, NEW) == ["job.max_file_mb", "scripts.pause", "scripts.home", "logs.level", "logs.format"]
-    assert changed(NEW, NEW) == []
+    assert changed_keys(OLD, NEW) == ["job.max_file_mb", "scripts.pause", "scripts.home", "logs.level", "logs.format"]
+    assert changed_keys(NEW, NEW) == []
 
 
 def test_scripts_and_level_are_taken_and_nothing_else() -> None:
-    taken = merged(OLD, NEW)
+    taken = merge_reloadable(OLD, NEW)
     assert (taken.scripts, taken.logs.level) == (NEW.scripts, "debug")
-    assert [key for key in changed(OLD, NEW) if is_live(key)] == changed(OLD, taken)
-    assert changed(taken, NEW) == ["job.max_file_mb", "logs.format"]
+    assert [key for key in changed_keys(OLD, NEW) if is_reloadable(key)] == changed_keys(OLD, taken)
+    assert changed_keys(taken, NEW) == ["job.max_file_mb", "logs.format"]
 
 
 def test_every_key_of_the_file_is_looked_at() -> None:
     """A section that is added later is compared too."""
-    for section in OLD.__struct_fields__:
+    assert changed_keys(OLD, Config(driver={"host": "h"})) == ["driver.host"]
+    for section in set(OLD.__struct_fields__) - {"driver"}:
         for key in getattr(OLD, section).__struct_fields__:
             other = msgspec.structs.replace(getattr(OLD, section), **{key: object()})
-            assert changed(OLD, msgspec.structs.replace(OLD, **{section: other})) == [f"{section}.{key}"]
+            assert changed_keys(OLD, msgspec.structs.replace(OLD, **{section: other})) == [f"{section}.{key}"]
 
 
 @pytest.fixture

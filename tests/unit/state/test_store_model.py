@@ -14,17 +14,19 @@ from agent.core.command import Command, Name
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.state.store import Queued, Store
-from tests.support.clock import FakeClock
+from agent.testing import FakeClock
+from tests.support.store import open_store
 
+ENDED = (TaskState.COMPLETED, TaskState.FAILED)
 IDS = ("t0", "t1", "t2")
 
 
 def command(task_id: str) -> Command:
-    return Command(task_id=task_id, name=Name.HOME, said="home")
+    return Command(task_id=task_id, name=Name.HOME, raw_name="home")
 
 
 def rows(store: Store, task_id: str) -> list[str]:
-    return [str(row["kind"]) for row in store.outbox() if row["waiting"] and row["task_id"] == task_id]
+    return [str(row["kind"]) for row in store.outbox.overview() if row["waiting"] and row["task_id"] == task_id]
 
 
 class Life(RuleBasedStateMachine):
@@ -34,7 +36,7 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name) / "agent.db"
-        self.store = Store(self.path, FakeClock())
+        self.store = open_store(self.path, FakeClock())
         self.count = 0
         self.state: dict[str, TaskState] = {}
         self.waiting: dict[str, list[tuple[Kind, bytes]]] = {task_id: [] for task_id in IDS}
@@ -61,7 +63,7 @@ class Life(RuleBasedStateMachine):
     @rule(task_id=st.sampled_from(IDS))
     def accept(self, task_id: str) -> None:
         body = self.body()
-        new = self.store.accept(command(task_id), body)
+        new = self.store.tasks.accept(command(task_id), body)
         assert new == (task_id not in self.state), "a second delivery is not new"
         if new:
             self.state[task_id] = TaskState.RECEIVED
@@ -72,35 +74,35 @@ class Life(RuleBasedStateMachine):
     @rule(task_id=st.sampled_from(IDS))
     def start(self, task_id: str) -> None:
         if self.state.get(task_id) is TaskState.RECEIVED:
-            self.store.start(task_id)
+            self.store.tasks.start(task_id)
             self.state[task_id] = TaskState.RUNNING
         else:
             with pytest.raises(ValueError, match=task_id if task_id not in self.state else "cannot start"):
-                self.store.start(task_id)
+                self.store.tasks.start(task_id)
 
     @rule(task_id=st.sampled_from(IDS), milestone=st.booleans())
     def progress(self, task_id: str, milestone: bool) -> None:
         body = self.body()
-        self.store.progress(task_id, 0.5, body, milestone=milestone)
-        if task_id in self.state and not self.state[task_id].ended:
+        self.store.tasks.progress(task_id, 0.5, body, milestone=milestone)
+        if task_id in self.state and self.state[task_id] not in ENDED:
             self.queue(task_id, Kind.MILESTONE if milestone else Kind.PROGRESS, body)
 
     @rule(task_id=st.sampled_from(IDS), event=st.sampled_from([TaskEvent.COMPLETE, TaskEvent.FAIL]))
     def end(self, task_id: str, event: TaskEvent) -> None:
         body = self.body()
-        if task_id in self.state and not self.state[task_id].ended:
-            self.store.end(task_id, event, body, "why")
+        if task_id in self.state and self.state[task_id] not in ENDED:
+            self.store.tasks.end(task_id, event, body, "why")
             self.state[task_id] = TaskState.COMPLETED if event is TaskEvent.COMPLETE else TaskState.FAILED
             self.queue(task_id, Kind.TERMINAL, body)
         else:
             with pytest.raises(ValueError, match=r"cannot|no task"):
-                self.store.end(task_id, event, body)
+                self.store.tasks.end(task_id, event, body)
 
     @precondition(lambda self: self.flying is None and any(self.waiting.values()))
     @rule(data=st.data())
     def post(self, data: st.DataObject) -> None:
         """The reporter reads a head; before the answer comes, anything may happen."""
-        self.flying = data.draw(st.sampled_from(self.store.heads()))
+        self.flying = data.draw(st.sampled_from(self.store.outbox.heads()))
 
     @precondition(lambda self: self.flying is not None)
     @rule(taken=st.booleans())
@@ -108,9 +110,9 @@ class Life(RuleBasedStateMachine):
         queued, self.flying = self.flying, None
         assert queued is not None
         if taken:
-            self.store.sent(queued)
+            self.store.outbox.acknowledge(queued)
         else:
-            self.store.set_aside(queued, 422, "no")
+            self.store.outbox.set_aside(queued, 422, "no")
             self.refused += 1
         self.done.append((queued.task_id, queued.kind, queued.body))
         head = self.waiting[queued.task_id][:1]
@@ -120,7 +122,7 @@ class Life(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.store.close()
-        self.store = Store(self.path, FakeClock())
+        self.store = open_store(self.path, FakeClock())
 
     @rule()
     def kill(self) -> None:
@@ -130,8 +132,8 @@ class Life(RuleBasedStateMachine):
         copy.mkdir(exist_ok=True)
         for part in self.path.parent.glob("agent.db*"):
             (copy / part.name).write_bytes(part.read_bytes())
-        other = Store(copy / "agent.db", FakeClock())
-        ours, theirs = self.store.outbox(), other.outbox()
+        other = open_store(copy / "agent.db", FakeClock())
+        ours, theirs = self.store.outbox.overview(), other.outbox.overview()
         assert [row for row in theirs if row["kind"] != "progress"] == [r for r in ours if r["kind"] != "progress"]
         assert all(row in theirs for row in ours)
         other.close()
@@ -144,20 +146,20 @@ class Life(RuleBasedStateMachine):
             kinds = [kind for kind, _ in self.waiting[task_id]]
             assert rows(self.store, task_id) == kinds
             assert kinds.count(Kind.PROGRESS) <= 1
-        heads = {head.task_id: (head.kind, head.body) for head in self.store.heads()}
+        heads = {head.task_id: (head.kind, head.body) for head in self.store.outbox.heads()}
         assert heads == {task_id: row[0] for task_id, row in self.waiting.items() if row}
-        for head in self.store.heads():
+        for head in self.store.outbox.heads():
             assert self.keys.setdefault(head.body, head.key) == head.key, "a report has one key for good"
         assert len(set(self.keys.values())) == len(self.keys)
-        assert sum(1 for row in self.store.outbox() if not row["waiting"]) == self.refused
+        assert sum(1 for row in self.store.outbox.overview() if not row["waiting"]) == self.refused
 
     @invariant()
     def the_ledger_is_as_told(self) -> None:
         for task_id in IDS:
-            task = self.store.task(task_id)
+            task = self.store.tasks.get(task_id)
             assert (task.state if task else None) == self.state.get(task_id)
         for state in TaskState:
-            found = {task.command.task_id for task in self.store.tasks(state)}
+            found = {task.command.task_id for task in self.store.tasks.in_state(state)}
             assert found == {task_id for task_id, is_in in self.state.items() if is_in is state}
 
     @invariant()

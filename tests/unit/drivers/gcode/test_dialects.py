@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.errors import ConfigError
+from agent.gcode.framing import checksum
 from drivers.gcode.printing.dialects import DIALECTS, by_name, identify, with_checksums
-from drivers.gcode.protocol.framing import checksum
 
 ANSWERS = {
     "marlin": "FIRMWARE_NAME:Marlin 2.1.2 (Oct 12 2023 10:00:00) SOURCE_CODE_URL:github.com/MarlinFirmware/Marlin "

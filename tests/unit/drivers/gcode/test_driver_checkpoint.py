@@ -6,7 +6,7 @@ import pytest
 
 from agent.errors import DataError, UnavailableError
 from drivers.gcode.printing.dialects import Firmware
-from drivers.gcode.printing.modes import Position
+from drivers.gcode.printing.head_position import HeadPosition
 from drivers.gcode.printing.pause_state import ParkedState, PauseState
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint, Stage, decode
 from drivers.gcode.session.port_identity import PortIdentity
@@ -20,7 +20,7 @@ WRITTEN_BY_0_1_0 = (
 )
 PORT = PortIdentity("/dev/serial/by-id/usb-1", "usb-1", "0403:6001:A1")
 PAUSE = PauseState(
-    ParkedState(Position(1.0, 2.0, 3.0, 4.5), {"tool0": 210.0}, away=True, retracted=2.0),
+    ParkedState(HeadPosition(1.0, 2.0, 3.0, 4.5), {"tool0": 210.0}, away=True, retracted=2.0),
     ours=True,
     in_file=True,
     reason="why",

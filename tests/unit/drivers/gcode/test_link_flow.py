@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from agent.core.driver import Host, Outcome, PrinterState, Telemetry
+from agent.testing import Lines, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.link.port import LISTEN_S, Port
 from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
-from tests.contract.driver_contract import Clock, Lines, moves
 
 S = PrinterState
 
@@ -28,7 +28,7 @@ class Printer:
         self.virtual = VirtualPrinter(options, on_line=self.executed.append)
         self.virtual.start()
         link = str(options.link)
-        self.driver = GcodeDriver(DriverSettings(port=link, baud=115200, window=window), clock=Clock())
+        self.driver = GcodeDriver(DriverSettings(port=link, baud=115200, window=window), clock=SystemClock())
         self._woken = threading.Event()
         self.driver.open(Host(self._woken.set))
         self.until(lambda t: t.state is S.IDLE)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import Operation, Outcome, PrinterState, Scripts
-from drivers.gcode.printing.modes import Modes, position_in
+from agent.gcode.modal import ModalState
+from drivers.gcode.printing.head_position import position_in
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.requests import StartPrint
 from drivers.settings import DriverSettings
@@ -76,7 +77,7 @@ def test_a_configured_script_takes_the_place_of_the_built_in_way() -> None:
 
 @pytest.mark.parametrize(("z", "height"), [(3.0, 13.0), (195.0, 200.0), (200.0, 200.0), (203.0, 203.0)])
 def test_the_lift_stays_within_a_known_build_volume(z: float, height: float) -> None:
-    modes = Modes(homed=True)
+    modes = ModalState(homed=True)
     away = Parking((220, 220, 200)).away(position_in([f"X:1 Y:2 Z:{z} E:0"]), modes, 0.0)
     assert b"G1 Z%.3f F600" % height in away
 
@@ -96,7 +97,7 @@ def test_inches_are_put_aside_and_back() -> None:
 
 
 def test_each_fan_is_set_again() -> None:
-    modes = Modes()
+    modes = ModalState()
     for code in (b"M106 S1", b"M106 P1 S200", b"M106 S77", b"M107 P1"):
         modes.follow(code)
     assert modes.restore()[:2] == [b"M106 S77", b"M107 P1"]

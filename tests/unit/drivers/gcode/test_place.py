@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.driver import PrinterState
 from benchmarks.serial_model import File, Model
-from drivers.gcode.protocol.framing import LineSplitter
+from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.numbering import file_line
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint

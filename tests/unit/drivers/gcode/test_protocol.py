@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from drivers.gcode.protocol.framing import frame
+from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HISTORY, file_line
 from drivers.gcode.protocol.sending import TOO_HIGH
 from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, plain

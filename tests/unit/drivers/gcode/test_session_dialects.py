@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import PrinterState
+from agent.gcode.framing import checksum, frame
 from drivers.gcode.printing.identity import PrinterIdentity
-from drivers.gcode.protocol.framing import checksum, frame
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from drivers.gcode.protocol.framing import frame
-from drivers.gcode.protocol.numbering import HOST, MOVE_TO
+from agent.gcode.framing import frame
+from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.protocol import Counters, Protocol
 from drivers.gcode.protocol.sending import TOO_HIGH
 from drivers.gcode.protocol.steps import Command, numbered
@@ -25,7 +25,7 @@ class Wire:
         self.written: list[bytes] = []
         self.counters = Counters()
         self.now = 100.0
-        self.protocol = Protocol(self.written.append, self.counters, TIMING, window)
+        self.protocol = Protocol(self.written.append, self.counters, TIMING, window or Window())
 
     def send(self, command: Command) -> Command:
         self.protocol.send_again(self.now)
@@ -94,12 +94,12 @@ class Wire:
     @property
     def place(self) -> int:
         """The number of the last line."""
-        return self.protocol._numbers.last
+        return self.protocol.last
 
 
 def moves(number: int) -> bytes:
     """The M110 that leads to `number`, as it is written."""
-    return frame(number, MOVE_TO + b" N%d" % number)
+    return frame(number, SET_LINE_NUMBER + b" N%d" % number)
 
 
 def host_base(last: int) -> int:

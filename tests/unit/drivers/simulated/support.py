@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import reduce
 from operator import xor
 
-from drivers.simulated import Faults, Firmware, Options
+from drivers.simulated import Faults, Options, VirtualFirmware
 
 
 def numbered(number: int, text: str) -> bytes:
@@ -26,8 +26,9 @@ class Host:
     def __init__(self, *, leap: bool = False, faults: tuple[str, ...] = (), **options: object) -> None:
         self.executed: list[str] = []
         made = Options(**options)  # type: ignore[arg-type]
-        self.firmware = Firmware(
-            made, Faults(faults), leap=leap, on_line=lambda body: self.executed.append(body.decode("latin-1"))
+        self.faults = Faults(faults)
+        self.firmware = VirtualFirmware(
+            made, self.faults, leap=leap, on_line=lambda body: self.executed.append(body.decode("latin-1"))
         )
         self.now = 0.0
         self.booted = self.wait(0.0)

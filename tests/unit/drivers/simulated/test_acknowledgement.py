@@ -102,7 +102,7 @@ def test_a_number_without_checksum_is_asked_for_again() -> None:
 
 
 def test_an_error_throws_away_everything_buffered() -> None:
-    """docs/serial.md §9, §9b: line 6 is spoilt, 7 and 8 vanish without a word."""
+    """docs/serial.md §9, §9b: line 6 is corrupted, 7 and 8 vanish without a word."""
     host = Host()
     for number in range(1, 6):
         host.line(number, "G90")

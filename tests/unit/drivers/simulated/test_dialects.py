@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import pytest
 
 from agent.errors import ConfigError, DataError
+from agent.testing import SystemClock
 from drivers.settings import DriverSettings, SimulatedSettings
 from drivers.simulated import DIALECTS, Options
 from drivers.simulated.driver import SimulatedDriver
-from tests.contract.driver_contract import Clock
 from tests.unit.drivers.simulated.support import Host, checked, numbered
 
 
@@ -69,7 +69,7 @@ def test_an_unknown_dialect_is_refused_with_those_that_there_are() -> None:
 def test_an_unknown_dialect_is_an_error_of_the_configuration() -> None:
     settings = DriverSettings(simulated=SimulatedSettings(dialect="klingon"))
     with pytest.raises(ConfigError, match=r"\[simulated\].*'klingon'; known are: klipper"):
-        SimulatedDriver(settings, clock=Clock())
+        SimulatedDriver(settings, clock=SystemClock())
 
 
 @every
@@ -380,7 +380,7 @@ def test_a_job_is_executed_once_and_in_order_on_a_bad_line(dialect: str) -> None
             following = int(requests[-1].removeprefix("Resend:")) - 1
         elif any(line.startswith("ok") for line in said) and not any("skip" in line for line in said):
             following += 1
-        else:  # the end of the line was spoilt
+        else:  # the end of the line was corrupted
             host.raw(b"\n")
             host.wait(0.3)
     assert asked > 10

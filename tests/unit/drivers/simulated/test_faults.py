@@ -11,13 +11,13 @@ from tests.unit.drivers.simulated.support import Host, numbered
 
 def test_without_a_spec_nothing_happens() -> None:
     faults = Faults()
-    assert faults.received(b"hello") == faults.said(b"hello") == b"hello"
-    assert {faults.oks() for _ in range(100)} == {1}
-    assert {(faults.delay(), faults.glued(), faults.resend_ok()) for _ in range(100)} == {(0.0, False, True)}
-    assert faults.resends(5) == [5]
-    assert faults.boot() == b""
-    assert not faults.spoils_oks
-    assert not faults.trips
+    assert faults.to_printer(b"hello") == faults.to_host(b"hello") == b"hello"
+    assert {faults.ok_count() for _ in range(100)} == {1}
+    assert {(faults.ok_delay(), faults.glues_ok(), faults.resend_ok()) for _ in range(100)} == {(0.0, False, True)}
+    assert faults.requested_lines(5) == [5]
+    assert faults.boot_garbage() == b""
+    assert not faults.alters_oks
+    assert not faults.scheduled
 
 
 @pytest.mark.parametrize(
@@ -83,19 +83,19 @@ def test_help_lists_every_fault_with_what_it_does() -> None:
 def test_what_has_struck_is_counted_by_its_name() -> None:
     specs = ("lost-ok=0.3", "double-ok=0.3", "slow-board=1", "double-resend=0.5", "resend-storm@5", "kill@900")
     host = Host(faults=specs)
-    assert dict(host.firmware._faults.struck) == {}
+    assert dict(host.faults.counts) == {}
     for number in range(1, 20):
         host.line(number, "G90")
         host.wait(0.01)
-    struck = host.firmware._faults.struck
+    struck = host.faults.counts
     assert set(struck) == {"lost-ok", "double-ok", "slow-board", "double-resend", "resend-storm"}
     assert struck["resend-storm"] == 1, "and kill@900 has not come"
 
 
 def test_boot_garbage_counts_for_each_boot() -> None:
-    firmware = Host(faults=("boot-garbage=20",)).firmware
-    firmware.reset(1.0)
-    assert dict(firmware._faults.struck) == {"boot-garbage": 2}
+    host = Host(faults=("boot-garbage=20",))
+    host.firmware.reset(1.0)
+    assert dict(host.faults.counts) == {"boot-garbage": 2}
 
 
 def test_two_mishaps_at_one_line_are_refused() -> None:
@@ -110,23 +110,23 @@ def test_rates_that_exceed_one_together_are_refused() -> None:
 
 def test_corruption_keeps_its_rate_and_does_not_depend_on_how_the_bytes_arrive() -> None:
     data = b"N1 G1 X1 Y2 E3*55\n" * 5000
-    whole = Faults(["corrupt=0.01", "seed=7"]).received(data)
+    whole = Faults(["corrupt=0.01", "seed=7"]).to_printer(data)
     faults = Faults(["seed=7", "corrupt=0.01"])
-    assert b"".join(faults.received(data[at : at + 7]) for at in range(0, len(data), 7)) == whole
-    spoilt = sum(a != b for a, b in zip(data, whole, strict=True))
-    assert 700 < spoilt < 1100
-    assert Faults(["corrupt=0.01", "seed=8"]).received(data) != whole
+    assert b"".join(faults.to_printer(data[at : at + 7]) for at in range(0, len(data), 7)) == whole
+    corrupted = sum(a != b for a, b in zip(data, whole, strict=True))
+    assert 700 < corrupted < 1100
+    assert Faults(["corrupt=0.01", "seed=8"]).to_printer(data) != whole
 
 
 def test_at_rate_one_every_byte_is_another() -> None:
-    assert all(a != b for a, b in zip(b"hello", Faults(["corrupt=1"]).received(b"hello"), strict=True))
+    assert all(a != b for a, b in zip(b"hello", Faults(["corrupt=1"]).to_printer(b"hello"), strict=True))
 
 
 def test_a_second_fault_does_not_move_the_first() -> None:
     alone = Faults(["lost-ok=0.2"])
     among = Faults(["corrupt=0.3", "lost-ok=0.2"])
-    among.received(b"x" * 100)
-    assert [alone.oks() for _ in range(200)] == [among.oks() for _ in range(200)]
+    among.to_printer(b"x" * 100)
+    assert [alone.ok_count() for _ in range(200)] == [among.ok_count() for _ in range(200)]
 
 
 def test_oks_are_lost_and_doubled() -> None:
@@ -199,8 +199,8 @@ def test_unplugging_is_left_to_the_port() -> None:
 
 def test_what_the_host_reads_is_spoilt_too() -> None:
     """docs/serial.md §4."""
-    spoilt = [Host(faults=("corrupt-back=0.05", f"seed={seed}")).send("M115") for seed in (1, 1, 2)]
-    assert spoilt[0] == spoilt[1] != spoilt[2] != Host().send("M115")
+    corrupted = [Host(faults=("corrupt-back=0.05", f"seed={seed}")).send("M115") for seed in (1, 1, 2)]
+    assert corrupted[0] == corrupted[1] != corrupted[2] != Host().send("M115")
     host = Host(faults=("corrupt-back=1",))
     assert host.line(1, "G1 X1") != ["ok"]
     assert host.executed == ["G1 X1"]
@@ -208,8 +208,8 @@ def test_what_the_host_reads_is_spoilt_too() -> None:
 
 def test_both_directions_are_spoilt_independently() -> None:
     both, back = Faults(["corrupt=0.3", "corrupt-back=0.3"]), Faults(["corrupt-back=0.3"])
-    both.received(b"x" * 100)
-    assert both.said(b"hello" * 50) == back.said(b"hello" * 50) != both.received(b"hello" * 50)
+    both.to_printer(b"x" * 100)
+    assert both.to_host(b"hello" * 50) == back.to_host(b"hello" * 50) != both.to_printer(b"hello" * 50)
 
 
 @pytest.mark.parametrize("command", ["G90", "G1 X1"])

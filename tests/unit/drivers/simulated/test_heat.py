@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from drivers.simulated.heater import FULL_POWER, Heater
+from drivers.simulated.heater import FULL_POWER, SimulatedHeater
 from tests.unit.drivers.simulated.support import Host
 
 
-def _heater() -> Heater:
-    return Heater(20.0, rise=3.0, tau=150.0, highest=300.0)
+def _heater() -> SimulatedHeater:
+    return SimulatedHeater(20.0, rise=3.0, tau=150.0, highest=300.0)
 
 
 def test_a_heater_warms_at_full_power_until_its_target_and_stays_there() -> None:

@@ -1,0 +1,172 @@
+"""Operations of the local socket: what the running agent answers to each request of a person at the printer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, assert_never
+
+import msgspec
+import structlog
+
+from agent.core.command import Command, Name
+from agent.errors import DataError, NotReadyError, UnavailableError
+from agent.files.job_file import JobFile, receive
+from agent.local.requests import (
+    CommandRequest,
+    HaltRequest,
+    LocalCommand,
+    OutboxRequest,
+    PrintRequest,
+    RegisterRequest,
+    Request,
+    StatusRequest,
+    TaskRequest,
+)
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.service.condition_tracker import ConditionTracker
+from agent.service.config import Config
+from agent.service.snapshot import AgentSnapshot
+from agent.state.store import Store
+
+log = structlog.get_logger(part="local")
+
+NAME_LIMIT = 200  # characters of a file's name that are kept
+
+
+class LocalApi:
+    """Answers local requests; one method for each operation. Any thread.
+
+    `listening` tells whether a command that the cloud publishes now arrives. `wake_reporter` is called when a refused
+    report was queued again. `emergency_stop` is the driver's, None for a driver without one: it acts at once, beside
+    the ledger and the runner. `jobs` is the folder of the files to print.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        jobs: Path,
+        store: Store,
+        inbox: Inbox,
+        snapshot: AgentSnapshot,
+        registrar: Registrar,
+        conditions: ConditionTracker,
+        listening: Callable[[], bool],
+        wake_reporter: Callable[[], None],
+        emergency_stop: Callable[[], None] | None,
+    ) -> None:
+        self._config = config
+        self._jobs = jobs
+        self._store = store
+        self._inbox = inbox
+        self._snapshot = snapshot
+        self._registrar = registrar
+        self._conditions = conditions
+        self._listening = listening
+        self._wake_reporter = wake_reporter
+        self._emergency_stop = emergency_stop
+
+    def answer(self, request: Request, stream: BinaryIO) -> dict[str, Any]:
+        """Do one request; `stream` has the bytes that follow it. Raises AgentError."""
+        match request:
+            case StatusRequest():
+                return {"status": self.status()}
+            case CommandRequest(command=command):
+                return self._accept_command(command)
+            case PrintRequest():
+                return self._print(request, stream)
+            case HaltRequest():
+                return self._halt()
+            case TaskRequest(task_id=task_id):
+                return self._task(task_id)
+            case RegisterRequest():
+                return {"registration": self._registration()}
+            case OutboxRequest():
+                return self._outbox(request)
+            case _:
+                assert_never(request)
+
+    def status(self) -> dict[str, Any]:
+        """State of the printer, the job, the registration and the queue of reports. Raises UnavailableError."""
+        situation = self._snapshot.read()
+        telemetry = situation.telemetry
+        self._conditions.update_printer(telemetry)
+        conditions = self._conditions.read()
+        return {
+            **msgspec.to_builtins(situation.body(conditions.first())),
+            "conditions": {str(part): reason for part, reason in conditions.shown().items()},
+            "printer": self._config.printer.name,
+            "port": telemetry.port,
+            "firmware": telemetry.firmware,
+            "machine": telemetry.machine,
+            "link": msgspec.to_builtins(telemetry.link),
+            "registration": self._registration(),
+            "listening": self._listening(),
+            "waiting_reports": self._store.outbox.pending_count(),
+            "state_set_aside": str(self._store.database.damaged or ""),
+        }
+
+    def _registration(self) -> dict[str, Any]:
+        identity = self._registrar.identity()
+        if identity is None:
+            return {"registered": False}
+        answer: dict[str, Any] = {"printer_id": identity.printer_id, "registered": identity.registered}
+        if not identity.registered:
+            answer.update(code=identity.registration_code, url=identity.registration_url)
+        return answer
+
+    def _outbox(self, request: OutboxRequest) -> dict[str, Any]:
+        for which, change in ((request.retry, self._store.outbox.retry), (request.drop, self._store.outbox.drop)):
+            if which is msgspec.UNSET:
+                continue
+            changed = change(None if which == "all" else which)
+            if not changed and which != "all":
+                raise DataError(f"no refused report has the id {which}")
+            self._wake_reporter()
+            return {"done": changed}
+        return {"outbox": self._store.outbox.overview()}
+
+    def _accept_command(self, command: LocalCommand) -> dict[str, Any]:
+        task_id = f"local-{uuid.uuid4()}"
+        self._inbox.accept_local(Command(task_id=task_id, name=Name(command), raw_name=command))
+        return {"task_id": task_id}
+
+    def _halt(self) -> dict[str, Any]:
+        """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
+        if self._emergency_stop is None:
+            raise DataError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
+        try:
+            self._emergency_stop()
+        except NotReadyError as error:
+            raise UnavailableError(f"halt: {error}; switch the printer off") from None
+        log.warning("emergency stop requested locally")
+        return {}
+
+    def _print(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
+        identifier = uuid.uuid4()
+        task_id = f"local-{identifier}"
+        file = JobFile(self._jobs, task_id)
+        try:
+            receive(stream, request.size, file, self._config)
+            command = Command(
+                task_id=task_id,
+                name=Name.PRINT_DATA,
+                raw_name=str(Name.PRINT_DATA),
+                job_id=f"local_{identifier}",
+                job_name=request.name[:NAME_LIMIT] if request.name.isprintable() else "",
+                spooled=file.path.name,
+            )
+            self._inbox.accept_local(command)
+        except BaseException:
+            file.remove()
+            raise
+        return {"task_id": task_id, "job_id": command.job_id}
+
+    def _task(self, task_id: str) -> dict[str, Any]:
+        task = self._store.tasks.get(task_id)
+        if task is None:
+            raise DataError("no such task")
+        return {"state": str(task.state), "message": task.message}

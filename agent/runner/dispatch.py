@@ -1,0 +1,106 @@
+"""Which activity a command becomes: a table of names, and what each requires of the printer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from agent.core.command import Name
+from agent.core.driver import PrinterState
+from agent.errors import RefusedError
+from agent.runner.activity import Activity, Context
+from agent.runner.job_control import JobControlActivity
+from agent.runner.print_activity import PrintActivity
+from agent.runner.running import RunningActivities
+from agent.runner.script_activity import (
+    ResetActivity,
+    ScriptActivity,
+    check_dismiss,
+    request_settings,
+    store_settings,
+)
+from agent.runner.transfers import upgrade, upload_logs
+from agent.state.store import Task
+
+
+def begin(context: Context, running: RunningActivities, task: Task) -> Activity | None:
+    """Begin a command beside what is `running`; None for one that was done at once.
+
+    Raises RefusedError, NotReadyError, UnavailableError."""
+    running.require_room(task)
+    if task.command.name is None:  # the inbox writes such a one down with its end
+        raise RefusedError(404, "unknown command")
+    return _BEGIN[task.command.name](context, running, task)
+
+
+def _begin_print(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_exclusive(task)
+    telemetry = context.driver.telemetry()
+    if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
+        raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+    return PrintActivity(context, task)
+
+
+def _begin_job_control(context: Context, running: RunningActivities, task: Task) -> Activity:
+    return JobControlActivity(context, task, running.print())
+
+
+def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
+    exclusive = running.exclusive()
+    if isinstance(exclusive, ScriptActivity) and not task.command.job_id:
+        exclusive.cancel()
+        context.complete(task)
+        return None
+    return _begin_job_control(context, running, task)
+
+
+def _begin_script(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_exclusive(task)
+    return ScriptActivity(context, task)
+
+
+def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Activity:
+    if isinstance(running.exclusive(), ResetActivity):
+        raise RefusedError(409, "reset: one is going on")
+    return ResetActivity(context, task)
+
+
+def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:  # noqa: ARG001 beside anything
+    return upload_logs(context, task)
+
+
+def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_exclusive(task)
+    return upgrade(context, task)
+
+
+def _settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
+    store_settings(context, task)
+
+
+def _request_settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
+    request_settings(context, task)
+
+
+def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
+    check_dismiss(context.driver.telemetry())
+    if running.print() is not None:
+        raise RefusedError(409, "dismiss: a job is running")
+    context.complete(task)
+
+
+_BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]] = {
+    Name.PRINT_DATA: _begin_print,
+    Name.PAUSE: _begin_job_control,
+    Name.RESUME: _begin_job_control,
+    Name.CANCEL: _begin_cancel,
+    Name.HOME: _begin_script,
+    Name.PARK: _begin_script,
+    Name.CALIBRATE: _begin_script,
+    Name.RESET: _begin_reset,
+    Name.LOG: _begin_logs,
+    Name.LOGS: _begin_logs,
+    Name.FIRMWARE_UPGRADE: _begin_upgrade,
+    Name.SETTINGS: _settings,
+    Name.REQUEST_SETTINGS: _request_settings,
+    Name.DISMISS: _dismiss,
+}

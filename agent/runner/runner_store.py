@@ -1,0 +1,48 @@
+"""The runner's one door to the store: the tasks that it begins, their reports and checkpoints, the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from agent.core.job import JobView
+from agent.core.task import TaskState
+from agent.runner.report_writer import ReportWriter
+from agent.state.store import Checkpoint, FileMark, Store, Task
+
+
+class RunnerStore:
+    """What the runner and its activities read and write; nothing else in this room knows the Store. Methods raise
+    UnavailableError when the disk does not take a write or give a row; `reports` has rules of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reports = ReportWriter(store.tasks)
+
+    def received_tasks(self) -> list[Task]:
+        """The tasks that nobody has begun, in the order in which they came."""
+        return self._store.tasks.in_state(TaskState.RECEIVED)
+
+    def running_tasks(self) -> list[Task]:
+        """The tasks that were begun and have no end."""
+        return self._store.tasks.in_state(TaskState.RUNNING)
+
+    def start_task(self, task: Task) -> None:
+        """Set a received task running."""
+        self._store.tasks.start(task.command.task_id)
+
+    def checkpoint(self, task: Task) -> Checkpoint | None:
+        """The checkpoint of a print that has begun and has no end."""
+        return self._store.checkpoints.get(task.command.task_id)
+
+    def begin_print(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
+        """Write the checkpoint of a print that is about to begin."""
+        self._store.checkpoints.begin(job, file, preamble)
+
+    def settings(self) -> dict[str, Any]:
+        """The printer's stored settings."""
+        return self._store.settings.read()
+
+    def update_settings(self, settings: dict[str, Any]) -> None:
+        """Store these over the printer's stored settings."""
+        self._store.settings.update(settings)

@@ -1,0 +1,55 @@
+"""The activities that run now, and which command may run beside which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.errors import RefusedError
+from agent.runner.activity import Activity
+from agent.runner.print_activity import PrintActivity
+from agent.state.store import Task
+
+AT_ONCE = 32  # activities beside each other
+
+
+class RunningActivities:
+    """In the order in which they began."""
+
+    def __init__(self) -> None:
+        self._all: list[Activity] = []
+
+    def __iter__(self) -> Iterator[Activity]:
+        return iter(self._all)
+
+    def add(self, activities: Iterable[Activity]) -> None:
+        """Append activities."""
+        self._all.extend(activities)
+
+    def remove_ended(self) -> None:
+        """Drop the activities whose task has its end."""
+        self._all = [activity for activity in self._all if not activity.ended]
+
+    def exclusive(self) -> Activity | None:
+        """The activity that has the printer for itself."""
+        return next((a for a in self._all if a.exclusive and not a.ended), None)
+
+    def print(self) -> PrintActivity | None:
+        """The print."""
+        return next((a for a in self._all if isinstance(a, PrintActivity) and not a.ended), None)
+
+    def last_print(self) -> PrintActivity | None:
+        """The print, also in the step in which it has ended."""
+        return next((a for a in self._all if isinstance(a, PrintActivity)), None)
+
+    def require_room(self, task: Task) -> None:
+        """Raise RefusedError when AT_ONCE commands are running."""
+        if len(self._all) >= AT_ONCE:
+            raise RefusedError(503, f"{task.command.raw_name}: {AT_ONCE} commands are running already")
+
+    def require_no_exclusive(self, task: Task) -> None:
+        """Raise RefusedError when another command has the printer for itself."""
+        running = self.exclusive()
+        if running is not None:
+            raise RefusedError(
+                409, f"{task.command.raw_name}: the printer is busy with {running.task.command.raw_name}"
+            )

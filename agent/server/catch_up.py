@@ -1,0 +1,69 @@
+"""Catch-up over HTTP: `GET printers/jobs` for commands that the channel may have lost (docs/protocol.md, «Faye»)."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
+from agent.server.api_client import ApiClient
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.server.retry import retry_forever
+from agent.service.health import Pulse
+
+log = structlog.get_logger(part="subscriber")
+
+POLL = 1.0  # seconds between two attempts for messages that the disk did not take
+
+
+class CatchUp:
+    """Fetches missed commands; the loop of the thread `catch-up`, so that no Faye poll waits for it.
+
+    A server without the call (404) is not asked again until the next start.
+    """
+
+    def __init__(self, api: ApiClient, registrar: Registrar, inbox: Inbox, pulse: Pulse) -> None:
+        self._api = api
+        self._registrar = registrar
+        self._inbox = inbox
+        self._pulse = pulse
+        self._requested = threading.Event()
+        self._unsupported = False
+
+    def request(self) -> None:
+        """Fetch soon: messages may have been lost. Any thread; returns at once."""
+        self._requested.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Fetch when requested, and retry messages that the disk did not take, until `stop` is set."""
+        while not stop.is_set():
+            self._pulse.beat()
+            self._inbox.retry_pending()
+            if self._requested.wait(POLL) and not stop.is_set():
+                self._requested.clear()
+                self._fetch_missed(stop)
+
+    def _fetch_missed(self, stop: threading.Event) -> None:
+        if self._unsupported:
+            return
+        try:
+            jobs = retry_forever(stop, self._pulse.beat)(self._fetch)
+            new = sum(self._inbox.accept(job) for job in jobs)
+        except RejectedError as error:
+            self._unsupported = error.status == 404
+            log.info("catch-up refused by the server", status=error.status)
+        except TokenError:
+            identity = self._registrar.identity()
+            if identity is not None:
+                self._registrar.discard_token(identity.auth_token)
+        except (CloudError, UnavailableError) as error:
+            log.warning("catch-up failed", error=str(error))
+        else:
+            if new:
+                log.warning("missed commands fetched", jobs=new)
+
+    def _fetch(self) -> list[object]:
+        identity = self._registrar.identity()
+        return self._api.jobs(identity.auth_token) if identity is not None else []

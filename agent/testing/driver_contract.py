@@ -1,0 +1,279 @@
+"""The driver contract: what every driver does, whatever printer it drives, as a pytest class to subclass. Needs pytest.
+
+    from agent.testing.driver_contract import DriverContract
+
+    class TestMyDriver(DriverContract):
+        @contextmanager
+        def rig(self, tmp_path, setup):  # yields an agent.testing.Rig
+            ...
+
+The printer at the other end has to be a real one or one that behaves like it, such as
+`drivers.simulated.VirtualPrinter` behind whatever the driver speaks to. It has to tell which commands it executed, in
+their order: the contract compares that with what was asked for. `SerialDriverContract` beside this asks for more.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from agent.core.driver import Driver, Host, Outcome, PrinterState, Scripts, SupportsEmergencyStop, SupportsScriptReload
+from agent.errors import DataError, NotReadyError
+from agent.testing.rig import Lines, Rig, Setup, moves
+
+S = PrinterState
+
+
+class DriverContract(ABC):
+    """The contract of `agent.core.driver.Driver` as tests. Subclass it in a test module and define `rig`.
+
+    What only some drivers can (`SupportsEmergencyStop`, `SupportsScriptReload`, a printer that can be absent) is
+    skipped where the driver, or the rig, has it not."""
+
+    absent: ClassVar[str] = ""
+    """A part of the text that `Telemetry.reason` gives while the printer is not there."""
+
+    @abstractmethod
+    def rig(self, tmp_path: Path, setup: Setup) -> AbstractContextManager[Rig]:
+        """Set up a printer as `setup` asks and a driver for it, not opened; close both when the test is over.
+
+        Call `pytest.skip` for what this printer cannot be made to do."""
+
+    def test_it_comes_to_idle_and_says_what_it_found(self, tmp_path: Path) -> None:
+        """docs/serial.md §5a, §19, §22: M115 says it before its `ok`, M105 behind it."""
+        with self.rig(tmp_path, Setup()) as rig:
+            assert isinstance(rig.driver, Driver)
+            assert rig.driver.telemetry().state is S.OFFLINE
+            rig.ready()
+            now = rig.driver.telemetry()
+            assert now.port
+            assert now.firmware
+            assert {heater.name for heater in now.heaters} >= {"tool0", "bed"}
+            assert now.task_id == ""
+            assert now.last is None
+
+    def test_a_print_completes_with_all_lines_in_order(self, tmp_path: Path) -> None:
+        """docs/serial.md §2: an `ok` is no end of a move; M400 is waited for."""
+        source = moves(300)
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p1", Lines(source))
+            assert rig.driver.telemetry().state is S.PRINTING
+            assert rig.driver.telemetry().task_id == "p1"
+            now = rig.ended("p1")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.COMPLETED, now.last.error
+            assert now.line == 300
+            assert now.state is S.IDLE
+            assert now.task_id == ""
+            assert rig.file_lines() == source
+            assert rig.executed[-1] == b"M400", "completed means that the last move has finished"
+
+    def test_two_prints_follow_each_other_each_from_its_first_line(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            for task_id in ("a", "b"):
+                rig.driver.start_print(task_id, Lines(moves(20)))
+                assert rig.ended(task_id).line == 20
+            assert rig.file_lines() == moves(20) * 2
+
+    def test_the_preamble_comes_before_the_first_line(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(3)), ["M220 S80", "M221 S95"])
+            rig.ended("p")
+            assert rig.executed.index(b"M220 S80") < rig.executed.index(moves(1)[0])
+            assert rig.executed.index(b"M221 S95") < rig.executed.index(moves(1)[0])
+
+    def test_an_empty_file_completes(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines([]))
+            now = rig.ended("p")
+            assert now.last is not None
+            assert (now.last.outcome, now.line) == (Outcome.COMPLETED, 0)
+
+    def test_pause_stops_and_resume_goes_on_with_the_very_next_line(self, tmp_path: Path) -> None:
+        """docs/serial.md §27."""
+        source = moves(4000)
+        scripts = Scripts(pause=("G91", "G1 Z5", "G90", "M117 paused"), resume=("M117 resumed",))
+        with self.rig(tmp_path, Setup(scripts=scripts)) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(source))
+            rig.until_line(50)
+            rig.driver.pause()
+            assert rig.driver.telemetry().state in (S.PAUSING, S.PAUSED)
+            paused = rig.until(lambda t: t.state is S.PAUSED)
+            assert b"M117 paused" in rig.executed
+            assert len(rig.file_lines()) == paused.line
+            rig.driver.resume()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.COMPLETED
+            assert [line for line in rig.file_lines() if line in set(source)] == source
+            assert b"M117 resumed" in rig.executed
+
+    def test_scripts_that_are_replaced_hold_for_the_print_that_runs(self, tmp_path: Path) -> None:
+        """Where the driver can take other scripts at all; one that cannot be sent changes nothing."""
+        with self.rig(tmp_path, Setup(scripts=Scripts(pause=("M117 old",)))) as rig:
+            rig.ready()
+            if not isinstance(rig.driver, SupportsScriptReload):
+                pytest.skip("this driver keeps the scripts that it was made with")
+            rig.driver.start_print("p", Lines(moves(4000)))
+            rig.until_line(50)
+            rig.driver.use_scripts(Scripts(pause=("M117 new",)))
+            with pytest.raises(DataError, match="expected one line"):
+                rig.driver.use_scripts(Scripts(cancel=("M117 a\nM117 b",)))
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+            assert b"M117 new" in rig.executed
+            assert b"M117 old" not in rig.executed
+
+    def test_a_print_that_is_cancelled_stops_and_leaves_the_heaters_off(self, tmp_path: Path) -> None:
+        """docs/serial.md §28."""
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines([b"M104 S50", *moves(20000)]))
+            rig.until_line(50)
+            rig.driver.cancel()
+            assert rig.driver.telemetry().state in (S.CANCELLING, S.IDLE)
+            now = rig.ended("p")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.CANCELLED
+            assert len(rig.file_lines()) < 20000
+            tail = rig.executed[rig.executed.index(rig.file_lines()[-1]) :]
+            assert {b"M140 S0", b"M107"} <= set(tail)
+            assert b"M104 S0" in tail
+
+    def test_the_cancel_script_runs_and_the_heaters_go_off_nevertheless(self, tmp_path: Path) -> None:
+        """docs/serial.md §28."""
+        with self.rig(tmp_path, Setup(scripts=Scripts(cancel=("M117 bye",)))) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.cancel()
+            rig.ended("p")
+            assert rig.executed.index(b"M117 bye") < rig.executed.index(b"M104 S0")
+
+    def test_a_paused_print_can_be_cancelled(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+            rig.driver.cancel()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.CANCELLED
+
+    def test_m0_in_the_file_pauses_and_says_why(self, tmp_path: Path) -> None:
+        """docs/serial.md §26."""
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines([*moves(2), b"M0 Change the colour", *moves(4)]))
+            paused = rig.until(lambda t: t.state is S.PAUSED)
+            assert "M0" in paused.reason
+            assert paused.line == 2
+            rig.driver.resume()
+            assert rig.ended("p").line == 7
+            assert not [line for line in rig.executed if line.startswith(b"M0")]
+
+    def test_a_script_runs_and_ends(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("home", ["G28 ; all axes", "", "M117 home"])
+            assert rig.driver.telemetry().state is S.BUSY
+            now = rig.ended("home")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.COMPLETED
+            assert [line for line in rig.executed if line[:1] in b"G"][-1] == b"G28"
+            assert rig.executed[-2:] == [b"M117 home", b"M400"]
+
+    def test_what_cannot_be_done_now_is_refused(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup(present=False)) as rig:
+            with pytest.raises(NotReadyError):
+                rig.driver.start_print("p", Lines(moves(1)))
+            rig.driver.open(Host(rig.wake))
+            with pytest.raises(NotReadyError):
+                rig.driver.run_script("s", ["G28"])
+            with pytest.raises(NotReadyError):
+                rig.driver.reset()
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            for refused in (rig.driver.pause, rig.driver.resume, rig.driver.cancel):
+                with pytest.raises(NotReadyError):
+                    refused()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            with pytest.raises(NotReadyError, match="printing"):
+                rig.driver.start_print("q", Lines(moves(1)))
+            with pytest.raises(NotReadyError):
+                rig.driver.run_script("s", ["G28"])
+            with pytest.raises(NotReadyError):
+                rig.driver.resume()
+            assert rig.driver.telemetry().task_id == "p"
+
+    def test_reset_fails_what_runs_and_comes_back_to_idle(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.reset()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert now.last.outcome is Outcome.FAILED
+            assert "reset" in now.last.error
+            rig.until(lambda t: t.state is S.IDLE)
+            rig.driver.start_print("q", Lines(moves(5)))
+            assert rig.ended("q").line == 5
+
+    def test_close_is_prompt_idempotent_and_ends_a_print_safely(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            others = set(threading.enumerate())
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            began = time.monotonic()
+            rig.driver.close(2.0)
+            assert time.monotonic() - began < 1.0
+            assert rig.driver.telemetry().state is S.OFFLINE
+            last = rig.driver.telemetry().last
+            assert last is not None
+            assert last.outcome is Outcome.CANCELLED
+            assert b"M104 S0" in rig.executed
+            rig.driver.close()
+            assert set(threading.enumerate()) - others == set(), "every thread of the driver has ended"
+
+    def test_a_printer_that_is_not_there_is_offline_until_it_appears(self, tmp_path: Path) -> None:
+        """docs/serial.md §29."""
+        with self.rig(tmp_path, Setup(present=False)) as rig:
+            rig.driver.open(Host(rig.wake))
+            now = rig.until(lambda t: t.state is S.OFFLINE and t.reason and self.absent in t.reason)
+            assert now.port == ""
+            rig.plug_in()
+            rig.until(lambda t: t.state is S.IDLE)
+
+    def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
+        """docs/serial.md §23."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsEmergencyStop):
+                pytest.skip("this driver has no emergency stop")
+            rig.ready()
+            rig.driver.start_print("p", Lines(moves(20000)))
+            rig.until_line(10)
+            rig.driver.halt()
+            now = rig.ended("p")
+            assert now.last is not None
+            assert (now.last.outcome, now.last.error) == (Outcome.FAILED, "emergency stop")
+            assert now.state is S.ERROR
+            executed = len(rig.executed)
+            rig.driver.reset()
+            rig.until(lambda t: t.state is S.IDLE)
+            late = [line for line in rig.executed[executed:] if line.startswith(b"G1 X1")]
+            assert len(late) <= 3, "only what was in flight"

@@ -1,0 +1,45 @@
+"""Lines that the printer has received and not acknowledged, until an M105 proves that they were executed. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+
+from drivers.gcode.protocol.in_flight import InFlight
+from drivers.gcode.protocol.patience import LONG_S
+from drivers.gcode.protocol.phases import PROBE
+from drivers.gcode.protocol.steps import Command
+
+
+class Unacknowledged:
+    """`lines` is the oldest first; they fail when nothing has proved them until `deadline`. `ok_was_late`: an `ok` came
+    although it was thought lost."""
+
+    __slots__ = ("_rounds", "deadline", "lines", "ok_was_late")
+
+    def __init__(self) -> None:
+        self.lines: deque[Command] = deque()
+        self.deadline = inf
+        self.ok_was_late = False
+        self._rounds = 0  # in which the answer to an M105 was missing
+
+    def take(self, flight: InFlight, now: float) -> bool:
+        """Take over all lines in flight; whether an M105 is to be sent. With more than two M105 unanswered the printer
+        works on something: then ever more rarely, should an answer have been garbled."""
+        if sum(command.code == PROBE for command in (*self.lines, *flight.lines)) > 2:
+            self._rounds += 1
+            if self._rounds & (self._rounds - 1):
+                return False
+        if not self.lines:
+            patience = max(LONG_S, *(command.patience for command in flight.lines), 0.0)
+            self.deadline = now + patience * flight.patience
+            self.ok_was_late = False
+        self.lines.extend(flight.lines)
+        flight.keep([])
+        return True
+
+    def release(self) -> deque[Command]:
+        """An M105 was answered: hand over the lines, which were all executed."""
+        lines, self.lines, self.deadline = self.lines, deque(), inf
+        self._rounds = 0
+        return lines

@@ -1,0 +1,170 @@
+"""A runner with a driver in the test's hands, stepped by hand.
+
+Real: `Runner` and all that it uses (the store with its database file, job files, checks, reports, the snapshot, and
+the thread that reads a file). Not real: the driver (`ScriptedDriver`: the test says what the printer makes of a
+request) and the clock (`FakeClock`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from agent.core.command import Command, Name
+from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
+from agent.core.task import TaskState
+from agent.errors import NotReadyError
+from agent.files.job_file import JobFile
+from agent.gcode import Scanner
+from agent.runner import Runner
+from agent.runner.activity import Context
+from agent.runner.runner_store import RunnerStore
+from agent.service.config import load
+from agent.service.health import Health
+from agent.service.snapshot import AgentSnapshot
+from agent.state.store import Store
+from agent.testing import FakeClock
+from tests.support.driver import SlotDriver
+
+S = PrinterState
+FILE = b"G28\nG1 X1\n;LAYER_CHANGE\nG1 X2 E1\nG1 X3 E2\n"
+
+
+class ScriptedDriver(SlotDriver):
+    """Does what it is asked, at once; the test says what the printer makes of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.preamble: list[str] = []
+        self.opened = 0
+        self.refusing = False  # a cancel
+        self.unfinished: Unfinished | None = None
+
+    def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
+        """With a print to take over it has its task_id at once, and the test says what comes of it."""
+        self.opened += 1
+        self.unfinished = unfinished
+        if unfinished is not None:
+            self.now(state=S.RECOVERING, task_id=unfinished.task_id, line=unfinished.line, reason="asking the printer")
+
+    def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
+        """Prints."""
+        self.asked.append("print")
+        self.preamble = list(preamble)
+        assert next(iter(source.lines())) == b"G28"
+        self.now(state=S.PRINTING, task_id=task_id)
+
+    def run_script(self, task_id: str, lines: Sequence[str]) -> None:
+        """Busy."""
+        self.asked.append("script")
+        self.now(state=S.BUSY, task_id=task_id)
+
+    def pause(self) -> None:
+        """Pausing."""
+        if self.slot.state is not S.PRINTING:
+            raise NotReadyError(f"cannot pause: {self.slot.state}")
+        self.now(state=S.PAUSING)
+
+    def resume(self) -> None:
+        """Resuming."""
+        self.now(state=S.RESUMING)
+
+    def cancel(self) -> None:
+        """Cancelling."""
+        if self.refusing:
+            raise NotReadyError("nothing runs yet")
+        self.asked.append("cancel")
+        self.now(state=S.CANCELLING)
+
+    def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
+        """As a driver should: what runs is cancelled, or left as it is."""
+        self.asked.append("hand over" if hand_over else "close")
+
+    def ends(self, outcome: Outcome, error: str = "") -> None:
+        """The running operation has ended."""
+        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
+
+
+class RunnerRig:
+    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.store = store
+        self.clock = FakeClock()
+        self.printer = ScriptedDriver()
+        self.jobs = folder / "jobs"
+        self.jobs.mkdir(exist_ok=True)
+        self.woken = threading.Event()
+        self.handing_over = False
+        self.board = AgentSnapshot(self.printer)
+        context = Context(
+            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
+            store=RunnerStore(store),
+            driver=self.printer,
+            clock=self.clock,
+            jobs=self.jobs,
+            logs=lambda: b"",
+            wake_reporter=lambda: None,
+            host=Host(self.woken.set, remember=store.checkpoints.remember),
+        )
+        self.runner = Runner(
+            context=context,
+            snapshot=self.board,
+            wake=self.woken,
+            pulse=Health(self.clock).pulse("runner"),
+            hand_over=lambda: self.handing_over,
+        )
+
+    def task(self, name: Name, task_id: str = "", **more: Any) -> str:
+        """A command in the ledger."""
+        task_id = task_id or f"t-{name}"
+        self.store.tasks.accept(Command(task_id=task_id, name=name, raw_name=str(name), **more), b"{}")
+        return task_id
+
+    def print(self, task_id: str = "p", **more: Any) -> str:
+        """A print whose file is here already."""
+        scanner = Scanner()
+        scanner.feed(FILE)
+        file = JobFile(self.jobs, task_id)
+        file.path.write_bytes(FILE)
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
+
+    def printing(self) -> str:
+        """A print under way."""
+        task_id = self.print()
+        self.runner.step()
+        assert self.woken.wait(5)  # the file was looked at, on a thread of its own
+        self.runner.step()
+        assert self.printer.slot.state is S.PRINTING
+        return task_id
+
+    def stop(self, *, hand_over: bool = False) -> None:
+        """The runner's loop is told to stop before it takes another step."""
+        self.handing_over = hand_over
+        stopped = threading.Event()
+        stopped.set()
+        self.runner.run(stopped)
+
+    def said(self, task_id: str) -> list[dict[str, Any]]:
+        """All reports on a task that wait to be sent, in order, and the last one."""
+        rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
+        return [msgspec.json.decode(row[0]) for row in rows]
+
+    def state(self, task_id: str) -> TaskState:
+        """The task's."""
+        task = self.store.tasks.get(task_id)
+        assert task is not None
+        return task.state
+
+    def end(self, task_id: str) -> dict[str, Any]:
+        """The terminal report."""
+        last = self.said(task_id)[-1]
+        assert last["progress"] == 1, last
+        return last

@@ -1,0 +1,81 @@
+"""Makers of the parts that talk with the cloud, with what a test mostly gives them."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+from agent.core.clock import Clock
+from agent.server.api_client import ApiClient
+from agent.server.inbox import Inbox
+from agent.server.registration import Registrar
+from agent.server.reporter import Reporter
+from agent.server.server_clock import ServerClock
+from agent.service.condition_tracker import ConditionTracker
+from agent.service.config import CloudSection, Config, PrinterSection
+from agent.service.health import Pulse
+from agent.service.snapshot import AgentSnapshot
+from agent.service.system_clock import SystemClock
+from agent.state.store import Store
+
+DEFAULT_PRINTER = PrinterSection()
+
+
+def ignore(*_: object) -> None:
+    """A callback that does nothing."""
+
+
+def make_client(section: CloudSection, clock: Clock, beat: Callable[[float], None] = ignore) -> ApiClient:
+    """A client of the server in `section`."""
+    return ApiClient(Config(cloud=section), clock, ServerClock(clock), beat)
+
+
+def make_registrar(
+    server: str,
+    store: Store,
+    *,
+    printer: PrinterSection = DEFAULT_PRINTER,
+    on_token_lost: Callable[[], None] = ignore,
+    clock: Clock | None = None,
+    conditions: ConditionTracker | None = None,
+) -> Registrar:
+    """A registrar whose printer calls its firmware `Marlin`."""
+    return Registrar(
+        server=server,
+        printer=printer,
+        store=store,
+        firmware=lambda: "Marlin",
+        on_token_lost=on_token_lost,
+        clock=clock or SystemClock(),
+        conditions=conditions or ConditionTracker(),
+    )
+
+
+def make_inbox(store: Store, wake: Callable[[], None] = ignore) -> Inbox:
+    """An inbox that takes commands of any age."""
+    return Inbox(store, wake, math.inf, lambda: None)
+
+
+def make_reporter(
+    store: Store,
+    api: ApiClient,
+    registrar: Registrar,
+    snapshot: AgentSnapshot,
+    *,
+    clock: Clock,
+    wake: threading.Event,
+    heartbeat: float = 15.0,
+) -> Reporter:
+    """A reporter to be stepped by hand."""
+    return Reporter(
+        store=store,
+        api=api,
+        registrar=registrar,
+        snapshot=snapshot,
+        conditions=ConditionTracker(),
+        heartbeat=heartbeat,
+        clock=clock,
+        wake=wake,
+        pulse=Pulse("reporter", clock),
+    )

@@ -1,0 +1,281 @@
+"""The ways of an `ok` have the same effect, and the fast ones do nothing where something is unusual."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core.driver import PrinterState
+from agent.errors import DataError
+from agent.gcode.framing import frame
+from drivers.gcode.printing.pump import Pump
+from drivers.gcode.protocol.fast_path import FastPath
+from drivers.gcode.protocol.line_splitter import LineSplitter
+from drivers.gcode.protocol.parts import Parts
+from drivers.gcode.protocol.phases import Counters
+from drivers.gcode.protocol.protocol import Protocol
+from drivers.gcode.protocol.quality import Quality
+from drivers.gcode.protocol.replies import Event, Kind, parse
+from drivers.gcode.protocol.steps import End, Procedure, Step, ask, numbered
+from drivers.gcode.protocol.window import Window
+from tests.unit.drivers.gcode.wire import TIMING, line
+
+CODES = {"move": b"G1 X1.5 Y2", "home": b"G28", "heat": b"M109 S200", "poll": b"M105", "renumber": b"M110 N9"}
+REPLIES = {"plain": b"ok\n", "crlf": b"ok\r\n", "temps": b"ok T:20.0 /0.0\n", "garbled": b"o\n", "half": b"o"}
+
+
+class Connection:
+    """What the session gives the fast path, and the whole way as the session has it."""
+
+    def __init__(self, steps: Iterator[Step], window: Window, poll_every: float = inf) -> None:
+        self.now = 100.0
+        self.written: list[bytes] = []
+        self.counters = Counters()
+        self.state = PrinterState.PRINTING
+        self.person_needed = False
+        self.unreadable: list[DataError] = []
+        self.protocol = Protocol(self.written.append, self.counters, TIMING, window)
+        self.pump = Pump(self.protocol, TIMING)
+        self.fast = FastPath(self, self, TIMING.patience, self.unreadable.append)
+        self._splitter = LineSplitter()
+        self.pump.poll_every(poll_every, self.now)
+        self.pump.run(procedure(steps))
+        self.pump.step(self.now)
+
+    def whole(self, data: bytes) -> None:
+        for text in self._splitter.feed(data):
+            for event in parse(text):
+                self._heard(event)
+            self._step()
+        self._step()
+
+    def quick(self, data: bytes) -> None:
+        rest = data if self._splitter.pending else self.fast.quickly(data, self.now)
+        if rest:
+            self.whole(rest)
+
+    def stream(self, script: Sequence[tuple[float, bytes]]) -> None:
+        """All of `script`, as the link's thread would hear it."""
+        left = list(script)
+
+        def listen() -> bytes:
+            data = b""
+            if left:
+                wait, data = left.pop(0)
+                self.wait(wait)
+            return data
+
+        while left:
+            if self._splitter.pending:
+                self.whole(listen())
+                continue
+            _, data = self.fast.stream(listen, lambda: self.now, inf, ())
+            self.whole(data)
+
+    def wait(self, seconds: float) -> None:
+        """Time passes; at most until something is due, where it would be done."""
+        self.now += seconds
+
+    def silence(self) -> None:
+        self.now = max(self.now, min(self.pump.due(self.now), self.now + 60.0))
+        self._step()
+
+    def _heard(self, event: Event) -> None:
+        protocol, command = self.protocol, None
+        if event.text and event.kind is Kind.OK:
+            self.counters.quality.planner(event.text, printing=True)
+        if event.kind is Kind.OK:
+            command = protocol.ok(event.text, self.now)
+        elif event.kind is Kind.RESEND:
+            command = protocol.resend(event.number, self.now)
+        elif event.kind is Kind.ERROR:
+            protocol.error(event.text, self.now)
+        elif event.kind is Kind.DAMAGED:
+            protocol.damaged(self.now)
+        elif event.kind is Kind.TEMPERATURES:
+            protocol.temperatures(self.now)
+        else:
+            protocol.other(self.now)
+        if command is not None:
+            self.pump.acknowledged(command, self.now)
+
+    def _step(self) -> None:
+        if self.now >= self.protocol.deadline:
+            command = self.protocol.tick(self.now)
+            if command is not None:
+                self.pump.acknowledged(command, self.now, gave_up=command.gives_up)
+        self.pump.step(self.now)
+
+
+def procedure(steps: Iterator[Step]) -> Procedure:
+    for step in steps:
+        answer = yield step
+        assert answer is None or isinstance(answer, list)
+    return End.DONE
+
+
+def steps(kinds: Sequence[str]) -> Iterator[Step]:
+    number = 0
+    for kind in kinds:
+        if kind == "ask":
+            yield ask(b"M114")
+            continue
+        number += 1
+        yield numbered(number, CODES[kind])
+
+
+def seen(connection: Connection) -> dict[str, object]:
+    """All that the parts keep, by name, and all that others can see."""
+    parts, pump = connection.protocol.parts, connection.pump
+    facts: dict[str, object] = {}
+    for name in Parts.__slots__:
+        part: Any = getattr(parts, name)
+        for attribute in getattr(type(part), "__slots__", None) or vars(part):
+            value = getattr(part, attribute)
+            if not hasattr(parts, type(value).__name__.lower()) and not callable(value):
+                facts[f"{name}.{attribute}"] = _plain(value)
+    running = pump.running
+    return facts | {
+        "written": connection.written,
+        "free": connection.protocol.free(),
+        "due": pump.due(connection.now),
+        "next": running.next if running else None,
+        "ended": pump.ended,
+        "changed": pump.changed,
+        "asks": pump.asker is not None,
+    }
+
+
+def _plain(value: Any) -> object:
+    """Something to compare: a part that another part knows is compared where it is at home."""
+    if isinstance(value, Quality):
+        return vars(value) | {"latencies": value.latencies.tolist()}
+    if type(value).__module__.startswith("drivers.gcode.protocol") and hasattr(type(value), "__slots__"):
+        return type(value).__name__ if not hasattr(value, "wire") else value
+    return list(value) if type(value).__name__ == "deque" else value
+
+
+MOSTLY = ("plain",) * 12
+SCRIPTS = st.lists(
+    st.tuples(
+        st.sampled_from((0.0, 0.001, 0.002, 0.3)),
+        st.sampled_from(
+            (*MOSTLY, "crlf", "temps", "garbled", "half", "numbered", "wrong number", "error", "resend", "two")
+        ),
+    ),
+    max_size=60,
+)
+FILES = st.lists(st.sampled_from(("move",) * 12 + ("home", "heat", "poll", "renumber", "ask")), min_size=1, max_size=60)
+
+
+def reply(kind: str, protocol: Protocol) -> bytes:
+    """The bytes of one reply; some name the line that is in flight."""
+    oldest = protocol.in_flight[0].number if protocol.in_flight else protocol.last
+    if kind in REPLIES:
+        return REPLIES[kind]
+    return {
+        "numbered": b"ok N%d P15 B3\n" % oldest,
+        "wrong number": b"ok N%d P15 B3\n" % (oldest + 7),
+        "error": b"Error:checksum mismatch, Last Line: %d\n" % (oldest - 1),
+        "resend": b"Error:checksum mismatch, Last Line: %d\nResend: %d\nok\n" % (oldest - 1, oldest),
+        "two": b"ok\nok\n",
+    }[kind]
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(FILES, SCRIPTS, st.sampled_from((1, 2, 3, "auto")), st.sampled_from((inf, 0.05)), st.booleans())
+def test_the_ways_of_an_ok_have_the_same_effect(
+    kinds: list[str], script: list[tuple[float, str]], window: Any, poll_every: float, silent: bool
+) -> None:
+    whole, quick, stream = (Connection(steps(kinds), Window(window), poll_every) for _ in range(3))
+    heard: list[tuple[float, bytes]] = []
+    for wait, kind in script:
+        whole.wait(wait)
+        heard.append((wait, reply(kind, whole.protocol)))
+        whole.whole(heard[-1][1])
+    for wait, data in heard:
+        quick.wait(wait)
+        quick.quick(data)
+    stream.stream(heard)
+    for connection in (whole, quick, stream):
+        if silent:
+            connection.silence()
+    assert seen(quick) == seen(whole)
+    assert seen(stream) == seen(whole)
+
+
+@pytest.mark.parametrize("lines", [1, 3])
+def test_plain_oks_are_all_taken_by_the_fast_ways(lines: int) -> None:
+    quick = Connection(steps(["move"] * 300), Window(lines))
+    for _ in range(200):
+        assert quick.fast.quickly(b"ok\n", quick.now) == b""
+    assert quick.written == [frame(number, CODES["move"]) for number in range(1, 201 + lines)]
+    stream = Connection(steps(["move"] * 300), Window(1))
+    heard = [b"ok\n", b"ok\r\n"] * 100 + [b"ok T:1 /2\n"]
+    assert stream.fast.stream(lambda: heard.pop(0), lambda: stream.now, inf, ())[1] == b"ok T:1 /2\n"
+    assert stream.counters.line == 200
+    assert len(stream.written) == 201
+
+
+def _stream(connection: Connection, heard: list[bytes], until: float = inf, mail: tuple[str, ...] = ()) -> bytes:
+    return connection.fast.stream(lambda: heard.pop(0), lambda: connection.now, until, mail)[1]
+
+
+def _person(connection: Connection) -> None:
+    connection.person_needed = True
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda it: it.protocol.damaged(it.now) or it.silence(),  # its place is asked for
+        lambda it: it.protocol.resend(1, it.now),
+        lambda it: it.protocol.error("checksum mismatch, Last Line: 0", it.now),
+        lambda it: it.protocol.ok("", it.now),
+        _person,
+    ],
+)
+def test_the_fast_ways_do_nothing_when_something_is_unusual(spoil: Callable[[Connection], object]) -> None:
+    connection = Connection(steps(["move"] * 9), Window(1))
+    spoil(connection)
+    connection.written.clear()
+    before = seen(connection)
+    assert _stream(connection, [b"ok\n"]) == b"ok\n"
+    assert connection.fast.quickly(b"ok\nok\n", connection.now) == b"ok\nok\n"
+    assert seen(connection) == before
+    assert connection.written == []
+
+
+def test_a_stream_ends_for_mail_in_time_and_before_a_line_that_may_take_long() -> None:
+    """docs/serial.md §27: a pause is heard before the next line goes."""
+    connection = Connection(iter([line(1), line(2), line(3)]), Window(1))
+    assert _stream(connection, [b"ok\n"], mail=("pause",)) == b"ok\n"
+    assert _stream(connection, [b"ok\n"], until=connection.now) == b"ok\n"
+    assert connection.protocol.last == 1
+    assert _stream(connection, [b"ok\n"] * 3) == b"", "the file has ended"
+    assert connection.pump.ended is End.DONE
+    assert [command.number for command in connection.protocol.in_flight] == [3]
+    connection = Connection(iter([line(1), numbered(2, b"G28"), line(3)]), Window(1))
+    assert _stream(connection, [b"ok\n"]) == b"ok\n"
+    assert connection.protocol.last == 1
+
+
+def test_a_file_that_cannot_be_read_any_more_ends_the_fast_ways() -> None:
+    def spoilt() -> Iterator[Step]:
+        yield line(1)
+        yield line(2)
+        raise DataError("the file has changed")
+
+    for way in ("stream", "quick"):
+        connection = Connection(spoilt(), Window(1))
+        if way == "stream":
+            assert _stream(connection, [b"ok\n", b"ok\n"]) == b""
+        else:
+            assert connection.fast.quick(connection.now)
+        assert [str(error) for error in connection.unreadable] == ["the file has changed"]
+        assert connection.written[-1] == frame(2, b"G1 X2"), "what was ready has gone out"
