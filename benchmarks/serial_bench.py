@@ -1,4 +1,4 @@
-"""Everything about speed that PERFORMANCE.md promises, as one table with goals and verdicts.
+"""Everything about speed that docs/measured.md tells, as one table with goals and verdicts.
 
     python -m benchmarks.serial_bench [--quick] [--peers auto|no] [--only PART ...]     a table in Markdown on stdout
 

@@ -7,7 +7,7 @@ import msgspec
 from agent.core.driver import Heater
 from agent.gcode.waiting import HeatWait, heat_wait
 from drivers.gcode.protocol.replies import Reading
-from drivers.gcode.protocol.steps import Hold, Step, plain
+from drivers.gcode.protocol.steps import Hold, Step, unnumbered
 from drivers.gcode.timing import Timing
 
 NEAR = 2.0
@@ -40,7 +40,7 @@ class Heaters:
         wait = heat_wait(code, tool)
         if wait is None or (wait.target <= 0 and not wait.cooling):
             return []
-        return [plain(wait.setter), self.hold(wait)]
+        return [unnumbered(wait.setter), self.hold(wait)]
 
     def hold(self, wait: HeatWait) -> Hold:
         """Wait until the heater is near its target; at most `heat_limit` seconds, `heat_unknown` without a reading."""

@@ -6,7 +6,7 @@ from math import inf
 
 from drivers.gcode.protocol.protocol import PROBE, Protocol
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Ask, Command, End, Hold, Procedure, Step, Stop, plain
+from drivers.gcode.protocol.steps import Ask, Command, End, Hold, Procedure, Step, Stop, unnumbered
 from drivers.gcode.timing import Timing
 
 ANSWER_LINES = 100
@@ -22,7 +22,7 @@ class Pump:
         self.ended: End | None = None
         self.stop = ""
         self.waiting = ""
-        self._dwell = plain(b"G4 P%d" % timing.heat_dwell_ms)
+        self._dwell = unnumbered(b"G4 P%d" % timing.heat_dwell_ms)
         self.running: Running | None = None
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
@@ -89,7 +89,7 @@ class Pump:
             if now >= self.poll_at:
                 if protocol.quiet():
                     self.poll_at = now + self._poll_every
-                    protocol.send(plain(PROBE), now)
+                    protocol.send(unnumbered(PROBE), now)
                 return
             running = self.running
             if running is None:
@@ -129,7 +129,7 @@ class Pump:
                 self._wait_for(step.waiting)
                 # The firmware itself lets the time pass, in pieces short enough for a cancel to come between them.
                 running.dwelt = not running.dwelt
-                self.protocol.send(self._dwell if running.dwelt else plain(PROBE), now)
+                self.protocol.send(self._dwell if running.dwelt else unnumbered(PROBE), now)
                 return False
             self._wait_for("")
         elif isinstance(step, Stop):

@@ -29,7 +29,7 @@ class Silence(Enum):
 
 
 class Locator:
-    """`tells_place`: the printer answers a number too high with its place; `has_told_place`: it did so. In the present
+    """`answers_probes`: the printer answers a number too high with its place; `has_answered`: it did so. In the present
     search: `asked_since`, `probes_sent` that nothing answered, `unclear_answers` in a row that told no place;
     `is_precaution`: nothing was amiss, it is asked only to make sure."""
 
@@ -38,11 +38,11 @@ class Locator:
         "_probe_s",
         "_unacknowledged",
         "answer_heard",
+        "answers_probes",
         "asked_since",
-        "has_told_place",
+        "has_answered",
         "is_precaution",
         "probes_sent",
-        "tells_place",
         "unclear_answers",
     )
 
@@ -50,8 +50,8 @@ class Locator:
         self._probe_s = timing.probe
         self._flight = flight
         self._unacknowledged = unacknowledged
-        self.tells_place = True
-        self.has_told_place = False
+        self.answers_probes = True
+        self.has_answered = False
         self.asked_since = 0.0
         self.probes_sent = 0
         self.unclear_answers = 0
@@ -64,7 +64,7 @@ class Locator:
         nothing_open = not self._flight.lines and not self._unacknowledged.lines
         self.is_precaution = self.probes_sent == 0 and nothing_open
 
-    def asked(self, now: float) -> None:
+    def wait_for_answer(self, now: float) -> None:
         """A number too high was written: set the deadline for its answer."""
         flight = self._flight
         self.answer_heard = False
@@ -73,7 +73,7 @@ class Locator:
 
     def unanswered(self, now: float) -> Silence:
         """Count that no answer, or none with a place, came until the deadline, and judge it."""
-        most = MAX_UNCLEAR_ANSWERS if self.has_told_place else MIN_PROBES
+        most = MAX_UNCLEAR_ANSWERS if self.has_answered else MIN_PROBES
         if self.answer_heard and self.unclear_answers < most:
             self.unclear_answers += 1
             return Silence.ASK_AGAIN
@@ -82,13 +82,13 @@ class Locator:
             return Silence.ASK_AGAIN
         if self._flight.lines or self._unacknowledged.lines:
             return Silence.FAILED
-        self.tells_place = self.has_told_place
+        self.answers_probes = self.has_answered
         self.reset()
         return Silence.NEVER_ANSWERS
 
-    def told(self) -> None:
+    def note_answer(self) -> None:
         """The printer has told its place."""
-        self.tells_place = self.has_told_place = True
+        self.answers_probes = self.has_answered = True
 
     def reset(self) -> None:
         """End the search's counts."""

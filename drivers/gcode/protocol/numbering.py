@@ -76,7 +76,7 @@ class Numbers:
         """Whether a visit to the host's space has used up its numbers."""
         return self.last - self.base >= VISIT - 1
 
-    def found(self, last: int) -> None:
+    def adopt(self, last: int) -> None:
         """The firmware said that `last` was accepted last; of what was sent before nothing is known here. The space
         begins before it, so that the firmware is asked once more before this space is left (`preamble`)."""
         host = last >= HOST

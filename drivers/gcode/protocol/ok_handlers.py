@@ -61,7 +61,7 @@ def ok_while_locating(parts: Parts, reply: Reply, now: float) -> Command | None:
     guard.reported_next = -1
     temps = parts.traits.temps_in(reply.text)
     probed = any(command.code == PROBE for command in (*flight.lines, *parts.unacknowledged.lines))
-    if temps and not probed and not locator.has_told_place:
+    if temps and not probed and not locator.has_answered:
         return _ignores_numbers(parts, now)
     locator.answer_heard = True
     flight.deadline = min(flight.deadline, now + parts.timing.resend_ok)
@@ -124,7 +124,7 @@ def _numbered(parts: Parts, found: re.Match[str], now: float) -> Command | None:
 
 def _ignores_numbers(parts: Parts, now: float) -> Command | None:
     """The firmware has executed the number too high: it does not check numbers, and all before was done."""
-    parts.locator.tells_place = False
+    parts.locator.answers_probes = False
     parts.state.phase = Phase.OPEN
     parts.flight.deadline = inf
     command = None

@@ -79,7 +79,7 @@ class Preamble:
         way to the file the M105 goes before, because there the number must tell the file's place at every instant; a
         moment after the M110 shows whether its `ok` was its own."""
         numbers = self._numbers
-        sure = not self._locator.tells_place
+        sure = not self._locator.answers_probes
         sure = sure or (not numbers.unproven if numbers.host else numbers.last == numbers.base)
         sure = sure or numbers.confirmed_up_to == numbers.last  # asked again Repetier might not say: it skips lines
         way: list[Command | Service] = [] if sure else [Service.LOCATE]

@@ -76,8 +76,8 @@ class Protocol:
         that may still come; `patience_s` is what all that may take before the first move to another space."""
         parts = self.parts
         parts.preamble.renumber_patience_s = patience_s
-        parts.numbers.found(last)
-        parts.locator.has_told_place = parts.traits.in_doubt = True
+        parts.numbers.adopt(last)
+        parts.locator.has_answered = parts.traits.in_doubt = True
         parts.traits.carries_temps = ok_carries_temps
 
     def write_with(self, write: Callable[[bytes], object]) -> None:

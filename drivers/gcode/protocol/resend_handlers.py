@@ -55,7 +55,7 @@ def straggler(parts: Parts, _reply: Reply, now: float) -> None:
 
 def settled(parts: Parts, _reply: Reply, now: float) -> None:
     """The wait is over: send again, or first make sure that the request's `ok` is not taken for an M110's."""
-    if not parts.guard.own_ok_seen and parts.locator.tells_place and parts.traits.missed_after_resend():
+    if not parts.guard.own_ok_seen and parts.locator.answers_probes and parts.traits.missed_after_resend():
         parts.sender.locate(now)
         return
     parts.state.phase = Phase.OPEN
@@ -69,7 +69,7 @@ def judge(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> Comman
     guard, locator, lines = parts.guard, parts.locator, parts.flight.lines
     locating = parts.state.phase is Phase.LOCATING
     wanted, believed = guard.judge(number, lines[0] if lines else None, locating=locating)
-    if believed or (number > 0 and not locator.tells_place):
+    if believed or (number > 0 and not locator.answers_probes):
         return accept_resend_request(parts, wanted, now, own_ok_seen=own_ok_seen)
     guard.refuse(wanted, ok_expected=parts.traits.follows_resend and not own_ok_seen)
     locator.unclear_answers += 1
@@ -87,7 +87,7 @@ def accept_resend_request(parts: Parts, number: int, now: float, *, own_ok_seen:
     located, requested = parts.state.phase is Phase.LOCATING, number
     guard.accept()
     if located:
-        locator.told()
+        locator.note_answer()
     if not numbers.within(number):
         if numbers.last > numbers.base and numbers.host is (number >= HOST and number > numbers.base):
             parts.sender.fail(f"line {number}: the printer asked for it, but the last one sent is {numbers.last}")
@@ -106,7 +106,7 @@ def accept_resend_request(parts: Parts, number: int, now: float, *, own_ok_seen:
     if missing:
         parts.traits.in_doubt = parts.traits.in_doubt or number != first
         parts.window.resend()
-        if locator.tells_place:
+        if locator.answers_probes:
             parts.preamble.require_locate()
     nothing_amiss = not missing and locator.probes_sent == locator.unclear_answers == 0
     locator.is_precaution = located and locator.is_precaution and nothing_amiss
@@ -134,7 +134,7 @@ def _resolve_in_flight(parts: Parts, now: float, *, missing: bool) -> Command | 
     flight = parts.flight
     parts.traits.in_doubt = True
     if not missing:
-        if parts.unacknowledged.take(flight, now):
+        if parts.unacknowledged.take_from(flight, now):
             parts.preamble.require_barrier()
         return None
     command = None

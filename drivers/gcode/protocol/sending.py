@@ -134,7 +134,7 @@ class Sender:
             self._state.phase = Phase.LOCATING
             self._locator.begin(now)
         self.write(TOO_HIGH)
-        self._locator.asked(now)
+        self._locator.wait_for_answer(now)
 
     def urgent(self, code: bytes) -> None:
         """Write `code` before everything else: an emergency parser acts on it at once and gives no `ok` (docs/serial.md

@@ -68,14 +68,14 @@ def numbered(number: int, code: bytes) -> Command:
     return Command(frame(number, code), code, number, patience(code))
 
 
-def plain(code: bytes) -> Command:
+def unnumbered(code: bytes) -> Command:
     """A line the host adds, without number."""
     return Command(code + b"\n", code, UNNUMBERED, patience(code))
 
 
 def ask(code: bytes) -> Ask:
     """A line the host adds, whose answer is waited for."""
-    return Ask(plain(code))
+    return Ask(unnumbered(code))
 
 
 RENUMBER = b"N0 M110 N0*125"

@@ -23,7 +23,7 @@ class Unacknowledged:
         self.ok_was_late = False
         self._rounds = 0  # in which the answer to an M105 was missing
 
-    def take(self, flight: InFlight, now: float) -> bool:
+    def take_from(self, flight: InFlight, now: float) -> bool:
         """Take over all lines in flight; whether an M105 is to be sent. With more than two M105 unanswered the printer
         works on something: then ever more rarely, should an answer have been garbled."""
         if sum(command.code == PROBE for command in (*self.lines, *flight.lines)) > 2:

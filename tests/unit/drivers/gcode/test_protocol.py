@@ -7,7 +7,7 @@ import pytest
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HISTORY, file_line
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, plain
+from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, unnumbered
 from drivers.gcode.protocol.window import MOST, Window
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
 
@@ -50,10 +50,10 @@ def test_after_an_ok_too_many_the_next_ones_are_listened_for() -> None:
 def test_m400_is_not_acknowledged_by_the_ok_of_the_line_before() -> None:
     """docs/serial.md §2: M400 is the synchronisation point: before it an ok too many is listened for."""
     wire = Wire()
-    wire.send(plain(b"M117 x"))
+    wire.send(unnumbered(b"M117 x"))
     assert wire.serve() == [host_line(0, 1, b"M117 x")]
     wire.ok()
-    drain = wire.send(plain(b"M400"))
+    drain = wire.send(unnumbered(b"M400"))
     assert wire.take() == []
     assert wire.ok() is None, "a doubled one"
     wire.silence()
@@ -64,11 +64,11 @@ def test_m400_is_not_acknowledged_by_the_ok_of_the_line_before() -> None:
 def test_in_doubt_an_m105_goes_before_m400() -> None:
     """docs/serial.md §2: where oks were lost or doubled only `ok T:…` proves that all before was done."""
     wire = Wire()
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     assert wire.serve() == [host_line(0, 1, b"M105")]
     wire.ok("T:20.0 /0.0")
     wire.ok()  # one too many
-    drain = wire.send(plain(b"M400"))
+    drain = wire.send(unnumbered(b"M400"))
     assert wire.serve() == [host_line(0, 2, b"M105")]
     assert wire.ok() is None, "not M105's own"
     wire.ok("T:20.0 /0.0")
@@ -93,7 +93,7 @@ def test_a_numbered_ok_for_a_line_that_is_not_in_flight_acknowledges_nothing() -
     wire = Wire()
     wire.print(1, 2)
     wire.take()
-    asked = wire.send(plain(b"M114"))
+    asked = wire.send(unnumbered(b"M114"))
     assert wire.serve() == [host_line(2, 1, b"M114")]
     for number in (host_base(2), 2, host_base(2) + 9):
         assert wire.ok(f"N{number} P15 B3") is None
@@ -202,7 +202,7 @@ def test_a_hosts_line_has_a_number_and_a_checksum_of_its_own_space() -> None:
     wire = Wire()
     wire.print(1, 2)
     wire.take()
-    setting = wire.send(plain(b"M155 S2"))
+    setting = wire.send(unnumbered(b"M155 S2"))
     assert wire.serve() == [host_line(2, 1, b"M155 S2")]
     assert file_line(wire.place) == 2
     wire.asks(wire.place)
@@ -220,7 +220,7 @@ def test_the_place_is_asked_for_before_the_files_numbers_are_left() -> None:
     wire = Wire()
     wire.print(1, 3)
     wire.take()
-    wire.send(plain(b"M400"))
+    wire.send(unnumbered(b"M400"))
     assert wire.take() == [TOO_HIGH]
     wire.asks(3, "Line Number is not Last Line Number+1")
     assert wire.settle() == [frame(3, b"G1 X3")]
@@ -235,7 +235,7 @@ def test_an_m110_that_was_lost_shows_at_once() -> None:
     wire = Wire()
     wire.print(1, 3)
     wire.take()
-    wire.send(plain(b"M114"))
+    wire.send(unnumbered(b"M114"))
     assert wire.serve() == [host_line(3, 1, b"M114")]
     wire.asks(4, "Line Number is not Last Line Number+1")
     assert wire.take() == [TOO_HIGH], "a way back is not taken before it is told twice"
@@ -253,7 +253,7 @@ def test_an_m110_is_proven_before_the_next_line_goes(last: int) -> None:
     number; a doubled `ok` of something before must not bring that line on its way too early."""
     wire = Wire()
     wire.print(1, last)
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     wire.serve()
     wire.ok("T:20.0 /0.0")
     wire.take()
@@ -270,7 +270,7 @@ def test_a_hosts_line_too_goes_when_the_m110_before_it_is_proven() -> None:
     """docs/serial.md §2, §7."""
     wire = Wire()
     wire.print(1, 2)
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     wire.serve()
     wire.ok("T:20.0 /0.0")
     wire.send(line(3))
@@ -278,7 +278,7 @@ def test_a_hosts_line_too_goes_when_the_m110_before_it_is_proven() -> None:
     wire.ok("T:20.0 /0.0")
     wire.serve()
     wire.ok()
-    wire.send(plain(b"M104 S0"))
+    wire.send(unnumbered(b"M104 S0"))
     assert wire.serve() == [host_line(3, 1, b"M105")]
     wire.ok("T:20.0 /0.0")
     assert wire.serve() == [host_line(3, 2, b"M104 S0")]
@@ -288,7 +288,7 @@ def test_a_garbled_answer_to_m105_is_no_other_lines_ok() -> None:
     """docs/serial.md §3: `ok TK20.00 /0.00` is not the ok of the M110 that follows."""
     wire = Wire()
     wire.print(1, 3)
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     wire.serve()
     wire.ok("T:20.0 /0.0")
     wire.send(line(4))
@@ -303,7 +303,7 @@ def test_a_visit_of_many_lines_begins_again_in_time() -> None:
     wire.print(1, 3)
     wire.take()
     for _ in range(40):
-        wire.send(plain(b"M117 x"))
+        wire.send(unnumbered(b"M117 x"))
         assert len(wire.serve()) == 1
         assert file_line(wire.place) == 3
         wire.ok()
@@ -496,7 +496,7 @@ def test_a_firmware_that_does_not_check_numbers_answers_the_m105_itself() -> Non
     assert wire.ok("T:20.0 /0.0") is lost
     wire.print(2, 2)
     wire.take()
-    wire.send(plain(b"M114"))
+    wire.send(unnumbered(b"M114"))
     assert wire.take() == [moves(host_base(2))], "and is not asked for its place any more"
 
 
@@ -579,7 +579,7 @@ def test_a_line_that_was_never_sent_fails_and_says_so() -> None:
 def test_m110_in_a_hosts_message_has_no_number() -> None:
     """docs/serial.md §13: Marlin finds the text anywhere in a numbered line."""
     wire = Wire()
-    told = wire.send(plain(b"M117 about M110"))
+    told = wire.send(unnumbered(b"M117 about M110"))
     assert wire.take() == [b"M117 about M110\n"]
     assert wire.ok() is told
 

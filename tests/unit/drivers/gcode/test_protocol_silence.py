@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import numbered, plain
+from drivers.gcode.protocol.steps import numbered, unnumbered
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
 
 
@@ -90,7 +90,7 @@ def test_an_answer_that_tells_no_place_is_no_silence() -> None:
     one."""
     wire = Wire()
     wire.print(1, 1)
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     wire.serve()
     wire.ok("T:20.0 /0.0")
     wire.send(line(2))
@@ -112,7 +112,7 @@ def test_answers_without_end_that_tell_no_place_fail_too(tells: bool) -> None:
     wire = Wire()
     wire.print(1, 1)
     if tells:
-        wire.send(plain(b"M105"))
+        wire.send(unnumbered(b"M105"))
         wire.serve()
         wire.ok("T:20.0 /0.0")
     wire.send(line(2))

@@ -18,7 +18,7 @@ import pytest
 from drivers.gcode.protocol.heard import Heard
 from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, plain
+from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, unnumbered
 from drivers.gcode.protocol.transitions import HANDLERS, TRANSITIONS
 from drivers.gcode.protocol.window import Window
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
@@ -108,10 +108,10 @@ def settling_without_its_ok() -> Wire:
 def precaution() -> Wire:
     """The place was asked for although nothing was amiss, and the printer's `ok`s carry temperatures."""
     wire = idle()
-    wire.send(plain(b"M105"))
+    wire.send(unnumbered(b"M105"))
     wire.serve()
     wire.ok("T:20.0 /0.0")
-    wire.send(plain(b"M155 S2"))
+    wire.send(unnumbered(b"M155 S2"))
     wire.serve()
     wire.ok()
     wire.send(line(3))
@@ -143,7 +143,7 @@ def locating_after_two_errors() -> Wire:
 
 def locating_before_m400() -> Wire:
     wire = idle()
-    wire.send(plain(b"M400"))
+    wire.send(unnumbered(b"M400"))
     return wire
 
 
@@ -315,7 +315,9 @@ def _walk(rng: random.Random, seen: dict[tuple[Phase, Heard], set[Phase]]) -> No
     number = 1
     for _ in range(rng.randrange(10, 80)):
         wire.now += rng.choice((0.0, 0.01, 0.3, 1.2))
-        command = rng.choice((line(number), line(number), numbered(number, b"M29"), plain(b"M105"), plain(b"M400")))
+        command = rng.choice(
+            (line(number), line(number), numbered(number, b"M29"), unnumbered(b"M105"), unnumbered(b"M400"))
+        )
         wire.protocol.send_again(wire.now)
         if rng.random() < 0.6 and wire.protocol.fits(command):
             wire.protocol.send(command, wire.now)
