@@ -79,9 +79,10 @@ def test_a_pause_that_the_printer_made_is_written_down_as_one_that_needs_no_way_
     """docs/serial.md §30."""
     desk = printing(SCRIPT)
     desk.hear("//action:paused")
-    assert desk.seen.state is PrinterState.PAUSED
+    states = [desk.seen.state]
     desk.hear("ok", "//action:resumed")
-    assert desk.seen.state is PrinterState.PRINTING
+    states.append(desk.seen.state)
+    assert states == [PrinterState.PAUSED, PrinterState.PRINTING]
     assert desk.history == [Stage.PAUSED, Stage.PRINTING, wire(4, FILE[3])]
 
 

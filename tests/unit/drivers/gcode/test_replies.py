@@ -90,9 +90,13 @@ def test_a_resend_request_in_all_its_forms(line: bytes) -> None:
     assert [(e.kind, e.number) for e in parse(line)] == [(ReplyKind.RESEND, 5)]
 
 
-def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
-    """docs/serial.md §8."""
-    assert [(e.kind, e.number) for e in parse(b"Resend: ?")] == [(ReplyKind.RESEND, -1)]
+@pytest.mark.parametrize(
+    "line",
+    [b"Resend: ?", b"Resend: 12x3", b"Resend: 12\xff", b"Resend: 1?", b"Resend: 12345678901", b"rs N12x3", b"Resend:"],
+)
+def test_a_resend_request_that_cannot_be_read_is_one_nevertheless(line: bytes) -> None:
+    """docs/serial.md §8, §9: a garbled digit makes it another number, and not the one before that digit."""
+    assert [(e.kind, e.number) for e in parse(line)] == [(ReplyKind.RESEND, -1)]
 
 
 @pytest.mark.parametrize(
