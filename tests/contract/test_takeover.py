@@ -17,6 +17,7 @@ from agent.errors import UnavailableError
 from agent.gcode.framing import frame
 from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.protocol.numbering import HOST, file_line
 from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.simulated import Options, ResetOnOpen
 from tests.rigs.driver_rig import QUICK, DriverRig, driver_rig
@@ -175,6 +176,44 @@ def test_a_printer_that_is_not_as_far_as_the_print_was_has_begun_something_else(
         rig = made.next(source, 2000)
         assert "it has begun something else" in failed(rig)
         rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+
+
+@pytest.mark.parametrize("number", [21, 50, HOST + 16 * 50 + 3], ids=["next", "far", "host"])
+def test_a_printer_that_is_past_the_files_end_has_begun_something_else(tmp_path: Path, number: int) -> None:
+    """All that was left is not the end: those lines were never this file's."""
+    source = moves(20)
+    with world(tmp_path) as made:
+        with printing(made, source, 0) as rig:
+            rig.ended("p")
+        rig = made.driver()
+        tell(made, b"\n" + frame(number, b"M110 N%d" % number))
+        at = len(made.executed)
+        rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source), 20))
+        line = file_line(number)
+        assert failed(rig) == (
+            f"the printer is at line {line}, the print was at line 20 of 20: it has begun something else"
+        )
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+        assert b"M104 S0" in made.executed[at:], "what it heats is not known: it is made safe"
+
+
+def test_a_whole_record_of_another_version_fails_the_print(tmp_path: Path) -> None:
+    """All its fields are there, and may mean something else."""
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        memory = made.memories.written[-1]
+        newer = memory.replace(b'"version":1', b'"version":2')
+        assert newer != memory
+        made.memories.written.append(newer)
+        settle(lambda: made.executed)
+        rig = made.next(source)
+        assert failed(rig) == "what was remembered of the print is of version 2; expected 1"
+        rig.until(lambda t: t.state is S.IDLE)
+        assert b"M104 S0" in made.executed
         rig.driver.close()
 
 
@@ -429,6 +468,29 @@ def test_a_printer_that_paused_by_itself_stays_paused(tmp_path: Path) -> None:
         assert "by itself" in rig.until(lambda t: t.state is S.PAUSED).reason
         completed(rig)
         assert rig.file_lines() == source
+
+
+@pytest.mark.parametrize("stage", [Stage.PARKING, Stage.RESUMING])
+def test_a_pause_that_the_printer_made_is_left_to_it_at_any_stage(tmp_path: Path, stage: Stage) -> None:
+    """docs/serial.md §30: it knows the way back; the head is not driven anywhere, and nothing is pulled back."""
+    source = moves(3000)
+    with world(tmp_path, faults=("pause@60:4",)) as made:
+        with printing(made, source, 0) as rig:
+            rig.until(lambda t: t.state is S.PAUSED)
+        known = decode(made.memories.written[-1])
+        assert (known.stage, known.pause.ours, known.homed) == (Stage.PAUSED, False, False)
+        interrupted = msgspec.structs.replace(known, stage=stage, homed=True)
+        made.memories.written.append(msgspec.json.encode(interrupted))
+        made.timing = msgspec.structs.replace(TIMING, patience=0.5)
+        at = len(made.executed)
+        rig = made.next(source, 50)
+        seen = []
+        paused = rig.until(lambda t: seen.append(t.state) or t.state is S.PAUSED)
+        assert "by itself" in paused.reason
+        completed(rig)
+        assert set(seen) <= {S.RECOVERING, S.PAUSED}, "it never was on its way anywhere"
+        assert rig.file_lines() == source
+        assert not {b"M114", b"G90", b"G1 X0 Y0 F6000"} & set(made.executed[at:])
 
 
 def test_a_disk_that_refuses_does_not_stop_the_print(tmp_path: Path) -> None:
