@@ -168,6 +168,7 @@ class Daemon:
             try:
                 while b"READY=1" not in notify.recv(4096):
                     pass
+                notify.close()  # nobody reads the rest, and a full queue holds the agent up at its stop
                 self.agent = Agent(process, firmware, time.monotonic() - began, self.folder)
                 self._register(self.agent)
                 yield self.agent
