@@ -271,15 +271,15 @@ def build_server(base: Base) -> ServerParts:
     registrar = Registrar(
         server=need_server(config),
         printer=config.printer,
-        store=base.store,
+        identities=base.store.identities,
         firmware=_firmware_name(base),
         on_token_lost=on_token_lost,
         clock=clock,
         conditions=base.conditions,
     )
-    inbox = Inbox(base.store, wake_both, config.job.max_age_s, server_clock.now)
+    inbox = Inbox(base.store.tasks, wake_both, config.job.max_age_s, server_clock.now)
     reporter = Reporter(
-        store=base.store,
+        outbox=base.store.outbox,
         api=clients["reporter"],
         registrar=registrar,
         snapshot=base.snapshot,

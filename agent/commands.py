@@ -17,7 +17,7 @@ import msgspec
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
-    from agent.local.requests import LocalCommand
+    from agent.local.local_requests import LocalCommand
     from agent.service.config import Config
 
 DEFAULT_CONFIG = Path("/etc/printer-agent/config.toml")
@@ -121,7 +121,7 @@ def sandbox(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what the running agent is doing."""
-    from agent.local.requests import StatusRequest
+    from agent.local.local_requests import StatusRequest
     from agent.local.socket_client import ask
     from agent.local.status_text import status_lines
 
@@ -158,7 +158,7 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def halt(arguments: argparse.Namespace) -> int:
     """Stop motors and heaters at once (emergency stop)."""
-    from agent.local.requests import HaltRequest
+    from agent.local.local_requests import HaltRequest
     from agent.local.socket_client import ask
 
     ask(_socket(arguments), HaltRequest())
@@ -173,7 +173,7 @@ def reset(arguments: argparse.Namespace) -> int:
 
 def register(arguments: argparse.Namespace) -> int:
     """Show the registration code that a member types into the web portal."""
-    from agent.local.requests import RegisterRequest
+    from agent.local.local_requests import RegisterRequest
     from agent.local.socket_client import ask
     from agent.local.status_text import registration_lines
 
@@ -187,7 +187,7 @@ def register(arguments: argparse.Namespace) -> int:
 
 def outbox(arguments: argparse.Namespace) -> int:
     """List the reports that wait and those that the server refused; retry or drop the refused ones."""
-    from agent.local.requests import OutboxRequest
+    from agent.local.local_requests import OutboxRequest
     from agent.local.socket_client import ask
 
     for action, text in (("retry", "queued once more"), ("drop", "thrown away")):

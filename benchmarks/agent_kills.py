@@ -23,7 +23,7 @@ import requests
 
 from agent.dryrun.processes import ChildProcesses
 from agent.errors import AgentError
-from agent.local.requests import OutboxRequest, RegisterRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 from benchmarks.flaky_proxy import FlakyProxy

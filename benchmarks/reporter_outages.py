@@ -54,7 +54,7 @@ class Sender:
             self.most = max(self.most, self.store.outbox.pending_count())
             rows = self.store.database.rows("SELECT count(*) FROM outbox WHERE kind = 'progress' GROUP BY task_id")
             assert all(count == 1 for (count,) in rows), "more than one progress of a task waits"
-            self.clock.advance(min(max(self.reporter._pause(), 0.05), max(then - self.clock.now, 0.05)))
+            self.clock.advance(min(max(self.reporter.seconds_until_due(), 0.05), max(then - self.clock.now, 0.05)))
 
     def close(self) -> None:
         """Close the store and the client."""

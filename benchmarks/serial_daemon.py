@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.errors import AgentError, UnavailableError
-from agent.local.requests import RegisterRequest, StatusRequest
+from agent.local.local_requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 from agent.sandbox.serve import serve

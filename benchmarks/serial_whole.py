@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.gcode import Scanner
-from agent.local.requests import CommandRequest
+from agent.local.local_requests import CommandRequest
 from agent.local.socket_client import ask
 from benchmarks.serial_daemon import Agent, Daemon
 from benchmarks.serial_null import Link, sliced

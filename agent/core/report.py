@@ -54,7 +54,7 @@ class Temperature(msgspec.Struct, frozen=True):
 
 
 class LinkQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the serial link does; what is not known is UNSET."""
+    """Quality of the serial link; what is not known is UNSET."""
 
     resend_rate: float
     latency_p50_ms: float | UnsetType = UNSET
@@ -108,7 +108,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The report at once on receipt."""
+    """The report that acknowledges a command at once."""
 
     progress: float = 0.0
     data: TaskData
@@ -128,7 +128,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The printer's status."""
+    """The heartbeat: the printer's status, with its job."""
 
     printer_status: str
     error_code: int | UnsetType = UNSET
@@ -163,7 +163,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def advance(previous: float, value: float, *, end: bool = False) -> float:
-    """The progress to report: never below `previous`, within 0 to 1, and 1 only at the end. NaN is no news."""
+    """Compute the progress to report: never below `previous`, within 0 to 1, and 1 only at the end. NaN is no news."""
     if end:
         return 1.0
     if math.isnan(value):
@@ -292,7 +292,7 @@ def encode(body: Body) -> bytes:
 
 
 def link(quality: Link) -> LinkQuality | UnsetType:
-    """How well the serial link does; UNSET before the first line."""
+    """Convert the quality of the serial link; UNSET before the first line."""
     if not quality.lines:
         return UNSET
     return LinkQuality(

@@ -16,7 +16,7 @@ from agent.dryrun.display import Display, make_display
 from agent.dryrun.processes import ChildProcesses
 from agent.errors import EX_DATAERR, EX_OK, EX_UNAVAILABLE, DataError, UnavailableError
 from agent.gcode import Limits, Scanner
-from agent.local.requests import RegisterRequest
+from agent.local.local_requests import RegisterRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 

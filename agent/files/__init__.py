@@ -1,1 +1,1 @@
-"""Files on their way in: fetched, checked, resumed, and kept for the print."""
+"""Incoming files: downloaded or received, checked, resumed, and kept for the print."""

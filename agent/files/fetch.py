@@ -226,7 +226,7 @@ class _Fetch:
         if status == 206 and "Range" in response.request.headers and encoding == "identity":
             match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
             if not match or int(match[1]) != file.size:
-                self._validator = ""  # the next try asks for the whole
+                self._validator = ""  # the next attempt asks for the whole
                 raise CloudError(f"{redact_url(self._url)}: the server sent another range than the one asked for")
             if match[2] != "*":
                 file.set_total(int(match[2]))
@@ -291,7 +291,7 @@ def _status(response: requests.Response) -> str:
 
 
 def _describe_failure(error: Exception) -> str:
-    """Why, without the address that the libraries' own messages show."""
+    """Describe why a request failed, without the URL that the libraries' own messages show."""
     cause = describe(error)
     kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         (requests.ConnectTimeout, f"no connection within {TIMEOUTS[0]:g} s"),

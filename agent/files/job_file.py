@@ -55,12 +55,12 @@ class JobFile:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Both files, and those that a broken transfer leaves."""
+        """Paths of both files, and of those that a broken transfer leaves."""
         part = self.path.with_name(self.path.name + ".part")
         return self.path, self.index_path, part, origin_path(part)
 
     def remove(self) -> None:
-        """Delete all of them."""
+        """Delete the files of the print."""
         for path in self.paths:
             path.unlink(missing_ok=True)
 

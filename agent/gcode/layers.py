@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from agent.gcode.index import Thinned
 from agent.gcode.modal import ModalState
-from agent.gcode.words import BLANKS, COMMAND, NO_SUBCODE, NUMBER
+from agent.gcode.words import BLANKS, COMMAND_WITHOUT_SUBCODE, NUMBER
 
 MIN_RISE = 0.02
 """Millimetres: less than the thinnest layer anyone prints, more than the noise of rounded and summed-up heights."""
@@ -20,7 +20,7 @@ MIN_RISE = 0.02
 PRIME_MOVES = 2
 """Extruding moves in the usual priming lines (Cura's and Prusa's start scripts draw two)."""
 
-_COMMAND = re.compile(COMMAND + NO_SUBCODE)
+_COMMAND = re.compile(COMMAND_WITHOUT_SUBCODE)
 _AXIS = re.compile(rb"([XYZEIJ])" + BLANKS + rb"(" + NUMBER + rb")")
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from agent.gcode.words import BLANKS, COMMAND, NO_SUBCODE, UNSIGNED
+from agent.gcode.words import BLANKS, COMMAND_WITHOUT_SUBCODE, UNSIGNED
 
 FANS = 16
 """Fans that are told apart; a file that names more of them is not about fans."""
@@ -19,7 +19,7 @@ FANS = 16
 MOVES = frozenset((b"G0 ", b"G1 ", b"G2 ", b"G3 "))
 """How nearly all moves begin; what begins otherwise is looked at more closely."""
 
-_COMMAND = re.compile(COMMAND + NO_SUBCODE, re.IGNORECASE)
+_COMMAND = re.compile(COMMAND_WITHOUT_SUBCODE, re.IGNORECASE)
 _MOVE = re.compile(rb"G" + BLANKS + rb"0*[0-3](?![\d.])", re.IGNORECASE)
 _FAN = re.compile(rb"P" + BLANKS + rb"(\d{1,6})", re.IGNORECASE)
 _AXES = re.compile(rb"[XYZ]", re.IGNORECASE)
@@ -46,6 +46,8 @@ class ModalState:
     change the extruder too, as in Marlin 2; elsewhere only M82 and M83 do."""
 
     def __init__(self, lines: Iterable[bytes] = (), *, extruder_follows: bool = True, homed: bool = False) -> None:
+        self.tool = 0
+        """The active tool."""
         self.fans: dict[int, bytes] = {}
         """Fan number -> the line that set it."""
         self.feed = b""
@@ -78,11 +80,6 @@ class ModalState:
         return self._set.get("unit") == b"G20"
 
     @property
-    def tool(self) -> int:
-        """The active tool."""
-        return int(self._set.get("tool", b"T0")[1:])
-
-    @property
     def homed(self) -> bool:
         """Whether all axes were homed and their motors have not been switched off since."""
         return self._set.get("homed") == b"G28"
@@ -98,9 +95,10 @@ class ModalState:
             return
         name = command[1].upper() + command[2]
         if name in _IS_MOVE:
-            if _FEED.search(code, command.end()):
+            if (b"F" in code or b"f" in code) and _FEED.search(code, command.end()):
                 self.feed = code
         elif name[:1] == b"T":
+            self.tool = int(command[2])
             self._keep("tool", name)
         elif name in _IS_FAN:
             fan = _FAN.search(code, command.end())

@@ -93,11 +93,11 @@ def _outside(volume: tuple[float, ...]) -> re.Pattern[bytes]:
     words = []
     for letter, length in zip("XYZ", volume, strict=True):
         below = TOLERANCE if letter == "Z" else length / 2 + TOLERANCE
-        words.append(f"{letter}(?:{_at_least(int(length + TOLERANCE) + 1)}|-(?:{_at_least(int(below) + 1)}))")
+        words.append(f"{letter}(?:{at_least(int(length + TOLERANCE) + 1)}|-(?:{at_least(int(below) + 1)}))")
     return re.compile("|".join(words).encode())
 
 
-def _at_least(number: int) -> str:
+def at_least(number: int) -> str:
     """A pattern for the digits of a whole number that is at least `number`."""
     digits = str(number)
     higher = [

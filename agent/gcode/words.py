@@ -23,10 +23,11 @@ from agent.errors import DataError
 
 BLANKS = rb"[ \t\f\v]*"
 """Between a letter and its number: any blank but an end of line, so that a pattern may search a whole text."""
-COMMAND = rb"([GMT])" + BLANKS + rb"0*(\d{1,6})(?!\d)"
+_LETTER_AND_NUMBER = rb"([GMT])" + BLANKS + rb"0*(\d{1,6})"
+COMMAND = _LETTER_AND_NUMBER + rb"(?!\d)"
 """A command, whatever its subcode (two groups: the letter, the number without leading zeros)."""
-NO_SUBCODE = rb"(?!\.)"
-"""Behind COMMAND: only where there is none."""
+COMMAND_WITHOUT_SUBCODE = _LETTER_AND_NUMBER + rb"(?![\d.])"
+"""The same, only where there is no subcode."""
 UNSIGNED = rb"(?:\d+\.?\d*|\.\d+)"
 NUMBER = rb"[-+]?" + UNSIGNED
 """The number of a parameter; exponents are unknown to firmwares."""

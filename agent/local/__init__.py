@@ -1,1 +1,1 @@
-"""The person at the printer: the local socket, the status page and the metrics."""
+"""Local access for the person at the printer: the local socket, the status page and the metrics."""

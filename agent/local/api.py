@@ -13,7 +13,7 @@ import structlog
 from agent.core.command import Command, Name
 from agent.errors import DataError, NotReadyError, UnavailableError
 from agent.files.job_file import JobFile, receive
-from agent.local.requests import (
+from agent.local.local_requests import (
     CommandRequest,
     HaltRequest,
     LocalCommand,

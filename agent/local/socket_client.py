@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
-from agent.local.requests import (
+from agent.local.local_requests import (
     CommandRequest,
     LocalCommand,
     PrintRequest,

@@ -1,7 +1,7 @@
 """Server of the local socket: sockets and threads behind `printer-agent status`, `print`, `pause` ….
 
-One request a connection: a line of JSON (agent/local/requests.py), for `print` followed by the file's bytes; one line
-of JSON back. Only the service's user may connect (the socket is 0600 in a folder of its own).
+One request a connection: a line of JSON (agent/local/local_requests.py), for `print` followed by the file's bytes; one
+line of JSON back. Only the service's user may connect (the socket is 0600 in a folder of its own).
 
     {"op": "status"}                              → {"ok": true, "status": {…}}
     {"op": "command", "command": "pause"}         → {"ok": true, "task_id": "local-…"}
@@ -29,7 +29,7 @@ import structlog
 
 from agent.errors import EX_USAGE, AgentError, UnavailableError
 from agent.local.api import LocalApi
-from agent.local.requests import parse
+from agent.local.local_requests import parse
 from agent.service.health import Pulse
 
 log = structlog.get_logger(part="local")

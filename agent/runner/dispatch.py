@@ -1,4 +1,4 @@
-"""Which activity a command becomes: a table of names, and what each requires of the printer."""
+"""Dispatch of commands: a table from a command's name to the activity that it begins, if the printer allows it."""
 
 from __future__ import annotations
 

@@ -29,8 +29,10 @@ TICK = 1.0  # seconds between two steps when nothing wakes the loop
 
 
 class Runner:
-    """The loop. `wake` is the event that `context.wake` sets. `hand_over`: whether a print that runs when the loop is
-    to stop is left to the next agent; after a defect it always is."""
+    """Runs the activities; the loop of the thread `runner`.
+
+    `wake` is the event that `context.wake` sets. `hand_over`: whether a print that runs when the loop is to stop is
+    left to the next agent; after a defect it always is."""
 
     def __init__(
         self,

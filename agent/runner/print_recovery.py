@@ -46,16 +46,16 @@ class LostFile:
         return self._total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:
-        """Raises OSError."""
+        """Fail: raises OSError with the reason."""
         raise OSError(errno.ENODATA, self.reason, f"line {start}")
 
     def settings_before(self, line: int) -> list[bytes]:
-        """Raises OSError."""
+        """Fail: raises OSError with the reason."""
         raise OSError(errno.ENODATA, self.reason, f"line {line}")
 
 
 class RecoveryState(Enum):
-    """How far the recovery is."""
+    """State of a recovery."""
 
     CHECKING_FILE = "checking file"
     AWAITING_DRIVER = "awaiting driver"
@@ -64,7 +64,7 @@ class RecoveryState(Enum):
 
 
 class PrintRecovery:
-    """From the start until the driver has the print. `index` is None for a file that cannot be printed any more;
+    """Recovers one print, until the driver has it. `index` is None for a file that cannot be printed any more;
     `lost` is the reason why."""
 
     def __init__(self, context: Context, file: JobFile, checkpoint: Checkpoint) -> None:
@@ -135,16 +135,17 @@ class PrintRecovery:
         task_id = self._checkpoint.job.task_id
         ended = telemetry.last is not None and telemetry.last.task_id == task_id
         if self._cancel_pending and not ended:
-            self._try_cancel(task_id)
+            self._try_cancel()
         if ended or (telemetry.task_id == task_id and not telemetry.state.absent):
             self.state = RecoveryState.RECOVERED
         elif self._deadline.expired():
             self.state = RecoveryState.TIMED_OUT
 
-    def _try_cancel(self, task_id: str) -> None:
+    def _try_cancel(self) -> None:
         try:
             self._context.driver.cancel()
         except NotReadyError:
-            log.debug("cancel deferred", task_id=task_id)
+            job = self._checkpoint.job
+            log.debug("cancel deferred", task_id=job.task_id, job_id=job.job_id)
         else:
             self._cancel_pending = False

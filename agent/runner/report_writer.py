@@ -23,13 +23,14 @@ class PendingEnd(msgspec.Struct, frozen=True):
     """A task's end that is not on the disk yet."""
 
     task_id: str
+    job_id: str  # empty where the task has no job
     event: TaskEvent
     body: bytes
     message: str
 
 
 class ReportWriter:
-    """Owned by the runner's thread."""
+    """Writes progress and ends of tasks; the runner's thread alone."""
 
     def __init__(self, tasks: TaskTable) -> None:
         self._tasks = tasks
@@ -45,7 +46,8 @@ class ReportWriter:
 
     def end(self, task: Task, event: TaskEvent, body: report.TaskReport, message: str = "") -> None:
         """Write the task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
-        self._pending.append(PendingEnd(task.command.task_id, event, report.encode(body), message))
+        job_id = body.job_id if isinstance(body.job_id, str) else ""
+        self._pending.append(PendingEnd(task.command.task_id, job_id, event, report.encode(body), message))
         self.flush()
 
     def flush(self) -> None:
@@ -55,6 +57,9 @@ class ReportWriter:
             try:
                 self._tasks.end(end.task_id, end.event, end.body, end.message)
             except UnavailableError as error:
-                log.warning("task end not written", task_id=end.task_id, error=str(error), waiting=len(self._pending))
+                waiting = len(self._pending)
+                log.warning(
+                    "task end not written", task_id=end.task_id, job_id=end.job_id, error=str(error), waiting=waiting
+                )
                 return
             del self._pending[0]

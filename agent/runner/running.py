@@ -1,4 +1,4 @@
-"""The activities that run now, and which command may run beside which."""
+"""Running activities, and the rule of which command may run beside which."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ AT_ONCE = 32  # activities beside each other
 
 
 class RunningActivities:
-    """In the order in which they began."""
+    """The list of running activities, in the order in which they began."""
 
     def __init__(self) -> None:
         self._all: list[Activity] = []
@@ -30,15 +30,15 @@ class RunningActivities:
         self._all = [activity for activity in self._all if not activity.ended]
 
     def exclusive(self) -> Activity | None:
-        """The activity that has the printer for itself."""
+        """Find the activity that has the printer for itself."""
         return next((a for a in self._all if a.exclusive and not a.ended), None)
 
     def print(self) -> PrintActivity | None:
-        """The print."""
+        """Find the running print."""
         return next((a for a in self._all if isinstance(a, PrintActivity) and not a.ended), None)
 
     def last_print(self) -> PrintActivity | None:
-        """The print, also in the step in which it has ended."""
+        """Find the print, also in the step in which it has ended."""
         return next((a for a in self._all if isinstance(a, PrintActivity)), None)
 
     def require_room(self, task: Task) -> None:

@@ -21,7 +21,9 @@ _JOB_CONTROL = (Name.PAUSE, Name.RESUME, Name.CANCEL)
 
 
 class StartupRecovery:
-    """Read once, at the start. Raises UnavailableError when the ledger cannot be read."""
+    """Resumes or ends the tasks that are still running in the ledger at the start.
+
+    Raises UnavailableError when the ledger cannot be read."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -1,1 +1,1 @@
-"""All talk with the server: HTTP calls, registration, commands in, reports out."""
+"""Communication with the server: HTTP calls, registration, commands in, reports out."""

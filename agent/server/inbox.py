@@ -14,7 +14,7 @@ import structlog
 from agent.core import report
 from agent.core.command import Command, Rejection, parse
 from agent.errors import UnavailableError
-from agent.state.store import Store
+from agent.state.task_table import TaskTable
 
 log = structlog.get_logger(part="inbox")
 
@@ -30,12 +30,12 @@ class Inbox:
 
     def __init__(
         self,
-        store: Store,
+        tasks: TaskTable,
         wake: Callable[[], None],
         max_age: float,
         server_now: Callable[[], float | None],
     ) -> None:
-        self._store = store
+        self._tasks = tasks
         self._wake = wake
         self._max_age = max_age
         self._server_now = server_now
@@ -71,14 +71,14 @@ class Inbox:
         if command.name is None:
             # docs/protocol.md: anything that is not in the table gets one report, and it is this one.
             return self._refuse(command, Rejection("unknown command", code=404), receipt=None)
-        new = self._store.tasks.accept(command, receipt)
+        new = self._tasks.accept(command, receipt)
         log.info("task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id, new=new)
         self._wake()
         return new
 
     def accept_local(self, command: Command) -> bool:
         """Accept a command from a person at the printer; the cloud has no task to report on. Raises as `accept`."""
-        new = self._store.tasks.accept(command, None, local=True)
+        new = self._tasks.accept(command, None, local=True)
         log.info("local task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
@@ -99,7 +99,7 @@ class Inbox:
 
     def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
         terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
-        new = self._store.tasks.refuse(command, receipt, terminal, rejection.reason)
+        new = self._tasks.refuse(command, receipt, terminal, rejection.reason)
         log.warning(
             "task refused",
             command=command.raw_name,

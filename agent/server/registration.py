@@ -22,7 +22,7 @@ from agent.server.api_client import ApiClient, Registration
 from agent.server.retry import retry_forever
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import PrinterSection
-from agent.state.store import Identity, Store
+from agent.state.identity import Identity, IdentityTable
 
 log = structlog.get_logger(part="registration")
 
@@ -44,7 +44,7 @@ class Registrar:
         *,
         server: str,
         printer: PrinterSection,
-        store: Store,
+        identities: IdentityTable,
         firmware: Callable[[], str],
         on_token_lost: Callable[[], None],
         clock: Clock,
@@ -52,7 +52,7 @@ class Registrar:
     ) -> None:
         self._server = server
         self._printer = printer
-        self._store = store
+        self._identities = identities
         self._firmware = firmware
         self._on_token_lost = on_token_lost
         self._clock = clock
@@ -65,12 +65,12 @@ class Registrar:
 
     def identity(self) -> Identity | None:
         """This printer's identity; None before the first registration and after the token was lost."""
-        return self._unsaved or self._store.identities.get(self._server)
+        return self._unsaved or self._identities.get(self._server)
 
     def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
         """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""
         try:
-            return retry_forever(stop, beat, self._log_retry)(self._register_once, api)
+            return retry_forever(stop, beat, self._log_retry)(self.register_once, api)
         except UnavailableError:
             return None  # stopped
 
@@ -97,7 +97,10 @@ class Registrar:
         log.info("printer added by a member", type=str(event.get("type"))[:20])
         return True
 
-    def _register_once(self, api: ApiClient) -> Identity:
+    def register_once(self, api: ApiClient) -> Identity:
+        """Make one registration call, and save the identity that it confirms.
+
+        Raises UnavailableError: the server or the disk, or no new printer may be requested yet."""
         known = self.identity()
         if known is None:
             self._check_new_printer_allowed()
@@ -107,7 +110,7 @@ class Registrar:
             if known is None:
                 raise CloudError("registration was refused (401 or 403)", retry_after=REFUSED_WAIT) from None
             self._forget()
-            return self._register_once(api)
+            return self.register_once(api)
         except RejectedError as error:
             if known is not None:
                 return known  # a server without this call for a known printer: the identity stays
@@ -132,19 +135,19 @@ class Registrar:
         if self._unconfirmed_printers and wait > 0:
             raise CloudError("the server refuses the token that it has just given", retry_after=wait)
         if now >= self._next_disk_check:  # not at each attempt: flash wears out
-            self._store.identities.ensure_writable()
+            self._identities.ensure_writable()
             self._next_disk_check = now + DISK_CHECK_INTERVAL
 
     def _save(self, identity: Identity) -> None:
         self._unsaved = identity
-        self._store.identities.save(identity)
+        self._identities.save(identity)
         self._unsaved = None
 
     def _forget(self) -> None:
         log.warning("token refused by the server")
         self._conditions.set(Part.TOKEN, "the server no longer knows this printer's token")
         self._unsaved = None
-        self._store.identities.forget(self._server)
+        self._identities.forget(self._server)
 
     def _mark_confirmed(self, identity: Identity) -> None:
         """Clear the conditions of a server that answered and knows the identity."""

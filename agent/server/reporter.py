@@ -21,7 +21,8 @@ from agent.server.retry import delay
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
-from agent.state.store import Identity, Queued, Store
+from agent.state.identity import Identity
+from agent.state.outbox import Outbox, Queued
 
 log = structlog.get_logger(part="reporter")
 
@@ -84,7 +85,7 @@ class Reporter:
     def __init__(
         self,
         *,
-        store: Store,
+        outbox: Outbox,
         api: ApiClient,
         registrar: Registrar,
         snapshot: AgentSnapshot,
@@ -94,7 +95,7 @@ class Reporter:
         wake: threading.Event,
         pulse: Pulse,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._api = api
         self._registrar = registrar
         self._snapshot = snapshot
@@ -117,7 +118,7 @@ class Reporter:
             self._pulse.beat()
             self._wake.clear()
             self.step()
-            self._wake.wait(self._pause())
+            self._wake.wait(self.seconds_until_due())
         self._schedule = Schedule(self._clock)
         self.step()
 
@@ -139,6 +140,18 @@ class Reporter:
         if self._registered:  # before that, the registration sets the condition
             self._conditions.update_server(self._failure)
 
+    def seconds_until_due(self) -> float:
+        """Seconds that the loop may wait: until a retry or the heartbeat is due, at most MAX_PAUSE."""
+        if not self._registered:
+            return MAX_PAUSE
+        if self._schedule.is_failing(ALL_CALLS):
+            seconds = self._schedule.wait(ALL_CALLS)
+        elif self._schedule.is_failing(STATUS):
+            seconds = self._schedule.seconds_to_retry()
+        else:
+            seconds = min(self._schedule.seconds_to_retry(), self._next_status - self._clock.monotonic())
+        return max(min(seconds, MAX_PAUSE), 0.01)
+
     def request_status(self) -> None:
         """Send the status at once, changed or not (a member has just added the printer). Any thread."""
         self._status_requested.set()
@@ -156,7 +169,7 @@ class Reporter:
         """Send the oldest report of each task, page by page; whether any left the queue. The status does not wait for
         the end of a long queue: the server would count the printer as offline."""
         any_removed, after = False, 0
-        while heads := self._store.outbox.heads(after):
+        while heads := self._outbox.heads(after):
             for queued in heads:
                 any_removed |= self._send(identity, queued)
             after = heads[-1].id
@@ -186,9 +199,9 @@ class Reporter:
         """Remove a report from the queue. If the disk does not take that, it is sent again later, with its key."""
         try:
             if refused is None:
-                self._store.outbox.acknowledge(queued)
+                self._outbox.acknowledge(queued)
             else:
-                self._store.outbox.set_aside(queued, refused.status, refused.answer)
+                self._outbox.set_aside(queued, refused.status, refused.answer)
                 log.error("report refused by the server", task_id=queued.task_id, kind=queued.kind, error=str(refused))
         except UnavailableError as error:
             self._schedule_retry(queued.task_id, error, None, queued.task_id)
@@ -235,15 +248,3 @@ class Reporter:
 
     def _note_answer(self) -> None:
         self._schedule.succeeded(ALL_CALLS)
-
-    def _pause(self) -> float:
-        """Seconds until something is due, unless `wake` is set before."""
-        if not self._registered:
-            return MAX_PAUSE
-        if self._schedule.is_failing(ALL_CALLS):
-            seconds = self._schedule.wait(ALL_CALLS)
-        elif self._schedule.is_failing(STATUS):
-            seconds = self._schedule.seconds_to_retry()
-        else:
-            seconds = min(self._schedule.seconds_to_retry(), self._next_status - self._clock.monotonic())
-        return max(min(seconds, MAX_PAUSE), 0.01)

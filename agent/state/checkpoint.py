@@ -60,7 +60,7 @@ class Checkpoints:
             )
 
     def remember(self, task_id: str, memory: bytes) -> None:
-        """Keep what the driver will need to take the print over; any thread. On the disk when this returns.
+        """Keep what the driver will need to recover the print; any thread. On the disk when this returns.
 
         Raises UnavailableError also for a print that has not begun or has ended."""
         with self._database.transaction():

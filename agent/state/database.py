@@ -15,7 +15,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -92,15 +92,13 @@ class Database:
         with self._lock:
             return self._db.execute(sql, values).rowcount
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[object]:
         """Keep other threads out, so that several SELECTs see the same rows."""
-        with self._lock:
-            yield
+        return self._lock
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing; one inside another joins it."""
+        """Run a block as one transaction, all or nothing; one inside another joins it."""
         with self._lock:
             if self._db.in_transaction:
                 yield

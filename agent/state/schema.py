@@ -6,7 +6,7 @@ import sqlite3
 
 from agent.errors import UnavailableError
 
-_STEPS = (
+STEPS = (
     (
         "CREATE TABLE identity (server TEXT PRIMARY KEY, value BLOB NOT NULL)",
         """CREATE TABLE tasks (
@@ -58,7 +58,7 @@ _STEPS = (
             FROM tasks WHERE state = 'running'""",
     ),
 )
-VERSION = len(_STEPS)
+VERSION = len(STEPS)
 
 
 def migrate(db: sqlite3.Connection) -> None:
@@ -69,7 +69,7 @@ def migrate(db: sqlite3.Connection) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
         raise UnavailableError(f"the state was written by a newer agent (version {version}, this one knows {VERSION})")
-    for step in _STEPS[version:]:
+    for step in STEPS[version:]:
         for statement in step:
             db.execute(statement)
     db.execute(f"PRAGMA user_version = {VERSION}")

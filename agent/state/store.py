@@ -30,8 +30,8 @@ AT_A_TIME = 200  # rows that one transaction of the tidying removes
 
 
 class Store:
-    """The database's parts, each with its table; see Database for `on_trouble` and for what is raised when. `boot`
-    names the machine's boot."""
+    """The parts of the store, each over its tables of one Database. `boot` names the machine's boot; see Database for
+    `on_trouble` and for what is raised when."""
 
     def __init__(self, path: Path, clock: Clock, *, boot: str, on_trouble: Callable[[str], None]) -> None:
         self.database = Database(path, clock, on_trouble=on_trouble)

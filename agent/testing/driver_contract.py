@@ -67,8 +67,8 @@ class DriverContract(ABC):
             assert rig.driver.telemetry().state is S.PRINTING
             assert rig.driver.telemetry().task_id == "p1"
             now = rig.ended("p1")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.COMPLETED, now.last.error
+            last = rig.outcome("p1")
+            assert last.outcome is Outcome.COMPLETED, last.error
             assert now.line == 300
             assert now.state is S.IDLE
             assert now.task_id == ""
@@ -96,8 +96,8 @@ class DriverContract(ABC):
             rig.ready()
             rig.driver.start_print("p", Lines([]))
             now = rig.ended("p")
-            assert now.last is not None
-            assert (now.last.outcome, now.line) == (Outcome.COMPLETED, 0)
+            last = rig.outcome("p")
+            assert (last.outcome, now.line) == (Outcome.COMPLETED, 0)
 
     def test_pause_stops_and_resume_goes_on_with_the_very_next_line(self, tmp_path: Path) -> None:
         """docs/serial.md §27."""
@@ -113,9 +113,8 @@ class DriverContract(ABC):
             assert b"M117 paused" in rig.executed
             assert len(rig.file_lines()) == paused.line
             rig.driver.resume()
-            now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.COMPLETED
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.COMPLETED
             assert [line for line in rig.file_lines() if line in set(source)] == source
             assert b"M117 resumed" in rig.executed
 
@@ -143,9 +142,8 @@ class DriverContract(ABC):
             rig.until_line(50)
             rig.driver.cancel()
             assert rig.driver.telemetry().state in (S.CANCELLING, S.IDLE)
-            now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.CANCELLED
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.CANCELLED
             assert len(rig.file_lines()) < 20000
             tail = rig.executed[rig.executed.index(rig.file_lines()[-1]) :]
             assert {b"M140 S0", b"M107"} <= set(tail)
@@ -169,9 +167,8 @@ class DriverContract(ABC):
             rig.driver.pause()
             rig.until(lambda t: t.state is S.PAUSED)
             rig.driver.cancel()
-            now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.CANCELLED
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.CANCELLED
 
     def test_m0_in_the_file_pauses_and_says_why(self, tmp_path: Path) -> None:
         """docs/serial.md §26."""
@@ -190,9 +187,8 @@ class DriverContract(ABC):
             rig.ready()
             rig.driver.run_script("home", ["G28 ; all axes", "", "M117 home"])
             assert rig.driver.telemetry().state is S.BUSY
-            now = rig.ended("home")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.COMPLETED
+            last = rig.outcome("home")
+            assert last.outcome is Outcome.COMPLETED
             assert [line for line in rig.executed if line[:1] in b"G"][-1] == b"G28"
             assert rig.executed[-2:] == [b"M117 home", b"M400"]
 
@@ -225,10 +221,9 @@ class DriverContract(ABC):
             rig.driver.start_print("p", Lines(moves(20000)))
             rig.until_line(10)
             rig.driver.reset()
-            now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.FAILED
-            assert "reset" in now.last.error
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.FAILED
+            assert "reset" in last.error
             rig.until(lambda t: t.state is S.IDLE)
             rig.driver.start_print("q", Lines(moves(5)))
             assert rig.ended("q").line == 5
@@ -269,8 +264,8 @@ class DriverContract(ABC):
             rig.until_line(10)
             rig.driver.halt()
             now = rig.ended("p")
-            assert now.last is not None
-            assert (now.last.outcome, now.last.error) == (Outcome.FAILED, "emergency stop")
+            last = rig.outcome("p")
+            assert (last.outcome, last.error) == (Outcome.FAILED, "emergency stop")
             assert now.state is S.ERROR
             executed = len(rig.executed)
             rig.driver.reset()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
-from agent.core.driver import Driver, Host, PrinterState, Scripts, Telemetry
+from agent.core.driver import Driver, Host, Operation, PrinterState, Scripts, Telemetry
 
 NO_SCRIPTS = Scripts()
 
@@ -90,6 +90,13 @@ class Rig:
     def ended(self, task_id: str, seconds: float = 10.0) -> Telemetry:
         """Wait until the operation `task_id` has ended; the telemetry that says so."""
         return self.until(lambda t: t.last is not None and t.last.task_id == task_id, seconds)
+
+    def outcome(self, task_id: str, seconds: float = 10.0) -> Operation:
+        """Wait until the operation `task_id` has ended; how it ended."""
+        last = self.ended(task_id, seconds).last
+        if last is None:
+            raise AssertionError("an operation has ended, and telemetry has none")
+        return last
 
     def file_lines(self) -> list[bytes]:
         """The executed moves of `moves`."""

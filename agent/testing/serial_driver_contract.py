@@ -43,9 +43,7 @@ class SerialDriverContract(DriverContract):
             way = [line for line in rig.executed[last + 1 :] if line.startswith(b"G1")]
             assert way == [b"G1 E-2 F2100", b"G1 Z15.000 F600", b"G1 X0 Y0 F6000"]
             rig.driver.resume()
-            ended = rig.ended("p")
-            assert ended.last is not None
-            assert ended.last.outcome is Outcome.COMPLETED
+            assert rig.outcome("p").outcome is Outcome.COMPLETED
             printed = set(source)
             assert [line for line in rig.executed if line in printed and line.startswith(b"G1 X1")] == source[3:]
             back = [line for line in rig.executed if line.startswith(b"G1") and line not in printed][3:]
@@ -61,9 +59,9 @@ class SerialDriverContract(DriverContract):
             began = time.monotonic()
             rig.driver.cancel()
             now = rig.ended("p")
+            last = rig.outcome("p")
             assert time.monotonic() - began < 1.5
-            assert now.last is not None
-            assert now.last.outcome is Outcome.CANCELLED
+            assert last.outcome is Outcome.CANCELLED
             assert now.waiting == ""
             assert rig.file_lines() == []
 
@@ -73,9 +71,9 @@ class SerialDriverContract(DriverContract):
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
             now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.FAILED
-            assert "restarted" in now.last.error
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.FAILED
+            assert "restarted" in last.error
             assert 40 <= now.line <= 50
             rig.until(lambda t: t.state is S.IDLE)
 
@@ -85,10 +83,10 @@ class SerialDriverContract(DriverContract):
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
             now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.FAILED
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.FAILED
             assert now.state is S.ERROR
-            assert now.reason == now.last.error != ""
+            assert now.reason == last.error != ""
             with pytest.raises(NotReadyError):
                 rig.driver.start_print("q", Lines(moves(1)))
             rig.driver.reset()
@@ -99,10 +97,9 @@ class SerialDriverContract(DriverContract):
         with self.rig(tmp_path, Setup(faults=("unplug@50:0.3",))) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(moves(300)))
-            now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.FAILED
-            assert "unplugged" in now.last.error
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.FAILED
+            assert "unplugged" in last.error
             rig.until(lambda t: t.state is S.IDLE)
 
     @pytest.mark.parametrize("faults", [("lost-ok=0.03",), ("corrupt=0.001",), ("double-ok=0.05",)])
@@ -112,7 +109,6 @@ class SerialDriverContract(DriverContract):
         with self.rig(tmp_path, Setup(faults=faults)) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines(source))
-            now = rig.ended("p", 20)
-            assert now.last is not None
-            assert now.last.outcome is Outcome.COMPLETED, now.last.error
+            last = rig.outcome("p", 20)
+            assert last.outcome is Outcome.COMPLETED, last.error
             self.agrees(rig.file_lines(), source, faults)

@@ -1,4 +1,4 @@
-"""Every span of time the driver uses, in seconds, in one place; a test makes them short."""
+"""Timing of the driver: every timeout and interval in seconds, in one place; a test makes them short."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from agent.core.driver import TAKE_OVER_S
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Defaults are for real boards. `patience` multiplies what a command may take (`protocol.patience`)."""
+    """Timeouts and intervals; the defaults are for real boards. `patience` multiplies what a command may take
+    (`protocol.patience`)."""
 
     patience: float = 1.0
     busy: float = 15.0  # after a `busy:` line, which comes every 2 s

@@ -32,14 +32,14 @@ class VirtualFirmware:
     def __init__(
         self,
         options: Options,
-        faults: Faults | None = None,
+        faults: Faults,
         *,
         now: float = 0.0,
         leap: bool = False,
         on_line: Callable[[bytes], None] | None = None,
     ) -> None:
         self._options = options
-        self._faults = faults if faults is not None else Faults()
+        self._faults = faults
         self._leap = leap
         self._on_line = on_line
         self._ahead = 0.0  # how far the firmware's time has leapt ahead of its caller's

@@ -44,8 +44,8 @@ class PtyPort:
         clock: VirtualClock,
         *,
         monotonic: Callable[[], float],
-        link: Path | None = None,
-        reset_on_open: ResetOnOpen = ResetOnOpen.HALTED,
+        link: Path | None,
+        reset_on_open: ResetOnOpen,
     ) -> None:
         self._firmware = firmware
         self._clock = clock

@@ -17,8 +17,9 @@ from agent.gcode.framing import frame
 from drivers.gcode.link.black_box import HEARD, SENT, Entry, read
 from drivers.gcode.printing.dialects import identify
 from drivers.gcode.protocol.line_splitter import LineSplitter
-from drivers.gcode.protocol.replies import Kind, parse
+from drivers.gcode.protocol.replies import ReplyKind, parse
 from drivers.simulated.dialects import DIALECTS
+from drivers.simulated.faults import Faults
 from drivers.simulated.firmware import VirtualFirmware
 from drivers.simulated.options import Options
 
@@ -27,7 +28,7 @@ DIVERGES = 1
 EARLIER = 8
 """Answers at the start that may belong to lines sent before the box begins, at most."""
 
-_NAMES = {Kind.OK: "ok", Kind.RESEND: "resend", Kind.FATAL: "halted", Kind.START: "restarted"}
+_NAMES = {ReplyKind.OK: "ok", ReplyKind.RESEND: "resend", ReplyKind.FATAL: "halted", ReplyKind.START: "restarted"}
 
 
 class PrinterAnswer(msgspec.Struct, frozen=True):
@@ -103,7 +104,7 @@ def _heard(entries: Sequence[Entry]) -> list[PrinterAnswer]:
 def _answers(entries: Sequence[Entry], options: Options) -> list[PrinterAnswer]:
     """The virtual printer's answers to the same lines."""
     begin = entries[0].time
-    firmware = VirtualFirmware(options, leap=True)
+    firmware = VirtualFirmware(options, Faults(), leap=True)
     firmware.advance(0.0)  # what it says when it is switched on is no answer
     splitter, found, after, counted = LineSplitter(), list[PrinterAnswer](), "", False
     for entry in entries:
@@ -122,7 +123,7 @@ def _answers(entries: Sequence[Entry], options: Options) -> list[PrinterAnswer]:
 def _parsed(splitter: LineSplitter, data: bytes, time: float, after: str) -> list[PrinterAnswer]:
     events = [event for line in splitter.feed(data) for event in parse(line) if event.kind in _NAMES]
     return [
-        PrinterAnswer(time, _NAMES[event.kind] + (f" {event.number}" if event.kind is Kind.RESEND else ""), after)
+        PrinterAnswer(time, _NAMES[event.kind] + (f" {event.number}" if event.kind is ReplyKind.RESEND else ""), after)
         for event in events
     ]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UnavailableError
-from agent.local.requests import StatusRequest
+from agent.local.local_requests import StatusRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import agent_rig
 

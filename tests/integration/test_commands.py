@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.local.requests import OutboxRequest
+from agent.local.local_requests import OutboxRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import AgentRig, agent_rig
 from tests.support.prints import check_record, gcode_file

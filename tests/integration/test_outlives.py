@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.app import EX_SOFTWARE
-from agent.local.requests import CommandRequest, TaskRequest
+from agent.local.local_requests import CommandRequest, TaskRequest
 from agent.local.socket_client import ask
 from benchmarks.outlives import PARTS, outlives
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig

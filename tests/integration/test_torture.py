@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.local.requests import OutboxRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import ask
 from benchmarks.agent_kills import torture, world
 from benchmarks.commit_kills import points

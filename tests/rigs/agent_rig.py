@@ -22,7 +22,7 @@ import requests
 
 from agent.dryrun.processes import ChildProcess, ChildProcesses
 from agent.errors import AgentError
-from agent.local.requests import RegisterRequest, StatusRequest
+from agent.local.local_requests import RegisterRequest, StatusRequest
 from agent.local.socket_client import ask
 from agent.sandbox.member_client import SandboxMember
 

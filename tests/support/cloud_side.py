@@ -44,7 +44,7 @@ def make_registrar(
     return Registrar(
         server=server,
         printer=printer,
-        store=store,
+        identities=store.identities,
         firmware=lambda: "Marlin",
         on_token_lost=on_token_lost,
         clock=clock or SystemClock(),
@@ -54,7 +54,7 @@ def make_registrar(
 
 def make_inbox(store: Store, wake: Callable[[], None] = ignore) -> Inbox:
     """An inbox that takes commands of any age."""
-    return Inbox(store, wake, math.inf, lambda: None)
+    return Inbox(store.tasks, wake, math.inf, lambda: None)
 
 
 def make_reporter(
@@ -69,7 +69,7 @@ def make_reporter(
 ) -> Reporter:
     """A reporter to be stepped by hand."""
     return Reporter(
-        store=store,
+        outbox=store.outbox,
         api=api,
         registrar=registrar,
         snapshot=snapshot,

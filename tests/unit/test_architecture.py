@@ -13,7 +13,13 @@ TEXT = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 NAMED = re.compile(r"`((?:agent|drivers|tests|benchmarks)/[\w/]+\.py):([\w.]+)`")
 """A function as the walks write it: `agent/runner/loop.py:Runner.step`."""
 FILES = re.compile(r"`((?:agent|drivers|tests|benchmarks|systemd|docs|examples)/[\w/.@-]*)[`:]")
-WALKS = ("where is a resend decided", "which thread writes the port", "add a dialect", "add a command", "follow task 123")
+WALKS = (
+    "where is a resend decided",
+    "which thread writes the port",
+    "add a dialect",
+    "add a command",
+    "follow task 123",
+)
 
 
 def definitions(path: Path) -> set[str]:

@@ -83,6 +83,14 @@ def test_every_part_of_the_log_is_named() -> None:
     assert set(re.findall(r"`([\w.]+)`", row)) - {"part"} == parts
 
 
+def test_every_log_event_that_is_explained_is_logged() -> None:
+    table = section("debugging.md", "The log").partition("The events to look for first:")[2]
+    named = re.findall(r"`([^`]+)`", " ".join(first_cells(table)))
+    logged = set(re.findall(r'log\.\w+\(\s*"([^"]+)"', sources("agent", "drivers")))
+    assert named
+    assert sorted(set(named) - logged) == []
+
+
 def test_the_policy_names_the_versions_of_today() -> None:
     text = (ROOT / "docs/versions.md").read_text(encoding="utf-8")
     assert f"`PRAGMA user_version` ({schema.VERSION})" in text

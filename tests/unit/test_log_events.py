@@ -24,7 +24,6 @@ PLAIN = re.compile(rf"{WORD}(?: {WORD}){{1,7}}")
 ID = "task_id"
 ONE_NAME = {"reason": "error", "again_in_s": "wait_s", "key": ID}  # what a key is not called → what it is called
 
-
 Class = tuple[str, str]  # module, name
 
 
@@ -188,7 +187,7 @@ def test_an_event_stands_at_one_place_only() -> None:
     by_event: dict[str | None, list[str]] = defaultdict(list)
     for call in CALLS:
         by_event[call.event].append(call.where)
-    assert {by_event[call.event][0] for call in CALLS if len(by_event[call.event]) > 1} == set()
+    assert {event: where for event, where in by_event.items() if len(where) > 1} == {}
 
 
 def test_an_event_has_the_tasks_id_where_a_task_is_at_hand() -> None:

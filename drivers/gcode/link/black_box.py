@@ -40,22 +40,22 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class BlackBox:
-    """Filled by the link's thread, a tuple for each entry, without any formatting."""
+    """The last ENTRIES reads and writes, recorded by the link's thread without any formatting."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._entries: deque[tuple[float, str, bytes]] = deque(maxlen=ENTRIES)
 
     def sent(self, data: bytes) -> None:
-        """`data` is written to the port."""
+        """Record `data` as written to the port."""
         self._entries.append((self._now(), SENT, data))
 
     def heard(self, data: bytes) -> None:
-        """`data` was read from the port."""
+        """Record `data` as read from the port."""
         self._entries.append((self._now(), HEARD, data))
 
     def lines(self) -> list[str]:
-        """What a file holds of it, oldest first, times as seconds before now."""
+        """Format the entries as lines of a file, oldest first, times as seconds before now."""
         now = self._now()
         return [f"{at - now:.6f} {way} {escape(data)}" for at, way, data in self._entries]
 
@@ -69,7 +69,7 @@ class Recorder:
         self._clock = clock
 
     def write(self, reason: str, about: dict[str, str]) -> None:
-        """Something failed: write the box down. Never raises: a full disk must not make it worse."""
+        """Write the box into a file because something failed. Never raises: a full disk must not make it worse."""
         time = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         facts = {"time": time, "reason": reason, **about}
         head = [_TITLE, *(f"# {name} {escape(text.encode())}" for name, text in facts.items() if text)]
@@ -102,17 +102,17 @@ class Recorder:
 
 
 def files(folder: Path) -> list[Path]:
-    """The black boxes in a folder, oldest first."""
+    """List the black boxes in a folder, oldest first."""
     return sorted(path for path in folder.glob("box-*.txt") if path.stem[4:].isdigit())
 
 
 def escape(data: bytes) -> str:
-    """One line of printable ASCII."""
+    """Escape bytes as one line of printable ASCII."""
     return data.decode("latin-1").encode("unicode_escape").decode("ascii")
 
 
 def read(path: Path) -> tuple[dict[str, str], list[Entry]]:
-    """The facts at the head of a black box, and its entries. Raises DataError that names the file and the line."""
+    """Read a black box: the facts at its head, and its entries. Raises DataError that names the file and the line."""
     try:
         lines = path.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:

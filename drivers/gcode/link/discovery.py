@@ -1,4 +1,4 @@
-"""Which serial ports there are, which of them may be printers, and whose they are: from /dev and /sys, nothing opened.
+"""Discovery of serial ports: which there are, which may be printers, and whose: from /dev and /sys, nothing opened.
 
 A port is known by its name in /dev/serial/by-id and, from sysfs, by its USB vendor, product and serial number; its
 number (ttyUSB0) is chance (docs/serial.md §29).
@@ -52,7 +52,7 @@ def find_again(configured: str, known: PortIdentity | None, dev: Path = DEV, sys
 
 
 def tty(path: str) -> str:
-    """Name the kernel gives the port at `path`, such as `ttyUSB0`."""
+    """Kernel's name of the port at `path`, such as `ttyUSB0`."""
     return Path(path).resolve().name
 
 
@@ -83,9 +83,8 @@ def _text(path: Path) -> str:
 
 
 def lower_latency(path: str, sys: Path = SYS) -> int | None:
-    """Set an FTDI chip's latency timer to 1 ms where that is allowed (docs/serial.md §17b). What it is now, in ms;
-    None for
-    a port that has none."""
+    """Set an FTDI chip's latency timer to 1 ms where that is allowed (docs/serial.md §17b); return what it is now, in
+    ms, None for a port that has none."""
     timer = sys / "class/tty" / tty(path) / "device/latency_timer"
     try:
         if int(timer.read_text(encoding="ascii")) > 1:

@@ -1,4 +1,4 @@
-"""The serial port itself: found, opened and configured with pyserial, then used through its descriptor."""
+"""Serial port: opened and configured with pyserial, then used through its descriptor; and which ports to try."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Port:
     the first never waits, so that a port that takes no bytes cannot hold up the thread."""
 
     def __init__(self, device: str, baud: int, box: BlackBox | None = None, *, kept: int | None = None) -> None:
-        """Opens exclusively, or takes up `kept`, a descriptor of it that is open already and keeps its rate. HUPCL is
-        cleared so that closing it does not reset the board (docs/serial.md §18). `box` keeps what goes by."""
+        """Open exclusively, or use `kept`, a descriptor of it that is open already and keeps its rate. HUPCL is cleared
+        so that closing does not reset the board (docs/serial.md §18). `box` records the bytes both ways."""
         self._sent = box.sent if box is not None else _discard
         self._heard = box.heard if box is not None else _discard
         self.device = device
@@ -63,7 +63,7 @@ class Port:
 
     @classmethod
     def from_descriptor(cls, kept: int, box: BlackBox | None = None) -> Port:
-        """The port behind a descriptor that an agent before this one left open; it is closed when it is of no use."""
+        """Use a descriptor that an agent before this one left open; it is closed when it is unusable."""
         try:
             device, baud = os.ttyname(kept), terminal.rate(kept)
             fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ours already, unless it was opened by a stranger
@@ -78,7 +78,7 @@ class Port:
         return bool(self._unsent)
 
     def read(self) -> bytes:
-        """What is there, which may be nothing."""
+        """Read what is there, which may be nothing; never waits."""
         try:
             data = os.read(self.fd, 4096)
         except BlockingIOError:
@@ -91,7 +91,7 @@ class Port:
         return data
 
     def listen(self) -> bytes:
-        """What comes within LISTEN_S seconds; nothing also means that the port may be gone, which `read` tells."""
+        """Wait up to LISTEN_S seconds for bytes; none may also mean that the port is gone, which `read` tells."""
         try:
             data = os.read(self._read_fd, 4096)
         except OSError as error:
@@ -100,7 +100,7 @@ class Port:
         return data
 
     def write(self, data: bytes) -> None:
-        """Send `data`; what the port does not take now is kept for `flush`."""
+        """Write `data`; what the port does not take now is kept for `flush`."""
         self._sent(data)
         self._put(data)
 
@@ -120,7 +120,7 @@ class Port:
             self._unsent = data[taken:]
 
     def flush(self) -> None:
-        """Send what was kept, as far as the port takes it."""
+        """Write what was kept, as far as the port takes it."""
         data, self._unsent = self._unsent, b""
         if data:
             self._put(data)
@@ -135,8 +135,8 @@ class Port:
             raise PortError(f"{self.device}: cannot be reset: {_describe(error)}") from error
 
     def close(self, *, leave: bool = False) -> None:
-        """Let go of the port; others may open it again, unless it is to `leave` it as it is for the next agent. Never
-        raises: an unplugged port is closed too."""
+        """Close the port so that others may open it, or `leave` it as it is for the next agent. Never raises: an
+        unplugged port is closed too."""
         if not leave:
             terminal.release(self.fd)
         read_fd, self._read_fd = self._read_fd, -1
@@ -150,7 +150,7 @@ class Port:
 
 
 class PortSearch:
-    """Which ports and rates to try, and in which order. It remembers what answered last, for as long as it lives."""
+    """Order of the ports and rates to try. It remembers what answered last, for as long as it lives."""
 
     def __init__(self, settings: DriverSettings, dev: Path = DEV, sys: Path = SYS) -> None:
         self._port = settings.port
@@ -161,9 +161,8 @@ class PortSearch:
         self._baud = 0
 
     def candidates(self) -> list[tuple[PortIdentity, int]]:
-        """Ports and rates, best first: what answered last, under any name (docs/serial.md §29); then all ports at the
-        most
-        usual rate, all at the next one …"""
+        """List ports and rates, best first: what answered last, under any name (docs/serial.md §29); then all ports at
+        the most usual rate, all at the next one …"""
         known = self._known
         named = self._port != "auto"
         found = find_again(self._port, known, self._dev, self._sys) if named else list_ports(self._dev, self._sys)
@@ -175,22 +174,22 @@ class PortSearch:
         )
 
     def identify_kept(self, device: str) -> PortIdentity | None:
-        """Whose port the open `device` is; None when it is not the one that was configured."""
+        """Identify the open `device`; None when it is not the port that was configured."""
         found = next((port for port in list_ports(self._dev, self._sys) if tty(port.path) == tty(device)), None)
         if self._port == "auto":
             return found or identify_port(Path(device), self._dev, self._sys)
         return identify_port(Path(self._port), self._dev, self._sys) if tty(self._port) == tty(device) else None
 
     def reopen(self, known: PortIdentity, baud: int) -> list[tuple[PortIdentity, int]]:
-        """Where the printer may be that was `known` at `baud`: under that name, any other of the same device, or the
-        one that is configured by now."""
+        """List where the printer may be that was `known` at `baud`: under that name, any other of the same device, or
+        the one that is configured by now."""
         found = find_again(known.path, known, self._dev, self._sys)
         if self._port not in ("auto", known.path):
             found.append(identify_port(Path(self._port), self._dev, self._sys))
         return [(port, baud) for port in found]
 
     def remember(self, port: PortIdentity, baud: int) -> None:
-        """A printer is there."""
+        """Try `port` at `baud` first from now on: a printer answered there."""
         self._known, self._baud = port, baud
 
 
@@ -199,7 +198,7 @@ def _is_known(port: PortIdentity, known: PortIdentity) -> bool:
 
 
 def _discard(_data: bytes) -> None:
-    """Nobody keeps it."""
+    """Nobody records it."""
 
 
 def _describe(error: Exception) -> str:

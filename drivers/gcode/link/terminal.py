@@ -1,4 +1,4 @@
-"""What is done to a terminal's descriptor beside pyserial: Linux's termios2, which knows every rate, and modem lines.
+"""Terminal settings by descriptor, beside pyserial: Linux's termios2, which knows every rate, and modem lines.
 
 An agent's port may be kept open while no agent runs (`agent.core.driver.PortKeeper`); such a descriptor is taken up as
 it is. Nothing here flushes anything or moves DTR, which would reset the board (docs/serial.md §17a, §18)."""
@@ -23,8 +23,8 @@ _NOT_HERE = (errno.ENOTTY, errno.EINVAL)
 
 
 def make_reads_wait(fd: int) -> None:
-    """A read of a descriptor that may wait does so until there is a byte, LISTEN_S at most; and closing it moves no
-    modem line. By termios2, which keeps rates that termios does not know; elsewhere such a read does not wait at all.
+    """Make a read that may wait do so until there is a byte, LISTEN_S at most; and a close move no modem line. By
+    termios2, which keeps rates that termios does not know; elsewhere such a read does not wait at all.
     Raises OSError."""
     try:
         settings = bytearray(fcntl.ioctl(fd, _TCGETS2, bytes(_SIZE)))
@@ -39,7 +39,7 @@ def make_reads_wait(fd: int) -> None:
 
 
 def rate(fd: int) -> int:
-    """The terminal's rate in bits per second. Raises OSError for what is no terminal, or a dead one."""
+    """Read the terminal's rate in bits per second. Raises OSError for what is no terminal, or a dead one."""
     return int(struct.unpack_from("=I", fcntl.ioctl(fd, _TCGETS2, bytes(_SIZE)), _RATE)[0])
 
 
@@ -62,7 +62,7 @@ def set_dtr(fd: int, *, on: bool) -> None:
 
 
 def release(fd: int) -> None:
-    """Others may open it again: neither it nor a copy of it that somebody keeps is exclusive any more."""
+    """Let others open the terminal again: neither it nor a copy of it that somebody keeps stays exclusive."""
     try:
         fcntl.ioctl(fd, termios.TIOCNXCL)
         fcntl.flock(fd, fcntl.LOCK_UN)
@@ -71,8 +71,7 @@ def release(fd: int) -> None:
 
 
 def reopen_for_reading(fd: int, device: str) -> int:
-    """Another descriptor of the same terminal, for reading alone; the terminal is exclusive from then on. Raises
-    OSError."""
+    """Open the same terminal again, for reading alone; it is exclusive from then on. Raises OSError."""
     fcntl.ioctl(fd, termios.TIOCNXCL)  # a kept one is exclusive still
     try:
         return os.open(device, os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)

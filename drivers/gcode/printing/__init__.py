@@ -1,1 +1,1 @@
-"""What is sent in which order: the file, procedures, heat, parking, dialects."""
+"""What is sent in which order: the file, procedures, heaters, parking, dialects."""

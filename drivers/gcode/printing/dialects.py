@@ -1,4 +1,4 @@
-"""What kinds of firmware there are and what this one can do, from its answer to M115 (docs/serial.md §17, §19,
+"""Dialects: families of firmware, and what a printer's own can do by its answer to M115 (docs/serial.md §17, §19,
 Dialects).
 
 What needs no switch, because it is taken as it comes: the form of a resend request, whether an `ok` follows it
@@ -20,8 +20,8 @@ _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
 
 
 class Dialect(msgspec.Struct, frozen=True):
-    """A family of firmwares. `mark` is a pattern that its FIRMWARE_NAME begins with. `None` for a switch means: believe
-    the capability lines."""
+    """One family of firmwares. `mark` is a pattern that its FIRMWARE_NAME begins with. `None` for a switch means:
+    believe the capability lines."""
 
     name: str
     mark: str = ""
@@ -65,7 +65,7 @@ _ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware"
 
 
 class Firmware(msgspec.Struct, frozen=True):
-    """What the printer said about itself."""
+    """Firmware of a printer, as it told by M115: its name, machine, dialect and capabilities."""
 
     name: str = ""
     machine: str = ""
@@ -97,7 +97,7 @@ class Firmware(msgspec.Struct, frozen=True):
 
 
 def by_name(name: str) -> Dialect | None:
-    """The dialect called `name`; None for `auto`. Raises ConfigError for one that does not exist."""
+    """Look up the dialect called `name`; None for `auto`. Raises ConfigError for one that does not exist."""
     if name == "auto":
         return None
     wanted = _ALIASES.get(name, name)
@@ -109,7 +109,7 @@ def by_name(name: str) -> Dialect | None:
 
 
 def identify(texts: list[str], capabilities: frozenset[str], wanted: Dialect | None) -> Firmware:
-    """The firmware, from the lines of its answer to M115. `wanted` overrules what it says it is."""
+    """Recognise the firmware by its answer to M115. `wanted` overrules the dialect that it seems to be."""
     fields: dict[str, str] = {}
     for text in texts:
         parts = _KEY.split(text)
@@ -121,7 +121,7 @@ def identify(texts: list[str], capabilities: frozenset[str], wanted: Dialect | N
 
 
 def with_checksums(write: Callable[[bytes], object]) -> Callable[[bytes], object]:
-    """`write` for a dialect that wants a checksum on every line: lines that have none get one."""
+    """Wrap `write` for a dialect that wants a checksum on every line: lines that have none get one."""
 
     def checked(data: bytes) -> None:
         if b"*" in data:

@@ -1,4 +1,5 @@
-"""The file, as steps. File lines carry their ordinal as number; everything the host adds is unnumbered."""
+"""Feed of a print: the lines of its file as steps. A file line carries its ordinal as number; what the host adds is
+unnumbered."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ _MOVES = frozenset((b"G1 ", b"G0 "))
 def feed(
     source: LineSource, preamble: Sequence[bytes], modes: ModalState, heaters: Heaters, begun: Callable[[], None]
 ) -> Procedure:
-    """All of `source`, from its first line to the end of its last move. `begun` is called when the printer is known to
-    count this print's lines: the M105 has a number that only those can have. Raises DataError when the file cannot be
-    read any more or a line does not fit the firmware's buffer."""
+    """Print all of `source`, from its first line to the end of its last move. `begun` is called when the printer is
+    known to count this print's lines: the M105 has a number that only those can have. Raises DataError when the file
+    cannot be read any more or a line does not fit the firmware's buffer."""
     yield ask(b"M400")
     yield renumber(patience_s=LONG_S, gives_up=False)
     yield ask(PROBE)
@@ -41,8 +42,8 @@ def rest(
     *,
     stopped: bool = False,
 ) -> Procedure:
-    """`source` from line `first` on, to the end of its last move. `stopped`: that line asks for a pause, which was.
-    Raises as `feed`."""
+    """Print `source` from line `first` on, to the end of its last move. `stopped`: the pause that this line asks for is
+    over. Raises as `feed`."""
     for code in preamble:
         yield ask(code)
     number = first - 1
@@ -68,7 +69,7 @@ def rest(
 
 
 def _special(number: int, code: bytes, modes: ModalState, heaters: Heaters, *, stopped: bool) -> Procedure:
-    """What goes before a line that is no plain move."""
+    """Follow the modes and yield the steps that go before a line that is not just a move."""
     modes.follow(code)
     person = wants_person(code)
     if person and not stopped:
@@ -79,8 +80,8 @@ def _special(number: int, code: bytes, modes: ModalState, heaters: Heaters, *, s
 
 
 def _safe(code: bytes) -> bytes:
-    """A line that must not reach the printer as it is, replaced: the numbers go on. Marlin finds `M110` anywhere in a
-    numbered line, even in a message (docs/serial.md §13); M0 and its like would block it (§26)."""
+    """Replace a line that must not reach the printer as it is by a harmless one with its number. Marlin finds `M110`
+    anywhere in a numbered line, even in a message (docs/serial.md §13); M0 and its like would block it (§26)."""
     return HARMLESS if b"M110" in code or wants_person(code) else code
 
 

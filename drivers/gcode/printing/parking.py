@@ -1,4 +1,4 @@
-"""The built-in way out of the way, where no script says otherwise (docs/serial.md §27, §28): retract, lift, then park.
+"""Built-in parking of the head, where no script says otherwise (docs/serial.md §27, §28): retract, lift, then park.
 Pure.
 
 Each part only where it is safe: filament is moved by a hot nozzle only, the head by a printer that was homed only.
@@ -19,7 +19,8 @@ LIFT = 10.0
 
 
 class Parking:
-    """`volume` is the build volume in mm (x, y, z), empty when not known: the lift may end at the end stop then."""
+    """Lines that park the head. `volume` is the build volume in mm (x, y, z), empty when not known: the lift may end at
+    the end stop then."""
 
     def __init__(self, volume: tuple[float, ...] = ()) -> None:
         self._top = volume[2] if len(volume) == 3 else None

@@ -1,4 +1,4 @@
-"""What is sent when, apart from the file itself: hello, pause, resume, cancel, scripts. Generators of steps."""
+"""Procedures apart from the file itself, as generators of steps: hello, script, pause, resume, cancel, catch-up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
     else:
         return End.NO_ANSWER
     if unsafe:
-        for code in off(heaters.known):
+        for code in lines_off(heaters.known):
             yield _may_fail(code, timing)
     firmware = learn((yield from _identity(timing)))
     if unsafe and firmware.deadman:
@@ -45,7 +45,7 @@ def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: boo
 
 
 def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
-    """What it says to M115, asked again where a line that came as another one, or a garbled answer, left it unknown."""
+    """Ask M115, again where a line that came as another one, or a garbled answer, left the firmware unknown."""
     texts: list[str] = []
     for _ in range(timing.hello_tries):
         answer = (yield _may_fail(b"M115", timing)) or []
@@ -61,8 +61,8 @@ def _is_named(texts: list[str]) -> bool:
 
 
 def script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
-    """Lines one after the other, then the end of all moves."""
-    yield from _lines(lines, heaters)
+    """Send a script's lines one after the other, then wait for the end of all moves."""
+    yield from _send_script(lines, heaters)
     yield ask(b"M400")
     return End.DONE
 
@@ -75,17 +75,17 @@ def pause(
     parking: Parking,
     known: Callable[[], None],
 ) -> Procedure:
-    """Let the moves end, remember, run the script; without one, the built-in way: retract, lift, then park. `known` is
-    called when all that is needed for the way back is in `saved`, before anything moves."""
+    """Pause (docs/serial.md §27): let the moves end, fill `saved`, run the script; without one retract, lift, then
+    park. `known` is called when all that is needed for the way back is in `saved`, before anything moves."""
     yield ask(b"M400")
-    saved.position = yield from place()
+    saved.position = yield from query_position()
     saved.targets = heaters.active_targets()
     saved.away = bool(lines) or (modes.homed and saved.position is not None)
     if not lines:
         saved.retracted = parking.retraction(heaters, modes)
         lines = parking.away(saved.position, modes, saved.retracted)
     known()
-    yield from _lines(lines, heaters)
+    yield from _send_script(lines, heaters)
     if lines:
         yield ask(b"M400")
     return End.DONE
@@ -94,34 +94,34 @@ def pause(
 def pause_again(
     lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
 ) -> Procedure:
-    """Out of the way once more, from wherever the head is by now: nothing is pulled back a second time."""
+    """Park once more, from wherever the head is by now: nothing is pulled back a second time."""
     again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
-    yield from each(modes.restore())
-    yield from _lines(again, heaters)
+    yield from send_each(modes.restore())
+    yield from _send_script(again, heaters)
     yield ask(b"M400")
     return End.DONE
 
 
 def old_lines_s(firmware: Firmware) -> float:
-    """Patience with a printer that may be at a long line of an agent before this one, and says so if it can."""
+    """Patience in seconds with a printer that may be at a long line of an agent before this one."""
     return ORDINARY_S if firmware.keepalive else LONG_S
 
 
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
-    """The first after a print was taken over: how warm it is, and all that the hello sets."""
+    """Begin after a recovery: ask the temperatures, set again what the hello sets, then send `lines`."""
     yield Ask(Command(PROBE + b"\n", PROBE, patience=old_lines_s(firmware)))
     if firmware.autoreport:
         yield ask(b"M155 S2")
     if firmware.keepalive:
         yield ask(b"M113 S2")
-    return (yield from each(lines))
+    return (yield from send_each(lines))
 
 
 def resume(
     lines: Sequence[bytes], heaters: Heaters, saved: ParkedState, modes: ModalState, parking: Parking
 ) -> Procedure:
-    """Heat again what has cooled, run the script, go back sideways and then down, prime, set everything again. Nothing
-    of it is needed when nothing was moved."""
+    """Resume (docs/serial.md §27): heat again what has cooled, run the script, go back sideways and then down, prime,
+    restore the modes. Nothing of it is needed when nothing was moved."""
     waits = [HeatWait(_setter(name, target), name, target, False) for name, target in saved.targets.items()]
     for wait in waits:
         known = heaters.known.get(wait.heater)
@@ -129,12 +129,12 @@ def resume(
             yield ask(wait.setter)
     for wait in waits:
         yield heaters.hold(wait)
-    yield from _lines(lines, heaters)
+    yield from _send_script(lines, heaters)
     away, position = saved.away or bool(lines), saved.position
     if away or saved.retracted:
         back = position.go_back() if position and away else []
         count = position.count() if position else []
-        yield from each((*modes.millimetres(), *back, *parking.prime(saved.retracted), *count, *modes.restore()))
+        yield from send_each((*modes.millimetres(), *back, *parking.prime(saved.retracted), *count, *modes.restore()))
     return End.DONE
 
 
@@ -146,24 +146,23 @@ def cancel(
     *,
     disarm: Sequence[bytes] = (),
 ) -> Procedure:
-    """The cancel script (docs/serial.md §28). Without one heaters and fan go off, the head gets out of the way, motors
-    off;
-    with one, heaters and fan go off after it in any case. `parking` is None when the head is out of the way already."""
-    yield from each(disarm)
+    """Cancel (docs/serial.md §28). With a script heaters and fan go off after it in any case; without one they go off,
+    the head parks, motors off. `parking` is None when the head is out of the way already."""
+    yield from send_each(disarm)
     if lines:
-        yield from _lines(lines, heaters)
-    yield from each(off(heaters.known))
+        yield from _send_script(lines, heaters)
+    yield from send_each(lines_off(heaters.known))
     if not lines:
         if parking is not None and modes.homed:
-            position = yield from place()
-            yield from each(parking.away(position, modes, parking.retraction(heaters, modes)))
+            position = yield from query_position()
+            yield from send_each(parking.away(position, modes, parking.retraction(heaters, modes)))
         yield ask(MOTORS_OFF)
         modes.homed = False
     return End.DONE
 
 
-def place() -> Generator[Step, Answer, HeadPosition | None]:
-    """Where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
+def query_position() -> Generator[Step, Answer, HeadPosition | None]:
+    """Ask M114 where the head is. Some say `ok` first and then where: what comes until the next answer counts too."""
     texts = (yield ask(b"M114")) or []
     position = position_in(texts)
     if position is None:
@@ -172,22 +171,22 @@ def place() -> Generator[Step, Answer, HeadPosition | None]:
     return position
 
 
-def each(lines: Iterable[bytes]) -> Procedure:
-    """One after the other, each acknowledged before the next."""
+def send_each(lines: Iterable[bytes]) -> Procedure:
+    """Send lines one after the other, each acknowledged before the next."""
     for code in lines:
         yield ask(code)
     return End.DONE
 
 
-def off(heaters: Iterable[str]) -> Iterator[bytes]:
-    """Heaters and fan off: nozzle and bed always, others as far as they are known."""
+def lines_off(heaters: Iterable[str]) -> Iterator[bytes]:
+    """Lines that switch heaters and fan off: nozzle and bed always, others as far as they are known."""
     names = [name for name in heaters if name not in ("tool0", "bed")]
     tools = [b"M104 T%b S0" % name[4:].encode() for name in names if name.startswith("tool")]
     chamber = [b"M141 S0"] if "chamber" in names else []
     return iter([b"M104 T0 S0" if tools else b"M104 S0", *tools, b"M140 S0", *chamber, FAN_OFF])
 
 
-def _lines(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
+def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
     for code in lines:
         yield from heaters.steps_before(code)
         yield ask(b"M400" if wants_person(code) else code)
@@ -195,7 +194,7 @@ def _lines(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
 
 
 def _pulls(code: bytes) -> bool:
-    """Whether a move is one of the filament alone."""
+    """Whether `code` moves the filament alone."""
     axes = parameters(code).keys()
     return command_word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 

@@ -98,7 +98,7 @@ class Routines:
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
-            return procedures.each(self._arm())
+            return procedures.send_each(self._arm())
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
@@ -138,7 +138,7 @@ class Routines:
     @staticmethod
     def _then(procedure: Procedure, lines: Sequence[bytes]) -> Procedure:
         end = yield from procedure
-        yield from procedures.each(lines)
+        yield from procedures.send_each(lines)
         return end
 
 

@@ -1,5 +1,5 @@
-"""What a printer says, line by line, as small events (docs/serial.md §3–5, §8, §19–22, §25, §30). Pure; never
-raises."""
+"""Parse a printer's replies, line by line, into events: ok, resend, error, temperatures, host actions, restarts
+(docs/serial.md §3–5, §8, §19–22, §25, §30). Pure; never raises."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final
 import msgspec
 
 
-class Kind(IntEnum):
-    """What a line means. The text of each event is described beside it."""
+class ReplyKind(IntEnum):
+    """Kind of a reply. The text of each event is described beside it."""
 
     OK = auto()  # one credit; text: what followed it
     RESEND = auto()  # number: the line asked for, -1 when it cannot be read
     ERROR = auto()  # an `Error:` line that is not fatal
-    FATAL = auto()  # the printer has halted; text: what it said
+    FATAL = auto()  # the printer has halted; text: its reason
     BUSY = auto()  # still at work on the line in flight
     BUSY_USER = auto()  # waits for the person at the printer
     START = auto()  # the board has (re)started
@@ -32,7 +32,7 @@ class Kind(IntEnum):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One heater, °C. `target` is None where the firmware did not say."""
+    """Temperature reading of one heater, °C. `target` is None where the line has none."""
 
     name: str
     actual: float
@@ -40,17 +40,17 @@ class Reading(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """One thing that a line says."""
+    """One event of a line; a line may hold several."""
 
-    kind: Kind
+    kind: ReplyKind
     text: str = ""
     number: int = -1
     readings: tuple[Reading, ...] = ()
 
 
-PLAIN_OK: Final = (Event(Kind.OK),)
+PLAIN_OK: Final = (Event(ReplyKind.OK),)
 _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
-"""What those of other families begin with."""
+"""How halts and banners of firmwares other than Marlin begin."""
 
 _RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
@@ -91,7 +91,7 @@ _FATAL = (
 
 
 def parse(line: bytes) -> tuple[Event, ...]:
-    """The events of one line, credits first. The first two bytes decide most lines before anything slower does."""
+    """Parse one line into its events, an `ok` first. The first two bytes decide most lines before anything slower."""
     head = line[:2]
     if head == b"ok":
         return PLAIN_OK if len(line) == 2 else _ok(line[2:])
@@ -100,7 +100,7 @@ def parse(line: bytes) -> tuple[Event, ...]:
         return _glued(text)
     if text.startswith("ok"):  # after spaces or NULs of a board that has just been switched on
         return _ok(text[2:].encode())
-    if head in _BANNERS and (found := _of_other_families(text)):
+    if head in _BANNERS and (found := _other_dialects(text)):
         return found
     if text.startswith("//"):
         return _action(text)
@@ -110,63 +110,63 @@ def parse(line: bytes) -> tuple[Event, ...]:
             return handler(text)
     banner = _GARBAGE.sub("", text)
     if _START.search(text) or (banner is not text and _RESTARTED.match(banner)):
-        return (Event(Kind.START, text),)
+        return (Event(ReplyKind.START, text),)
     return _glued(text)
 
 
-def _of_other_families(text: str) -> tuple[Event, ...]:
-    """How those say it that have no `start` and no `Error:` for it (docs/serial.md, Dialects)."""
+def _other_dialects(text: str) -> tuple[Event, ...]:
+    """Restarts and halts of firmwares that have no `start` and no `Error:` for them (docs/serial.md, Dialects)."""
     if _RESTARTED.match(text):
-        return (Event(Kind.START, text),)
-    return (Event(Kind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+        return (Event(ReplyKind.START, text),)
+    return (Event(ReplyKind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
 
 
 def _ok(rest: bytes) -> tuple[Event, ...]:
     text = rest.decode("utf-8", "replace").strip()
     if rest[:1].isalpha() and not _HAS_HEATER.search(text):
-        return (Event(Kind.DAMAGED, "ok" + text),)  # `okay`, noise
+        return (Event(ReplyKind.DAMAGED, "ok" + text),)  # `okay`, noise
     readings = readings_in(text) if _HAS_HEATER.search(text) else ()
-    credit = Event(Kind.OK, text, readings=readings)
-    return (credit, Event(Kind.TEMPERATURES, text, readings=readings)) if readings else (credit,)
+    credit = Event(ReplyKind.OK, text, readings=readings)
+    return (credit, Event(ReplyKind.TEMPERATURES, text, readings=readings)) if readings else (credit,)
 
 
 def _glued(text: str) -> tuple[Event, ...]:
-    """A report or any other text, possibly with an `ok` at its end."""
+    """Parse a report or any other text, possibly with an `ok` glued to its end."""
     found = _GLUED_OK.search(text)
     if found:
-        credit: tuple[Event, ...] = (Event(Kind.OK, text[found.start() + 2 :].strip()),)
+        credit: tuple[Event, ...] = (Event(ReplyKind.OK, text[found.start() + 2 :].strip()),)
         text = text[: found.start()]
     else:
         credit = PLAIN_OK if _GLUED_FILE.match(text) else ()
     if text[:4].lower() != "echo" and _HAS_HEATER.search(text):
-        return (*credit, Event(Kind.TEMPERATURES, text, readings=readings_in(text)))
-    return (*credit, Event(Kind.DAMAGED if not credit and _DAMAGED.search(text) else Kind.TEXT, text))
+        return (*credit, Event(ReplyKind.TEMPERATURES, text, readings=readings_in(text)))
+    return (*credit, Event(ReplyKind.DAMAGED if not credit and _DAMAGED.search(text) else ReplyKind.TEXT, text))
 
 
 def _resend(text: str) -> tuple[Event, ...]:
     found = _RESEND.match(text)
-    return (Event(Kind.RESEND, text, int(found[1]) if found and found[1] else -1),)
+    return (Event(ReplyKind.RESEND, text, int(found[1]) if found and found[1] else -1),)
 
 
 def _error(text: str) -> tuple[Event, ...]:
     lower = text.lower()
-    fatal = any(word in lower for word in _FATAL)
-    return (Event(Kind.FATAL if fatal else Kind.ERROR, text.partition(":")[2].strip() if ":" in text else text),)
+    kind = ReplyKind.FATAL if any(sign in lower for sign in _FATAL) else ReplyKind.ERROR
+    return (Event(kind, text.partition(":")[2].strip() if ":" in text else text),)
 
 
 def _busy(text: str) -> tuple[Event, ...]:
-    return (Event(Kind.BUSY_USER if "paused for" in text.lower() else Kind.BUSY, text),)
+    return (Event(ReplyKind.BUSY_USER if "paused for" in text.lower() else ReplyKind.BUSY, text),)
 
 
 def _action(text: str) -> tuple[Event, ...]:
     body = text[2:].strip()
     name, _, rest = body.partition(":")
-    return (Event(Kind.ACTION, rest.strip()) if name.lower() == "action" else Event(Kind.TEXT, text),)
+    return (Event(ReplyKind.ACTION, rest.strip()) if name.lower() == "action" else Event(ReplyKind.TEXT, text),)
 
 
 def _capability(text: str) -> tuple[Event, ...]:
     found = _CAPABILITY.match(text)
-    return (Event(Kind.CAPABILITY, found[1].upper(), int(found[2])) if found else Event(Kind.TEXT, text),)
+    return (Event(ReplyKind.CAPABILITY, found[1].upper(), int(found[2])) if found else Event(ReplyKind.TEXT, text),)
 
 
 _PREFIXES: Final = (
@@ -175,29 +175,29 @@ _PREFIXES: Final = (
     ("error:", _error),
     ("!!", _error),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
-    ("fatal:", lambda text: (Event(Kind.FATAL, text[6:].strip()),)),
+    ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),
     ("busy:", _busy),
     ("echo:busy:", _busy),
     ("echo: busy:", _busy),
     ("cap:", _capability),
-    ("firmware_name:", lambda text: (Event(Kind.FIRMWARE, text),)),
-    ("wait", lambda text: (Event(Kind.WAIT if text.lower() == "wait" else Kind.TEXT, text),)),
-    ("done saving file", lambda text: (Event(Kind.SAVED, text),)),
+    ("firmware_name:", lambda text: (Event(ReplyKind.FIRMWARE, text),)),
+    ("wait", lambda text: (Event(ReplyKind.WAIT if text.lower() == "wait" else ReplyKind.TEXT, text),)),
+    ("done saving file", lambda text: (Event(ReplyKind.SAVED, text),)),
 )
 
 
 def readings_in(text: str) -> tuple[Reading, ...]:
-    """The heaters of a temperature line. `T:` is `tool0` unless `T0:` is there too; a reading that is not a number
-    (an unplugged thermistor) is left out."""
+    """Parse the heaters of a temperature line. `T:` is `tool0` unless `T0:` is there too; a reading that is not a
+    number (an unplugged thermistor) is left out."""
     found: dict[str, Reading] = {}
     for letter, index, actual, target in _HEATER.findall(text):
         value = float(actual)
         if not math.isfinite(value):
             continue
-        kind = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
+        unnumbered = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
         if index and letter.upper() != "T":
             continue
-        name = f"tool{int(index)}" if index else kind
+        name = f"tool{int(index)}" if index else unnumbered
         if name in found and not index:
             continue
         found[name] = Reading(name, value, float(target) if target else None)

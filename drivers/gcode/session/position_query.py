@@ -26,7 +26,7 @@ from collections.abc import Callable
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.timing import Timing
 
 PROBE_NUMBER = 2_147_483_646
@@ -71,20 +71,20 @@ class PositionQuery:
         """Deal with one event."""
         self._silence_fails_at = now + self._timing.take_over
         kind = event.kind
-        if kind is Kind.START:
+        if kind is ReplyKind.START:
             self.failure = RESTARTED
-        elif kind in (Kind.BUSY, Kind.BUSY_USER):
+        elif kind in (ReplyKind.BUSY, ReplyKind.BUSY_USER):
             self._fails_at = max(self._fails_at, now + LONG_S * self._timing.patience)
         if not self._probing:
             self.deadline = min(max(now, self._calm_latest), now + self._timing.calm)
-        elif kind is Kind.ERROR:
+        elif kind is ReplyKind.ERROR:
             self._wanted_next = _next_line_in(event.text)
             self._expect_no_more(now)
-        elif kind is Kind.RESEND:
+        elif kind is ReplyKind.RESEND:
             self._handle_resend(event.number, now)
-        elif kind is Kind.OK:
+        elif kind is ReplyKind.OK:
             self._handle_ok(event, now)
-        elif kind in (Kind.DAMAGED, Kind.TEXT):
+        elif kind in (ReplyKind.DAMAGED, ReplyKind.TEXT):
             self._expect_no_more(now)
 
     def step(self, now: float) -> None:

@@ -9,7 +9,7 @@ import structlog
 from agent.core.driver import PrinterState
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
-from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_state import OperationState
@@ -41,20 +41,20 @@ class ReplyHandler:
         self._actions = actions
         self._events = events
         self._warned = False
-        self._handlers: dict[Kind, Callable[[Event, float], None]] = {
-            Kind.OK: self._ok,
-            Kind.RESEND: self._resend,
-            Kind.ERROR: self._error,
-            Kind.DAMAGED: self._damaged,
-            Kind.TEMPERATURES: self._temperatures,
-            Kind.BUSY: self._busy,
-            Kind.BUSY_USER: self._busy,
-            Kind.FATAL: self._fatal,
-            Kind.START: self._start,
-            Kind.WAIT: self._wait,
-            Kind.SAVED: self._saved,
-            Kind.ACTION: self._action,
-            Kind.CAPABILITY: self._capability,
+        self._handlers: dict[ReplyKind, Callable[[Event, float], None]] = {
+            ReplyKind.OK: self._ok,
+            ReplyKind.RESEND: self._resend,
+            ReplyKind.ERROR: self._error,
+            ReplyKind.DAMAGED: self._damaged,
+            ReplyKind.TEMPERATURES: self._temperatures,
+            ReplyKind.BUSY: self._busy,
+            ReplyKind.BUSY_USER: self._busy,
+            ReplyKind.FATAL: self._fatal,
+            ReplyKind.START: self._start,
+            ReplyKind.WAIT: self._wait,
+            ReplyKind.SAVED: self._saved,
+            ReplyKind.ACTION: self._action,
+            ReplyKind.CAPABILITY: self._capability,
         }
 
     def heard(self, event: Event, now: float) -> None:
@@ -81,7 +81,7 @@ class ReplyHandler:
         self._slot.update(heaters=self._heaters.learn(event.readings))
 
     def _busy(self, event: Event, now: float) -> None:
-        user = event.kind is Kind.BUSY_USER
+        user = event.kind is ReplyKind.BUSY_USER
         self._stack.protocol.busy(now, user=user)
         self._operation.need_person(user, self._stack.pump.waiting)
 

@@ -25,7 +25,7 @@ from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.procedures import old_lines_s
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
-from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.steps import End
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.host_actions import HostActions
@@ -149,9 +149,9 @@ class Session:
         self._partial_line_until = inf
         if self._takeover is not None:
             self._takeover.heard(event, now)
-        elif event.kind is Kind.START and self._restarting:
+        elif event.kind is ReplyKind.START and self._restarting:
             self._restarting = False
-        elif self.operation.state is not _S.ERROR or event.kind is Kind.START:
+        elif self.operation.state is not _S.ERROR or event.kind is ReplyKind.START:
             try:
                 self._replies.heard(event, now)
             except DataError as error:

@@ -19,7 +19,7 @@ from agent.gcode.words import host_line
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.numbering import file_line
-from drivers.gcode.protocol.replies import Event, Kind
+from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
@@ -83,7 +83,7 @@ class Takeover:
     def heard(self, event: Event, now: float) -> None:
         """Deal with one event."""
         self._pending.extend(now)
-        if event.kind is Kind.FATAL:
+        if event.kind is ReplyKind.FATAL:
             self._owner.halted(event.text)
             return
         if event.readings:

@@ -50,8 +50,7 @@ class TestTcpDriver(DriverContract):
         with self.rig(tmp_path, Setup()) as rig:
             rig.ready()
             rig.driver.start_print("p", Lines([*moves(50), code, *moves(2000)]))
-            last = rig.ended("p").last
-            assert last is not None
+            last = rig.outcome("p")
             assert last.outcome is Outcome.FAILED
             assert error in last.error
 
@@ -62,16 +61,15 @@ class TestTcpDriver(DriverContract):
             rig.until_line(10)
             bridge.stop()
             now = rig.ended("p")
-            assert now.last is not None
-            assert now.last.outcome is Outcome.FAILED
+            last = rig.outcome("p")
+            assert last.outcome is Outcome.FAILED
             assert now.state is PrinterState.OFFLINE
 
     def test_a_print_of_an_agent_before_this_one_fails_and_leaves_the_heaters_off(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup()) as rig:
             unfinished = Unfinished("p", Lines(moves(9)), (), b"", lambda _: (), line=5)
             rig.driver.open(Host(rig.wake), unfinished)
-            last = rig.ended("p").last
-            assert last is not None
+            last = rig.outcome("p")
             assert last.error == "this driver cannot take over a print"
             rig.until(lambda t: t.state is PrinterState.IDLE)
             assert rig.executed[-3:] == [b"M104 S0", b"M140 S0", b"M107"]

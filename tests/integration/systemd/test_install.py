@@ -67,6 +67,7 @@ def test_make_install_and_uninstall(machine: System) -> None:
         ("SYSTEM_PYTHON=/bin/false", "does not run"),
         ("PREFIX=opt", "expected an absolute path"),
         ("PREFIX=/", "absolute"),
+        ("EXTRAS=test", "a service can have websocket and sandbox"),
     ],
 )
 def test_make_install_says_what_cannot_be(wrong: str, why: str, possible: None, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.errors import DataError
 from agent.gcode import Caution, Limits
-from agent.gcode.program_check import COLD, INCHES, TOLERANCE, _at_least
+from agent.gcode.program_check import COLD, INCHES, TOLERANCE, at_least
 from tests.unit.gcode.samples import LINES_AND_LAYERS, scan, sliced
 
 BED = Limits(volume=(220.0, 220.0, 250.0))
@@ -68,7 +68,7 @@ def test_sliced_files_pass_on_the_bed_they_were_sliced_for(name: str) -> None:
 
 @given(limit=st.integers(min_value=1, max_value=99_999), number=st.integers(min_value=0, max_value=999_999))
 def test_the_pattern_for_large_numbers_means_what_it_says(limit: int, number: int) -> None:
-    assert bool(re.match(_at_least(limit), str(number))) == (number >= limit)
+    assert bool(re.match(at_least(limit), str(number))) == (number >= limit)
 
 
 def test_the_tolerance_is_as_documented() -> None:

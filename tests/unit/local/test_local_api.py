@@ -14,7 +14,7 @@ from agent.core.command import Command, Name
 from agent.core.driver import Heater
 from agent.core.task import TaskState
 from agent.errors import DataError
-from agent.local.requests import (
+from agent.local.local_requests import (
     CommandRequest,
     HaltRequest,
     LocalCommand,

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
-from agent.local.requests import OutboxRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import AnsweredError, ask
 from agent.local.socket_server import LocalServer
 from agent.service.health import Pulse

@@ -152,7 +152,7 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
 ) -> None:
     """By the server's own clock; what is no time does not cost a command."""
     desk = InboxRig(tmp_path / "agent.db")
-    desk.inbox = Inbox(desk.store, desk.wake, 3600.0, lambda: NOW)
+    desk.inbox = Inbox(desk.store.tasks, desk.wake, 3600.0, lambda: NOW)
     assert desk.inbox.accept({"task_id": "t", "command": "home", key: sent})
     assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
     assert bool(desk.store.tasks.in_state(TaskState.FAILED)) == old

@@ -218,10 +218,10 @@ def test_a_server_that_refuses_each_token_it_gave_gets_no_printer_a_second(rig: 
     rig.server.script(CODE, answer(FIRST))
     waits = []
     for _ in range(9):
-        assert rig.registrar._register_once(rig.cloud).auth_token == TOKEN
+        assert rig.registrar.register_once(rig.cloud).auth_token == TOKEN
         rig.registrar.discard_token(TOKEN)
         with pytest.raises(CloudError, match="refuses the token that it has just given") as caught:
-            rig.registrar._register_once(rig.cloud)
+            rig.registrar.register_once(rig.cloud)
         waits.append(caught.value.retry_after or 0.0)
         clock.advance(waits[-1])
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]

@@ -82,7 +82,7 @@ def test_the_heartbeat_does_not_wait_for_the_end_of_a_long_queue(rig: ReporterRi
 
 def pauses(rig: ReporterRig) -> float:
     rig.reporter.step()
-    return rig.reporter._pause()
+    return rig.reporter.seconds_until_due()
 
 
 def test_the_loop_sleeps_when_there_is_nothing_to_do(rig: ReporterRig) -> None:

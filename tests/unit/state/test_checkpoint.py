@@ -17,7 +17,7 @@ from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.checkpoint import FileMark
-from agent.state.schema import _STEPS, VERSION
+from agent.state.schema import STEPS, VERSION
 from agent.state.store import Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
@@ -93,7 +93,7 @@ def test_what_cannot_be_kept_is_said(store: Store) -> None:
 
 def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_begun_anew(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        for step in _STEPS[:2]:
+        for step in STEPS[:2]:
             for statement in step:
                 db.execute(statement)
         for task_id, state in (("ran", "running"), ("waits", "received"), ("done", "completed")):

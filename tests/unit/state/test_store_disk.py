@@ -15,7 +15,7 @@ from agent.core.command import Command, Name
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.database import RESERVE, SPARE
-from agent.state.schema import _STEPS, VERSION
+from agent.state.schema import STEPS, VERSION
 from agent.state.store import KEEP, Identity, Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
@@ -136,7 +136,7 @@ def test_a_forgotten_identity_does_not_come_back(path: Path, store: Store) -> No
 
 def test_a_file_of_the_first_version_is_brought_up_to_date(path: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
-        for statement in _STEPS[0]:
+        for statement in STEPS[0]:
             db.execute(statement)
         row = ("old", b'{"task_id":"old","name":"home","said":"home"}', "received", 0, 1456833600.0, 1456833600.0)
         db.execute("INSERT INTO tasks VALUES (?, ?, ?, ?, 0, '', ?, ?, NULL, NULL, NULL)", row)

@@ -20,7 +20,7 @@ from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import Counters
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.quality import Quality
-from drivers.gcode.protocol.replies import Event, Kind, parse
+from drivers.gcode.protocol.replies import Event, ReplyKind, parse
 from drivers.gcode.protocol.steps import End, Procedure, Step, ask, numbered
 from drivers.gcode.protocol.window import Window
 from tests.unit.drivers.gcode.wire import TIMING, line
@@ -87,17 +87,17 @@ class Connection:
 
     def _heard(self, event: Event) -> None:
         protocol, command = self.protocol, None
-        if event.text and event.kind is Kind.OK:
+        if event.text and event.kind is ReplyKind.OK:
             self.counters.quality.planner(event.text, printing=True)
-        if event.kind is Kind.OK:
+        if event.kind is ReplyKind.OK:
             command = protocol.ok(event.text, self.now)
-        elif event.kind is Kind.RESEND:
+        elif event.kind is ReplyKind.RESEND:
             command = protocol.resend(event.number, self.now)
-        elif event.kind is Kind.ERROR:
+        elif event.kind is ReplyKind.ERROR:
             protocol.error(event.text, self.now)
-        elif event.kind is Kind.DAMAGED:
+        elif event.kind is ReplyKind.DAMAGED:
             protocol.damaged(self.now)
-        elif event.kind is Kind.TEMPERATURES:
+        elif event.kind is ReplyKind.TEMPERATURES:
             protocol.temperatures(self.now)
         else:
             protocol.other(self.now)

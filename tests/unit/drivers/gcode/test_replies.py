@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.gcode.protocol.replies import Kind, parse
+from drivers.gcode.protocol.replies import ReplyKind, parse
 
 
-def kinds(line: bytes) -> list[Kind]:
+def kinds(line: bytes) -> list[ReplyKind]:
     return [event.kind for event in parse(line)]
 
 
 def heaters(line: bytes) -> dict[str, tuple[float, float | None]]:
-    return {r.name: (r.actual, r.target) for e in parse(line) if e.kind is Kind.TEMPERATURES for r in e.readings}
+    return {r.name: (r.actual, r.target) for e in parse(line) if e.kind is ReplyKind.TEMPERATURES for r in e.readings}
 
 
 @given(line=st.one_of(st.binary(max_size=120), st.text(max_size=60).map(str.encode)))
@@ -36,7 +36,7 @@ def test_nothing_that_begins_like_an_answer_raises(head: bytes, rest: bytes) -> 
 )
 def test_one_credit_and_no_temperatures(line: bytes) -> None:
     """docs/serial.md §3, §4: an ok may carry data, come after noise, or be glued to the end of a line."""
-    assert kinds(line).count(Kind.OK) == 1
+    assert kinds(line).count(ReplyKind.OK) == 1
     assert heaters(line) == {}
 
 
@@ -51,14 +51,14 @@ def test_one_credit_and_no_temperatures(line: bytes) -> None:
 )
 def test_a_credit_comes_before_its_temperatures(line: bytes, expected: dict[str, tuple[float, float | None]]) -> None:
     """docs/serial.md §3, §4: take the credit first, then the rest."""
-    assert kinds(line) == [Kind.OK, Kind.TEMPERATURES]
+    assert kinds(line) == [ReplyKind.OK, ReplyKind.TEMPERATURES]
     assert heaters(line) == expected
 
 
 @pytest.mark.parametrize("line", [b"echo:SD card ok", b"okay", b"k", b"o", b"look", b"echo:Unknown command: ok"])
 def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
     """docs/serial.md §3, §4."""
-    assert Kind.OK not in kinds(line)
+    assert ReplyKind.OK not in kinds(line)
 
 
 @pytest.mark.parametrize(
@@ -81,50 +81,50 @@ def test_temperatures_in_all_their_forms(line: bytes, expected: dict[str, tuple[
 
 
 def test_a_position_is_no_temperature() -> None:
-    assert kinds(b"X:0.00 Y:0.00 Z:0.00 E:0.00 Count X:0 Y:0 Z:0") == [Kind.TEXT]
+    assert kinds(b"X:0.00 Y:0.00 Z:0.00 E:0.00 Count X:0 Y:0 Z:0") == [ReplyKind.TEXT]
 
 
 @pytest.mark.parametrize("line", [b"Resend: 5", b"Resend:5", b"rs N5", b"rs 5", b"resend: N5", b"rs N5 E1"])
 def test_a_resend_request_in_all_its_forms(line: bytes) -> None:
     """docs/serial.md §8."""
-    assert [(e.kind, e.number) for e in parse(line)] == [(Kind.RESEND, 5)]
+    assert [(e.kind, e.number) for e in parse(line)] == [(ReplyKind.RESEND, 5)]
 
 
 def test_a_resend_request_that_cannot_be_read_is_one_nevertheless() -> None:
     """docs/serial.md §8."""
-    assert [(e.kind, e.number) for e in parse(b"Resend: ?")] == [(Kind.RESEND, -1)]
+    assert [(e.kind, e.number) for e in parse(b"Resend: ?")] == [(ReplyKind.RESEND, -1)]
 
 
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        (b"Error:Printer halted. kill() called!", Kind.FATAL),
-        (b"Error:Thermal Runaway, system stopped! Heater_ID: 0", Kind.FATAL),
-        (b"Error:MINTEMP triggered, system stopped! Heater_ID: 0", Kind.FATAL),
-        (b"Error:Heating failed, system stopped! Heater_ID: bed", Kind.FATAL),
-        (b"!! Printer stopped", Kind.FATAL),
-        (b"Error:checksum mismatch, Last Line: 3", Kind.ERROR),
-        (b"Error:No SD card", Kind.ERROR),
-        (b'echo:Unknown command: "X"', Kind.TEXT),
-        (b"echo:busy: processing", Kind.BUSY),
-        (b"busy: processing", Kind.BUSY),
-        (b"echo:busy: paused for user", Kind.BUSY_USER),
-        (b"echo:busy: paused for input", Kind.BUSY_USER),
-        (b"start", Kind.START),
-        (b"\xff\xfe\x00start", Kind.START),
-        (b"\xc3\xa9start", Kind.START),
-        (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", Kind.START),
-        (b"\x90Smoothie", Kind.START),
-        (b"\xff// Klipper state: Ready", Kind.START),
-        (b"echo:\xc3\xa9Smoothie", Kind.TEXT),
-        (b"\xff// Klipper state: Startup", Kind.DAMAGED),
-        (b"restart", Kind.TEXT),
-        (b"echo:start", Kind.TEXT),
-        (b"wait", Kind.WAIT),
-        (b"Done saving file.", Kind.SAVED),
+        (b"Error:Printer halted. kill() called!", ReplyKind.FATAL),
+        (b"Error:Thermal Runaway, system stopped! Heater_ID: 0", ReplyKind.FATAL),
+        (b"Error:MINTEMP triggered, system stopped! Heater_ID: 0", ReplyKind.FATAL),
+        (b"Error:Heating failed, system stopped! Heater_ID: bed", ReplyKind.FATAL),
+        (b"!! Printer stopped", ReplyKind.FATAL),
+        (b"Error:checksum mismatch, Last Line: 3", ReplyKind.ERROR),
+        (b"Error:No SD card", ReplyKind.ERROR),
+        (b'echo:Unknown command: "X"', ReplyKind.TEXT),
+        (b"echo:busy: processing", ReplyKind.BUSY),
+        (b"busy: processing", ReplyKind.BUSY),
+        (b"echo:busy: paused for user", ReplyKind.BUSY_USER),
+        (b"echo:busy: paused for input", ReplyKind.BUSY_USER),
+        (b"start", ReplyKind.START),
+        (b"\xff\xfe\x00start", ReplyKind.START),
+        (b"\xc3\xa9start", ReplyKind.START),
+        (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", ReplyKind.START),
+        (b"\x90Smoothie", ReplyKind.START),
+        (b"\xff// Klipper state: Ready", ReplyKind.START),
+        (b"echo:\xc3\xa9Smoothie", ReplyKind.TEXT),
+        (b"\xff// Klipper state: Startup", ReplyKind.DAMAGED),
+        (b"restart", ReplyKind.TEXT),
+        (b"echo:start", ReplyKind.TEXT),
+        (b"wait", ReplyKind.WAIT),
+        (b"Done saving file.", ReplyKind.SAVED),
     ],
 )
-def test_a_line_means(line: bytes, kind: Kind) -> None:
+def test_a_line_means(line: bytes, kind: ReplyKind) -> None:
     """docs/serial.md §5, §15, §20, §21, §25: each in its forms; boot garbage may come before any banner."""
     assert kinds(line) == [kind]
 
@@ -132,11 +132,11 @@ def test_a_line_means(line: bytes, kind: Kind) -> None:
 @pytest.mark.parametrize("line", [b"//action:pause", b"// action:pause", b"//action: pause "])
 def test_an_action_with_and_without_spaces(line: bytes) -> None:
     """docs/serial.md §30: a space after `//` is allowed."""
-    assert [(e.kind, e.text) for e in parse(line)] == [(Kind.ACTION, "pause")]
+    assert [(e.kind, e.text) for e in parse(line)] == [(ReplyKind.ACTION, "pause")]
 
 
 def test_a_capability() -> None:
     """docs/serial.md §19."""
     assert [(e.kind, e.text, e.number) for e in parse(b"Cap:BUSY_PROTOCOL:1")] == [
-        (Kind.CAPABILITY, "BUSY_PROTOCOL", 1)
+        (ReplyKind.CAPABILITY, "BUSY_PROTOCOL", 1)
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from agent.core.command import Name
 from agent.errors import DataError
-from agent.local.requests import (
+from agent.local.local_requests import (
     CommandRequest,
     HaltRequest,
     LocalCommand,

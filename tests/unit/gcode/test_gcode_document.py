@@ -1,0 +1,49 @@
+"""The tables of docs/gcode.md are what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agent.errors import DataError
+from agent.gcode import Limits
+from agent.gcode.index import FORMAT
+from agent.gcode.modal import FANS, ModalState
+from agent.gcode.waiting import WAITS_FOR_PERSON, wants_person
+from tests.unit.gcode.samples import scan
+
+TEXT = (Path(__file__).parents[3] / "docs/gcode.md").read_text(encoding="utf-8")
+LIMITS = Limits(volume=(220.0, 220.0, 250.0))
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its head."""
+    section = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    table = [line.strip("|").split(" | ") for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row] for row in table[2:]]
+
+
+@pytest.mark.parametrize("example", [row[0].strip("`") for row in rows("What is refused")])
+def test_each_example_of_a_refused_line_is_refused(example: str) -> None:
+    with pytest.raises(DataError, match="line 2 of the file"):
+        scan(f"G28\n{example}\n".encode(), limits=LIMITS)
+
+
+@pytest.mark.parametrize(("example", "warning"), [(row[0].strip("`"), row[1]) for row in rows("What is warned of")])
+def test_each_example_of_a_warning_is_warned_of(example: str, warning: str) -> None:
+    assert warning in scan(f"G28\n{example}\n".encode(), limits=LIMITS).caution()
+
+
+def test_each_command_of_the_table_of_modal_state_sets_something() -> None:
+    named = [code for row in rows("Modal state") for code in re.findall(r"`([GM]\d+)`", row[0])]
+    assert len(named) >= 12
+    for code in named:
+        assert ModalState([f"{code} F600".encode()]).lines(), code
+
+
+def test_the_numbers_are_those_of_the_code() -> None:
+    assert f"one of {FANS} fans" in TEXT
+    assert f"format number ({FORMAT};" in TEXT
+    assert all(wants_person(code) and f"`{code.decode()}`" in TEXT for code in WAITS_FOR_PERSON)
