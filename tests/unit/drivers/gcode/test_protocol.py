@@ -396,6 +396,16 @@ def test_an_error_whose_request_was_garbled_is_one_nevertheless(why: str) -> Non
     assert wire.settle() == [frame(1, b"G1 X1")]
 
 
+@pytest.mark.parametrize("last", ["0x", "x0", "", "\u0660", "12345678901", "-1"])
+def test_an_error_with_a_garbled_number_does_not_say_which_line_a_garbled_request_is_for(last: str) -> None:
+    """docs/serial.md §8, §9a: the printer is asked where it is."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.error(f"checksum mismatch, Last Line: {last}", wire.now)
+    wire.protocol.resend(-1, wire.now)
+    assert wire.take()[-1] == TOO_HIGH
+
+
 def test_what_is_asked_for_is_sent_again_once() -> None:
     """docs/serial.md §9: a repeated request for what is being sent again already is stale."""
     wire = Wire()
