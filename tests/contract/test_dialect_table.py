@@ -90,7 +90,11 @@ def talk(folder: Path, dialect: str) -> Seen:
 def spoilt_print(folder: Path, dialect: str, *, resend_ok: bool | None = None) -> Seen:
     """A print one line of which is spoilt on the way."""
     seen = Seen()
-    with board(folder, Options(dialect=dialect, link=folder / "p", resend_ok=resend_ok), spoils=True) as (rig, _, tap):
+    with board(folder, Options(dialect=dialect, link=folder / "p", resend_ok=resend_ok, homed=True), spoils=True) as (
+        rig,
+        _,
+        tap,
+    ):
         rig.ready()
         rig.driver.start_print("p", Lines(FILE))
         last = rig.ended("p").last
