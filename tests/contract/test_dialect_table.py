@@ -19,7 +19,7 @@ from drivers.gcode.timing import Timing
 from drivers.simulated import Options, VirtualPrinter
 from tests.rigs.driver_rig import Tap, driver_rig
 
-TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, retry=0.05, retry_most=0.1)
+TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, reset=0.2, retry=0.05, retry_most=0.1)
 FILE = moves(40)
 SPOILT = b"N20 G1 X"
 

@@ -54,7 +54,7 @@ class Watched(Rig):
 def watched(tmp_path: Path, dialect: str, case: Case, window: int = 1) -> Iterator[tuple[Watched, VirtualPrinter]]:
     resets = ResetOnOpen.ALWAYS if case.reboots else ResetOnOpen.HALTED
     options = Options(dialect=dialect, faults=case.specs, link=tmp_path / "printer", reset_on_open=resets, homed=True)
-    timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, retry=0.05, retry_most=0.1)
+    timing = Timing(patience=case.patience, hello=0.5, probe=2.0, garbled=0.02, reset=0.2, retry=0.05, retry_most=0.1)
     with driver_rig(options, window=window, timing=timing) as made, made.one() as rig:
         yield Watched(rig.driver, made.executed, rig.plug_in), made.printer
 
