@@ -77,6 +77,8 @@ class Dialect:
     auto_report: bool = True
     busy: bool = True
     actions: bool = True  # `//action:` lines
+    prompts: bool = True  # prompts and notifications among them, and M876
+    asks_to_purge: bool = True  # M600's second question
     lacks: frozenset[str] = frozenset()  # codes that it does not know, beside M155 and M113 without the above
     # Starting (§k2)
     starting: bytes | None = None  # the answer to each line until it is ready; None: it is ready at once

@@ -72,6 +72,7 @@ class VirtualFirmware:
         self._start(now)
 
     def _start(self, now: float) -> None:
+        self.machine.leaps = self._leap
         self._controller = Controller(self.machine, self._faults, self._executed, now)
         garbage = self._faults.boot_garbage()
         if garbage:
