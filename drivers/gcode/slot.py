@@ -31,6 +31,7 @@ class TelemetryUpdate(TypedDict, total=False):
     task_id: str
     waiting: str
     last: Operation
+    reset_error: str
 
 
 class Slot:
