@@ -99,6 +99,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
+    display: str = ""  # what the printer has on its display, as far as it tells the host
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
 

@@ -14,12 +14,13 @@ from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
+from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Hold, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
 MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
+QUICK_STOP = b"M410"
 
 
 def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heaters: Heaters) -> Procedure:
@@ -145,20 +146,34 @@ def cancel(
     parking: Parking | None,
     *,
     disarm: Sequence[bytes] = (),
+    stop_s: float | None = None,
 ) -> Procedure:
-    """Cancel (docs/serial.md §28). With a script heaters and fan go off after it in any case; without one they go off,
-    the head parks, motors off. `parking` is None when the head is out of the way already."""
+    """Cancel (docs/serial.md §25d, §28): heaters and fan off, then the script, and off again in any case; without one
+    the head parks, motors off. `parking` is None when the head is out of the way already. With `stop_s`, the patience
+    for M410, moves were stopped: the one that had waited for room in the planner is stopped too, and the head only goes
+    up, because it may have lost steps sideways."""
+    yield from send_each(lines_off(heaters.known))
+    if stop_s is not None:
+        yield Ask(Command(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
         yield from _send_script(lines, heaters)
-    yield from send_each(lines_off(heaters.known))
-    if not lines:
+        yield from send_each(lines_off(heaters.known))
+    else:
         if parking is not None and modes.homed:
             position = yield from query_position()
-            yield from send_each(parking.away(position, modes, parking.retraction(heaters, modes)))
+            retract = parking.retraction(heaters, modes)
+            way = parking.away if stop_s is None else parking.up
+            yield from send_each(way(position, modes, retract))
         yield ask(MOTORS_OFF)
-        modes.homed = False
+    modes.homed = modes.homed and bool(lines) and stop_s is None
     return End.DONE
+
+
+def go_on(lines: Iterable[bytes]) -> Procedure:
+    """Wait until all that is in flight is acknowledged, however long that takes, then send `lines`."""
+    yield Hold(lambda: True, "", 0.0)
+    return (yield from send_each(lines))
 
 
 def query_position() -> Generator[Step, Answer, HeadPosition | None]:

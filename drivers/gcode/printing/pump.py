@@ -22,7 +22,7 @@ class Pump:
         self.ended: End | None = None
         self.stop = ""
         self.waiting = ""
-        self._dwell = unnumbered(b"G4 P%d" % timing.heat_dwell_ms)
+        self._hold_poll_s = timing.idle_poll
         self.running: Running | None = None
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
@@ -89,6 +89,8 @@ class Pump:
             if now >= self.poll_at:
                 if protocol.quiet():
                     self.poll_at = now + self._poll_every
+                    if self.running is not None and self.running.hold_until < inf:
+                        self.poll_at = now + min(self._poll_every, self._hold_poll_s)
                     protocol.send(unnumbered(PROBE), now)
                 return
             running = self.running
@@ -124,13 +126,12 @@ class Pump:
         if isinstance(step, Hold):
             if running.hold_until == inf:
                 running.hold_until = now + step.limit
-                running.dwelt = True
+                if not step.done():
+                    self.poll_at = now  # what is known may be old
             if not step.done() and now < running.hold_until:
+                # It reports by itself, or is polled as ever: nothing is in flight that a cancel would wait for.
                 self._wait_for(step.waiting)
-                # The firmware itself lets the time pass, in pieces short enough for a cancel to come between them.
-                running.dwelt = not running.dwelt
-                self.protocol.send(self._dwell if running.dwelt else unnumbered(PROBE), now)
-                return False
+                return self.poll_at <= now
             self._wait_for("")
         elif isinstance(step, Stop):
             self.stop = step.reason

@@ -98,17 +98,28 @@ class Routines:
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
-            return procedures.send_each(self._arm())
+            return procedures.go_on(self._arm())
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
         return self._then(way, self._arm())
 
-    def cancel(self) -> Procedure:
-        """Build the end of whatever runs, heaters off."""
+    def lines_off(self) -> list[bytes]:
+        """Lines that switch heaters and fan off."""
+        return list(procedures.lines_off(self._heaters.known))
+
+    def cancel(self, *, stopped: bool) -> Procedure:
+        """Build the end of whatever runs, heaters off; `stopped`: moves were stopped on the way."""
         parking = None if self._paused else self._parking
         lines = _cleaned(self._scripts().cancel)
-        return procedures.cancel(lines, self._heaters, self._modes, parking, disarm=self._disarm())
+        return procedures.cancel(
+            lines,
+            self._heaters,
+            self._modes,
+            parking,
+            disarm=self._disarm(),
+            stop_s=self._timing.answer if stopped else None,
+        )
 
     def forget_pause(self) -> None:
         """Drop what a pause has to undo: nothing of ours was moved."""

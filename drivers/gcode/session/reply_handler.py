@@ -13,6 +13,7 @@ from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.slot import Slot
 
@@ -31,6 +32,7 @@ class ReplyHandler:
         identity: PrinterIdentity,
         slot: Slot,
         actions: HostActions,
+        person: PersonWait,
         events: PrinterEvents,
     ) -> None:
         self._stack = stack
@@ -39,6 +41,7 @@ class ReplyHandler:
         self._identity = identity
         self._slot = slot
         self._actions = actions
+        self._person = person
         self._events = events
         self._warned = False
         self._handlers: dict[ReplyKind, Callable[[Event, float], None]] = {
@@ -83,7 +86,7 @@ class ReplyHandler:
     def _busy(self, event: Event, now: float) -> None:
         user = event.kind is ReplyKind.BUSY_USER
         self._stack.protocol.busy(now, user=user)
-        self._operation.need_person(user, self._stack.pump.waiting)
+        self._person.busy(for_person=user)
 
     def _fatal(self, event: Event, _now: float) -> None:
         self._events.halted(event.text)
@@ -113,7 +116,7 @@ class ReplyHandler:
         command = self._stack.protocol.ok(event.text, now)
         if command is not None:
             pump.acknowledged(command, now)
-        operation.need_person(False, pump.waiting)
+        self._person.acknowledged()
 
     def _resend(self, event: Event, now: float) -> None:
         command = self._stack.protocol.resend(event.number, now)

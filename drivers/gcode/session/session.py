@@ -32,6 +32,7 @@ from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.position_query import PositionQuery
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
@@ -77,12 +78,19 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
         )
+        self._person = PersonWait(
+            operation=self.operation,
+            identity=self._identity,
+            stack=self.stack,
+            timing=timing,
+        )
         self.control = OperationControl(
             operation=self.operation,
             stack=self.stack,
             routines=self._routines,
             identity=self._identity,
             checkpoints=checkpoints,
+            person=self._person,
             timing=timing,
         )
         self.out_of_band = OutOfBandWriter(write, self._identity)
@@ -93,7 +101,8 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
             slot=slot,
-            actions=HostActions(control=self.control, events=self, stack=self.stack, slot=slot),
+            actions=HostActions(control=self.control, events=self, person=self._person, slot=slot),
+            person=self._person,
             events=self,
         )
         self.over = ""
@@ -132,7 +141,7 @@ class Session:
             return self._takeover.due()
         if self.operation.state is _S.ERROR:
             return inf
-        return min(self._begin_at, self._partial_line_until, self.stack.pump.due(now))
+        return min(self._begin_at, self._partial_line_until, self._person.due(), self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
@@ -169,6 +178,7 @@ class Session:
             return
         if now >= self._begin_at:
             self.begin(now)
+        self._person.step(now)
         protocol, pump = self.stack.protocol, self.stack.pump
         if now >= self._partial_line_until:
             self._partial_line_until = inf
