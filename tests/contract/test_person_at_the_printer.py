@@ -28,9 +28,7 @@ def printing(
     folder: Path, *, parser: bool = True, prompts: bool = True, oks: bool = True
 ) -> Iterator[tuple[Rig, VirtualPrinter, Tap]]:
     """A print whose filament ends at line 20, and the wire between driver and board."""
-    options = Options(
-        link=folder / "p", faults=RUNOUT, emergency_parser=parser, host_prompts=prompts, emergency_ok=oks
-    )
+    options = Options(link=folder / "p", faults=RUNOUT, emergency_parser=parser, host_prompts=prompts, emergency_ok=oks)
     with driver_rig(options, timing=TIMING, present=False) as made, made.one() as rig:
         tap = Tap(made.printer)
         made.printer.start()
@@ -126,3 +124,26 @@ def test_a_heat_up_is_few_lines_and_one_log_line(tmp_path: Path) -> None:
         assert not [line for line in tap.lines if b"G4" in line]
         assert len(tap.lines) - before < 30
         assert sum("Heating" in str(entry) for entry in logs) <= 1
+
+
+SLOW = [b"G28", b"G1 Z5 F6000", *(b"G1 X%d F60" % (60 + 20 * (n % 2)) for n in range(40))]
+
+
+def test_a_cancel_with_slow_moves_planned_does_not_wait_for_them(tmp_path: Path) -> None:
+    """docs/serial.md §25d: 16 moves of 20 s each are planned; heaters go off first, and the head, which may have lost
+    steps, goes up and nowhere else."""
+    options = Options(link=tmp_path / "p", speed=1.0, emergency_parser=True)
+    with driver_rig(options, timing=msgspec.structs.replace(TIMING, answer=5.0), present=False) as made:
+        tap = Tap(made.printer)
+        with made.one() as rig:
+            made.printer.start()
+            rig.ready()
+            rig.driver.start_print("p", Lines([b"M140 S40", *SLOW[2:]]))
+            rig.until_line(16)
+            before, began = len(tap.lines), time.monotonic()
+            rig.driver.cancel()
+            assert rig.outcome("p").outcome is Outcome.CANCELLED
+            assert time.monotonic() - began < 3.0
+            sent = tap.lines[before:]
+            assert sent[:4] == [b"M104 S0", b"M140 S0", b"M107", b"M410"]
+            rig.until(lambda t: all(heater.target == 0 for heater in t.heaters))
