@@ -120,7 +120,8 @@ class LineSource(Protocol):
 
 
 class Scripts(msgspec.Struct, frozen=True):
-    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network."""
+    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network. `?` before a
+    line: the firmware need not know its command."""
 
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
@@ -218,7 +219,8 @@ class Driver(Protocol):
         Raises NotReadyError unless IDLE."""
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
-        """Send `lines` one after the other, then wait for the moves to finish.
+        """Send `lines` one after the other, then wait for the moves to finish. FAILED with a command that the firmware
+        says it does not know, unless `?` stands before the line: then a warning.
         Raises NotReadyError unless IDLE."""
 
     def pause(self) -> None:

@@ -6,15 +6,27 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from agent.gcode.modal import ModalState
 from agent.gcode.waiting import HeatWait, wants_person
-from agent.gcode.words import command_word, parameters
+from agent.gcode.words import MAY_BE_UNKNOWN, command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.head_position import HeadPosition, position_in
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
-from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S, patience
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import REFUSAL, Answer, Ask, Command, End, Hold, Procedure, Step, ask, renumber
+from drivers.gcode.protocol.steps import (
+    REFUSAL,
+    Answer,
+    Ask,
+    Command,
+    End,
+    Hold,
+    Procedure,
+    Step,
+    Unknown,
+    ask,
+    renumber,
+)
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
@@ -237,14 +249,20 @@ def lines_off(heaters: Iterable[str]) -> Iterator[bytes]:
 
 
 def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
-    for code in lines:
+    for line in lines:
+        code = line.removeprefix(MAY_BE_UNKNOWN)
+        unknown = Unknown.FAILS if code == line else Unknown.WARNS
         yield from heaters.steps_before(code)
-        yield ask(b"M400" if wants_person(code) else code)
+        if wants_person(code):
+            yield ask(b"M400")
+        else:
+            yield Ask(Command(code + b"\n", code, patience=patience(code), unknown=unknown))
     return End.DONE
 
 
 def _pulls(code: bytes) -> bool:
-    """Whether `code` moves the filament alone."""
+    """Whether `code`, a script's line, moves the filament alone."""
+    code = code.removeprefix(MAY_BE_UNKNOWN)
     axes = parameters(code).keys()
     return command_word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from math import inf
 
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.protocol import PROBE, Protocol
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import RENUMBER, Ask, Command, End, Hold, Procedure, Step, Stop, unnumbered
+from drivers.gcode.protocol.steps import (
+    RENUMBER,
+    Ask,
+    Command,
+    End,
+    Hold,
+    Procedure,
+    Step,
+    Stop,
+    Unknown,
+    unnumbered,
+)
 from drivers.gcode.timing import Timing
 
 ANSWER_LINES = 100
@@ -28,6 +40,7 @@ class Pump:
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
+        self._asked_last: Command | None = None  # the question before the one in flight
         self._refused = False  # whether the question in flight was refused
         self._poll_every = inf
         self.poll_at = inf
@@ -79,6 +92,14 @@ class Pump:
         self._refused = command.gives_up
         return None if command.gives_up else command
 
+    def unknown(self, code: str) -> Command | None:
+        """The printer does not know the command `code`. The line that it is, in flight or, where an `ok` comes before
+        the execution, the one before; None for a line that may be unknown without a word."""
+        for command in (self.protocol.oldest, self._asked_last):
+            if command is not None and command.unknown is not Unknown.IGNORED and _is_of(command, code):
+                return command
+        return None
+
     def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
         owner = self.asker
@@ -87,6 +108,7 @@ class Pump:
         self.asker = None
         self._not_before = now if gave_up else now + (self._refused_s if self._refused else owner.asked.settle)
         self._refused = False
+        self._asked_last = command
         owner.asked = None
         self._answered = owner.answer
         owner.advance(None if gave_up else owner.answer)
@@ -165,3 +187,10 @@ class Pump:
         if waiting != self.waiting:
             self.waiting = waiting
             self.changed = True
+
+
+def _is_of(command: Command, code: str) -> bool:
+    """Whether `code` as the printer repeats it, the line or its command alone, is `command`."""
+    heard = code.upper().encode("ascii", "replace")
+    word = command_word(command.code)
+    return word == command_word(heard) if word else heard.split()[:1] == command.code.upper().split()[:1]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
 from agent.gcode.modal import ModalState
-from agent.gcode.words import host_line
+from agent.gcode.words import MAY_BE_UNKNOWN, script_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
@@ -81,7 +81,7 @@ class Routines:
     def script(self, request: RunScript) -> Procedure:
         """Build a script."""
         for code in request.lines:
-            self._modes.follow(code)
+            self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
         return procedures.script(request.lines, self._heaters)
 
     def pause(self, known: Callable[[], None]) -> Procedure:
@@ -160,4 +160,4 @@ class Routines:
 
 
 def _cleaned(lines: Sequence[str]) -> list[bytes]:
-    return [code for line in lines if (code := host_line(line))]
+    return [code for line in lines if (code := script_line(line))]

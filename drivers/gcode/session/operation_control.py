@@ -24,7 +24,7 @@ from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Command, Procedure
+from drivers.gcode.protocol.steps import Command, Procedure, Unknown
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
@@ -139,6 +139,15 @@ class OperationControl:
             operation.enter(_S.PAUSED, None)
         elif state is _S.RESUMING:
             self._continue_print()
+
+    def note_unknown(self, command: Command) -> None:
+        """The firmware does not know `command`, a line of a script (docs/serial.md §25, §k4): what runs fails, heaters
+        off, unless that line may be unknown. The way out of a print goes on without it."""
+        name, operation = line_name(command), self._operation
+        if command.unknown is Unknown.FAILS and operation.running and operation.state is not _S.CANCELLING:
+            self._end_safely(f"{name}: the printer does not know this command")
+        else:
+            _log.warning("script command not known", task_id=operation.task_id, code=name)
 
     def fail_refused(self, command: Command, reason: str) -> None:
         """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way

@@ -62,6 +62,7 @@ class ReplyHandler:
             ReplyKind.SAVED: self._saved,
             ReplyKind.ACTION: self._action,
             ReplyKind.CAPABILITY: self._capability,
+            ReplyKind.UNKNOWN: self._unknown,
         }
 
     def heard(self, event: Event, now: float) -> None:
@@ -129,6 +130,13 @@ class ReplyHandler:
         self._stack.protocol.other(now)
         if event.number:
             self._identity.add_capability(event.text)
+
+    def _unknown(self, event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._stack.pump.note(event.text)
+        command = self._stack.pump.unknown(event.text)
+        if command is not None:
+            self._events.unknown(command)
 
     def _ok(self, event: Event, now: float) -> None:
         pump, operation = self._stack.pump, self._operation

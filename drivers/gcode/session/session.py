@@ -253,6 +253,10 @@ class Session:
         """See `PrinterEvents.refused`."""
         self.control.fail_refused(command, reason)
 
+    def unknown(self, command: Command) -> None:
+        """See `PrinterEvents.unknown`."""
+        self.control.note_unknown(command)
+
     def shut_down(self, text: str, now: float) -> None:
         """See `PrinterEvents.shut_down`. Nothing more is sent but the line whose refusal says why; the hello asks by
         itself."""
