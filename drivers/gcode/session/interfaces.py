@@ -17,6 +17,9 @@ class PrinterEvents(Protocol):
     def refused(self, command: Command, reason: str) -> None:
         """The printer does not execute `command`, without which what runs cannot go on."""
 
+    def unknown(self, command: Command) -> None:
+        """The firmware does not know `command`, a line of a script."""
+
     def shut_down(self, text: str, now: float) -> None:
         """The firmware has shut down and says why to the next line."""
 

@@ -33,6 +33,7 @@ from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.position_query import PositionQuery
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
@@ -84,12 +85,19 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
         )
+        self._person = PersonWait(
+            operation=self.operation,
+            identity=self._identity,
+            stack=self.stack,
+            timing=timing,
+        )
         self.control = OperationControl(
             operation=self.operation,
             stack=self.stack,
             routines=self._routines,
             identity=self._identity,
             checkpoints=checkpoints,
+            person=self._person,
             timing=timing,
         )
         self.out_of_band = OutOfBandWriter(write, self._identity)
@@ -100,7 +108,8 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
             slot=slot,
-            actions=HostActions(control=self.control, events=self, stack=self.stack, slot=slot),
+            actions=HostActions(control=self.control, events=self, person=self._person, slot=slot),
+            person=self._person,
             events=self,
         )
         self.over = ""
@@ -143,7 +152,7 @@ class Session:
             return inf
         if self._standstill.active:
             return self._standstill.due
-        return min(self._begin_at, self._partial_line_until, self.stack.pump.due(now))
+        return min(self._begin_at, self._partial_line_until, self._person.due(), self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
@@ -183,6 +192,7 @@ class Session:
             return
         if now >= self._begin_at:
             self.begin(now)
+        self._person.step(now)
         protocol, pump = self.stack.protocol, self.stack.pump
         if now >= self._partial_line_until:
             self._partial_line_until = inf
@@ -257,6 +267,10 @@ class Session:
     def refused(self, command: Command, reason: str) -> None:
         """See `PrinterEvents.refused`."""
         self.control.fail_refused(command, reason)
+
+    def unknown(self, command: Command) -> None:
+        """See `PrinterEvents.unknown`."""
+        self.control.note_unknown(command)
 
     def shut_down(self, text: str, now: float) -> None:
         """See `PrinterEvents.shut_down`. Nothing more is sent but the line whose refusal says why; the hello asks by
