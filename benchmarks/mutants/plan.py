@@ -48,7 +48,9 @@ def modules() -> list[Module]:
     groups = msgspec.convert(tomllib.loads(text)["group"], list[_Group])
     found: dict[str, Module] = {}
     for group in groups:
-        tests = tuple(dict.fromkeys(path for pattern in group.tests for path in _files(pattern)))
+        left_out = {path for pattern in group.tests if pattern.startswith("!") for path in _files(pattern[1:])}
+        wanted = [path for pattern in group.tests if not pattern.startswith("!") for path in _files(pattern)]
+        tests = tuple(path for path in dict.fromkeys(wanted) if path not in left_out)
         if not tests:
             raise ValueError(f"modules.toml: no tests for {group.modules}")
         for pattern in group.modules:
