@@ -26,6 +26,7 @@ class Timing(msgspec.Struct, frozen=True):
     hello: float = 2.0  # for an answer to each hello
     hello_tries: int = 4
     answer: float = 5.0  # for M115 and the settings after it
+    refused: float = 1.0  # after a question of the hello that was refused, before the next one
     poll: float = 2.0  # between M105 without auto-report
     idle_poll: float = 10.0  # between M105 when idle with auto-report: is it still there?
     heat_dwell_ms: int = 200  # between M105 while the host waits for heat

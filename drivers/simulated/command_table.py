@@ -98,26 +98,34 @@ def _aim(machine: Machine, heater: SimulatedHeater, command: ParsedCommand, lett
     return ""
 
 
+def _heat(machine: Machine, heater: SimulatedHeater, command: ParsedCommand, letters: str) -> str:
+    """`_aim`, and show what heats up on the display (docs/serial.md §25c)."""
+    letter = _aim(machine, heater, command, letters)
+    if letter and heater.target > heater.at(machine.now):
+        machine.notify(b"E1 Heating..." if heater is machine.nozzle else b"Bed Heating...")
+    return letter
+
+
 def _nozzle(machine: Machine, command: ParsedCommand) -> None:
-    _aim(machine, machine.nozzle, command, "S")
+    _heat(machine, machine.nozzle, command, "S")
 
 
 def _bed(machine: Machine, command: ParsedCommand) -> None:
-    _aim(machine, machine.bed, command, "S")
+    _heat(machine, machine.bed, command, "S")
 
 
 def _nozzle_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
-    letter = _aim(machine, machine.nozzle, command, "SR")
+    letter = _heat(machine, machine.nozzle, command, "SR")
     return waits.heat_up(machine, machine.nozzle, cool_too=letter == "R") if letter else None
 
 
 def _bed_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
-    letter = _aim(machine, machine.bed, command, "SR")
+    letter = _heat(machine, machine.bed, command, "SR")
     return waits.heat_up(machine, machine.bed, cool_too=letter == "R") if letter else None
 
 
-def _temperatures(machine: Machine, _command: ParsedCommand) -> None:
-    machine.answer(machine.temperatures().lstrip(), on_ok=machine.dialect.temperatures_on_ok)
+def _temperatures(machine: Machine, _command: ParsedCommand) -> Wait:
+    return waits.reported_heat(machine)
 
 
 def _report(machine: Machine, command: ParsedCommand) -> None:
@@ -182,8 +190,10 @@ def _line_number(machine: Machine, command: ParsedCommand) -> None:
         machine.new_line_number = int(number)
 
 
-def _answer(machine: Machine, _command: ParsedCommand) -> None:
-    machine.user_wait = False
+def _answer(machine: Machine, command: ParsedCommand) -> None:
+    number = command.number("S")
+    if number is not None:
+        machine.respond(int(number))
 
 
 def _tool(machine: Machine, command: ParsedCommand) -> None:

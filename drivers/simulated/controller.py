@@ -42,7 +42,7 @@ class Controller:
         self._executed = executed
         self._running = b""
         self._paused: tuple[bytes, ScheduledFault] | None = None  # before this line, a person is waited for
-        self._emergency = emergency.EmergencyParser(machine.dialect.early)
+        self._emergency = emergency.EmergencyParser(machine.dialect)
         self._skips = 0  # so many lines with a wrong number are passed over; more than 0 after a request
 
     @property
@@ -77,7 +77,7 @@ class Controller:
             self.acks.release(timers.now)
         if timers.person_at <= timers.now:
             timers.expect_person(None)
-            self.machine.end_waits()
+            self.machine.attend()
             self.resume_command()
             self.work()
         if timers.silent_until > -math.inf and not self.unresponsive:
@@ -213,7 +213,7 @@ class Controller:
                 self.refused_number = number
             case LineFault.RESET:
                 self.machine.restart = True
-            case LineFault.PERSON:
+            case LineFault.PERSON | LineFault.RUNOUT:
                 self._paused = (line, event)
             case LineFault.SILENCE:
                 self.timers.fall_silent(event.seconds)
@@ -267,7 +267,7 @@ class Controller:
                 self.machine.say(dialect.unknown % {b"line": body, b"code": command.code.encode() if command else body})
             if not dialect.ok_on_receipt:
                 self.acknowledge(line)
-        elif dialect.parser and body[:4] in dialect.early:
+        elif dialect.parser and body[:4] in emergency.codes_of_parser(dialect):
             # It has acted while it was being received.
             if self.machine.options.emergency_ok:
                 self.acknowledge(line)
@@ -283,17 +283,23 @@ class Controller:
 
     def _after_person(self, command: Callable[[], Wait | None], event: ScheduledFault) -> Iterator[float]:
         self.timers.expect_person(event.seconds)
-        yield from waits.paused(self.machine)
+        self.machine.attended = False
+        if event.fault is LineFault.RUNOUT:
+            yield from waits.change_filament(self.machine, None)
+        else:
+            yield from waits.paused(self.machine)
         yield from command() or ()
 
     def _execute_early(self, codes: list[bytes]) -> None:
-        """Execute M108, M112 and M410 before their turn in the queue (docs/serial.md §6a, 23)."""
+        """Execute M108, M112, M410 and M876 before their turn in the queue (docs/serial.md §6a, 23)."""
         for code in codes:
             if code == b"M112":
                 self.machine.kill()
                 return
             if code == b"M410":
                 self.machine.quick_stop()
+            elif code[:4] == b"M876":
+                self.machine.respond(int(code[-1:]))
             else:
                 self.machine.end_waits()
             self.resume_command()

@@ -75,6 +75,8 @@ class Dialect:
     auto_report: bool = True
     busy: bool = True
     actions: bool = True  # `//action:` lines
+    prompts: bool = True  # prompts and notifications among them, and M876
+    asks_to_purge: bool = True  # M600's second question
     lacks: frozenset[str] = frozenset()  # codes that it does not know, beside M155 and M113 without the above
     # Stopping in a hurry, and afterwards (§23, 23a, 25)
     early: tuple[bytes, ...] = (b"M108", b"M112", b"M410")  # act when they are read, before their turn

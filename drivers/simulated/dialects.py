@@ -68,6 +68,7 @@ MARLIN1 = replace(
     lone_checksum=False,
     auto_report=False,
     actions=False,
+    prompts=False,
     lacks=frozenset({"M876", "M118"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
@@ -112,7 +113,8 @@ PRUSA = replace(
     temperatures="T:{t:.1f} /{tt:.1f} B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f} @:{tp} B@:{bp} P:0.0 A:27.4",
     early=(b"M112",),
     early_numbered=True,
-    lacks=frozenset({"M108", "M410"}),
+    prompts=False,
+    lacks=frozenset({"M108", "M410", "M876"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
 
@@ -154,6 +156,7 @@ REPETIER = replace(
     auto_report=False,
     busy=False,
     actions=False,
+    prompts=False,
     lacks=frozenset({"M108", "M118", "M410", "M600", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -193,6 +196,8 @@ REPRAP = replace(
     auto_report=False,
     busy=False,
     actions=False,
+    prompts=False,
+    asks_to_purge=False,
     lacks=frozenset({"M410", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,

@@ -32,13 +32,14 @@ class LineFault(Enum):
     MINTEMP = "mintemp"
     KILL = "kill"
     PERSON = "pause"
+    RUNOUT = "runout"
     UNPLUG = "unplug"
 
 
 HALTING = {LineFault.HEATING, LineFault.RUNAWAY, LineFault.MINTEMP, LineFault.KILL}
 """Faults of a heater, by which the board halts; KILL is a short name for RUNAWAY."""
 
-_TIMED = {LineFault.SILENCE, LineFault.PERSON, LineFault.UNPLUG}
+_TIMED = {LineFault.SILENCE, LineFault.PERSON, LineFault.RUNOUT, LineFault.UNPLUG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +243,7 @@ _KINDS = _kinds(
     _Kind("mintemp@LINE", Faults.set_line_fault, "the sensor has come off: the board stops"),
     _Kind("kill@LINE", Faults.set_line_fault, "short for thermal-runaway"),
     _Kind("pause@LINE[:SECONDS]", Faults.set_line_fault, "the printer waits for a person, until M108 unless told"),
+    _Kind("runout@LINE[:SECONDS]", Faults.set_line_fault, "the filament ends: M600 at the printer, its two questions"),
     _Kind("unplug@LINE[:SECONDS]", Faults.set_line_fault, "the cable is pulled, and put back under another name"),
     _Kind("boot-garbage=BYTES", Faults.set_boot, "no text before the boot messages"),
     _Kind("seed=N", Faults.set_seed, "other dice"),

@@ -66,6 +66,7 @@ class VirtualFirmware:
         self._start(now)
 
     def _start(self, now: float) -> None:
+        self.machine.leaps = self._leap
         self._controller = Controller(self.machine, self._faults, self._executed, now)
         self.machine.out.append(self._faults.boot_garbage() + self.machine.dialect.banner.encode())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from drivers.simulated.command_line import ParsedCommand
 from drivers.simulated.heater import SimulatedHeater
-from drivers.simulated.machine import BUSY, Machine
+from drivers.simulated.machine import BUSY, COLD, Machine, Question
 
 Wait = Iterator[float]
 
@@ -18,24 +18,25 @@ RESIDENCY = 10.0  # TEMP_RESIDENCY_TIME: seconds to stay at the target
 WINDOW = 1.0  # TEMP_WINDOW: °C from the target at which that time begins
 COOLING_SLOPE = 1.5  # MIN_COOLING_SLOPE_DEG
 COOLING_TIME = 60.0  # MIN_COOLING_SLOPE_TIME: seconds in which it must have cooled by that much
+PARK_S, LOAD_S = 3.0, 5.0  # seconds that M600 takes to park and unload, and to load and purge
 HOMING_XY, HOMING_Z, HOMING_BUMPS = 50.0, 4.0, 3.0  # mm/s, mm/s, seconds
 
 
 def finish_moves(machine: Machine) -> Wait:
-    """Until the planner is empty (M400, and before many others)."""
+    """Wait until the planner is empty (M400, and before many others)."""
     while machine.motion.busy(machine.now):
         yield machine.motion.end()
 
 
 def planner_room(machine: Machine) -> Wait:
-    """Until the planner has a free block."""
+    """Wait until the planner has a free block."""
     while machine.motion.free(machine.now) < 1:
         yield machine.motion.next_free()
 
 
 def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wait:
-    """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (docs/serial.md
-    §22).
+    """Wait for a target temperature and ten seconds more, with a temperature line each second (M109, M190;
+    docs/serial.md §22).
 
     Without `cool_too` (the S form) a heater that is too warm is not waited for. A target that is not being approached
     any more ends the wait, so that `R0` does not last for ever."""
@@ -66,24 +67,21 @@ def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wai
 
 
 def dwell(machine: Machine, seconds: float) -> Wait:
-    """G4: finish the moves, then stand still."""
+    """Finish the moves, then stand still (G4)."""
     yield from finish_moves(machine)
-    until = machine.now + seconds
-    while machine.now < until:
-        yield until
+    machine.notify(b"Sleep...")
+    yield from _stand_still(machine, seconds)
 
 
 def home(machine: Machine, command: ParsedCommand) -> Wait:
-    """G28: finish the moves, then travel to the end stops of the axes that are named; of all, if none is."""
+    """Home: finish the moves, then travel to the end stops of the axes that are named; of all, if none is (G28)."""
     yield from finish_moves(machine)
     motion = machine.motion
     named = [axis for axis in "XYZ" if command.has(axis)] or list("XYZ")
     seconds = HOMING_BUMPS * len(named)
     seconds += max((abs(motion.x) if "X" in named else 0.0), (abs(motion.y) if "Y" in named else 0.0)) / HOMING_XY
     seconds += (abs(motion.z) if "Z" in named else 0.0) / HOMING_Z
-    until = machine.now + seconds
-    while machine.now < until:
-        yield until
+    yield from _stand_still(machine, seconds)
     x, y, z = (0.0 if axis in named else None for axis in "XYZ")
     motion.place(x, y, z, None)
     if machine.dialect.place_when_home:
@@ -91,7 +89,7 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
 
 
 def person(machine: Machine, seconds: float | None) -> Wait:
-    """Until somebody at the printer (or M108) says go on, or `seconds` are over."""
+    """Wait for the person at the printer (or M108) to resume, `seconds` at most."""
     machine.user_wait = True
     machine.busy_with = b"paused for user"
     until = math.inf if seconds is None else machine.now + seconds
@@ -102,30 +100,79 @@ def person(machine: Machine, seconds: float | None) -> Wait:
 
 
 def stop(machine: Machine, command: ParsedCommand) -> Wait:
-    """M0 and M1: finish the moves, then ask the person with a prompt (docs/serial.md §25a)."""
+    """Finish the moves, then ask the person with a prompt (M0 and M1; docs/serial.md §25a)."""
     yield from finish_moves(machine)
     seconds, text = None, command.text
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
         pause = command.number("P")
         seconds, text = (command.number("S") if pause is None else pause / 1000.0), b""
-    machine.act(b"prompt_end")
-    machine.act(b"prompt_begin " + (text or b"M0/1 Break Called"))
-    machine.act(b"prompt_button Continue")
-    machine.act(b"prompt_show")
+    machine.prompt(Question.CONTINUE, text or b"M0/1 Break Called", b"Continue")
     if not seconds and machine.dialect.busy:
         machine.say(b"echo:busy: paused for user")
     yield from person(machine, seconds or None)
-    machine.act(b"prompt_end")
+    machine.end_prompt()
 
 
-def change_filament(machine: Machine, _command: ParsedCommand) -> Wait:
-    """M600: tell the host that the printer has paused by itself, and wait for the person (docs/serial.md §25a)."""
-    yield from paused(machine)
+def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
+    """M600 as Marlin 2.1.2 does it: park, ask for the filament, load it, ask whether to purge more, and leave the
+    prompt `Resuming` open (docs/serial.md §25a, §25b)."""
+    machine.act(b"paused")
+    machine.prompt(Question.NOTHING, b"Pause", b"Dismiss")
+    yield from finish_moves(machine)
+    yield from _warm_up(machine)
+    yield from _stand_still(machine, PARK_S)
+    machine.say(b"echo:Insert filament and send M108")
+    if not machine.attended:
+        machine.prompt(Question.CONTINUE, b"Nozzle Parked", b"Continue")
+        yield from person(machine, None)
+    while True:
+        yield from _stand_still(machine, LOAD_S)
+        machine.prompt(Question.PURGE_MORE, b"Paused", b"PurgeMore", b"Continue")
+        machine.purge_wait = not machine.attended and machine.dialect.asks_to_purge
+        machine.purge_more = False
+        machine.busy_with = b"paused for user"
+        while machine.purge_wait:
+            yield math.inf
+        machine.busy_with = BUSY
+        if not machine.purge_more:
+            break
+    machine.end_prompt()
+    machine.attended = False
+    machine.act(b"resumed")
+    machine.prompt(Question.NOTHING, b"Resuming", b"Dismiss")
+
+
+def _warm_up(machine: Machine) -> Wait:
+    """A nozzle that is too cold to move filament is warmed, until M108 at most."""
+    nozzle = machine.nozzle
+    if nozzle.target < COLD and not machine.cold_allowed:
+        nozzle.set_target(machine.now, COLD)
+    machine.heating_wait = True
+    while machine.heating_wait and abs(nozzle.target - nozzle.at(machine.now)) > WINDOW and nozzle.target > 0:
+        yield machine.now + 1.0
+    machine.heating_wait = False
+
+
+def _stand_still(machine: Machine, seconds: float) -> Wait:
+    until = machine.now + seconds
+    while machine.now < until:
+        yield until
 
 
 def paused(machine: Machine) -> Wait:
-    """The printer pauses by itself, until a person says go on."""
+    """Pause as the printer does by itself, until a person resumes."""
     yield from finish_moves(machine)
     machine.act(b"paused")
     yield from person(machine, None)
     machine.act(b"resumed")
+
+
+def reported_heat(machine: Machine) -> Wait:
+    """M105 where time leaps: to the moment at which the heaters are as warm as they are to be. A host that waits for
+    them asks for nothing else."""
+    while machine.leaps and any(
+        heater.target > 0 and abs(heater.at(machine.now) - heater.target) >= WINDOW
+        for heater in (machine.nozzle, machine.bed)
+    ):
+        yield machine.now + 1.0
+    machine.answer(machine.temperatures().lstrip(), on_ok=machine.dialect.temperatures_on_ok)

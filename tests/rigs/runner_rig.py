@@ -26,6 +26,7 @@ from agent.runner.activity import Context
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
 from agent.testing import FakeClock
@@ -117,7 +118,7 @@ class RunnerRig:
             context=context,
             snapshot=self.board,
             wake=self.woken,
-            pulse=Health(self.clock).pulse("runner"),
+            pulse=Health(self.clock, NotifySocket("")).pulse("runner"),
             hand_over=lambda: self.handing_over,
         )
 

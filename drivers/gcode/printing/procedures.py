@@ -14,7 +14,7 @@ from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
+from drivers.gcode.protocol.steps import REFUSAL, Answer, Ask, Command, End, Procedure, Step, ask, renumber
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
@@ -22,18 +22,34 @@ MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
 
 
-def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heaters: Heaters) -> Procedure:
-    """Say hello until it is answered, learn who it is, ask for reports (docs/serial.md §17–19). `unsafe`: a print ended
-    without its end, so heaters go off first of all, and the firmware's own watch over them after."""
+def hello(
+    timing: Timing,
+    learn: Callable[[list[str]], Firmware],
+    not_ready: Callable[[str], None],
+    *,
+    unsafe: bool,
+    heaters: Heaters,
+) -> Procedure:
+    """Say hello until it is answered, learn who it is, wait until it is ready, ask for reports (docs/serial.md §17–19,
+    §k2). `unsafe`: a print ended without its end, so heaters go off first of all, and the firmware's own watch over
+    them after. `not_ready` is told each time why a printer that answers is not ready; with any other reason than that
+    it still starts, the end is REFUSED."""
     for _ in range(timing.hello_tries):
         if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
             break
     else:
         return End.NO_ANSWER
     if unsafe:
-        for code in lines_off(heaters.known):
-            yield _may_fail(code, timing)
+        yield from _try_each(lines_off(heaters.known), timing)
     firmware = learn((yield from _identity(timing)))
+    if firmware.dialect.starts_late and (refusal := (yield from _refusal(timing))):
+        while refusal:
+            not_ready(refusal)
+            if not is_starting(refusal):
+                return End.REFUSED
+            refusal = yield from _refusal(timing)
+        if unsafe:
+            yield from _try_each(lines_off(heaters.known), timing)
     if unsafe and firmware.deadman:
         yield _may_fail(DISARM, timing)
     if firmware.autoreport:
@@ -54,6 +70,25 @@ def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
         if _is_named(texts):
             break
     return texts
+
+
+def is_starting(refusal: str) -> bool:
+    """Whether a printer refuses lines because it still starts (docs/serial.md §k2)."""
+    return "not ready" in refusal.lower()
+
+
+def _refusal(timing: Timing) -> Generator[Step, Answer, str]:
+    """Ask what only a printer that is ready answers; why it refuses, empty when it does not. One that is at its moves
+    still answers late, one that is not ready at once."""
+    texts = (yield _may_fail(b"M400", timing)) or []
+    return next((text.removeprefix(REFUSAL) for text in texts if text.startswith(REFUSAL)), "")
+
+
+def _try_each(lines: Iterable[bytes], timing: Timing) -> Procedure:
+    """As `send_each`; each of them may fail."""
+    for code in lines:
+        yield _may_fail(code, timing)
+    return End.DONE
 
 
 def _is_named(texts: list[str]) -> bool:

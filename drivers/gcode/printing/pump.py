@@ -6,7 +6,7 @@ from math import inf
 
 from drivers.gcode.protocol.protocol import PROBE, Protocol
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Ask, Command, End, Hold, Procedure, Step, Stop, unnumbered
+from drivers.gcode.protocol.steps import RENUMBER, Ask, Command, End, Hold, Procedure, Step, Stop, unnumbered
 from drivers.gcode.timing import Timing
 
 ANSWER_LINES = 100
@@ -22,11 +22,13 @@ class Pump:
         self.ended: End | None = None
         self.stop = ""
         self.waiting = ""
+        self._refused_s = timing.refused
         self._dwell = unnumbered(b"G4 P%d" % timing.heat_dwell_ms)
         self.running: Running | None = None
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
+        self._refused = False  # whether the question in flight was refused
         self._poll_every = inf
         self.poll_at = inf
 
@@ -68,13 +70,23 @@ class Pump:
         if len(answer) < ANSWER_LINES:
             answer.append(text)
 
+    def refused(self) -> Command | None:
+        """The printer refuses the oldest line in flight (docs/serial.md §k1). That line, when its procedure cannot go
+        on without it; None for a question that may fail, and for lines that only serve the exchange."""
+        command = self.protocol.oldest
+        if command is None or command.code in (PROBE, RENUMBER):
+            return None
+        self._refused = command.gives_up
+        return None if command.gives_up else command
+
     def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
         owner = self.asker
         if owner is None or owner.asked is None or owner.asked.command is not command:
             return
         self.asker = None
-        self._not_before = now if gave_up else now + owner.asked.settle
+        self._not_before = now if gave_up else now + (self._refused_s if self._refused else owner.asked.settle)
+        self._refused = False
         owner.asked = None
         self._answered = owner.answer
         owner.advance(None if gave_up else owner.answer)

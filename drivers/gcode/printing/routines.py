@@ -43,10 +43,12 @@ class Routines:
         self._parked = ParkedState()
         self._paused = False  # whether a pause of ours began and has not ended
 
-    def hello(self, learn: Callable[[list[str]], Firmware], *, unsafe: bool) -> Procedure:
+    def hello(
+        self, learn: Callable[[list[str]], Firmware], not_ready: Callable[[str], None], *, unsafe: bool
+    ) -> Procedure:
         """Build the hello, see `procedures.hello`. The printer may have restarted, so the head counts as not homed."""
         self._modes.homed = False
-        return procedures.hello(self._timing, learn, unsafe=unsafe, heaters=self._heaters)
+        return procedures.hello(self._timing, learn, not_ready, unsafe=unsafe, heaters=self._heaters)
 
     def feed(self, request: StartPrint, begun: Callable[[], None]) -> Procedure:
         """Build a print from its first line. `begun` as in `feed.feed`."""
@@ -113,6 +115,10 @@ class Routines:
     def forget_pause(self) -> None:
         """Drop what a pause has to undo: nothing of ours was moved."""
         self._parked, self._paused = ParkedState(), False
+
+    def forget_home(self) -> None:
+        """The printer has refused to home."""
+        self._modes.homed = False
 
     @property
     def homed(self) -> bool:

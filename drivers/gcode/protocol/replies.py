@@ -1,5 +1,5 @@
 """Parse a printer's replies, line by line, into events: ok, resend, error, temperatures, host actions, restarts
-(docs/serial.md §3–5, §8, §19–22, §25, §30). Pure; never raises."""
+(docs/serial.md §3–5, §8, §19–22, §25, §30, §k1–k3). Pure; never raises."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ class ReplyKind(IntEnum):
     RESEND = auto()  # number: the line asked for, -1 when it cannot be read
     ERROR = auto()  # an `Error:` line that is not fatal
     FATAL = auto()  # the printer has halted; text: its reason
+    REFUSED = auto()  # `!!`: the line in flight is not executed; text: why
+    SHUTDOWN = auto()  # Klipper has shut down, and says why to the next line
     BUSY = auto()  # still at work on the line in flight
     BUSY_USER = auto()  # waits for the person at the printer
-    START = auto()  # the board has (re)started
+    START = auto()  # the board has (re)started, or is about to
+    READY = auto()  # Klipper takes lines from now on
     TEMPERATURES = auto()  # readings
     ACTION = auto()  # text: what is asked for, without the slashes and `action:`
     WAIT = auto()  # idle (Repetier)
@@ -73,8 +76,10 @@ _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
 _START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
 _GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
-_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
-_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
+_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Disconnect")
+_READY = re.compile(r"// ?Klipper state: Ready")
+_SHUTDOWN = re.compile(r"// ?(?:Klipper state: Shutdown|Printer is shutdown)")
+_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$")
 _FATAL = (
     "kill() called",
     "printer halted",
@@ -109,16 +114,25 @@ def parse(line: bytes) -> tuple[Event, ...]:
         if lower.startswith(prefix):
             return handler(text)
     banner = _GARBAGE.sub("", text)
-    if _START.search(text) or (banner is not text and _RESTARTED.match(banner)):
+    if _START.search(text):
         return (Event(ReplyKind.START, text),)
-    return _glued(text)
+    return (_banner(banner) if banner is not text else ()) or _glued(text)
 
 
 def _other_dialects(text: str) -> tuple[Event, ...]:
     """Restarts and halts of firmwares that have no `start` and no `Error:` for them (docs/serial.md, Dialects)."""
-    if _RESTARTED.match(text):
-        return (Event(ReplyKind.START, text),)
+    if found := _banner(text):
+        return found
+    if _SHUTDOWN.match(text):
+        return (Event(ReplyKind.SHUTDOWN, text.strip("/ ")),)
     return (Event(ReplyKind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+
+
+def _banner(text: str) -> tuple[Event, ...]:
+    """Parse what a firmware without `start` says when it starts anew or is ready; nothing for any other text."""
+    if _READY.match(text):
+        return (Event(ReplyKind.READY, text),)
+    return (Event(ReplyKind.START, text),) if _RESTARTED.match(text) else ()
 
 
 def _ok(rest: bytes) -> tuple[Event, ...]:
@@ -154,6 +168,12 @@ def _error(text: str) -> tuple[Event, ...]:
     return (Event(kind, text.partition(":")[2].strip() if ":" in text else text),)
 
 
+def _refused(text: str) -> tuple[Event, ...]:
+    """Parse `!! reason`: a line that is not executed (docs/serial.md §k1), or a halt."""
+    fatal = any(sign in text.lower() for sign in _FATAL)
+    return (Event(ReplyKind.FATAL if fatal else ReplyKind.REFUSED, text[2:].strip()),)
+
+
 def _busy(text: str) -> tuple[Event, ...]:
     return (Event(ReplyKind.BUSY_USER if "paused for" in text.lower() else ReplyKind.BUSY, text),)
 
@@ -173,7 +193,7 @@ _PREFIXES: Final = (
     ("resend", _resend),
     ("rs ", _resend),
     ("error:", _error),
-    ("!!", _error),
+    ("!!", _refused),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),
     ("busy:", _busy),

@@ -56,10 +56,14 @@ class End(StrEnum):
 
     DONE = "done"
     NO_ANSWER = "no answer"
+    REFUSED = "refused"
 
 
 Step = Command | Ask | Hold | Stop
 Answer = list[str] | None
+"""What was said until the `ok`; None: there was none."""
+REFUSAL = "!! "
+"""Before the reason in the answer to a question that was refused."""
 Procedure = Generator[Step, Answer, End]
 
 

@@ -5,21 +5,25 @@ BUSY        script       IDLE, completed
 PRINTING    feed         IDLE, completed         a Stop in the file → PAUSING
 PAUSING     pause        PAUSED
 RESUMING    resume       PRINTING, the feed continues with the very next line
-CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read)
+CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read, or the printer refused a line)
 """
 
 from __future__ import annotations
 
 from math import inf
 
+import structlog
+
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
+from agent.gcode.words import command_word
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.pause_state import PauseState
 from drivers.gcode.printing.routines import Routines
+from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Procedure
+from drivers.gcode.protocol.steps import Command, Procedure
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
@@ -27,6 +31,7 @@ from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.timing import Timing
 
 _S = PrinterState
+_log = structlog.get_logger(part="gcode")
 
 
 class OperationControl:
@@ -50,6 +55,7 @@ class OperationControl:
         self._timing = timing
         self._parked: Running | None = None  # the print, while its pause runs
         self._in_file = False  # whether the pause is one that the file asks for
+        self.refused_at_end = False  # whether a line of the way out was refused: the printer may not be ready any more
         self._failure = ""  # why a print that is being ended has failed; empty when somebody asked for its end
 
     # --- requests, from the mailbox
@@ -125,6 +131,18 @@ class OperationControl:
         elif state is _S.RESUMING:
             self._continue_print()
 
+    def fail_refused(self, command: Command, reason: str) -> None:
+        """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way
+        out of a print that is being ended goes on without it."""
+        if command_word(command.code) == b"G28":
+            self._routines.forget_home()
+        name = line_name(command)
+        if self._operation.running and self._operation.state not in (_S.CANCELLING, _S.PAUSED):
+            self._end_safely(f"{name}: the printer refused it: {reason}")
+        else:
+            self.refused_at_end = self._operation.state is _S.CANCELLING
+            _log.warning("line refused", task_id=self._operation.task_id, code=name, error=reason)
+
     def fail_unreadable(self, error: DataError) -> None:
         """Fail the print because its file cannot be sent any more, heaters off."""
         self._end_safely(str(error))
@@ -161,6 +179,7 @@ class OperationControl:
     def run_cancel(self, procedure: Procedure, error: str) -> None:
         """Enter CANCELLING with `procedure`; `error` says why the print has failed, if it has."""
         self._failure = error
+        self.refused_at_end = False
         self._operation.enter(_S.CANCELLING)
         self._stack.pump.run(procedure)
 

@@ -10,6 +10,7 @@ from agent.core.driver import PrinterState
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, ReplyKind
+from drivers.gcode.protocol.steps import REFUSAL
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_state import OperationState
@@ -50,6 +51,9 @@ class ReplyHandler:
             ReplyKind.BUSY: self._busy,
             ReplyKind.BUSY_USER: self._busy,
             ReplyKind.FATAL: self._fatal,
+            ReplyKind.REFUSED: self._refused,
+            ReplyKind.SHUTDOWN: self._shutdown,
+            ReplyKind.READY: self._ready,
             ReplyKind.START: self._start,
             ReplyKind.WAIT: self._wait,
             ReplyKind.SAVED: self._saved,
@@ -65,6 +69,12 @@ class ReplyHandler:
         else:
             self._stack.protocol.other(now)
             self._stack.pump.note(event.text)
+
+    def refuse(self, reason: str) -> None:
+        """The oldest line in flight was not executed, because of `reason`: what runs fails, unless the line may."""
+        command = self._stack.pump.refused()
+        if command is not None:
+            self._events.refused(command, reason)
 
     def _error(self, event: Event, now: float) -> None:
         if "missing checksum" in event.text.lower():
@@ -87,6 +97,19 @@ class ReplyHandler:
 
     def _fatal(self, event: Event, _now: float) -> None:
         self._events.halted(event.text)
+
+    def _refused(self, event: Event, now: float) -> None:
+        self._stack.protocol.error(event.text, now)
+        self._stack.pump.note(REFUSAL + event.text)
+        self.refuse(event.text)
+
+    def _shutdown(self, event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._events.shut_down(event.text, now)
+
+    def _ready(self, _event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._events.ready(now)
 
     def _start(self, _event: Event, now: float) -> None:
         self._events.restarted(now)

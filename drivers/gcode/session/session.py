@@ -22,11 +22,11 @@ from agent.errors import DataError
 from drivers.gcode.printing.dialects import Firmware, by_name, with_checksums
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
-from drivers.gcode.printing.procedures import old_lines_s
+from drivers.gcode.printing.procedures import is_starting, old_lines_s
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, ReplyKind
-from drivers.gcode.protocol.steps import End
+from drivers.gcode.protocol.steps import Command, End
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
@@ -41,6 +41,7 @@ from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 
 _S = PrinterState
+_BEGINNINGS = (ReplyKind.START, ReplyKind.READY)
 
 
 class Session:
@@ -102,6 +103,9 @@ class Session:
         self._begin_at = inf
         self._partial_line_until = inf
         self._restarting = False  # the board restarts by our emergency stop
+        self._refusal = ""  # why a printer that answers the hello is not ready
+        self._shutdown = ""  # what a firmware said that has shut down, and is asked why
+        self._shutdown_until = inf
 
     # --- from the link's loop
 
@@ -132,6 +136,8 @@ class Session:
             return self._takeover.due()
         if self.operation.state is _S.ERROR:
             return inf
+        if self._shutdown:
+            return self._shutdown_until
         return min(self._begin_at, self._partial_line_until, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
@@ -141,7 +147,7 @@ class Session:
         self.stack.renew()
         self._identity.clear_capabilities()
         self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
-        self.stack.pump.run(self._routines.hello(self._learn, unsafe=self.operation.unsafe))
+        self.stack.pump.run(self._routines.hello(self._learn, self._not_ready, unsafe=self.operation.unsafe))
         self.step(now)
 
     def heard(self, event: Event, now: float) -> None:
@@ -151,7 +157,9 @@ class Session:
             self._takeover.heard(event, now)
         elif event.kind is ReplyKind.START and self._restarting:
             self._restarting = False
-        elif self.operation.state is not _S.ERROR or event.kind is ReplyKind.START:
+        elif self._shutdown and event.kind is ReplyKind.REFUSED:
+            self.halted(event.text)
+        elif event.kind in _BEGINNINGS or not (self._shutdown or self.operation.state is _S.ERROR):
             try:
                 self._replies.heard(event, now)
             except DataError as error:
@@ -166,6 +174,10 @@ class Session:
         if self._takeover is not None and not self._takeover.step(now):
             return
         if self.operation.state is _S.ERROR:
+            return
+        if self._shutdown:
+            if now >= self._shutdown_until:
+                self.halted(self._shutdown)
             return
         if now >= self._begin_at:
             self.begin(now)
@@ -223,12 +235,31 @@ class Session:
             self._takeover.decide()
             self._takeover = None
         self.control.drop()
+        self._shutdown, self._shutdown_until = "", inf
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
+
+    def refused(self, command: Command, reason: str) -> None:
+        """See `PrinterEvents.refused`."""
+        self.control.fail_refused(command, reason)
+
+    def shut_down(self, text: str, now: float) -> None:
+        """See `PrinterEvents.shut_down`. Nothing more is sent but the line whose refusal says why; the hello asks by
+        itself."""
+        if self.operation.state is not _S.OFFLINE and not self._shutdown:
+            self.control.drop()
+            self._shutdown, self._shutdown_until = text, now + self._timing.answer
+            self.out_of_band.ask_why()
+
+    def ready(self, now: float) -> None:
+        """See `PrinterEvents.ready`: a restart, if the printer had halted before."""
+        if self._shutdown or self.operation.state is _S.ERROR:
+            self.restarted(now)
 
     def restarted(self, now: float) -> None:
         """See `PrinterEvents.restarted`."""
         operation = self.operation
+        self._shutdown, self._shutdown_until = "", inf
         if operation.task_id:
             at = f" after line {operation.counters.line}" if operation.state is not _S.BUSY else ""
             operation.fail(f"the printer restarted{at}: its position is lost", _S.OFFLINE)
@@ -277,6 +308,13 @@ class Session:
     def _procedure_ended(self, end: End, now: float) -> None:
         if self.operation.state is not _S.OFFLINE:
             self.control.end_procedure()
+            if self.control.refused_at_end:
+                self.control.refused_at_end = False
+                self.begin(now)
+                return
+        elif end is End.REFUSED:
+            self.operation.fail(self._refusal, _S.ERROR)
+            return
         elif end is End.NO_ANSWER:
             self.over = "no answer"
             return
@@ -285,6 +323,14 @@ class Session:
             self._answer()
             self.operation.enter(_S.IDLE)
         self.control.set_polling(now)
+
+    def _not_ready(self, refusal: str) -> None:
+        """The printer answers the hello, and refuses all else."""
+        self._refusal = refusal
+        if not self.answered:
+            self._answer()
+        if is_starting(refusal):
+            self._slot.update(reason=f"{self._identity.firmware.name} is starting")
 
     def _answer(self) -> None:
         self.answered = True

@@ -83,7 +83,7 @@ class Takeover:
     def heard(self, event: Event, now: float) -> None:
         """Deal with one event."""
         self._pending.extend(now)
-        if event.kind is ReplyKind.FATAL:
+        if event.kind in (ReplyKind.FATAL, ReplyKind.SHUTDOWN):
             self._owner.halted(event.text)
             return
         if event.readings:
