@@ -113,10 +113,8 @@ def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: flo
         if deadline is not None and time.monotonic() > deadline:
             continue
         if module.tests not in usual:
-            if not usual:
-                trials.preload(module)
             usual[module.tests] = _usual_s(trials, module)
-        outcome = trials.run(module, mutant.tree(), 15 + 4 * usual[module.tests], tests=_order(module, old))
+        outcome = trials.run(module, mutant.tree(), 10 + 4 * usual[module.tests], tests=_order(module, old))
         outcomes[mutant.key] = outcome
         kept[mutant.key] = Kept(outcome, digest(module.path), _tests_digest(module, outcome))
         _save(kept)
@@ -129,7 +127,7 @@ def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: flo
 
 def _usual_s(trials: Trials, module: Module) -> float:
     """How long the tests need without a mistake. Raises SystemExit when they fail."""
-    outcome = trials.run(module, None, 300)
+    outcome = trials.preload(module)
     if outcome.status != "survived":
         raise SystemExit(
             f"{trials.output}\nthe tests of {module.path} fail without any mistake: {outcome.status} {outcome.by}"

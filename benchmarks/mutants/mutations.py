@@ -1,7 +1,7 @@
 """The small mistakes that `make mutants` makes in a module's source: one changed place in its syntax tree each. Pure.
 
-Not changed: imports, annotations, decorators, docstrings and other strings, what only goes into the log, and the texts
-of exceptions.
+Not changed: imports, annotations, decorators, docstrings and other strings, the numbers of an Enum, what only goes into
+the log, and the texts of exceptions.
 """
 
 from __future__ import annotations
@@ -133,6 +133,8 @@ class _Places(ast.NodeVisitor):
     visit_AsyncFunctionDef = _function  # noqa: N815
 
     def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        if any("Enum" in ast.unparse(base) for base in node.bases):
+            return
         self._scope.append(node.name)
         for statement in node.body:
             self.visit(statement)
@@ -193,7 +195,8 @@ class _Places(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
-        if type(node.op) in _BINARY and not (_is_text(node.left) or _is_text(node.right)):
+        of_types = isinstance(node.op, ast.BitOr) and not self._scope
+        if type(node.op) in _BINARY and not (of_types or _is_text(node.left) or _is_text(node.right)):
             self._add(node, _set_binary)
         self.generic_visit(node)
 

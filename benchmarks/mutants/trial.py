@@ -30,6 +30,9 @@ from benchmarks.mutants.plan import ROOT, Module
 
 OURS = {"agent", "drivers", "tests", "conftest", "benchmarks", "examples", "printer_agent_example_driver"}
 
+MEMORY = Path("/dev/shm")
+"""Where the databases of the tests wait for no disk."""
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """`killed` (by the test `by`), `survived`, `timeout`, or `error` when pytest could not even collect."""
@@ -47,14 +50,18 @@ class Trials:
         self.output = ""  # the last trial's, for who asks why
         self._work.mkdir(parents=True, exist_ok=True)
 
-    def preload(self, module: Module) -> None:
-        """Import here what the tests of a module import, except what is ours."""
+    def preload(self, module: Module) -> Outcome:
+        """Import here what the tests of a module import, except what is ours; how they went."""
         listing = self._work / "imported"
-        self.run(module, None, 120, listing=listing)
+        outcome = self.run(module, None, 300, listing=listing)
+        if not listing.exists():
+            return outcome
         for name in listing.read_text().split():
             if name.split(".")[0] not in OURS:
                 with contextlib.suppress(ImportError):
                     importlib.import_module(name)
+        listing.unlink()
+        return outcome
 
     def run(
         self,
@@ -66,7 +73,7 @@ class Trials:
         listing: Path | None = None,
     ) -> Outcome:
         """Run the tests (the module's unless given) up to the first failure; without a `tree` the module as it is."""
-        folder = Path(tempfile.mkdtemp(prefix="m-"))
+        folder = Path(tempfile.mkdtemp(prefix="m-", dir=MEMORY if MEMORY.is_dir() else None))
         report = folder / "report"
         began = time.monotonic()
         pid = os.fork()
@@ -74,12 +81,12 @@ class Trials:
             _child(module, tree, list(tests or module.tests), folder, listing)
         try:
             code = _wait(pid, began + limit_s)
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
             seconds = round(time.monotonic() - began, 2)
             by = report.read_text() if report.exists() else ""
             self.output = (folder / "output").read_text(errors="replace")[-4000:]
         finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
         if code is None:
             return Outcome("timeout", seconds)
