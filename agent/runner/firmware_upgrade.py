@@ -12,7 +12,6 @@ from agent.errors import ConfigError, DataError, RefusedError, UnavailableError
 from agent.files.fetch import download
 from agent.runner.activity import Context
 from agent.runner.transfers import TransferActivity
-from agent.server.http_deadline import deadline_session
 from agent.service.config import FirmwareUpgradeSection
 from agent.state.store import Task
 
@@ -33,8 +32,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
 
     def work(cancelled: Callable[[], bool]) -> report.Result:
         try:
-            session, _ = deadline_session(context.clock.monotonic)
-            with session:
+            with context.http.transfers() as session:
                 parts = urlsplit(url)
                 sources = (
                     (url, package, PACKAGE_LIMIT, task.command.digest),
