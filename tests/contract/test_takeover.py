@@ -48,6 +48,7 @@ def world(
         link=folder / "printer",
         advanced_ok=window > 1,
         reset_on_open=reset,
+        homed=True,
     )
     with driver_rig(options, window=window, timing=TIMING, scripts=scripts or Scripts(), kept=kept) as made:
         yield made
