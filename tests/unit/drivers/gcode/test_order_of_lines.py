@@ -66,13 +66,14 @@ def test_a_resume_is_written_down_before_the_way_back_and_its_end_before_the_nex
     assert b"G1 X10.000 Y20.000 F6000" in desk.history
 
 
-def test_a_cancel_is_written_down_before_its_script() -> None:
-    """docs/serial.md §28: killed between, the next agent cancels again."""
+def test_a_cancel_is_written_down_before_anything_of_it_is_sent() -> None:
+    """docs/serial.md §25d, §28: killed between, the next agent cancels again."""
     desk = paused(SCRIPT)
     desk.session.control.cancel()
     desk.session.step(desk.now)
     desk.acknowledge()
-    assert desk.history == [Stage.CANCELLING, b"M117 bye", b"M104 S0", b"M140 S0", b"M107"]
+    off = [b"M104 S0", b"M140 S0", b"M107"]
+    assert desk.history == [Stage.CANCELLING, *off, b"M117 bye", *off]
 
 
 def test_a_pause_that_the_printer_made_is_written_down_as_one_that_needs_no_way_back() -> None:
