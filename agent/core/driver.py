@@ -102,6 +102,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     display: str = ""  # what the printer has on its display, as far as it tells the host
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 
 @runtime_checkable
@@ -234,7 +235,8 @@ class Driver(Protocol):
         heaters and fan go off; `last.outcome` is CANCELLED. Raises NotReadyError when nothing runs."""
 
     def reset(self) -> None:
-        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE with a reason.
+        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE or ERROR with a reason. Where the
+        controller was not seen to begin anew, `Telemetry.reset_error` says so, at the latest when it is IDLE.
         A running operation ends FAILED. Raises NotReadyError when there is no port."""
 
 

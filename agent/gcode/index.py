@@ -31,6 +31,7 @@ class Thinned(Generic[V]):
         self._values: list[V] = []
 
     def add(self, key: int, value: V) -> None:
+        """Append `value` under `key`, which is not below the last one."""
         if self.count % self.step == 0:
             if len(self._keys) >= self._cap:
                 del self._keys[1::2]
@@ -42,9 +43,11 @@ class Thinned(Generic[V]):
         self.count += 1
 
     def keys(self) -> tuple[int, ...]:
+        """The kept numbers."""
         return tuple(self._keys)
 
     def values(self) -> tuple[V, ...]:
+        """The kept values, one for each of `keys`."""
         return tuple(self._values)
 
 

@@ -32,6 +32,7 @@ class FileSource:
 
     @property
     def total_lines(self) -> int:
+        """How many sendable lines the file has."""
         return self.index.total_lines
 
     def lines(self, start: int = 1) -> Iterator[bytes]:

@@ -103,7 +103,9 @@ class GcodeDriver:
     def reset(self) -> None:
         """See `Driver.reset`."""
         allowed = list(_S) if self._slot.read().port else []
-        self._claim(allowed, "reset", SimpleRequest.RESET, state=_S.OFFLINE, reason="the printer is being reset")
+        self._claim(
+            allowed, "reset", SimpleRequest.RESET, state=_S.OFFLINE, reason="the printer is being reset", reset_error=""
+        )
 
     def halt(self) -> None:
         """See `agent.core.driver.SupportsEmergencyStop`."""

@@ -32,6 +32,7 @@ class TelemetryUpdate(TypedDict, total=False):
     waiting: str
     display: str
     last: Operation
+    reset_error: str
 
 
 class Slot:

@@ -33,5 +33,6 @@ class Timing(msgspec.Struct, frozen=True):
     presses: int = 6  # at most: they all fit the firmware's receive buffer, where they wait for their turn
     heat_unknown: float = 10.0  # without a reading of the heater: let the firmware wait itself
     heat_limit: float = 1800.0
+    reset: float = 3.0  # for a board to begin anew after a reset, before its port is opened anew
     retry: float = 0.5  # first pause before the port is looked for again; doubles
     retry_most: float = 5.0

@@ -23,20 +23,20 @@ HOMING_XY, HOMING_Z, HOMING_BUMPS = 50.0, 4.0, 3.0  # mm/s, mm/s, seconds
 
 
 def finish_moves(machine: Machine) -> Wait:
-    """Until the planner is empty (M400, and before many others)."""
+    """Wait until the planner is empty (M400, and before many others)."""
     while machine.motion.busy(machine.now):
         yield machine.motion.end()
 
 
 def planner_room(machine: Machine) -> Wait:
-    """Until the planner has a free block."""
+    """Wait until the planner has a free block."""
     while machine.motion.free(machine.now) < 1:
         yield machine.motion.next_free()
 
 
 def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wait:
-    """M109 and M190: wait for the target and ten seconds more, with a temperature line each second (docs/serial.md
-    §22).
+    """Wait for a target temperature and ten seconds more, with a temperature line each second (M109, M190;
+    docs/serial.md §22).
 
     Without `cool_too` (the S form) a heater that is too warm is not waited for. A target that is not being approached
     any more ends the wait, so that `R0` does not last for ever."""
@@ -67,14 +67,14 @@ def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wai
 
 
 def dwell(machine: Machine, seconds: float) -> Wait:
-    """G4: finish the moves, then stand still."""
+    """Finish the moves, then stand still (G4)."""
     yield from finish_moves(machine)
     machine.notify(b"Sleep...")
     yield from _stand_still(machine, seconds)
 
 
 def home(machine: Machine, command: ParsedCommand) -> Wait:
-    """G28: finish the moves, then travel to the end stops of the axes that are named; of all, if none is."""
+    """Home: finish the moves, then travel to the end stops of the axes that are named; of all, if none is (G28)."""
     yield from finish_moves(machine)
     motion = machine.motion
     named = [axis for axis in "XYZ" if command.has(axis)] or list("XYZ")
@@ -90,7 +90,7 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
 
 
 def person(machine: Machine, seconds: float | None) -> Wait:
-    """Until somebody at the printer (or M108) says go on, or `seconds` are over."""
+    """Wait for the person at the printer (or M108) to resume, `seconds` at most."""
     machine.user_wait = True
     machine.busy_with = b"paused for user"
     until = math.inf if seconds is None else machine.now + seconds
@@ -101,7 +101,7 @@ def person(machine: Machine, seconds: float | None) -> Wait:
 
 
 def stop(machine: Machine, command: ParsedCommand) -> Wait:
-    """M0 and M1: finish the moves, then ask the person with a prompt (docs/serial.md §25a)."""
+    """Finish the moves, then ask the person with a prompt (M0 and M1; docs/serial.md §25a)."""
     yield from finish_moves(machine)
     seconds, text = None, command.text
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
@@ -162,7 +162,7 @@ def _stand_still(machine: Machine, seconds: float) -> Wait:
 
 
 def paused(machine: Machine) -> Wait:
-    """The printer pauses by itself, until a person says go on."""
+    """Pause as the printer does by itself, until a person resumes."""
     yield from finish_moves(machine)
     machine.act(b"paused")
     yield from person(machine, None)

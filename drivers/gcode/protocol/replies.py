@@ -56,7 +56,7 @@ PLAIN_OK: Final = (Event(ReplyKind.OK),)
 _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
 """How halts and banners of firmwares other than Marlin begin."""
 
-_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
+_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:([0-9]{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
 _HEATER = re.compile(
     r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"

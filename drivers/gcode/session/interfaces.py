@@ -26,6 +26,9 @@ class PrinterEvents(Protocol):
     def ready(self, now: float) -> None:
         """The firmware takes lines from now on."""
 
+    def lost(self, why: str) -> None:
+        """The connection is of no use any more."""
+
     def restarted(self, now: float) -> None:
         """The board has restarted; what ran has failed."""
 
