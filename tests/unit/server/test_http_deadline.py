@@ -9,13 +9,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from agent.errors import CloudError
 from agent.server.api_client import SLACK
-from agent.server.http_deadline import NameResolver
+from agent.server.http_deadline import NameResolver, deadline_session
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
-from tests.rigs.server_rig import scripted, trickling
+from agent.testing import FakeClock
+from tests.rigs.server_rig import Reply, scripted, trickling
 from tests.support.cloud_side import make_client
 
 TOKEN = "T" * 43
@@ -102,6 +104,56 @@ def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_
     assert time.monotonic() - began < 2
     assert beats == [pytest.approx(0.5 + SLACK), 0.0]
     cloud.close()
+
+
+@pytest.mark.parametrize(("remaining", "timeout", "least"), [(5.0, 20.0, 5.0), (60.0, 20.0, 20.0)])
+def test_each_part_of_a_call_has_what_is_left_and_no_more_than_its_own_limit(
+    monkeypatch: pytest.MonkeyPatch, remaining: float, timeout: float, least: float
+) -> None:
+    """The name's lookup, connecting, and each read: 5 s left are 5 s."""
+    clock, lookups = FakeClock(), list[float]()
+    real = NameResolver.resolve
+
+    def resolve(resolver: NameResolver, host: str, port: int, within: float) -> list[Any]:
+        lookups.append(within)
+        return real(resolver, host, port, within)
+
+    monkeypatch.setattr(NameResolver, "resolve", resolve)
+    session, adapter = deadline_session(clock.monotonic)
+    with scripted() as server, session:
+        server.usual = Reply(200, b"x" * 10)
+        adapter.set_deadline(remaining + 3.0)
+        clock.advance(3.0)
+        port = int(server.url.rpartition(":")[2])
+        with adapter.connect(HTTPConnection("127.0.0.1", port, timeout=timeout)) as sock:
+            assert (sock.gettimeout(), lookups) == (least, [least])
+        seen = limits_of_reads(monkeypatch, port)
+        assert session.get(server.url, timeout=timeout).content == b"x" * 10
+        assert set(seen) == {least}
+
+
+def limits_of_reads(monkeypatch: pytest.MonkeyPatch, port: int) -> list[float | None]:
+    """The limit of a client's socket at each read from the server at `port`, from now on."""
+    seen: list[float | None] = []
+    real = socket.socket.recv_into
+
+    def recv_into(sock: socket.socket, *arguments: Any) -> int:
+        if sock.getpeername()[1] == port:
+            seen.append(sock.gettimeout())
+        return real(sock, *arguments)
+
+    monkeypatch.setattr(socket.socket, "recv_into", recv_into)
+    return seen
+
+
+def test_a_call_that_has_no_time_left_is_not_begun() -> None:
+    clock = FakeClock()
+    session, adapter = deadline_session(clock.monotonic)
+    with scripted() as server, session:
+        adapter.set_deadline(5.0)
+        clock.advance(5.0)
+        with pytest.raises(TimeoutError, match="did not answer as a whole in time"):
+            adapter.connect(HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=20.0))
 
 
 def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.errors import DataError, UnavailableError
 from drivers.gcode.printing.dialects import Firmware
@@ -73,4 +74,8 @@ def test_a_checkpoint_that_cannot_be_stored_does_not_end_the_print() -> None:
     def refuse(_task_id: str, _checkpoint: bytes) -> None:
         raise UnavailableError("the disk is full")
 
-    CheckpointWriter(refuse, PORT, 115200).begin("t", Firmware(), ok_carries_temps=False, homed=False)
+    with capture_logs() as logs:
+        CheckpointWriter(refuse, PORT, 115200).begin("t", Firmware(), ok_carries_temps=False, homed=False)
+    assert [(entry["log_level"], entry["task_id"], entry["error"]) for entry in logs] == [
+        ("warning", "t", "the disk is full")
+    ]
