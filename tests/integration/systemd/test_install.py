@@ -53,6 +53,13 @@ def test_make_install_and_uninstall(machine: System) -> None:
     assert not there(machine, "/opt/printer-agent/of-an-older-one")
     assert machine.inside(CONFIG).read_text() == CONFIGURED
     assert machine.run("printer-agent", "--version").stdout.startswith("printer-agent ")
+    (package,) = machine.inside("/opt/printer-agent/lib").glob("python3.*/site-packages/agent")
+    compiled = {path.name for path in package.rglob("*.pyc")}
+    tag = package.parents[1].name.replace("python3.", "cpython-3")
+    for level in ("", ".opt-2"):  # a person's commands; the service, which cannot write there
+        missing = [path.name for path in package.rglob("*.py") if f"{path.stem}.{tag}{level}.pyc" not in compiled]
+        assert missing == [], f"what would be compiled at each start{level}"
+    assert compiled
     machine.systemctl("enable", "--now", UNIT)
     assert "No such file" in machine.run("printer-agent", "status").stdout
     machine.run(*make("uninstall", python))

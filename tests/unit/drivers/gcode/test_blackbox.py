@@ -77,8 +77,10 @@ def test_a_folder_that_cannot_be_written_does_not_make_it_worse(tmp_path: Path) 
     (tmp_path / "boxes").write_text("a file")
     with capture_logs() as logs:
         Recorder(box_of(Clock(), 1), tmp_path / "boxes", Clock()).write("x", {})
-    assert [entry["log_level"] for entry in logs] == ["warning"]
-    assert (tmp_path / "boxes").read_text() == "a file"
+    assert logs == [
+        {"event": "black box write failed", "log_level": "warning", "part": "gcode", "error": "File exists"}
+    ]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("boxes", "a file")]
 
 
 def test_an_operation_that_fails_and_a_halt_are_recorded_once_and_nothing_else() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +13,12 @@ import pytest
 from urllib3.connection import HTTPConnection
 
 from agent.errors import CloudError
+from agent.http.adapter import BoundedAdapter, NameResolver
 from agent.server.api_client import SLACK
-from agent.server.http_deadline import NameResolver, deadline_session
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
 from agent.testing import FakeClock
-from tests.rigs.server_rig import Reply, scripted, trickling
+from tests.rigs.server_rig import scripted, trickling
 from tests.support.cloud_side import make_client
 
 TOKEN = "T" * 43
@@ -71,7 +72,7 @@ def asking() -> list[threading.Thread]:
 
 
 def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(silent_names: threading.Event) -> None:
-    names = NameResolver()
+    names = NameResolver(socket.getaddrinfo)
     for _ in range(3):
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="the name server does not answer"):
@@ -87,9 +88,9 @@ def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(sile
 
 def test_a_name_that_there_is_not_is_said_as_ever() -> None:
     with pytest.raises(OSError, match="is no host name"):
-        NameResolver().resolve("a" * 64, 80, 5)
+        NameResolver(socket.getaddrinfo).resolve("a" * 64, 80, 5)
     with pytest.raises(socket.gaierror):
-        NameResolver().resolve("256.256.256.256.", 80, 5)
+        NameResolver(socket.getaddrinfo).resolve("256.256.256.256.", 80, 5)
 
 
 def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_may_take(
@@ -106,6 +107,17 @@ def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_
     cloud.close()
 
 
+def adapter_of(clock: FakeClock) -> BoundedAdapter:
+    """An adapter for plain http to anywhere."""
+    return BoundedAdapter(
+        monotonic=clock.monotonic,
+        tls=ssl.create_default_context,
+        lookup=socket.getaddrinfo,
+        policy=None,
+        floor=None,
+    )
+
+
 @pytest.mark.parametrize(("remaining", "timeout", "least"), [(5.0, 20.0, 5.0), (60.0, 20.0, 20.0)])
 def test_each_part_of_a_call_has_what_is_left_and_no_more_than_its_own_limit(
     monkeypatch: pytest.MonkeyPatch, remaining: float, timeout: float, least: float
@@ -119,41 +131,29 @@ def test_each_part_of_a_call_has_what_is_left_and_no_more_than_its_own_limit(
         return real(resolver, host, port, within)
 
     monkeypatch.setattr(NameResolver, "resolve", resolve)
-    session, adapter = deadline_session(clock.monotonic)
-    with scripted() as server, session:
-        server.usual = Reply(200, b"x" * 10)
+    adapter = adapter_of(clock)
+    with socket.create_server(("127.0.0.1", 0)) as server:
         adapter.set_deadline(remaining + 3.0)
         clock.advance(3.0)
-        port = int(server.url.rpartition(":")[2])
-        with adapter.connect(HTTPConnection("127.0.0.1", port, timeout=timeout)) as sock:
+        connection = HTTPConnection("127.0.0.1", server.getsockname()[1], timeout=timeout)
+        with adapter.connect(connection, checked=True) as sock, server.accept()[0] as peer:
             assert (sock.gettimeout(), lookups) == (least, [least])
-        seen = limits_of_reads(monkeypatch, port)
-        assert session.get(server.url, timeout=timeout).content == b"x" * 10
-        assert set(seen) == {least}
-
-
-def limits_of_reads(monkeypatch: pytest.MonkeyPatch, port: int) -> list[float | None]:
-    """The limit of a client's socket at each read from the server at `port`, from now on."""
-    seen: list[float | None] = []
-    real = socket.socket.recv_into
-
-    def recv_into(sock: socket.socket, *arguments: Any) -> int:
-        if sock.getpeername()[1] == port:
-            seen.append(sock.gettimeout())
-        return real(sock, *arguments)
-
-    monkeypatch.setattr(socket.socket, "recv_into", recv_into)
-    return seen
+            peer.sendall(b"xy")
+            for left in (least, min(least, remaining - 1.0)):
+                assert adapter.read_into(sock, bytearray(1), timeout) == 1
+                assert sock.gettimeout() == left
+                clock.advance(1.0)
 
 
 def test_a_call_that_has_no_time_left_is_not_begun() -> None:
     clock = FakeClock()
-    session, adapter = deadline_session(clock.monotonic)
-    with scripted() as server, session:
+    adapter = adapter_of(clock)
+    with socket.create_server(("127.0.0.1", 0)) as server:
         adapter.set_deadline(5.0)
         clock.advance(5.0)
+        connection = HTTPConnection("127.0.0.1", server.getsockname()[1], timeout=20.0)
         with pytest.raises(TimeoutError, match="did not answer as a whole in time"):
-            adapter.connect(HTTPConnection("127.0.0.1", int(server.url.rpartition(":")[2]), timeout=20.0))
+            adapter.connect(connection, checked=True)
 
 
 def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
