@@ -215,6 +215,22 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
     assert again.printer.opened == 1
 
 
+@pytest.mark.parametrize("table", ["tasks", "checkpoints"])
+def test_a_ledger_that_cannot_be_read_at_the_start_is_read_with_the_next_step(desk: RunnerRig, table: str) -> None:
+    if table == "checkpoints":
+        desk.task(Name.PRINT_DATA)
+        desk.store.tasks.start("t-print_data")
+    desk.store.database.execute(f"ALTER TABLE {table} RENAME TO hidden")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="does not give a row"):
+            desk.runner.step()
+    assert desk.printer.opened == 0
+    desk.store.database.execute(f"ALTER TABLE hidden RENAME TO {table}")
+    for _ in range(3):
+        desk.runner.step()
+    assert desk.printer.opened == 1
+
+
 def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:
     task_id = desk.printing()
     desk.stop()
