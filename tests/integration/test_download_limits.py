@@ -72,10 +72,11 @@ def test_the_time_for_the_headers_is_not_that_of_the_body(
 
     def slowly(request: BaseHTTPRequestHandler) -> None:
         reply(body=BODY[:1000], length=len(BODY))(request)
-        threading.Event().wait(0.8)
-        request.wfile.write(BODY[1000:])
+        for start in range(1000, len(BODY), 200_000):
+            threading.Event().wait(0.15)
+            request.wfile.write(BODY[start : start + 200_000])
 
-    assert run(server, tmp_path, slowly, session=deadline_session(time.monotonic)) == []
+    assert run(server, tmp_path, slowly, session=deadline_session(time.monotonic)[0]) == []
     assert len(server.paths) == 1
 
 

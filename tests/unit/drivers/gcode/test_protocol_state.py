@@ -209,13 +209,11 @@ def test_a_window_grows_with_the_places_that_were_shown() -> None:
     assert (wide.lines, wide.bytes) == (16, 127 + 96 * 60)
     narrow = Window("auto")
     narrow.parses_emergencies(True)
-    narrow.shown(256)
-    assert not narrow.known, "more than any queue has"
-    narrow.shown(0)
-    assert narrow.known
-    assert narrow.lines == 1
-    narrow.shown(7)
-    assert narrow.lines == 7
+    known = []
+    for free in (256, 0, 7):  # more than any queue has, one place, eight
+        narrow.shown(free)
+        known.append((narrow.known, narrow.lines))
+    assert known == [(False, 1), (True, 1), (True, 7)]
     assert MOST == 16
 
 
