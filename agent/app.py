@@ -9,6 +9,7 @@ local        the socket, with local-0 … local-3   fetch, logs  short-lived, ow
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from agent.core.clock import Clock
 from agent.core.conditions import Part
 from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
+from agent.http.client import HttpClient
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
@@ -74,6 +76,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     lifecycle: Lifecycle
     conditions: ConditionTracker
+    http: HttpClient
     driver: Driver
     store: Store
     snapshot: AgentSnapshot
@@ -227,6 +230,7 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         health=health,
         lifecycle=Lifecycle(stop_hands_over=config.job.stop_hands_over),
         conditions=conditions,
+        http=HttpClient(config.cloud, monotonic=clock.monotonic, lookup=socket.getaddrinfo),
         driver=driver,
         store=store,
         snapshot=AgentSnapshot(driver),
@@ -261,7 +265,10 @@ def build_server(base: Base) -> ServerParts:
     config, clock = base.config, base.clock
     server_clock = ServerClock(clock)
     pulses = {name: base.health.pulse(name) for name in ("reporter", "catch-up", "subscriber")}
-    clients = {name: ApiClient(config, clock, server_clock, pulse.beat) for name, pulse in pulses.items()}
+    clients = {
+        name: ApiClient(config, http=base.http, clock=clock, server_clock=server_clock, beat=pulse.beat)
+        for name, pulse in pulses.items()
+    }
 
     def on_token_lost() -> None:
         subscriber.interrupt()
@@ -294,6 +301,7 @@ def build_server(base: Base) -> ServerParts:
     catch_up = CatchUp(clients["catch-up"], registrar, inbox, pulses["catch-up"])
     subscriber = Subscriber(
         config=config,
+        http=base.http,
         api=clients["subscriber"],
         registrar=registrar,
         inbox=inbox,
@@ -343,6 +351,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
     """Wire the runner and what the driver may ask of its host."""
     context = Context(
         config=base.config,
+        http=base.http,
         store=RunnerStore(base.store),
         driver=base.driver,
         clock=base.clock,

@@ -6,8 +6,10 @@ import argparse
 import math
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -215,11 +217,13 @@ def outbox(arguments: argparse.Namespace) -> int:
 
 def printers(arguments: argparse.Namespace) -> int:
     """List a member's printers (`GET printers`)."""
+    from agent.http.client import HttpClient
     from agent.server import member
 
     config = _config(arguments)
     bearer = member.token(config, os.environ)
-    pages = member.pages(config, bearer, limit=arguments.limit, offset=arguments.offset, every=arguments.every)
+    http = HttpClient(config.cloud, monotonic=time.monotonic, lookup=socket.getaddrinfo)
+    pages = member.pages(config, bearer, http, limit=arguments.limit, offset=arguments.offset, every=arguments.every)
     if arguments.json:
         for page in pages:
             _emit(page)

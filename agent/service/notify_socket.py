@@ -19,6 +19,7 @@ import structlog
 
 log = structlog.get_logger(part="health")
 
+ROUNDS = 10  # of waiting for systemd, at most, until it has a descriptor's two messages
 _FULL = (errno.EAGAIN, errno.ENOBUFS, errno.ETOOMANYREFS)  # of the queue, of memory, of descriptors under way
 _STATE = ("READY", "RELOADING", "STOPPING")  # variables of which the latest alone is true
 
@@ -91,14 +92,15 @@ class NotifySocket:
 
     def close(self, *, store_within: float = 0.0) -> None:
         """Send what waits, and close. Where a descriptor waits, without which the next agent cannot take the print
-        over, systemd gets `store_within` seconds to read each of its two messages."""
+        over, systemd gets `store_within` seconds to read."""
         self.flush()
-        for _ in self._store:
-            if self._socket is not None:
-                poll = select.poll()
-                poll.register(self._socket, select.POLLOUT)
-                poll.poll(store_within * 1000)
-                self.flush()
+        for _ in range(ROUNDS):
+            if not self._store or self._socket is None:
+                break
+            poll = select.poll()
+            poll.register(self._socket, select.POLLOUT)
+            poll.poll(store_within / ROUNDS * 1000)
+            self.flush()
         with self._lock:
             if self._store:
                 log.warning("descriptor not stored")

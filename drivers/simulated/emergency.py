@@ -1,5 +1,5 @@
-"""Emergency commands (M108, M112, M410, M876): found in a line that is read, or, by the emergency parser, in the bytes as
-they arrive, whatever waits in the buffers (docs/serial.md §6a, 23)."""
+"""Emergency commands (M108, M112, M410, M876): found in a line that is read, or, by the emergency parser, in the bytes
+as they arrive, whatever waits in the buffers (docs/serial.md §6a, 23)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def codes_of_parser(dialect: Dialect) -> tuple[bytes, ...]:
 
 
 class EmergencyParser:
-    """Finds emergency codes in received bytes, M876 with its `S…`; a code acts at the end of its line (docs/serial.md §23)."""
+    """Finds emergency codes in received bytes, M876 with its `S…`; a code acts at the end of its line (docs/serial.md
+    §23)."""
 
     def __init__(self, dialect: Dialect) -> None:
         self._codes = codes_of_parser(dialect)

@@ -38,6 +38,8 @@ class Machine:
         )
         self.bed: heater.SimulatedHeater = heater.bed(options.ambient, options.bed_max) if last is None else last.bed
         self.motion = Motion(options.planner_blocks)
+        if options.homed:
+            self.motion.homed |= {"X", "Y", "Z"}
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False
@@ -54,6 +56,7 @@ class Machine:
         self.leaps = False  # heat that a host waits for is there at its next M105
         self.ok_data = b""  # follows the `ok` of the running command
         self.new_line_number: int | None = None  # what M110 sets, once it is executed
+        self.not_ready: bytes | None = None  # the answer to each line until it is ready
         self.halt_reason: bytes | None = None  # None while it works; may be empty
         self.restart = False  # whoever runs the machine is to reset it
 
@@ -61,6 +64,17 @@ class Machine:
     def halted(self) -> bool:
         """Whether it was killed: only a reset helps."""
         return self.halt_reason is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it takes next to no line: it was killed, or is not ready yet."""
+        return self.halt_reason is not None or self.not_ready is not None
+
+    def refusal(self) -> bytes:
+        """The answer to a line that is not taken; empty for none."""
+        if self.halt_reason is not None:
+            return (self.dialect.refusal or b"") % {b"reason": self.halt_reason}
+        return self.not_ready or b""
 
     def say(self, text: bytes) -> None:
         """Print a line."""

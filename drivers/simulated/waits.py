@@ -84,6 +84,7 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
     yield from _stand_still(machine, seconds)
     x, y, z = (0.0 if axis in named else None for axis in "XYZ")
     motion.place(x, y, z, None)
+    motion.homed |= set(named)
     if machine.dialect.place_when_home:
         machine.say(machine.place())
 

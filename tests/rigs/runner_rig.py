@@ -30,6 +30,7 @@ from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
 from agent.testing import FakeClock
+from tests.support.cloud_side import make_http
 from tests.support.driver import SlotDriver
 
 S = PrinterState
@@ -104,8 +105,10 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"])
         context = Context(
-            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
+            config=config,
+            http=make_http(config.cloud, self.clock),
             store=RunnerStore(store),
             driver=self.printer,
             clock=self.clock,

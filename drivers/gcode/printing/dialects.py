@@ -35,6 +35,7 @@ class Dialect(msgspec.Struct, frozen=True):
     starts_late: bool = False  # answers M110 and M115 before it is ready for anything else (docs/serial.md §k2)
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (docs/serial.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
+    reboot_answered: bool = False  # its `ok` to that is all there is to see of the reboot
 
     @property
     def restarts_when_halted(self) -> bool:
@@ -51,7 +52,7 @@ DIALECTS: Final = (
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
-            halt=b"\x18\n", reboot=b"\nM999\n"),
+            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
     Dialect("marlin", r"Marlin", g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),

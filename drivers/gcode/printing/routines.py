@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
 from agent.gcode.modal import ModalState
-from agent.gcode.words import host_line
+from agent.gcode.words import MAY_BE_UNKNOWN, script_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
@@ -81,7 +81,7 @@ class Routines:
     def script(self, request: RunScript) -> Procedure:
         """Build a script."""
         for code in request.lines:
-            self._modes.follow(code)
+            self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
         return procedures.script(request.lines, self._heaters)
 
     def pause(self, known: Callable[[], None]) -> Procedure:
@@ -100,17 +100,28 @@ class Routines:
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
-            return procedures.send_each(self._arm())
+            return procedures.go_on(self._arm())
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
         return self._then(way, self._arm())
 
-    def cancel(self) -> Procedure:
-        """Build the end of whatever runs, heaters off."""
+    def lines_off(self) -> list[bytes]:
+        """Lines that switch heaters and fan off."""
+        return list(procedures.lines_off(self._heaters.known))
+
+    def cancel(self, *, stopped: bool) -> Procedure:
+        """Build the end of whatever runs, heaters off; `stopped`: moves were stopped on the way."""
         parking = None if self._paused else self._parking
         lines = _cleaned(self._scripts().cancel)
-        return procedures.cancel(lines, self._heaters, self._modes, parking, disarm=self._disarm())
+        return procedures.cancel(
+            lines,
+            self._heaters,
+            self._modes,
+            parking,
+            disarm=self._disarm(),
+            stop_s=self._timing.answer if stopped else None,
+        )
 
     def forget_pause(self) -> None:
         """Drop what a pause has to undo: nothing of ours was moved."""
@@ -149,4 +160,4 @@ class Routines:
 
 
 def _cleaned(lines: Sequence[str]) -> list[bytes]:
-    return [code for line in lines if (code := host_line(line))]
+    return [code for line in lines if (code := script_line(line))]

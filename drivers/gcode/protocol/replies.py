@@ -31,6 +31,7 @@ class ReplyKind(IntEnum):
     FIRMWARE = auto()  # the answer to M115
     SAVED = auto()  # `Done saving file`
     DAMAGED = auto()  # noise, perhaps an answer before it was garbled
+    UNKNOWN = auto()  # the line in flight, or the one before, is no command that it knows; text: which
     TEXT = auto()  # anything else, echoes and positions among it
 
 
@@ -55,7 +56,7 @@ PLAIN_OK: Final = (Event(ReplyKind.OK),)
 _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
 """How halts and banners of firmwares other than Marlin begin."""
 
-_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
+_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:([0-9]{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
 _HEATER = re.compile(
     r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"
@@ -71,6 +72,10 @@ _GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
 # §4).
 _DAMAGED = re.compile(
     r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
+)
+_UNKNOWN = re.compile(
+    r"^(?:echo:|// ?|error: *|warning: *)?(?:unknown command|command is not supported|bad command):\s*\"?([^\"]+)",
+    re.IGNORECASE,
 )
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
@@ -181,7 +186,19 @@ def _busy(text: str) -> tuple[Event, ...]:
 def _action(text: str) -> tuple[Event, ...]:
     body = text[2:].strip()
     name, _, rest = body.partition(":")
-    return (Event(ReplyKind.ACTION, rest.strip()) if name.lower() == "action" else Event(ReplyKind.TEXT, text),)
+    if name.lower() == "action":
+        return (Event(ReplyKind.ACTION, rest.strip()),)
+    return _unknown(text) or (Event(ReplyKind.TEXT, text),)
+
+
+def _unknown(text: str) -> tuple[Event, ...]:
+    """Parse what firmwares say of a command that they do not know (docs/serial.md §25, §k4); nothing for other text."""
+    found = _UNKNOWN.match(text)
+    return (Event(ReplyKind.UNKNOWN, found[1].strip()),) if found else ()
+
+
+def _perhaps_unknown(text: str) -> tuple[Event, ...]:
+    return _unknown(text) or _glued(text)
 
 
 def _capability(text: str) -> tuple[Event, ...]:
@@ -192,7 +209,10 @@ def _capability(text: str) -> tuple[Event, ...]:
 _PREFIXES: Final = (
     ("resend", _resend),
     ("rs ", _resend),
-    ("error:", _error),
+    ("error:", lambda text: _unknown(text) or _error(text)),
+    ("echo:unknown command", _perhaps_unknown),
+    ("unknown command", _perhaps_unknown),
+    ("warning:", _perhaps_unknown),
     ("!!", _refused),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),

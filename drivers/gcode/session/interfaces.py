@@ -17,11 +17,17 @@ class PrinterEvents(Protocol):
     def refused(self, command: Command, reason: str) -> None:
         """The printer does not execute `command`, without which what runs cannot go on."""
 
+    def unknown(self, command: Command) -> None:
+        """The firmware does not know `command`, a line of a script."""
+
     def shut_down(self, text: str, now: float) -> None:
         """The firmware has shut down and says why to the next line."""
 
     def ready(self, now: float) -> None:
         """The firmware takes lines from now on."""
+
+    def lost(self, why: str) -> None:
+        """The connection is of no use any more."""
 
     def restarted(self, now: float) -> None:
         """The board has restarted; what ran has failed."""
