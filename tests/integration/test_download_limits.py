@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import requests
 
 from agent.errors import DataError, UnavailableError
 from agent.files import fetch
-from agent.files.fetch import RetryPolicy, download
+from agent.files.fetch import MIN_GAIN, RetryPolicy, download
 from agent.files.resume import Origin, load_origin, origin_path, save_origin
 from agent.files.spool import SPARE
-from agent.server.http_deadline import deadline_session
+from agent.http.session import HttpSession
 from agent.server.retry import delay
+from agent.service.config import CloudSection
+from agent.service.system_clock import SystemClock
+from tests.support.cloud_side import make_http
 from tests.support.file_server import BODY, STRONG, Answer, FileServer, reply
 
 
@@ -30,7 +31,12 @@ def server() -> Iterator[FileServer]:
     made.close()
 
 
-def run(server: FileServer, folder: Path, *answers: Answer, session: requests.Session | None = None) -> list[float]:
+def transfers(server: FileServer) -> HttpSession:
+    """A session as the agent's downloads have."""
+    return make_http(CloudSection(server=server.url), SystemClock()).transfers()
+
+
+def run(server: FileServer, folder: Path, *answers: Answer) -> list[float]:
     """Download BODY; the seconds that were waited, between two requests each."""
     server.answers = list(answers)
     waits: list[float] = []
@@ -42,7 +48,7 @@ def run(server: FileServer, folder: Path, *answers: Answer, session: requests.Se
             waits.append(0.0)
         waits[-1] += seconds
 
-    with session or requests.Session() as used:
+    with transfers(server) as used:
         done = download(
             server.url + "/f",
             folder / "a",
@@ -60,7 +66,7 @@ def test_each_failure_in_a_row_doubles_the_wait_and_new_bytes_begin_it_anew(
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     first, second, third = (round(delay(attempt), 3) for attempt in (1, 2, 3))
     assert first < second < third
-    some = reply(body=BODY, headers=STRONG, cut=1000)
+    some = reply(body=BODY, headers=STRONG, cut=MIN_GAIN)
     waits = run(server, tmp_path, reply(503), reply(503), reply(503), some, reply(503), reply(body=BODY))
     assert waits == [first, second, third, first, first]
 
@@ -76,7 +82,7 @@ def test_the_time_for_the_headers_is_not_that_of_the_body(
             threading.Event().wait(0.15)
             request.wfile.write(BODY[start : start + 200_000])
 
-    assert run(server, tmp_path, slowly, session=deadline_session(time.monotonic)[0]) == []
+    assert run(server, tmp_path, slowly) == []
     assert len(server.paths) == 1
 
 
@@ -105,7 +111,7 @@ def test_a_file_whose_size_was_told_has_its_space_from_the_beginning(
     disk(monkeypatch, SPARE + 10_000_000, SPARE - 1)
     body = BODY * 3
     server.answers = [reply(body=body)]
-    with requests.Session() as session:
+    with transfers(server) as session:
         assert download(server.url, tmp_path / "a", session=session, max_bytes=10_000_000).path.read_bytes() == body
 
 
@@ -114,7 +120,7 @@ def test_a_file_of_unknown_size_ends_when_the_space_does(
 ) -> None:
     disk(monkeypatch, SPARE, SPARE - 1)
     server.answers = [reply(body=BODY * 4, length=None)]
-    with requests.Session() as session, pytest.raises(UnavailableError, match="no space"):
+    with transfers(server) as session, pytest.raises(UnavailableError, match="no space"):
         download(server.url, tmp_path / "a", session=session, max_bytes=10_000_000, retry=RetryPolicy(attempts=1))
 
 

@@ -24,5 +24,7 @@ def test_a_line_that_waits_for_a_person_is_warned_of(code: bytes, warning: str) 
 
 
 def test_a_line_is_quoted_whole_up_to_a_length_and_shortened_beyond_it() -> None:
-    assert f"«{'x' * EXCERPT}»" in str(refusal(1, b"x" * EXCERPT, "why"))
-    assert f"«{'x' * (EXCERPT - 1)}…»" in str(refusal(1, b"x" * (EXCERPT + 1), "why"))
+    longest = "G28" + " X1" * 19
+    assert len(longest) == EXCERPT
+    assert f"«{longest}»" in str(refusal(1, longest.encode(), "why"))
+    assert f"«{longest[:-1]}…»" in str(refusal(1, longest.encode() + b" X1", "why"))
