@@ -17,6 +17,7 @@ import pytest
 
 from agent.errors import AgentError, UnavailableError
 from agent.faye.long_polling import LongPolling
+from agent.faye.websocket import WebSocketTransport
 from agent.files.fetch import RetryPolicy, download
 from agent.http.adapter import RateFloor
 from agent.http.response import HEAD_LIMIT, LINE_LIMIT
@@ -221,3 +222,32 @@ def test_the_cookie_of_a_load_balancer_comes_back(server: ScriptedServer) -> Non
     cloud.jobs("T")
     cloud.close()
     assert [one.headers.get("Cookie") for one in server.asked()] == [None, "node=n1"]
+
+
+HANDSHAKES = {
+    "headers": (b"HTTP/1.1 101 Switching Protocols\r\n", b"X: y\r\n" * 1000),
+    "a header": (b"HTTP/1.1 101 Switching Protocols\r\nX: ", BLOCK),
+    "a refusal's body": (b"HTTP/1.1 403 No\r\nContent-Length: 99999999999\r\n\r\n", BLOCK),
+    "a redirect's body": (MOVED + b"Content-Length: 99999999999\r\n\r\n", BLOCK),
+}
+
+
+@pytest.mark.parametrize("case", HANDSHAKES)
+def test_an_endless_answer_to_a_websockets_handshake_is_given_up(case: str) -> None:
+    with flood(HANDSHAKES[case]) as server:
+        ear = Ear()
+        transport = WebSocketTransport(server.url, ear, clock=time.monotonic)
+        transport.send(ask())
+        ear.wait(failures=1)
+        transport.close(5)
+    assert server.sent < TAKEN
+
+
+def test_a_websockets_handshake_that_drips_in_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.faye.websocket.CONNECT_WAIT", 0.5)
+    with trickling(b"HTTP/1.1 101 Switching Protocols\r\nX: ", b"y") as url:
+        ear = Ear()
+        transport = WebSocketTransport(url, ear, clock=time.monotonic)
+        transport.send(ask())
+        ear.wait(failures=1, within=3.0)
+        transport.close(5)
