@@ -101,7 +101,7 @@ class ScriptedDriver(SlotDriver):
 class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, overrides: Sequence[str] = ()) -> None:
         self.store = store
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
@@ -110,7 +110,7 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *overrides])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -118,7 +118,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"",
+            logs=lambda: b"a line of the log\n",
             wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
