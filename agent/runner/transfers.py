@@ -12,7 +12,7 @@ import urllib3
 
 from agent.core import report
 from agent.core.driver import Telemetry
-from agent.errors import AgentError, UnavailableError
+from agent.errors import AgentError, RefusedError, UnavailableError
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
 from agent.server.api_client import describe
@@ -50,6 +50,8 @@ class TransferActivity:
             return
         try:
             result = self._worker.result()
+        except RefusedError as refusal:
+            self._context.fail(self.task, refusal.code, f"{self.task.command.raw_name}: {refusal}")
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {error}")
         else:

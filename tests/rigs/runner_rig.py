@@ -92,9 +92,10 @@ class ScriptedDriver(SlotDriver):
 
 
 class RunnerRig:
-    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
+    """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
+    over the defaults."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, *settings: str) -> None:
         self.store = store
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
@@ -104,7 +105,7 @@ class RunnerRig:
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
         context = Context(
-            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"]),
+            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings]),
             store=RunnerStore(store),
             driver=self.printer,
             clock=self.clock,
