@@ -9,6 +9,7 @@ local        the socket, with local-0 … local-3   fetch, logs  short-lived, ow
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from agent.core.clock import Clock
 from agent.core.conditions import Part
 from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
+from agent.http.client import HttpClient
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
@@ -61,6 +63,7 @@ THREAD_END = 8.0  # seconds that a thread has to end
 SLACK = 10.0  # seconds more that systemd is asked for
 OPENING = 300.0  # seconds that opening the state may take: a long check of a large file on a slow card
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
+LAST_DESCRIPTOR = 0.5  # seconds that systemd has at the end to take a message about a port that is still to be kept
 HAND_OVER = 1.5  # seconds for all threads to end when the next agent waits for this one's end
 LAST_WORD = (0.5, 0.5)  # as LAST_WORDS, then: what is not sent, the next agent sends
 
@@ -73,6 +76,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     health: Health
     lifecycle: Lifecycle
     conditions: ConditionTracker
+    http: HttpClient
     driver: Driver
     store: Store
     snapshot: AgentSnapshot
@@ -115,7 +119,7 @@ class App:
         reread: Callable[[], Config],
     ) -> None:
         """`reread` gives the configuration as it is in the file now, checked as a whole; it raises AgentError."""
-        port = port_keeper(environ, os.getpid())  # before anything else is opened
+        port = port_keeper(environ, os.getpid(), health.notify)  # before anything else is opened
         self.base = base = build_base(config, environ, clock, health)
         self.server = server = build_server(base)
         self._local = local = build_local(base, server, environ)
@@ -191,6 +195,7 @@ class App:
             log.warning("threads still alive", threads=", ".join(alive))
         else:
             base.store.close()
+        base.health.notify.close(store_within=LAST_DESCRIPTOR)
         log.info("agent stopped")
 
     def _join_by_deadline(self) -> Callable[[threading.Thread], None]:
@@ -225,6 +230,7 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         health=health,
         lifecycle=Lifecycle(stop_hands_over=config.job.stop_hands_over),
         conditions=conditions,
+        http=HttpClient(config.cloud, monotonic=clock.monotonic, lookup=socket.getaddrinfo),
         driver=driver,
         store=store,
         snapshot=AgentSnapshot(driver),
@@ -259,7 +265,10 @@ def build_server(base: Base) -> ServerParts:
     config, clock = base.config, base.clock
     server_clock = ServerClock(clock)
     pulses = {name: base.health.pulse(name) for name in ("reporter", "catch-up", "subscriber")}
-    clients = {name: ApiClient(config, clock, server_clock, pulse.beat) for name, pulse in pulses.items()}
+    clients = {
+        name: ApiClient(config, http=base.http, clock=clock, server_clock=server_clock, beat=pulse.beat)
+        for name, pulse in pulses.items()
+    }
 
     def on_token_lost() -> None:
         subscriber.interrupt()
@@ -292,6 +301,7 @@ def build_server(base: Base) -> ServerParts:
     catch_up = CatchUp(clients["catch-up"], registrar, inbox, pulses["catch-up"])
     subscriber = Subscriber(
         config=config,
+        http=base.http,
         api=clients["subscriber"],
         registrar=registrar,
         inbox=inbox,
@@ -341,6 +351,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
     """Wire the runner and what the driver may ask of its host."""
     context = Context(
         config=base.config,
+        http=base.http,
         store=RunnerStore(base.store),
         driver=base.driver,
         clock=base.clock,

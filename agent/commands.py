@@ -6,8 +6,10 @@ import argparse
 import math
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.service import restart_pause
     from agent.service.health import Health
     from agent.service.logs import Ring, configure
+    from agent.service.notify_socket import NotifySocket
     from agent.service.paths import runtime_dir
     from agent.service.system_clock import SystemClock
 
@@ -39,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     ring = Ring()
     configure(config.logs.level, config.logs.format, ring)
     clock, folder = SystemClock(), runtime_dir(os.environ)
-    health = Health(clock)
+    health = Health(clock, NotifySocket.from_environ(os.environ))
     if folder is not None:
         restart_pause.wait_before_start(folder, clock, health)
     app = App(
@@ -214,11 +217,13 @@ def outbox(arguments: argparse.Namespace) -> int:
 
 def printers(arguments: argparse.Namespace) -> int:
     """List a member's printers (`GET printers`)."""
+    from agent.http.client import HttpClient
     from agent.server import member
 
     config = _config(arguments)
     bearer = member.token(config, os.environ)
-    pages = member.pages(config, bearer, limit=arguments.limit, offset=arguments.offset, every=arguments.every)
+    http = HttpClient(config.cloud, monotonic=time.monotonic, lookup=socket.getaddrinfo)
+    pages = member.pages(config, bearer, http, limit=arguments.limit, offset=arguments.offset, every=arguments.every)
     if arguments.json:
         for page in pages:
             _emit(page)

@@ -24,7 +24,7 @@ from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
-from tests.support.cloud_side import make_client, make_inbox, make_registrar, make_reporter
+from tests.support.cloud_side import make_client, make_http, make_inbox, make_registrar, make_reporter
 from tests.support.driver import SlotDriver
 
 MESSAGES = (
@@ -119,6 +119,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     registrar = make_registrar(url, store, clock=clock)
     context = Context(
         config=config,
+        http=make_http(section, clock),
         store=RunnerStore(store),
         driver=printer,
         clock=clock,

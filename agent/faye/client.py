@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import queue
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
+from http.client import HTTPResponse
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -23,7 +25,7 @@ from .dispatcher import Dispatcher
 from .events import Event
 from .long_polling import LongPolling
 from .subscriptions import Subscription
-from .transport import Transport
+from .transport import Transport, tls_context
 
 STOP_POLL = 0.2
 """Seconds: how soon a set `stop` is seen at the latest."""
@@ -83,13 +85,13 @@ class _InputQueue:
 class FayeClient:
     """Faye client that stays subscribed to channels of a server, whatever the network and the server do.
 
-    `url`: http(s)://host[:port]/path. `ca_file`: PEM of a private authority, "" for the system's. `clock`: monotonic
+    `url`: http(s)://host[:port]/path. `tls`: makes the TLS context, when it is needed, with the authorities to trust.
+    `response_class`: reads the answers of long-polling, to bound what http.client does not. `clock`: monotonic
     seconds. `rng`: numbers in [0, 1). `on_event`: called for each event (events.py) on the dispatcher's thread, in
     order with the messages. `ext_on`: "all" puts the first subscription's ext on every message, "subscribe" each
     subscription's own on its subscribe only.
 
-    Raises ValueError for an argument that cannot be, ImportError when the websocket library is missing, OSError when
-    `ca_file` cannot be read."""
+    Raises ValueError for an argument that cannot be, ImportError when the websocket library is missing."""
 
     def __init__(
         self,
@@ -97,7 +99,8 @@ class FayeClient:
         subscriptions: Sequence[Subscription],
         *,
         transport: Literal["long-polling", "websocket"] = "long-polling",
-        ca_file: str = "",
+        tls: Callable[[], ssl.SSLContext] = tls_context,
+        response_class: type[HTTPResponse] = HTTPResponse,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
         on_event: Callable[[Event], None] | None = None,
@@ -107,7 +110,8 @@ class FayeClient:
         self._url = url
         self._subscriptions = tuple(subscriptions)
         self._name = transport
-        self._ca_file = ca_file
+        self._tls = tls
+        self._response_class = response_class
         self._clock = clock
         self._rng = rng
         self._on_event = on_event
@@ -159,10 +163,10 @@ class FayeClient:
 
     def _make_transport(self, name: str, inbox: _InputQueue) -> Transport:
         if name == LongPolling.name:
-            return LongPolling(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
+            return LongPolling(self._url, inbox, tls=self._tls, response_class=self._response_class, clock=self._clock)
         from .websocket import WebSocketTransport  # noqa: PLC0415 - the library is an option
 
-        return WebSocketTransport(self._url, inbox, ca_file=self._ca_file, clock=self._clock)
+        return WebSocketTransport(self._url, inbox, tls=self._tls, clock=self._clock)
 
 
 class _ProtocolLoop:

@@ -2,15 +2,16 @@
 
 Two connections and two threads at most: `faye-poll` for what may be held, `faye-send` for what must not wait for it.
 A held request is ended from outside by shutting its socket down. Proxies come from the environment; redirects are not
-followed, because the token would go along.
+followed, because the token would go along, and their bodies are not read: `Session.send` would, to the end.
 """
 
 from __future__ import annotations
 
 import queue
+import ssl
 import threading
 from collections.abc import Callable
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 
 import requests
 from requests.utils import get_environ_proxies
@@ -19,20 +20,22 @@ from urllib3.exceptions import HTTPError
 from .actions import Lane, Send
 from .messages import encode
 from .sockets import OpenSockets, TrackedAdapter
-from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, tls_context
+from .transport import CONNECT_WAIT, RATE_FLOOR, RATE_WINDOW, REPLY_LIMIT, Sink, Transport, describe, tls_context
 
 CHUNK = 16 * 1024
 READ_SLACK = 5.0
 """Seconds beyond the protocol's own deadline after which a silent socket gives up by itself."""
 MAX_SILENCE = 900.0
 """Seconds without a byte, whatever the deadline."""
+COOKIES = 32
+"""Cookies of a server that are kept; beyond it all are forgotten."""
 MAX_RETRY_AFTER = 300.0
 """Seconds of a server's Retry-After that are obeyed."""
 
 
 class LongPolling(Transport):
-    """Long-polling transport on one requests session. `limit` is in bytes; `clock` gives monotonic seconds. Raises
-    ValueError for a bad URL."""
+    """Long-polling transport on two connections. `limit` is in bytes; `clock` gives monotonic seconds. `tls` makes the
+    context of https, `response_class` reads the answers. Raises ValueError for a bad URL."""
 
     name = "long-polling"
 
@@ -41,7 +44,8 @@ class LongPolling(Transport):
         url: str,
         sink: Sink,
         *,
-        ca_file: str = "",
+        tls: Callable[[], ssl.SSLContext] = tls_context,
+        response_class: type[HTTPResponse] = HTTPResponse,
         clock: Callable[[], float],
         limit: int = REPLY_LIMIT,
     ) -> None:
@@ -53,10 +57,7 @@ class LongPolling(Transport):
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc; the proxies are asked for here
         self._session.proxies.update(get_environ_proxies(url, no_proxy=None))
-        self._verify: str | bool = ca_file or True
-        adapter = TrackedAdapter(self._open_sockets, tls_context(ca_file))
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._adapter = TrackedAdapter(self._open_sockets, tls, response_class)
         # What all requests share; preparing each one anew would be a good part of its CPU time.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._prepared = self._session.prepare_request(requests.Request("POST", url, headers=headers))
@@ -85,7 +86,7 @@ class LongPolling(Transport):
             self._queues[lane].put(None)
             thread.join(timeout / len(self._threads))
         if not any(thread.is_alive() for thread in self._threads.values()):
-            self._session.close()
+            self._adapter.close()
 
     def _work(self, lane: Lane) -> None:
         """Post one request after the other, until the queue holds None."""
@@ -109,14 +110,12 @@ class LongPolling(Transport):
         prepared.headers["Content-Length"] = str(len(prepared.body))
         prepared.headers.pop("Cookie", None)
         prepared.prepare_cookies(self._session.cookies)  # a load balancer's, so that it finds our server again
-        with self._session.send(
-            prepared,
-            timeout=(CONNECT_WAIT, silence),
-            allow_redirects=False,
-            stream=True,
-            verify=self._verify,
-            proxies=self._session.proxies,
+        with self._adapter.send(
+            prepared, stream=True, timeout=(CONNECT_WAIT, silence), verify=True, proxies=self._session.proxies
         ) as response:
+            self._session.cookies.update(response.cookies)
+            if len(self._session.cookies) > COOKIES:
+                self._session.cookies.clear()
             if response.status_code != requests.codes.ok:
                 note = ", and redirects are not followed" if response.is_redirect else ""
                 after = _seconds(response.headers.get("Retry-After", ""))
@@ -126,14 +125,17 @@ class LongPolling(Transport):
     def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
         chunks: list[bytes] = []
         size = 0
-        reported_at = self._clock()
+        began_at = reported_at = self._clock()
         for chunk in response.iter_content(CHUNK):
             chunks.append(chunk)
             size += len(chunk)
             if size > self._limit:
                 return None, f"the reply is larger than {self._limit} bytes", 0.0
-            if self._clock() - reported_at >= 1.0:
-                reported_at = self._clock()
+            now = self._clock()
+            if now - began_at > RATE_WINDOW and size < RATE_FLOOR * (now - began_at):
+                return None, f"the reply is slower than {RATE_FLOOR:g} bytes a second", 0.0
+            if now - reported_at >= 1.0:
+                reported_at = now
                 self._sink.heard(number)
         return b"".join(chunks), "", 0.0
 

@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 import weakref
+from collections.abc import Callable
+from http.client import HTTPResponse
 from typing import Any
 
 from requests.adapters import HTTPAdapter
@@ -59,23 +61,64 @@ class OpenSockets:
 
 
 class TrackedAdapter(HTTPAdapter):
-    """HTTPAdapter whose connections are added to `open_sockets`; two at most, no retries, TLS by `context`."""
+    """HTTPAdapter whose connections are added to `open_sockets` and read by `response_class`; two at most, no retries,
+    TLS by `tls`, which makes the context when it is needed."""
 
-    def __init__(self, open_sockets: OpenSockets, context: ssl.SSLContext) -> None:
+    def __init__(
+        self,
+        open_sockets: OpenSockets,
+        tls: Callable[[], ssl.SSLContext],
+        response_class: type[HTTPResponse],
+    ) -> None:
         self._open_sockets = open_sockets
-        self._context = context
+        self._tls = tls
+        self._response_class = response_class
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0, pool_block=True)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pool for direct connections."""
-        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
-        _track(self.poolmanager, self._open_sockets)
+        super().init_poolmanager(*args, **kwargs)
+        self._track(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> PoolManager:
         """Make the pool for connections through `proxy`."""
-        manager: PoolManager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
-        _track(manager, self._open_sockets)
+        if proxy.lower().startswith("https:"):
+            kwargs["proxy_ssl_context"] = self._tls()
+        manager: PoolManager = super().proxy_manager_for(proxy, **kwargs)
+        self._track(manager)
         return manager
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Called by requests to set the authorities of a connection: those of the TLS context stay."""
+
+    def _track(self, manager: PoolManager) -> None:
+        """Make the manager's pools report each connection that they open."""
+        open_sockets, tls, made_by = self._open_sockets, self._tls, self._response_class
+
+        class TrackedConnection(SingleWriteConnection, HTTPConnection):
+            response_class = made_by
+
+            def connect(self) -> None:
+                super().connect()
+                open_sockets.opened(self.sock)
+
+        class TrackedTlsConnection(SingleWriteConnection, HTTPSConnection):
+            response_class = made_by
+
+            def __init__(self, *args: Any, **kwargs: Any) -> None:
+                super().__init__(*args, **{**kwargs, "ssl_context": tls()})
+
+            def connect(self) -> None:
+                super().connect()
+                open_sockets.opened(self.sock)
+
+        class TrackedPool(HTTPConnectionPool):
+            ConnectionCls = TrackedConnection
+
+        class TrackedTlsPool(HTTPSConnectionPool):
+            ConnectionCls = TrackedTlsConnection
+
+        manager.pool_classes_by_scheme = {"http": TrackedPool, "https": TrackedTlsPool}
 
 
 class SingleWriteConnection(HTTPConnection):
@@ -91,25 +134,3 @@ class SingleWriteConnection(HTTPConnection):
             return
         head, self._head = self._head, b""
         super().send(head + data if head else data)
-
-
-def _track(manager: PoolManager, open_sockets: OpenSockets) -> None:
-    """Make the manager's pools report each connection that they open."""
-
-    class TrackedConnection(SingleWriteConnection, HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            open_sockets.opened(self.sock)
-
-    class TrackedTlsConnection(SingleWriteConnection, HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            open_sockets.opened(self.sock)
-
-    class TrackedPool(HTTPConnectionPool):
-        ConnectionCls = TrackedConnection
-
-    class TrackedTlsPool(HTTPSConnectionPool):
-        ConnectionCls = TrackedTlsConnection
-
-    manager.pool_classes_by_scheme = {"http": TrackedPool, "https": TrackedTlsPool}

@@ -13,6 +13,10 @@ REPLY_LIMIT = 64 * 1024 * 1024
 """Bytes of one reply; more is a failure (docs/faye.md §10; a real server was seen to send 10 MB)."""
 CONNECT_WAIT = 10.0
 """Seconds to establish TCP and TLS."""
+RATE_FLOOR = 500.0
+"""Bytes a second of a reply under way, at least, after RATE_WINDOW."""
+RATE_WINDOW = 60.0
+"""Seconds that a reply may take at any rate."""
 
 
 class Sink(Protocol):
@@ -51,12 +55,9 @@ class Transport(ABC):
         handshake then ends by itself, after CONNECT_WAIT and the resolver's own limit at the latest."""
 
 
-def tls_context(ca_file: str) -> ssl.SSLContext:
-    """Make a TLS context: 1.2 or later, certificate and host name checked; only `ca_file`'s authorities where one is
-    given.
-
-    Raises OSError when the file cannot be read, ssl.SSLError when it is not PEM."""
-    context = ssl.create_default_context(cafile=ca_file or None)
+def tls_context() -> ssl.SSLContext:
+    """Make a TLS context: 1.2 or later, certificate and host name checked against the system's authorities."""
+    context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

@@ -12,8 +12,10 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 import websocket
+from websocket._http import connect, proxy_info
 
 from .actions import Send
 from .messages import encode
@@ -21,6 +23,8 @@ from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, shu
 
 PING_EVERY = 15.0
 """Seconds of silence after which we ping."""
+HEAD_LIMIT = 64 * 1024
+"""Bytes of the answer to the handshake."""
 READ = 16 * 1024
 """Bytes asked of the socket at once."""
 DEAD_AFTER = 35.0
@@ -37,7 +41,7 @@ class WebSocketTransport(Transport):
         url: str,
         sink: Sink,
         *,
-        ca_file: str = "",
+        tls: Callable[[], ssl.SSLContext] = tls_context,
         clock: Callable[[], float],
         limit: int = REPLY_LIMIT,
         ping_every: float = PING_EVERY,
@@ -46,7 +50,7 @@ class WebSocketTransport(Transport):
         self._url = "ws" + url.removeprefix("http")
         self._sink = sink
         self._clock = clock
-        self._context = tls_context(ca_file)
+        self._tls = tls
         self._limit = limit
         self._ping_every = ping_every
         self._dead_after = dead_after
@@ -59,7 +63,7 @@ class WebSocketTransport(Transport):
             self._link = _SocketThread(
                 url=self._url,
                 sink=self._sink,
-                context=self._context,
+                tls=self._tls,
                 clock=self._clock,
                 limit=self._limit,
                 ping_every=self._ping_every,
@@ -82,6 +86,27 @@ class WebSocketTransport(Transport):
             link.join(timeout / len(self._ending))
 
 
+class _HandshakeSocket:
+    """Socket for the handshake, of whose answer websocket-client reads as much as comes, for as long as it comes."""
+
+    def __init__(self, sock: socket.socket, clock: Callable[[], float]) -> None:
+        self._sock = sock
+        self._clock = clock
+        self._deadline = clock() + CONNECT_WAIT
+        self._left = HEAD_LIMIT
+
+    def recv(self, size: int) -> bytes:
+        """Read some bytes. Raises WebSocketException when the answer is too long or takes too long."""
+        if self._left <= 0 or self._clock() >= self._deadline:
+            raise websocket.WebSocketException("the answer to the handshake is too long")
+        data = self._sock.recv(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
 class _CountingSocket(websocket.WebSocket):
     """WebSocket that counts the bytes of the message being received, whose declared size is not trusted."""
 
@@ -89,6 +114,13 @@ class _CountingSocket(websocket.WebSocket):
     read_ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
     limit = REPLY_LIMIT
     progress: Callable[[], None] | None = None
+
+    def open(self, url: str, clock: Callable[[], float]) -> None:
+        """Connect, and do the handshake within CONNECT_WAIT seconds and HEAD_LIMIT bytes of an answer."""
+        sock, _ = connect(url, self.sock_opt, proxy_info(), None)  # type: ignore[no-untyped-call]
+        self.sock = sock
+        self.connect(url, redirect_limit=0, socket=_HandshakeSocket(sock, clock))  # type: ignore[no-untyped-call]
+        self.sock = sock
 
     def _recv(self, bufsize: int) -> bytes:
         declared = self.frame_buffer.length or 0
@@ -111,7 +143,7 @@ class _SocketThread:
         *,
         url: str,
         sink: Sink,
-        context: ssl.SSLContext,
+        tls: Callable[[], ssl.SSLContext],
         clock: Callable[[], float],
         limit: int,
         ping_every: float,
@@ -119,7 +151,7 @@ class _SocketThread:
     ) -> None:
         self._url = url
         self._sink = sink
-        self._context = context
+        self._tls = tls
         self._clock = clock
         self._limit = limit
         self._ping_every = ping_every
@@ -165,11 +197,11 @@ class _SocketThread:
         reason = "closed by the server"
         link: _CountingSocket | None = None
         try:
-            link = _CountingSocket(
-                sslopt={"context": self._context}, skip_utf8_validation=True, enable_multithread=False
-            )
-            link.settimeout(CONNECT_WAIT)  # UTF-8 is left to the decoder, which spoils one message and not the batch
-            link.connect(self._url, redirect_limit=0)  # type: ignore[no-untyped-call]
+            sslopt = {"context": self._tls()} if self._url.startswith("wss:") else {}
+            # UTF-8 is left to the decoder, which spoils one message and not the batch.
+            link = _CountingSocket(sslopt=sslopt, skip_utf8_validation=True, enable_multithread=False)
+            link.settimeout(CONNECT_WAIT)
+            link.open(self._url, self._clock)
             self._talk(link)
         except (websocket.WebSocketException, OSError, ValueError) as error:
             reason = describe(error)

@@ -5,17 +5,10 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-import requests
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from agent.errors import DataError
-
-
-class NoAuth(AuthBase):
-    """No credentials; without an auth object requests would look into ~/.netrc."""
-
-    def __call__(self, r: requests.PreparedRequest) -> requests.PreparedRequest:
-        return r
+from agent.http.session import NoAuth
 
 
 def check_download_url(url: str, *, allow_http: bool) -> tuple[str, AuthBase]:

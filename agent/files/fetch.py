@@ -1,9 +1,12 @@
 """Download of a file over HTTP: streamed, limited in size, checked, resumed where it broke off.
 
 The URL comes from the network and may hold a secret: only its scheme, host and path are ever shown, and none of our own
-credentials (token, cookie, ~/.netrc) are sent to it. An attempt that fails for now is repeated, with exponential
-back-off and full jitter; what was received stays. With a validator the server is asked for the rest (RFC 9110 §13.1.5,
-If-Range); otherwise, or if it sends the whole file all the same, the beginning is compared with what was received.
+credentials (token, cookie, ~/.netrc) are sent to it. Whoever named it may not be entitled to see what is there: an
+error tells the status and nothing else of an answer, neither its reason nor where it redirects to.
+
+An attempt that fails for now is repeated, with exponential back-off and full jitter; what was received stays. With a
+validator the server is asked for the rest (RFC 9110 §13.1.5, If-Range); otherwise, or if it sends the whole file
+all the same, the beginning is compared with what was received.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import re
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -29,8 +33,8 @@ from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
 from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
-from agent.server.api_client import describe
-from agent.server.http_deadline import DeadlineAdapter
+from agent.http.errors import describe, is_too_slow
+from agent.http.session import HttpSession
 from agent.server.retry import delay
 
 TIMEOUTS = (10.0, 20.0)
@@ -40,6 +44,10 @@ HEADERS_TIMEOUT = 60.0
 """Seconds until all of the answer's headers must have arrived: nobody can cancel before."""
 
 MAX_REDIRECTS = 5
+MIN_GAIN = 16 * 1024
+"""New bytes of an attempt after which the failures before it are forgotten: a server that gives a byte and breaks off
+is given up like one that gives none."""
+
 MAX_SLEEP = 0.5
 """Seconds between two checks of `cancelled` while waiting for the next attempt."""
 
@@ -53,7 +61,8 @@ log = structlog.get_logger(part="download")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True):
-    """When to stop retrying: after `attempts` failures in a row without a new byte, or `total_s` seconds in all."""
+    """When to stop retrying: after `attempts` failures in a row without MIN_GAIN new bytes, or `total_s` seconds in
+    all."""
 
     attempts: int = 8
     total_s: float = 6 * 3600.0
@@ -65,7 +74,7 @@ def download(
     url: str,
     target: Path,
     *,
-    session: requests.Session,
+    session: HttpSession,
     max_bytes: int,
     allow_http: bool = True,
     cancelled: Callable[[], bool] = never,
@@ -97,7 +106,7 @@ class _Fetch:
         *,
         url: str,
         file: SpoolFile,
-        session: requests.Session,
+        session: HttpSession,
         retry: RetryPolicy,
         allow_http: bool,
         task_id: str,
@@ -109,7 +118,7 @@ class _Fetch:
         self._allow_http = allow_http
         self._task_id = task_id
         self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
-        self._failures = 0  # in a row, without a new byte
+        self._failures = 0  # in a row, without MIN_GAIN new bytes
         self._deadline = retry.monotonic() + retry.total_s
 
     def run(self) -> None:
@@ -130,7 +139,7 @@ class _Fetch:
         try:
             self._transfer()
         except CloudError as error:
-            self._failures = 0 if self._file.size > size_before else self._failures + 1
+            self._failures = 0 if self._file.size - size_before >= MIN_GAIN else self._failures + 1
             log.warning(
                 "download attempt failed",
                 task_id=self._task_id,
@@ -179,41 +188,31 @@ class _Fetch:
     def _request(self, headers: dict[str, str | None]) -> requests.Response:
         """Send the request and follow redirects: each URL is checked, and none inherits credentials."""
         url = self._url
-        for _ in range(MAX_REDIRECTS + 1):
-            address, auth = check_download_url(url, allow_http=self._allow_http)
+        named = redact_url(self._url)
+        for count in range(MAX_REDIRECTS + 1):
             failure: Exception
             try:
+                address, auth = check_download_url(url, allow_http=self._allow_http)
                 response = self._send(address, auth, headers)
                 if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                     return response
                 response.close()
                 url = urljoin(address, response.headers["Location"])
                 continue
+            except DataError as error:
+                failure = DataError(f"{named}: redirected to an address that is not allowed") if count else error
             except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests' URL errors are ValueErrors
-                failure = DataError(f"not a usable address: {redact_url(url)} ({type(error).__name__})")
+                failure = DataError(f"not a usable address: {named} ({type(error).__name__})")
             except requests.RequestException as error:
-                failure = CloudError(f"{redact_url(url)}: {_describe_failure(error)}")
+                failure = CloudError(f"{named}: {_describe_failure(error)}")
             raise failure  # outside of the except: requests' own error shows the whole address
-        raise DataError(f"{redact_url(self._url)}: more than {MAX_REDIRECTS} redirects")
+        raise DataError(f"{named}: more than {MAX_REDIRECTS} redirects")
 
     def _send(self, address: str, auth: AuthBase, headers: dict[str, str | None]) -> requests.Response:
-        """Send one request, not through `Session.send`: that reads the whole body of a redirect, however long it is."""
-        request = self._session.prepare_request(requests.Request("GET", address, headers=headers, auth=auth))
-        settings = self._session.merge_environment_settings(address, {}, True, None, None)
-        verify = settings["verify"]
-        adapter = self._session.get_adapter(address)
-        if isinstance(adapter, DeadlineAdapter):
-            adapter.set_deadline(HEADERS_TIMEOUT)
-        response = adapter.send(
-            request,
-            stream=True,
-            timeout=TIMEOUTS,
-            verify=True if verify is None else verify,
-            cert=settings["cert"],
-            proxies=settings["proxies"],
-        )
-        if isinstance(adapter, DeadlineAdapter):
-            adapter.set_deadline(math.inf)
+        """Send one request; the body has no limit in all, but the session's floor of the rate."""
+        session = self._session
+        response = session.send("GET", address, timeouts=TIMEOUTS, total=HEADERS_TIMEOUT, headers=headers, auth=auth)
+        session.set_deadline(math.inf)
         return response
 
     def _accept(self, response: requests.Response, encoding: str) -> None:
@@ -251,8 +250,7 @@ class _Fetch:
 
 def _body(response: requests.Response) -> Iterator[bytes]:
     """The bytes as they come; read1 returns with what is there, so that a slow sender does not hide a cancel."""
-    raw = response.raw
-    read = getattr(raw, "read1", None) or raw.read  # urllib3 1 has no read1
+    read = response.raw.read1
     failure = ""
     while not failure:
         try:
@@ -269,7 +267,7 @@ def _body(response: requests.Response) -> Iterator[bytes]:
 def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Undo a Content-Encoding that was not asked for, in bounded pieces."""
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise DataError(f"the server sent the file with the unknown Content-Encoding «{encoding[:30]}»")
+        raise DataError("the server sent the file with an unknown Content-Encoding")
     inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
     for block in blocks:
         rest = block
@@ -286,13 +284,16 @@ def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _status(response: requests.Response) -> str:
-    reason = "".join(c for c in (response.reason or "") if c.isprintable())[:60]
-    return f"{response.status_code} {reason}".strip()
+    """The status with its registered phrase; the server's own is not repeated."""
+    code = response.status_code
+    return f"{code} {HTTPStatus(code).phrase}" if code in HTTPStatus.__members__.values() else str(code)
 
 
 def _describe_failure(error: Exception) -> str:
     """Describe why a request failed, without the URL that the libraries' own messages show."""
     cause = describe(error)
+    if is_too_slow(error):
+        return cause
     kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
         (requests.ConnectTimeout, f"no connection within {TIMEOUTS[0]:g} s"),
         ((requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError), f"silent for {TIMEOUTS[1]:g} s"),

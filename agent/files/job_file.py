@@ -7,7 +7,6 @@ jobs/<task_id>.index      JSON of agent.gcode.Index
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +20,7 @@ from agent.files.fetch import download
 from agent.files.resume import origin_path
 from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
-from agent.server.http_deadline import deadline_session
+from agent.http.client import HttpClient
 from agent.service.config import Config
 from agent.service.system_clock import boot_id
 from agent.state import atomic_file
@@ -65,7 +64,7 @@ class JobFile:
             path.unlink(missing_ok=True)
 
 
-def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
+def fetch(command: Command, file: JobFile, config: Config, http: HttpClient, cancelled: Callable[[], bool]) -> Index:
     """Download the file of a print and scan it in the same pass; a complete file is not fetched again.
 
     Raises DataError, UnavailableError, or CancelledError."""
@@ -74,8 +73,7 @@ def fetch(command: Command, file: JobFile, config: Config, cancelled: Callable[[
     if command.spooled:
         raise UnavailableError("the file to print is no longer there")
     scanner = Scanner(_limits(config))
-    session, _ = deadline_session(time.monotonic)
-    with session:
+    with http.transfers() as session:
         downloaded = download(
             command.url,
             file.path,

@@ -215,7 +215,7 @@ class SpoolFile:
                 with self._part.open("rb") as file:
                     actual = hashlib.file_digest(file, _hash_factory(algorithm)).hexdigest()
             if actual != digits:
-                raise DataError(f"the file arrived damaged: its {algorithm} is {actual}, expected was {digits}")
+                raise DataError(f"the file arrived damaged: its {algorithm} is not the expected one")
 
     def _disk_error(self, error: OSError) -> UnavailableError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

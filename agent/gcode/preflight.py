@@ -21,6 +21,10 @@ SHORT = 64
 EXCERPT = 60
 """Characters of a bad line that an error shows."""
 
+# A command with numbers: G1 X10.5 Y-3.
+_QUOTABLE = re.compile(
+    rb"[GM]\d{1,4}(?:\.\d)?(?![0-9A-Za-z_.])(?:[ \t]*[A-Z][-+]?\d{1,12}(?:\.\d{0,9})?(?![0-9A-Za-z_.]))*", re.IGNORECASE
+)
 _COMMAND = re.compile(rb"(?<![A-Z_])" + COMMAND)
 _DEGREES = re.compile(rb"(?<![A-Z_])[SR]" + BLANKS + rb"(\+?" + UNSIGNED + rb")")
 _HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
@@ -104,8 +108,11 @@ def has_command(code: bytes) -> bool:
 
 
 def refusal(line: int, code: bytes, why: str) -> DataError:
-    """The error that refuses the file for its physical line `line` (1-based)."""
-    text = code.decode("utf-8", "replace")
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    """The error that refuses the file for its physical line `line` (1-based).
+
+    It quotes the G-code words that the line begins with and nothing else: the file may be an answer that whoever named
+    its address is not entitled to read."""
+    words = _QUOTABLE.match(code)
+    text = words[0].decode("ascii").strip() if words else ""
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
-    return DataError(f"line {line} of the file: {why}: «{excerpt}»")
+    return DataError(f"line {line} of the file: {why}" + (f": «{excerpt}»" if excerpt else ""))

@@ -22,6 +22,7 @@ from agent.core.driver import Driver, Host, Telemetry
 from agent.core.job import JobView
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
+from agent.http.client import HttpClient
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
 from agent.state.store import Task
@@ -66,6 +67,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What activities may use."""
 
     config: Config
+    http: HttpClient
     store: RunnerStore
     driver: Driver
     clock: Clock

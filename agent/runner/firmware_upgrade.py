@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-import requests
 import structlog
 
 from agent.core import report
@@ -27,9 +26,9 @@ from agent.files.firmware_manifest import (
     check_model,
     check_version,
 )
+from agent.http.session import HttpSession
 from agent.runner.activity import Context
 from agent.runner.transfers import TransferActivity
-from agent.server.http_deadline import deadline_session
 from agent.service import child_process
 from agent.service.child_process import End
 from agent.state.store import Task
@@ -72,9 +71,8 @@ class _Upgrade:
     def _fetch(self, cancelled: Callable[[], bool]) -> Manifest:
         """Fetch and check the manifest, then the package that it was signed for. Raises RefusedError,
         ConfigError, UnavailableError, CancelledError."""
-        session, _ = deadline_session(self._context.clock.monotonic)
         try:
-            with session:
+            with self._context.http.transfers() as session:
                 self._fetch_manifest(session, cancelled)
                 manifest = self._read_manifest(cancelled)
                 self._download("", self._package, manifest.size, self._command.digest, session, cancelled)
@@ -83,7 +81,7 @@ class _Upgrade:
             raise RefusedError(422, str(error)) from None
         return manifest
 
-    def _fetch_manifest(self, session: requests.Session, cancelled: Callable[[], bool]) -> None:
+    def _fetch_manifest(self, session: HttpSession, cancelled: Callable[[], bool]) -> None:
         try:
             for suffix, target in (
                 (MANIFEST_SUFFIX, manifest_path(self._package)),
@@ -111,7 +109,7 @@ class _Upgrade:
         target: Path,
         limit: int,
         digest: str,
-        session: requests.Session,
+        session: HttpSession,
         cancelled: Callable[[], bool],
     ) -> None:
         """Download what is at the package's URL with `suffix` after its path. Raises DataError, RefusedError (502),

@@ -77,7 +77,7 @@ class PrintActivity:
             self._preamble = _preamble(context, task)
             self._fetch = Worker(
                 "fetch",
-                lambda cancelled: fetch(command, self._file, context.config, cancelled),
+                lambda cancelled: fetch(command, self._file, context.config, context.http, cancelled),
                 context.wake,
                 command.task_id,
             )

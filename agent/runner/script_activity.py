@@ -58,7 +58,7 @@ class ScriptActivity:
 
 
 class ResetActivity:
-    """reset: the controller's reboot, done when it is idle again."""
+    """reset: the controller's reboot, done when it is idle again and was seen to begin anew."""
 
     exclusive = True
     outlives = False
@@ -73,11 +73,14 @@ class ResetActivity:
         context.driver.reset()
 
     def step(self, telemetry: Telemetry) -> None:
-        """Complete when the printer is idle again; fail on an error that says why."""
+        """Complete when the printer is idle again; fail when nothing was reset, and on an error that says why."""
         self._left = self._left or telemetry.state.absent
         if self._left and telemetry.state is PrinterState.IDLE:
-            self._context.complete(self.task)
-            self.ended = True
+            if telemetry.reset_error:
+                self.stop(telemetry.reset_error)
+            else:
+                self._context.complete(self.task)
+                self.ended = True
         elif self._deadline.expired() or (self._left and telemetry.state is PrinterState.ERROR):
             self.stop(telemetry.reason or "the printer did not come back")
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 import requests
 import urllib3
+from msgspec import UNSET
 
 from agent.core import report
 from agent.core.driver import Telemetry
-from agent.errors import AgentError, RefusedError, UnavailableError
+from agent.errors import AgentError, CancelledError, DataError, RefusedError, UnavailableError
+from agent.files.address import check_download_url
+from agent.http.errors import describe
+from agent.http.session import HttpSession
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
-from agent.server.api_client import describe
-from agent.server.http_deadline import deadline_session
 from agent.state.store import Task
 
 UPLOAD_MAY_TAKE = 300.0  # seconds
+URL_ANSWER_LIMIT = 64 << 10  # bytes of the answer to an upload that are read
+MAX_ANSWERED_URL = 2000  # characters of `data.url`
+LOOKUP_MAY_TAKE = 10.0  # seconds, to check where `data.url` leads
 
 
 class TransferActivity:
@@ -71,34 +77,69 @@ class TransferActivity:
 def upload_logs(context: Context, task: Task) -> TransferActivity:
     """`logs`: upload the log; the URL where it is then is `data.url`."""
     url = task.command.url
+    cloud = context.config.cloud
 
-    def work(_cancelled: Callable[[], bool]) -> report.Result:
-        body = gzip.compress(context.logs())
-        limits = (context.config.cloud.connect_timeout_s, context.config.cloud.read_timeout_s)
-        headers = {"Content-Type": "application/gzip"}
-        session, limited = deadline_session(context.clock.monotonic)
-        limited.set_deadline(UPLOAD_MAY_TAKE)
+    def work(cancelled: Callable[[], bool]) -> report.Result:
+        address, auth = check_download_url(url, allow_http=cloud.allow_http)
+        body = _UploadBody(gzip.compress(context.logs()), context.clock.monotonic, cancelled)
         try:
             with (
-                session,
-                session.put(
-                    url, data=body, headers=headers, timeout=limits, allow_redirects=False, stream=True
+                context.http.transfers() as session,
+                session.send(
+                    "PUT",
+                    address,
+                    body=body,
+                    headers={"Content-Type": "application/gzip"},
+                    auth=auth,
+                    timeouts=(cloud.connect_timeout_s, cloud.read_timeout_s),
+                    total=UPLOAD_MAY_TAKE,
                 ) as answer,
             ):
-                content = answer.raw.read(65536, decode_content=True) or b""
+                if not 200 <= answer.status_code < 300:
+                    raise UnavailableError(f"the server for the logs answered {answer.status_code}")
+                content = answer.raw.read(URL_ANSWER_LIMIT, decode_content=True) or b""
+                place = _usable_url(_answered_url(content), session, allow_http=cloud.allow_http)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(f"the server for the logs did not answer: {describe(error)}") from None
-        if not 200 <= answer.status_code < 300:
-            raise UnavailableError(f"the server for the logs answered {answer.status_code}")
-        return report.Result(url=_answered_url(content) or urlunsplit(urlsplit(url)._replace(query="", fragment="")))
+        place = place or urlunsplit(urlsplit(address)._replace(query=""))
+        return report.Result(url=place if len(place) <= MAX_ANSWERED_URL else UNSET)
 
     return TransferActivity(context, task, work, exclusive=False)
+
+
+class _UploadBody(io.BytesIO):
+    """Body of an upload, read piece by piece: it ends when the upload is cancelled or has taken too long."""
+
+    def __init__(self, content: bytes, monotonic: Callable[[], float], cancelled: Callable[[], bool]) -> None:
+        super().__init__(content)
+        self._monotonic, self._cancelled = monotonic, cancelled
+        self._deadline = monotonic() + UPLOAD_MAY_TAKE
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """The next piece. Raises CancelledError, UnavailableError."""
+        if self._cancelled():
+            raise CancelledError("the upload was cancelled")
+        if self._monotonic() >= self._deadline:
+            raise UnavailableError(f"the logs were not taken within {UPLOAD_MAY_TAKE:.0f} s")
+        return super().read(size)
 
 
 def _answered_url(answer: bytes) -> str:
     """The URL in the server's answer; empty without one."""
     try:
         url = msgspec.json.decode(answer, type=dict[str, object]).get("url")
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return ""
     return url if isinstance(url, str) else ""
+
+
+def _usable_url(url: str, session: HttpSession, *, allow_http: bool) -> str:
+    """The URL if it could be fetched from here; else empty: whatever else the answer held is not told."""
+    if not url.isascii() or not url.isprintable() or len(url) > MAX_ANSWERED_URL or set(url) & set(' "<>\\^`{|}'):
+        return ""
+    try:
+        address, _ = check_download_url(url, allow_http=allow_http)
+        session.require_allowed(address, total=LOOKUP_MAY_TAKE)
+    except (DataError, OSError):
+        return ""
+    return url

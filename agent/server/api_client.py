@@ -20,7 +20,9 @@ from agent import __version__
 from agent.core.answer import Answer, classify, retry_after
 from agent.core.clock import Clock
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.server.http_deadline import deadline_session
+from agent.http.client import HttpClient
+from agent.http.errors import describe
+from agent.http.session import NoAuth
 from agent.server.server_clock import ServerClock
 from agent.service.config import Config, need_server
 
@@ -28,7 +30,6 @@ TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
 EXCERPT = 300  # characters of an answer in an error
 SLACK = 5.0  # seconds beyond its limits after which a call counts as hung: encoding, a slow processor
-CAUSES = 20  # chained errors that are looked through
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -51,15 +52,22 @@ class ApiClient:
     take, and with 0 after it.
     """
 
-    def __init__(self, config: Config, clock: Clock, server_clock: ServerClock, beat: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        http: HttpClient,
+        clock: Clock,
+        server_clock: ServerClock,
+        beat: Callable[[float], None],
+    ) -> None:
         self._base = f"{need_server(config)}{config.cloud.api_base.rstrip('/')}/print"
         self._timeout = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
         self._clock = clock
         self._server_clock = server_clock
         self._beat = beat
-        self._session, self._adapter = deadline_session(clock.monotonic)
+        self._session = http.calls()
         self._session.headers["User-Agent"] = f"printer-agent/{__version__}"
-        self._verify = config.cloud.ca_file or None  # with each call: on the session, $REQUESTS_CA_BUNDLE would win
 
     def close(self) -> None:
         """Close the connections."""
@@ -116,22 +124,21 @@ class ApiClient:
         body: bytes | None = None,
         extra_headers: dict[str, str] | None = None,
     ) -> bytes:
-        headers = {"Content-Type": "application/json", "Accept": "application/json", **(extra_headers or {})}
+        headers: dict[str, str | None] = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers |= extra_headers or {}
         if token:
             headers[TOKEN_HEADER] = token
         call = f"{method} {path}"
-        self._adapter.set_deadline(sum(self._timeout))
         self._beat(sum(self._timeout) + SLACK)
         try:
-            with self._session.request(
+            with self._session.send(
                 method,
                 f"{self._base}/{path}",
-                data=body,
+                body=body,
                 headers=headers,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-                verify=self._verify,
+                auth=NoAuth(),
+                timeouts=self._timeout,
+                total=sum(self._timeout),
             ) as response:
                 answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
@@ -156,23 +163,3 @@ class ApiClient:
                 now = self._server_clock.now()  # from this answer's Date, where it has one
                 wait = retry_after(response.headers.get("Retry-After"), self._clock.wall() if now is None else now)
                 raise CloudError(f"{call}: {status} {excerpt}".rstrip(), status=status, retry_after=wait)
-
-
-def describe(error: BaseException) -> str:
-    """Describe why a request failed, in a few words: no memory addresses, no URL with its query."""
-    cause: BaseException = error
-    for _ in range(CAUSES):
-        cause = cause.__cause__ or cause.__context__ or _nested_error(cause) or cause
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
-    if isinstance(cause, TimeoutError):
-        return "timed out"
-    return type(cause).__name__
-
-
-def _nested_error(error: BaseException) -> BaseException | None:
-    """The error inside another: urllib3 keeps it in `reason`, requests keeps urllib3's error in `args`."""
-    for candidate in (getattr(error, "reason", None), *error.args):
-        if isinstance(candidate, BaseException):
-            return candidate
-    return None

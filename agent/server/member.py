@@ -8,14 +8,18 @@ from typing import Any
 
 import msgspec
 import requests
+import urllib3
 
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
-from agent.server.api_client import describe
+from agent.http.client import HttpClient
+from agent.http.errors import describe
+from agent.http.session import HttpSession, NoAuth
 from agent.service.config import Config, need_server
 
 PAGE_LIMIT = 1000  # pages followed at most
 CREDENTIAL = "member_token"  # systemd's name of it
 ANSWER_LIMIT = 16 << 20  # bytes
+CALL_LIMIT = 120.0  # seconds in all
 
 
 def token(config: Config, environ: Mapping[str, str]) -> str:
@@ -55,16 +59,15 @@ def base(config: Config) -> str:
     return f"{server}{(config.member.api_base or config.cloud.api_base).rstrip('/')}"
 
 
-def pages(config: Config, bearer: str, *, limit: int, offset: int, every: bool) -> Iterator[dict[str, Any]]:
+def pages(
+    config: Config, bearer: str, http: HttpClient, *, limit: int, offset: int, every: bool
+) -> Iterator[dict[str, Any]]:
     """Pages of printers, as the server sends them; with `every`, `_link_next` is followed to the end.
 
     Raises UnavailableError, TokenError, RejectedError, DataError (an answer that cannot be used).
     """
-    with requests.Session() as session:
-        if config.cloud.ca_file:
-            session.verify = config.cloud.ca_file
+    with http.calls() as session:
         session.headers["Authorization"] = f"Bearer {bearer}"
-        session.trust_env = True
         path = f"/print/printers?limit={limit}&offset={offset}"
         for _ in range(PAGE_LIMIT):
             page = _get(session, config, path)
@@ -76,33 +79,29 @@ def pages(config: Config, bearer: str, *, limit: int, offset: int, every: bool) 
                 raise DataError("GET printers: _link_next is not a path under /print")
 
 
-def _get(session: requests.Session, config: Config, path: str) -> dict[str, Any]:
+def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
     limits = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
     try:
-        answer = session.get(base(config) + path, timeout=limits, allow_redirects=False, auth=_KeepHeader())
-    except requests.RequestException as error:
+        with session.send(
+            "GET", base(config) + path, headers={}, auth=NoAuth(), timeouts=limits, total=CALL_LIMIT
+        ) as answer:
+            content = answer.raw.read(ANSWER_LIMIT, decode_content=True) or b""
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"GET printers: {base(config)} did not answer: {describe(error)}") from None
     if answer.status_code in (401, 403):
         raise TokenError(f"GET printers: {answer.status_code}, the server does not take the member's token")
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
-        excerpt = answer.text[:300]
+        excerpt = content[:1200].decode("utf-8", "replace")[:300]
         raise RejectedError(f"GET printers: {answer.status_code} {excerpt}", status=answer.status_code, answer=excerpt)
     if answer.status_code != 200:
         raise UnavailableError(f"GET printers: the server answered {answer.status_code}")
     try:
-        page = msgspec.json.decode(answer.content[:ANSWER_LIMIT], type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeError) as error:
+        page = msgspec.json.decode(content, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise DataError(f"GET printers: the answer is not as expected: {error}") from None
     if not isinstance(page.get("printers"), list):
         raise DataError("GET printers: the answer has no list of printers")
     return page
-
-
-class _KeepHeader(requests.auth.AuthBase):
-    """Keeps our own Authorization header, which requests would replace by one from ~/.netrc."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 def _printable(value: object) -> str:

@@ -15,6 +15,7 @@ import structlog
 from agent import faye
 from agent.core.clock import Clock
 from agent.errors import UnavailableError
+from agent.http.client import HttpClient
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -36,6 +37,7 @@ class Subscriber:
         self,
         *,
         config: Config,
+        http: HttpClient,
         api: ApiClient,
         registrar: Registrar,
         inbox: Inbox,
@@ -45,6 +47,7 @@ class Subscriber:
         pulse: Pulse,
     ) -> None:
         self._config = config
+        self._http = http
         self._api = api
         self._registrar = registrar
         self._inbox = inbox
@@ -82,7 +85,8 @@ class Subscriber:
                 faye.Subscription(f"{printer}/users", self._on_member, ext),
             ],
             transport=section.faye_transport,
-            ca_file=section.ca_file,
+            tls=self._http.tls,
+            response_class=self._http.response_class,
             clock=self._beat_and_read_clock,
             on_event=self._on_event,
             ext_on=section.faye_ext,

@@ -184,8 +184,7 @@ def _type_choices(kind: Any) -> list[str]:
 def _check(config: Config, where: str) -> None:
     """Check what types alone cannot express. Raises ConfigError."""
     cloud = config.cloud
-    if cloud.server:
-        check_url(cloud.server, f"{where}: [cloud] server", allow_http=cloud.allow_http)
+    _check_cloud(cloud, where)
     if config.member.server:
         check_url(config.member.server, f"{where}: [member] server", allow_http=cloud.allow_http)
     paths = {"[cloud] api_base": cloud.api_base, "[cloud] faye_path": cloud.faye_path}
@@ -194,16 +193,31 @@ def _check(config: Config, where: str) -> None:
             raise ConfigError(f"{where}: {key}: expected a path like /v1, got {value!r}")
     if len(config.printer.build_volume) not in (0, 3):
         raise ConfigError(f"{where}: [printer] build_volume: expected [x, y, z] in mm, or [] when it is not known")
-    if cloud.ca_file and not Path(cloud.ca_file).is_file():
-        raise ConfigError(f"{where}: [cloud] ca_file: no such file: {cloud.ca_file}")
     if config.firmware_upgrade.command and not config.firmware_upgrade.public_key:
         raise ConfigError(
             f"{where}: [firmware_upgrade] public_key: needed with command; an unsigned package is never run"
         )
     for name in ScriptsSection.__struct_fields__:
         for number, line in enumerate(getattr(config.scripts, name), 1):
+            code = line.split(";", 1)[0].strip()
+            if code.startswith("?") and (not code[1:].strip() or code[1:].strip().startswith("?")):
+                raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected a command after ?, got {code!r}")
             if not line.isascii() or not line.isprintable() or len(line) > 80:
                 raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected one G-code line of ASCII, ≤ 80")
+
+
+def _check_cloud(cloud: CloudSection, where: str) -> None:
+    if cloud.server:
+        check_url(cloud.server, f"{where}: [cloud] server", allow_http=cloud.allow_http)
+    if cloud.ca_file and not Path(cloud.ca_file).is_file():
+        raise ConfigError(f"{where}: [cloud] ca_file: no such file: {cloud.ca_file}")
+    for network in cloud.allow_addresses:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            raise ConfigError(
+                f"{where}: [cloud] allow_addresses: expected IP networks like 192.168.1.0/24, got {network!r}"
+            ) from None
 
 
 def check_url(url: str, what: str, *, allow_http: bool) -> None:

@@ -25,6 +25,7 @@ class CloudSection(_Section, frozen=True):
     faye_ext: Literal["subscribe", "all"] = "subscribe"
     ca_file: str = ""
     allow_http: bool = False
+    allow_addresses: tuple[str, ...] = ()  # IP networks
     # Together they are the limit of a whole call; short enough for a hung one to be noticed within half a minute.
     connect_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=20)] = 6.0
     read_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=30)] = 12.0

@@ -11,21 +11,21 @@ import re
 import shutil
 import socket
 import threading
-import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-import requests
 
 from agent.errors import CancelledError, ChangedError, CloudError, DataError, UnavailableError
 from agent.files.fetch import RetryPolicy, download
 from agent.files.spool import SPARE, Downloaded, spool
 from agent.gcode import Scanner
-from agent.server.http_deadline import deadline_session
+from agent.service.config import CloudSection
+from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import trickling
+from tests.support.cloud_side import make_http
 from tests.support.file_server import BODY, STRONG, Answer, FileServer, ranged, reply
 
 
@@ -35,7 +35,7 @@ class Fetcher:
     def __init__(self, server: FileServer, folder: Path) -> None:
         self.target = folder / "a.gcode"
         self.server = server
-        self.session = requests.Session()
+        self.session = make_http(CloudSection(server=server.url), SystemClock()).transfers()
         self.sunk = bytearray()
         self.naps: list[float] = []
         self.now = 0.0
@@ -291,8 +291,11 @@ def test_a_file_of_unknown_length_leaves_the_spare_free(fetch: Fetcher, monkeypa
 
 def test_headers_that_drip_in_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("agent.files.fetch.HEADERS_TIMEOUT", 0.3)
-    session, _ = deadline_session(time.monotonic)
-    with trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url, session, pytest.raises(CloudError):
+    with (
+        trickling(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n") as url,
+        make_http(CloudSection(server=url), SystemClock()).transfers() as session,
+        pytest.raises(CloudError),
+    ):
         download(
             f"{url}/x",
             tmp_path / "x",
@@ -405,7 +408,6 @@ def test_nothing_of_ours_is_sent(fetch: Fetcher, tmp_path: Path, monkeypatch: py
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     fetch.session.headers.update({"X-Printer-Auth-Token": "t0ken", "Authorization": "Bearer t0ken"})
-    fetch.session.auth = ("me", "t0ken")
     fetch.assert_whole(fetch(reply(body=BODY)))
     assert not {"X-Printer-Auth-Token", "Authorization", "Cookie"} & set(fetch.server.headers[0])
 
@@ -430,7 +432,7 @@ def test_a_compression_bomb_is_stopped(fetch: Fetcher) -> None:
         fetch(reply(body=bomb, headers={"Content-Encoding": "gzip"}), max_bytes=1_000_000)
 
 
-@pytest.mark.parametrize(("encoding", "message"), [("br", "unknown Content-Encoding «br»"), ("gzip", "damaged")])
+@pytest.mark.parametrize(("encoding", "message"), [("br", "unknown Content-Encoding$"), ("gzip", "damaged")])
 def test_an_encoding_that_cannot_be_undone_is_refused(fetch: Fetcher, encoding: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         fetch(reply(body=b"G28\n", headers={"Content-Encoding": encoding}))
@@ -453,7 +455,7 @@ def test_a_file_with_the_servers_checksum_arrives_and_a_damaged_one_does_not(
     fetch: Fetcher, headers: dict[str, str]
 ) -> None:
     fetch.assert_whole(fetch(reply(body=BODY, headers=headers)))
-    with pytest.raises(DataError, match=r"arrived damaged: its (sha-256|sha-512|md5) is [0-9a-f]+, expected was"):
+    with pytest.raises(DataError, match=r"arrived damaged: its (sha-256|sha-512|md5) is not the expected one$"):
         fetch(reply(body=BODY[:-1] + b"x", headers=headers))
     assert fetch.target.read_bytes() == BODY, "the earlier file stays"
 

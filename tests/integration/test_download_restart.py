@@ -11,11 +11,13 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
-import requests
 
 from agent.files.fetch import download
 from agent.files.resume import load_origin, origin_path
 from agent.files.spool import Downloaded
+from agent.service.config import CloudSection
+from agent.service.system_clock import SystemClock
+from tests.support.cloud_side import make_http
 from tests.support.file_server import BODY, Answer, FileServer, ranged, reply
 
 HERE = 400_000  # bytes that the first process gets
@@ -23,9 +25,12 @@ HERE = 400_000  # bytes that the first process gets
 FIRST = """
 import sys
 from pathlib import Path
-import requests
 from agent.files.fetch import download
-download(sys.argv[1], Path(sys.argv[2]), session=requests.Session(), max_bytes=10_000_000, boot="this")
+from agent.service.config import CloudSection
+from agent.service.system_clock import SystemClock
+from tests.support.cloud_side import make_http
+session = make_http(CloudSection(server=sys.argv[1]), SystemClock()).transfers()
+download(sys.argv[1], Path(sys.argv[2]), session=session, max_bytes=10_000_000, boot="this")
 """
 
 
@@ -76,7 +81,7 @@ def again(server: FileServer, target: Path, *answers: Answer, boot: str = "this"
     """The next process's download; what its sink saw."""
     sunk = bytearray()
     server.answers = list(answers)
-    with requests.Session() as session:
+    with make_http(CloudSection(server=server.url), SystemClock()).transfers() as session:
         done = download(server.url + "/f", target, session=session, max_bytes=10_000_000, sink=sunk.extend, boot=boot)
     return done, bytes(sunk)
 

@@ -26,9 +26,11 @@ from agent.runner.activity import Context
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
 from agent.testing import FakeClock
+from tests.support.cloud_side import make_http
 from tests.support.driver import SlotDriver
 
 S = PrinterState
@@ -104,8 +106,10 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
         context = Context(
-            config=load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings]),
+            config=config,
+            http=make_http(config.cloud, self.clock),
             store=RunnerStore(store),
             driver=self.printer,
             clock=self.clock,
@@ -118,7 +122,7 @@ class RunnerRig:
             context=context,
             snapshot=self.board,
             wake=self.woken,
-            pulse=Health(self.clock).pulse("runner"),
+            pulse=Health(self.clock, NotifySocket("")).pulse("runner"),
             hand_over=lambda: self.handing_over,
         )
 

@@ -19,6 +19,7 @@ from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage, decode
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -84,6 +85,7 @@ class SessionRig:
             timing=Timing(),
             checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
             on_answer=lambda: None,
+            resets=ResetWatch(),
             unsafe=unsafe,
         )
         self.caps = caps

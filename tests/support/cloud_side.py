@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 from collections.abc import Callable
 
 from agent.core.clock import Clock
+from agent.http.client import HttpClient
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
@@ -28,7 +30,13 @@ def ignore(*_: object) -> None:
 
 def make_client(section: CloudSection, clock: Clock, beat: Callable[[float], None] = ignore) -> ApiClient:
     """A client of the server in `section`."""
-    return ApiClient(Config(cloud=section), clock, ServerClock(clock), beat)
+    http = make_http(section, clock)
+    return ApiClient(Config(cloud=section), http=http, clock=clock, server_clock=ServerClock(clock), beat=beat)
+
+
+def make_http(section: CloudSection, clock: Clock) -> HttpClient:
+    """The maker of HTTP sessions for the server in `section`, with the machine's own name lookup."""
+    return HttpClient(section, monotonic=clock.monotonic, lookup=socket.getaddrinfo)
 
 
 def make_registrar(

@@ -22,9 +22,18 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "agent.faye": (),
     "agent.state": PLAIN,
     "agent.service": PLAIN,
-    "agent.server": (*PLAIN, "agent.faye", "agent.service", "agent.state"),
-    "agent.files": (*PLAIN, "agent.gcode", "agent.server", "agent.service", "agent.state"),
-    "agent.runner": (*PLAIN, "agent.files", "agent.gcode", "agent.server", "agent.service", "agent.state"),
+    "agent.http": (*PLAIN, "agent.service.config"),
+    "agent.server": (*PLAIN, "agent.faye", "agent.http", "agent.service", "agent.state"),
+    "agent.files": (*PLAIN, "agent.gcode", "agent.http", "agent.server", "agent.service", "agent.state"),
+    "agent.runner": (
+        *PLAIN,
+        "agent.files",
+        "agent.gcode",
+        "agent.http",
+        "agent.server",
+        "agent.service",
+        "agent.state",
+    ),
     "agent.local": (*PLAIN, "agent.files", "agent.server", "agent.service", "agent.state"),
     "agent.sandbox": PLAIN,
     "agent.dryrun": (*PLAIN, "agent.gcode", "agent.local", "agent.sandbox"),
@@ -176,6 +185,22 @@ def test_a_pure_room_has_no_clock_thread_socket_or_file(name: str) -> None:
     if name not in READS_FILES:
         for imported in imports(name, MODULES[name]):
             assert not any(within(imported, package) for package in IMPURE_STDLIB), f"{name} imports {imported}"
+
+
+HTTP_LIBRARIES = ("requests", "urllib3")
+MAKES_SESSIONS = ("agent.http", "agent.faye", "agent.sandbox", "agent.dryrun")  # the last two are for loopback
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not any(within(name, room) for room in MAKES_SESSIONS)])
+def test_http_sessions_are_made_in_one_place(name: str) -> None:
+    makers = {"get", "post", "put", "request", "Session", "sessions", "adapters", "PoolManager", "HTTPSConnection"}
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in HTTP_LIBRARIES:
+            assert node.attr not in makers, f"{name} uses {node.value.id}.{node.attr}"
+    for imported in imports(name, MODULES[name]):
+        assert not within(imported, "urllib.request"), f"{name} imports {imported}"
+        if imported.partition(".")[0] in HTTP_LIBRARIES:
+            assert imported.rpartition(".")[2] not in makers, f"{name} imports {imported}"
 
 
 def test_every_room_has_a_row_and_every_row_a_room() -> None:

@@ -12,8 +12,8 @@ from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.resend_guard import REQUESTS
 from drivers.gcode.protocol.steps import Command
 
-_LAST = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
-_EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)  # Repetier
+_LAST = re.compile(r"Last Line:\s*([0-9]{1,10})$", re.IGNORECASE)
+_EXPECTED = re.compile(r"expected line ([0-9]{1,10}) got [0-9]+$", re.IGNORECASE)  # Repetier
 
 
 def request(parts: Parts, reply: Reply, now: float) -> Command | None:

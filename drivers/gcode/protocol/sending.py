@@ -137,9 +137,11 @@ class Sender:
         self._locator.wait_for_answer(now)
 
     def urgent(self, code: bytes) -> None:
-        """Write `code` before everything else: an emergency parser acts on it at once and gives no `ok` (docs/serial.md
-        §23)."""
+        """Write `code` before everything else: an emergency parser acts on it at once. Most builds give an `ok` for it
+        in its turn, so one too many is listened for before the next line (docs/serial.md §23)."""
         self.write(code + b"\n")
+        self._traits.in_doubt = True
+        self._traits.listen_at = -inf
 
     def fail(self, why: str) -> None:
         """End the exchange: nothing is waited for any more."""

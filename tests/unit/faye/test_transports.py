@@ -38,6 +38,17 @@ def serve() -> Iterator[Serve]:
         server.close()
 
 
+def trusting(certificate: Path) -> Callable[[], ssl.SSLContext]:
+    """A maker of contexts that trust one authority more."""
+
+    def make() -> ssl.SSLContext:
+        context = tls_context()
+        context.load_verify_locations(certificate)
+        return context
+
+    return make
+
+
 class Contract:
     """What every transport's test class inherits."""
 
@@ -197,8 +208,8 @@ class Contract:
 class TestLongPolling(Contract):
     """LongPolling keeps the contract."""
 
-    def make(self, url: str, ear: Ear, ca_file: str = "") -> Transport:
-        return LongPolling(url, ear, ca_file=ca_file, clock=time.monotonic, limit=LIMIT)
+    def make(self, url: str, ear: Ear, tls: Callable[[], ssl.SSLContext] = tls_context) -> Transport:
+        return LongPolling(url, ear, tls=tls, clock=time.monotonic, limit=LIMIT)
 
     def read(self, peer: Peer) -> bytes:
         first, headers, body = peer.request()
@@ -293,10 +304,10 @@ class TestLongPolling(Contract):
     def test_a_private_authority_is_trusted_when_it_is_named(self, certificate: Path) -> None:
         ear = Ear()
         server = secure_server(self.echo, certificate)
-        transport = self.make(server.url, ear, str(certificate))
+        transport = self.make(server.url, ear, trusting(certificate))
         transport.send(ask())
         ear.wait(replies=1)
-        wrong_name = self.make(server.url.replace("127.0.0.1", "localhost"), ear, str(certificate))
+        wrong_name = self.make(server.url.replace("127.0.0.1", "localhost"), ear, trusting(certificate))
         wrong_name.send(ask())
         ear.wait(failures=1)
         transport.close(1)
@@ -369,7 +380,7 @@ class TestWebSocket(Contract):
 
 def test_tls_1_1_is_not_offered() -> None:
     """1.2 is the least, and both certificate and host name are checked."""
-    context = tls_context("")
+    context = tls_context()
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
     assert context.check_hostname
     assert context.verify_mode is ssl.CERT_REQUIRED

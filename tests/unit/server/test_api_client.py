@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient, describe
+from agent.http.errors import describe
+from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient
 from agent.service.config import CloudSection
 from agent.testing import FakeClock
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted

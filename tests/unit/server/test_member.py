@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
+from agent.http.client import HttpClient
 from agent.server.member import base, pages, table, token
 from agent.service.config import CloudSection, Config, MemberSection
+from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
+from tests.support.cloud_side import make_http
 
 TOKEN = "member-token-0001"
 FIRST = "/v1/print/printers?limit=2&offset=0"
@@ -22,9 +25,13 @@ def page(*numbers: int, after: object = "") -> Reply:
     return answer({"printers": [{"printer_id": number} for number in numbers], "_link_next": after})
 
 
+def http(config: Config) -> HttpClient:
+    return make_http(config.cloud, SystemClock())
+
+
 def fetch(server: ScriptedServer, *, every: bool = False, member: MemberSection | None = None) -> list[dict[str, Any]]:
     config = Config(cloud=CloudSection(server=server.url, read_timeout_s=5.0), member=member or MemberSection())
-    return list(pages(config, TOKEN, limit=2, offset=0, every=every))
+    return list(pages(config, TOKEN, http(config), limit=2, offset=0, every=every))
 
 
 def test_one_page_is_asked_for_with_the_members_token(server: ScriptedServer) -> None:
@@ -48,7 +55,9 @@ def test_the_members_api_may_live_elsewhere(server: ScriptedServer) -> None:
             cloud=CloudSection(server=other.url), member=MemberSection(server=server.url + "/", api_base="/ps/v1/")
         )
         assert base(config) == f"{server.url}/ps/v1"
-        assert next(iter(pages(config, TOKEN, limit=2, offset=0, every=False)))["printers"] == [{"printer_id": 9}]
+        assert next(iter(pages(config, TOKEN, http(config), limit=2, offset=0, every=False)))["printers"] == [
+            {"printer_id": 9}
+        ]
         assert other.asked() == []
 
 
@@ -109,7 +118,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
         free.bind(("127.0.0.1", 0))
         config = Config(cloud=CloudSection(server=f"http://127.0.0.1:{free.getsockname()[1]}"))
         with pytest.raises(UnavailableError, match=r"http://127.0.0.1:\d+/v1 did not answer: Connection refused"):
-            list(pages(config, TOKEN, limit=1, offset=0, every=False))
+            list(pages(config, TOKEN, http(config), limit=1, offset=0, every=False))
 
 
 def test_the_token_comes_from_the_file_then_the_credential_then_the_environment(tmp_path: Path) -> None:

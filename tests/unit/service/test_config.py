@@ -117,6 +117,8 @@ def test_the_members_token_is_no_key_of_the_configuration() -> None:
         ('[scripts]\npark = ["G28", "G1\\n"]\n', "[scripts] park: line 2: expected one G-code line of ASCII"),
         ('[scripts]\npark = ["G28\\nM104 S300"]\n', "[scripts] park: line 1: expected one G-code line of ASCII"),
         (f"[scripts]\nhome = ['{'G' * 81}']\n", "[scripts] home: line 1: expected one G-code line of ASCII"),
+        ("[scripts]\nhome = ['G28', '? ; maybe']\n", "[scripts] home: line 2: expected a command after ?, got '?'"),
+        ("[scripts]\nhome = ['??G29']\n", "[scripts] home: line 1: expected a command after ?"),
         ("[scripts]\nhome = ['M117 ä']\n", "[scripts] home: line 1: expected one G-code line of ASCII"),
     ],
 )

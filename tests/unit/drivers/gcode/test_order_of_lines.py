@@ -78,10 +78,11 @@ def test_a_cancel_is_written_down_before_its_script() -> None:
 def test_a_pause_that_the_printer_made_is_written_down_as_one_that_needs_no_way_back() -> None:
     """docs/serial.md §30."""
     desk = printing(SCRIPT)
-    desk.hear("//action:paused")
-    assert desk.seen.state is PrinterState.PAUSED
-    desk.hear("ok", "//action:resumed")
-    assert desk.seen.state is PrinterState.PRINTING
+    states = []
+    for said in (("//action:paused",), ("ok", "//action:resumed")):
+        desk.hear(*said)
+        states.append(desk.seen.state)
+    assert states == [PrinterState.PAUSED, PrinterState.PRINTING]
     assert desk.history == [Stage.PAUSED, Stage.PRINTING, wire(4, FILE[3])]
 
 

@@ -106,7 +106,7 @@ def test_g92_in_the_middle_of_a_move_only_gives_the_places_other_names() -> None
 
 def test_a_leap_reports_all_that_it_leaps_over_in_order() -> None:
     """docs/serial.md §14, §15."""
-    host = Host(leap=True)
+    host = Host(leap=True, host_prompts=False)
     host.send("M155 S3")
     said = host.send("G4 S7")
     assert [line[:5] for line in said] == ["echo:", " T:21", "echo:", " T:21", "echo:", "ok"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from agent.errors import CloudError
+from agent.http.adapter import NameResolver
 from agent.server.api_client import SLACK
-from agent.server.http_deadline import NameResolver
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import scripted, trickling
@@ -69,7 +69,7 @@ def asking() -> list[threading.Thread]:
 
 
 def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(silent_names: threading.Event) -> None:
-    names = NameResolver()
+    names = NameResolver(socket.getaddrinfo)
     for _ in range(3):
         began = time.monotonic()
         with pytest.raises(TimeoutError, match="the name server does not answer"):
@@ -85,9 +85,9 @@ def test_a_name_server_that_does_not_answer_is_given_up_and_not_asked_twice(sile
 
 def test_a_name_that_there_is_not_is_said_as_ever() -> None:
     with pytest.raises(OSError, match="is no host name"):
-        NameResolver().resolve("a" * 64, 80, 5)
+        NameResolver(socket.getaddrinfo).resolve("a" * 64, 80, 5)
     with pytest.raises(socket.gaierror):
-        NameResolver().resolve("256.256.256.256.", 80, 5)
+        NameResolver(socket.getaddrinfo).resolve("256.256.256.256.", 80, 5)
 
 
 def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_may_take(
