@@ -206,6 +206,7 @@ def cancel(
     if lines:
         yield from _send_script(lines, heaters)
         yield from send_each(lines_off(heaters.known))
+        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
     else:
         if parking is not None and modes.homed:
             position = yield from query_position()
@@ -213,7 +214,7 @@ def cancel(
             way = parking.away if stop_s is None else parking.up
             yield from send_each(way(position, modes, retract))
         yield ask(MOTORS_OFF)
-    modes.homed = modes.homed and bool(lines) and stop_s is None
+        modes.homed = False
     return End.DONE
 
 

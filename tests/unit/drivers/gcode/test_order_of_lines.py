@@ -68,8 +68,8 @@ def test_a_resume_is_written_down_before_the_way_back_and_its_end_before_the_nex
     assert b"G1 X10.000 Y20.000 F6000" in desk.history
 
 
-def test_a_cancel_is_written_down_before_its_script() -> None:
-    """docs/serial.md §28: killed between, the next agent cancels again."""
+def test_a_cancel_is_written_down_before_anything_of_it_is_sent() -> None:
+    """docs/serial.md §25d, §28: killed between, the next agent cancels again."""
     desk = paused(SCRIPT)
     desk.session.control.cancel()
     desk.session.step(desk.now)
