@@ -139,7 +139,8 @@ def test_after_a_cancel_the_printer_counts_as_homed_only_if_nothing_speaks_again
 
 
 def cancelled(desk: SessionRig) -> list[bytes]:
-    """Cancel; what is sent."""
+    """Cancel while a line is in flight, or nothing; what is sent."""
+    desk.take()
     desk.session.control.cancel()
     desk.session.step(desk.now)
     desk.hear("ok")
