@@ -152,7 +152,7 @@ def pause_again(
 
 def old_lines_s(firmware: Firmware) -> float:
     """Patience in seconds with a printer that may be at a long line of an agent before this one."""
-    return ORDINARY_S if firmware.keepalive else LONG_S
+    return ORDINARY_S if firmware.says_busy else LONG_S
 
 
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
