@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +15,7 @@ from agent.faye.long_polling import LongPolling
 from agent.faye.messages import decode
 from agent.faye.transport import Transport, tls_context
 from agent.faye.websocket import WebSocketTransport
+from tests.support.certificates import make_certificate, server_context
 from tests.unit.faye.loopback import Ear, Loopback, Peer, ask, parsed
 
 LIMIT = 100_000
@@ -104,7 +101,7 @@ class Contract:
         transport.send(ask())
         ear.wait(replies=1)
         transport.close(1)
-        assert [message["channel"] for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
+        assert [message.channel for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
         assert ear.failures == []
 
     def test_one_connection_serves_many_requests(self, serve: Serve) -> None:
@@ -409,26 +406,9 @@ def test_tls_1_1_is_not_offered() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh key and certificate for 127.0.0.1, in one file."""
-    if shutil.which("openssl") is None and not os.environ.get("CI"):
-        pytest.skip("needs the openssl command")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        shlex.split(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test "
-            "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
-        ),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=20,
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return both
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def secure_server(play: Callable[[Peer], None], certificate: Path) -> Loopback:
     """The same over TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return Loopback(play, context)
+    return Loopback(play, server_context(certificate))
