@@ -84,6 +84,11 @@ class ScriptedDriver(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
+    def reset(self) -> None:
+        """Gone, until the test says what comes of it."""
+        self.asked.append("reset")
+        self.now(state=S.OFFLINE, reason="the printer is being reset", reset_error="")
+
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """As a driver should: what runs is cancelled, or left as it is."""
         self.asked.append("hand over" if hand_over else "close")
@@ -96,7 +101,7 @@ class ScriptedDriver(SlotDriver):
 class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, overrides: Sequence[str] = ()) -> None:
         self.store = store
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
@@ -105,7 +110,7 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]"])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *overrides])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -113,7 +118,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"",
+            logs=lambda: b"a line of the log\n",
             wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )

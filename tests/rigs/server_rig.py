@@ -212,6 +212,48 @@ def trickling(before: bytes, drip: bytes) -> Iterator[str]:
             thread.join(5)
 
 
+class Flood:
+    """A server that answers each request with `before` and then `block` again and again, as fast as it is taken.
+
+    `sent` counts the bytes of all answers; it stops at ENOUGH."""
+
+    ENOUGH = 64 << 20
+
+    def __init__(self, before: bytes, block: bytes) -> None:
+        self.sent = 0
+        self.asked = 0
+        self._before, self._block = before, block
+        self._end = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.05)
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, name="flood", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._end.is_set():
+            try:
+                client, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            with client:
+                client.settimeout(0.5)
+                try:
+                    client.recv(65536)
+                    self.asked += 1
+                    client.sendall(self._before)
+                    while self.sent < self.ENOUGH and not self._end.is_set():
+                        self.sent += client.send(self._block)
+                except OSError:
+                    continue
+
+    def close(self) -> None:
+        """No more answers."""
+        self._end.set()
+        self._thread.join(PATIENCE)
+        self._server.close()
+
+
 class ReporterRig:
     """A reporter that knows who it is, at a server that takes everything unless told otherwise."""
 

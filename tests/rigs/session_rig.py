@@ -69,7 +69,9 @@ class SessionRig:
         unsafe: bool = False,
         firmware: str = MARLIN,
         settings: DriverSettings | None = None,
+        resets: ResetWatch | None = None,
     ) -> None:
+        self.resets = resets or ResetWatch()
         settings = settings or DriverSettings()
         if scripts is not None:
             settings = msgspec.structs.replace(settings, scripts=scripts)
@@ -85,7 +87,7 @@ class SessionRig:
             timing=Timing(),
             checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
             on_answer=lambda: None,
-            resets=ResetWatch(),
+            resets=self.resets,
             unsafe=unsafe,
         )
         self.caps = caps
