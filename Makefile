@@ -13,12 +13,15 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test test-oldest lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
+.PHONY: help dry-run test test-all test-oldest mutants lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make test-oldest                         the tests of HTTP with the oldest versions that are allowed'
+	@echo 'make test-all                            unit and contract tests with each Python 3.11 to 3.14 of this machine'
+	@echo 'make mutants                             small mistakes in the code that carries promises: does a test notice?'
+	@echo '                                         (half an hour the first time; ARGS=--changed: two minutes at most)'
 	@echo 'make lint                                ruff and mypy'
 	@echo 'make install [EXTRAS=websocket]            the service, as root: systemd/README.md'
 	@echo 'make deb                                 the same as a Debian package, in dist/'
@@ -43,6 +46,23 @@ HTTP_TESTS = tests/unit/http tests/unit/server tests/unit/faye/test_transports.p
 
 test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest -q $(HTTP_TESTS) $(ARGS)
+
+# Each has an environment of its own, in .venvs/. ARGS="tests/unit/core -x" for other tests, or other ways to run them.
+PYTHONS ?= 3.11 3.12 3.13 3.14
+test-all: ARGS := $(or $(ARGS),tests/unit tests/contract)
+test-all:
+	@failed=; missing=; \
+	for version in $(PYTHONS); do \
+	    if ! python=$$(.ci/find-python $$version); then missing="$$missing $$version"; continue; fi; \
+	    echo "Python $$version: $$python"; \
+	    $(MAKE) --no-print-directory VENV=.venvs/$$version PYTHON=$$python .venvs/$$version/.test && \
+	    .venvs/$$version/bin/pytest -q -n 2 --dist loadgroup $(ARGS) || failed="$$failed $$version"; \
+	done; \
+	echo "Not on this machine:$${missing:- none}. Failed:$${failed:- none}."; \
+	test -z "$$failed"
+
+mutants: $(VENV)/.test
+	$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -80,7 +100,7 @@ pins:
 	@PYTHON='$(PYTHON)' sh constraints/renew.sh
 
 clean:
-	rm -rf $(VENV) dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venvs dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -63,6 +63,7 @@ THREAD_END = 8.0  # seconds that a thread has to end
 SLACK = 10.0  # seconds more that systemd is asked for
 OPENING = 300.0  # seconds that opening the state may take: a long check of a large file on a slow card
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
+LAST_DESCRIPTOR = 0.5  # seconds that systemd has at the end to take a message about a port that is still to be kept
 HAND_OVER = 1.5  # seconds for all threads to end when the next agent waits for this one's end
 LAST_WORD = (0.5, 0.5)  # as LAST_WORDS, then: what is not sent, the next agent sends
 
@@ -118,7 +119,7 @@ class App:
         reread: Callable[[], Config],
     ) -> None:
         """`reread` gives the configuration as it is in the file now, checked as a whole; it raises AgentError."""
-        port = port_keeper(environ, os.getpid())  # before anything else is opened
+        port = port_keeper(environ, os.getpid(), health.notify)  # before anything else is opened
         self.base = base = build_base(config, environ, clock, health)
         self.server = server = build_server(base)
         self._local = local = build_local(base, server, environ)
@@ -194,6 +195,7 @@ class App:
             log.warning("threads still alive", threads=", ".join(alive))
         else:
             base.store.close()
+        base.health.notify.close(store_within=LAST_DESCRIPTOR)
         log.info("agent stopped")
 
     def _join_by_deadline(self) -> Callable[[threading.Thread], None]:

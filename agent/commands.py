@@ -33,6 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     from agent.service import restart_pause
     from agent.service.health import Health
     from agent.service.logs import Ring, configure
+    from agent.service.notify_socket import NotifySocket
     from agent.service.paths import runtime_dir
     from agent.service.system_clock import SystemClock
 
@@ -41,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     ring = Ring()
     configure(config.logs.level, config.logs.format, ring)
     clock, folder = SystemClock(), runtime_dir(os.environ)
-    health = Health(clock)
+    health = Health(clock, NotifySocket.from_environ(os.environ))
     if folder is not None:
         restart_pause.wait_before_start(folder, clock, health)
     app = App(

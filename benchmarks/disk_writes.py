@@ -13,6 +13,7 @@ from agent.sandbox.member_client import SandboxMember
 from agent.service.config import load
 from agent.service.health import Health
 from agent.service.logs import Ring
+from agent.service.notify_socket import NotifySocket
 from agent.service.system_clock import SystemClock
 from drivers.simulated.options import Options
 from drivers.simulated.printer import VirtualPrinter
@@ -30,7 +31,8 @@ def writes(folder: Path, printing: float, idle: float) -> dict[str, Any]:
         overrides = [f"cloud.server={url}", f"serial.port={folder}/printer", "serial.baud=115200"]
         overrides += [f"state.dir={folder}/state", f"local.socket={folder}/agent.sock"]
         config, clock = load(None, {}, overrides), SystemClock()
-        agent = App(config=config, environ={}, clock=clock, ring=Ring(), health=Health(clock), reread=lambda: config)
+        health = Health(clock, NotifySocket(""))
+        agent = App(config=config, environ={}, clock=clock, ring=Ring(), health=health, reread=lambda: config)
         agent.base.store.database.on_commit(before=lambda: None, after=lambda: COMMITS.append(time.monotonic()))
         thread = threading.Thread(target=agent.run, name="agent")
         thread.start()

@@ -24,8 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
 import structlog
 
+from agent.errors import AgentError
 from agent.gcode.framing import frame
 from benchmarks import serial_noise, serial_venvs, serial_whole
 from benchmarks.serial_daemon import daemon
@@ -38,6 +40,7 @@ PEERS = {
     "PrusaLink 0.8.1's serial stack": serial_venvs.PRUSALINK,
     "OctoPrint 1.11.8's comm layer": serial_venvs.OCTOPRINT,
 }
+EX_SOFTWARE = 70  # the measurement could not be carried through
 AHEAD = {"PrusaLink 0.8.1's serial stack": 2.0, "OctoPrint 1.11.8's comm layer": 3.0}
 """How many times as fast as each peer the driver has to be."""
 
@@ -206,9 +209,20 @@ def main() -> int:
     parser.add_argument("--peers", choices=("auto", "no"), default="auto", help="other hosts, installed where possible")
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=", ".join(parts))
     options = parser.parse_args()
-    size = QUICK if options.quick else FULL
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    began, table = time.monotonic(), Table()
+    table = Table()
+    try:
+        measure(table, options, QUICK if options.quick else FULL)
+    except (AssertionError, AgentError, subprocess.SubprocessError, requests.RequestException, OSError) as error:
+        print(f"\nThe measurement ended here: {error}")  # noqa: T201
+        return EX_SOFTWARE
+    return 1 if table.missed else 0
+
+
+def measure(table: Table, options: argparse.Namespace, size: Size) -> None:
+    """Measure the parts that were asked for. Raises what ends a measurement: AssertionError for what did not happen,
+    AgentError, OSError, and the errors of subprocess and requests."""
+    began = time.monotonic()
     programs, missing = serial_venvs.agent()
     if missing:
         table.row("the agent without extras", f"not installed: {missing}; with the tests' extras instead")
@@ -239,7 +253,6 @@ def main() -> int:
         f"load average {os.getloadavg()[2]:.1f} at the end, {len(os.sched_getaffinity(0))} cores",
     )
     table.row("seconds that this took", f"{time.monotonic() - began:.0f}")
-    return 1 if table.missed else 0
 
 
 if __name__ == "__main__":

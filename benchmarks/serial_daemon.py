@@ -147,13 +147,10 @@ class Daemon:
     @contextmanager
     def life(self, link: Link) -> Iterator[Agent]:
         """A new agent and firmware, registered and ready for a print."""
-        with Firmware(self._program, link) as firmware, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        address = self.folder / "notify.sock"
+        with Firmware(self._program, link) as firmware, _supervisor(address) as ready_at:
             self._firmware = firmware
             config = self._configured(firmware.port)
-            address = self.folder / "notify.sock"
-            address.unlink(missing_ok=True)
-            notify.bind(str(address))
-            notify.settimeout(PATIENCE)
             environment = {key: value for key, value in os.environ.items() if not key.startswith("PRINTER_AGENT_")}
             environment |= unit_environment() | {"NOTIFY_SOCKET": str(address)}
             with (self.folder / "agent.log").open("ab") as log:
@@ -166,16 +163,17 @@ class Daemon:
                     env=environment,
                 )
             try:
-                while b"READY=1" not in notify.recv(4096):
-                    pass
-                notify.close()  # nobody reads the rest, and a full queue holds the agent up at its stop
-                self.agent = Agent(process, firmware, time.monotonic() - began, self.folder)
+                self.agent = Agent(process, firmware, ready_at(PATIENCE) - began, self.folder)
                 self._register(self.agent)
                 yield self.agent
             finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30.0)
                 self._firmware = None
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(30.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    raise
 
     def _configured(self, port: str) -> Path:
         """All defaults, but for what a test needs to know."""
@@ -198,6 +196,38 @@ class Daemon:
             return bool(status["listening"]) and status["printer_status"] == "ready"
 
         agent.until("ready", ready, rest=0.1)
+
+
+@contextmanager
+def _supervisor(address: Path) -> Iterator[Callable[[float], float]]:
+    """Read $NOTIFY_SOCKET as systemd does, all the time; the function waits so many seconds for READY=1, and gives the
+    moment when it came. Raises AssertionError."""
+    address.unlink(missing_ok=True)
+    stop, came, at = threading.Event(), threading.Event(), list[float]()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(address))
+        notify.settimeout(0.2)
+
+        def read() -> None:
+            while not stop.is_set():
+                try:
+                    if b"READY=1" in notify.recv(4096).split(b"\n"):
+                        at.append(time.monotonic())
+                        came.set()
+                except TimeoutError:
+                    continue
+
+        def ready_at(within: float) -> float:
+            assert came.wait(within), f"the agent did not say that it is ready within {within:.0f} s"
+            return at[0]
+
+        thread = threading.Thread(target=read, name="supervisor")
+        thread.start()
+        try:
+            yield ready_at
+        finally:
+            stop.set()
+            thread.join()
 
 
 def unit_environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -167,6 +168,7 @@ class World:
             timing=Timing(),
             checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
             on_answer=lambda: None,
+            resets=ResetWatch(),
             unsafe=False,
         )
         self.session.open(self.now, self.now)

@@ -75,7 +75,7 @@ class Link(msgspec.Struct, frozen=True):
     """The quality of the serial link since it was opened."""
 
     lines: int = 0  # lines sent, resends included
-    resends: int = 0  # lines sent again because the firmware asked
+    resends: int = 0  # lines sent again because they were damaged or lost on the way
     latency_p50_ms: float | None = None  # from a line to its acknowledgement, over the last ones; None: not known
     latency_p99_ms: float | None = None
     starved: int | None = None  # times that the planner ran dry during a print; None: the firmware does not tell
@@ -83,7 +83,7 @@ class Link(msgspec.Struct, frozen=True):
 
     @property
     def resend_rate(self) -> float:
-        """Lines sent again, as a share of all, 0 to 1."""
+        """Lines damaged or lost on the way, as a share of all, 0 to 1."""
         return self.resends / self.lines if self.lines else 0.0
 
 
@@ -99,8 +99,10 @@ class Telemetry(msgspec.Struct, frozen=True):
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
+    display: str = ""  # what the printer has on its display, as far as it tells the host
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 
 @runtime_checkable
@@ -119,7 +121,8 @@ class LineSource(Protocol):
 
 
 class Scripts(msgspec.Struct, frozen=True):
-    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network."""
+    """G-code the driver itself needs in the course of a print; from `[scripts]`, never from the network. `?` before a
+    line: the firmware need not know its command."""
 
     pause: tuple[str, ...] = ()
     resume: tuple[str, ...] = ()
@@ -217,7 +220,8 @@ class Driver(Protocol):
         Raises NotReadyError unless IDLE."""
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
-        """Send `lines` one after the other, then wait for the moves to finish.
+        """Send `lines` one after the other, then wait for the moves to finish. FAILED with a command that the firmware
+        says it does not know, unless `?` stands before the line: then a warning.
         Raises NotReadyError unless IDLE."""
 
     def pause(self) -> None:
@@ -231,7 +235,8 @@ class Driver(Protocol):
         heaters and fan go off; `last.outcome` is CANCELLED. Raises NotReadyError when nothing runs."""
 
     def reset(self) -> None:
-        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE with a reason.
+        """Reboot the controller and say hello again: → OFFLINE → IDLE, or OFFLINE or ERROR with a reason. Where the
+        controller was not seen to begin anew, `Telemetry.reset_error` says so, at the latest when it is IDLE.
         A running operation ends FAILED. Raises NotReadyError when there is no port."""
 
 

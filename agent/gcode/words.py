@@ -70,3 +70,19 @@ def host_line(line: str) -> bytes:
     if len(code) > COMMAND_SIZE - 1:
         raise DataError(f"G-code {line[:60]!r}…: {len(code)} bytes, at most {COMMAND_SIZE - 1} fit the firmware")
     return uppercase(code.encode("ascii"))
+
+
+MAY_BE_UNKNOWN = b"?"
+"""Before a script's line whose command the firmware need not know."""
+
+
+def script_line(line: str) -> bytes:
+    """A line of a configured script, as `host_line`; `?` before it stays. Raises as `host_line`, and for a `?` without
+    a command."""
+    text = line.strip()
+    code = host_line(text.removeprefix("?"))
+    if not text.startswith("?"):
+        return code
+    if not code or code.startswith(MAY_BE_UNKNOWN):
+        raise DataError(f"G-code {line[:60]!r}: expected a command after ?")
+    return MAY_BE_UNKNOWN + code

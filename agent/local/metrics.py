@@ -94,7 +94,7 @@ class _StatusCollector(Collector):
         link: Mapping[str, int] = self._status["link"]
         for key, what in (
             ("lines", "Lines sent to the printer since its port was opened, resends included."),
-            ("resends", "Lines sent again because the printer asked, since its port was opened."),
+            ("resends", "Lines sent again because they were damaged on the way, since the port was opened."),
         ):
             yield CounterMetricFamily(f"printer_agent_serial_{key}", what, value=link[key])
 

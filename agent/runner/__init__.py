@@ -7,7 +7,7 @@ activity.py          what an activity is, and what it may use
 print_activity.py    print_data, a table of phases         print_recovery.py   of a print after a restart
 job_control.py       pause, resume, cancel of it           startup_recovery.py what an agent before left unfinished
 script_activity.py   home, park, calibrate, reset, settings, dismiss
-transfers.py         logs, firmware_upgrade
+transfers.py         logs                                  firmware_upgrade.py package, signature, install command
 worker.py            blocking work (a download, an upload) on a thread of its own, with a way to cancel it
 runner_store.py      the one door to the store             report_writer.py    progress and ends of tasks
 """

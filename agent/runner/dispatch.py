@@ -8,6 +8,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context
+from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.runner.running import RunningActivities
@@ -18,7 +19,7 @@ from agent.runner.script_activity import (
     request_settings,
     store_settings,
 )
-from agent.runner.transfers import upgrade, upload_logs
+from agent.runner.transfers import upload_logs
 from agent.state.store import Task
 
 

@@ -58,7 +58,7 @@ class ScriptActivity:
 
 
 class ResetActivity:
-    """reset: the controller's reboot, done when it is idle again."""
+    """reset: the controller's reboot, done when it is idle again and was seen to begin anew."""
 
     exclusive = True
     outlives = False
@@ -67,17 +67,20 @@ class ResetActivity:
     def __init__(self, context: Context, task: Task) -> None:
         self._context = context
         self._deadline = Deadline(context.clock, RESET_MAY_TAKE)
-        self._left = False  # the driver has left the state that it was in
         self.task = task
         self.ended = False
         context.driver.reset()
+        self._left = context.driver.telemetry().state.absent  # the driver has left the state that it was in
 
     def step(self, telemetry: Telemetry) -> None:
-        """Complete when the printer is idle again; fail on an error that says why."""
+        """Complete when the printer is idle again; fail when nothing was reset, and on an error that says why."""
         self._left = self._left or telemetry.state.absent
         if self._left and telemetry.state is PrinterState.IDLE:
-            self._context.complete(self.task)
-            self.ended = True
+            if telemetry.reset_error:
+                self.stop(telemetry.reset_error)
+            else:
+                self._context.complete(self.task)
+                self.ended = True
         elif self._deadline.expired() or (self._left and telemetry.state is PrinterState.ERROR):
             self.stop(telemetry.reason or "the printer did not come back")
 

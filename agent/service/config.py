@@ -198,6 +198,9 @@ def _check(config: Config, where: str) -> None:
         )
     for name in ScriptsSection.__struct_fields__:
         for number, line in enumerate(getattr(config.scripts, name), 1):
+            code = line.split(";", 1)[0].strip()
+            if code.startswith("?") and (not code[1:].strip() or code[1:].strip().startswith("?")):
+                raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected a command after ?, got {code!r}")
             if not line.isascii() or not line.isprintable() or len(line) > 80:
                 raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected one G-code line of ASCII, ≤ 80")
 

@@ -7,33 +7,30 @@ text (sd_notify(3)). A port that is unplugged hangs up: systemd notices and clos
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
-import socket
 from collections.abc import Mapping, MutableMapping
 
 import structlog
 
 from agent.core.driver import NoKeeper, PortKeeper
+from agent.service.notify_socket import NotifySocket
 
 log = structlog.get_logger(part="descriptors")
 
 FIRST_DESCRIPTOR = 3  # SD_LISTEN_FDS_START
 MAX_DESCRIPTORS = 64  # descriptors that are examined; the unit has one kept
 NAME = "serial"
-SEND_TIMEOUT = 1.0  # seconds until systemd must have received a message
 
 
 class SystemdKeeper:
     """Keeps the port in systemd's descriptor store (agent.core.driver.PortKeeper).
 
-    `notify_socket` is a path, or an abstract name that begins with `@`. `inherited` is the port that the agent before
-    this one left; None for none.
+    `inherited` is the port that the agent before this one left; None for none.
     """
 
-    def __init__(self, notify_socket: str, inherited: int | None) -> None:
-        self._address = "\0" + notify_socket[1:] if notify_socket.startswith("@") else notify_socket
+    def __init__(self, notify: NotifySocket, inherited: int | None) -> None:
+        self._notify = notify
         self._inherited = inherited
 
     def take(self) -> int | None:
@@ -42,35 +39,26 @@ class SystemdKeeper:
         return inherited
 
     def keep(self, fd: int) -> None:
-        """See PortKeeper. What was kept is removed first: the store has one place."""
-        self.drop()
-        self._send(f"FDSTORE=1\nFDNAME={NAME}", fd)
+        """See PortKeeper. What was kept is removed first: the store has one place. A port that cannot be kept is no
+        reason not to print."""
+        try:
+            self._notify.store_descriptor(NAME, fd)
+        except OSError as error:
+            log.warning("port not kept open", error=error.strerror)
 
     def drop(self) -> None:
         """See PortKeeper."""
-        self._send(f"FDSTOREREMOVE=1\nFDNAME={NAME}")
-
-    def _send(self, text: str, *fds: int) -> None:
-        """Send a message to systemd. If it cannot be sent, the port is just not kept: no reason not to print."""
-        beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.settimeout(SEND_TIMEOUT)
-                sender.connect(self._address)
-                sender.sendmsg([text.encode("ascii")], beside)
-        except OSError as error:
-            log.warning("descriptor store not reached", message=text.partition("=")[0], error=str(error))
+        self._notify.remove_descriptor(NAME)
 
 
-def port_keeper(environ: MutableMapping[str, str], pid: int) -> PortKeeper:
+def port_keeper(environ: MutableMapping[str, str], pid: int, notify: NotifySocket) -> PortKeeper:
     """The PortKeeper for this process, with the port that was passed to it. The variables are removed from `environ`:
     programs that this process starts get no descriptors."""
     inherited = _inherited(environ, pid)
     for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
         environ.pop(name, None)
-    address = environ.get("NOTIFY_SOCKET", "")
-    if address[:1] in ("/", "@"):
-        return SystemdKeeper(address, inherited)
+    if notify.enabled:
+        return SystemdKeeper(notify, inherited)
     if inherited is not None:
         os.close(inherited)
     return NoKeeper()

@@ -11,10 +11,10 @@ from __future__ import annotations
 import math
 import os
 
-import sdnotify
 import structlog
 
 from agent.core.clock import Clock
+from agent.service.notify_socket import NotifySocket
 
 log = structlog.get_logger(part="health")
 
@@ -41,12 +41,13 @@ class Pulse:
 
 
 class Health:
-    """All pulses, and notifications to systemd; without systemd ($NOTIFY_SOCKET unset) they are not sent."""
+    """All pulses, and notifications to systemd by `notify`. None of them waits for systemd: what it does not take now
+    goes out with the next one, or with the next tick."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, notify: NotifySocket) -> None:
+        self.notify = notify
         self._clock = clock
         self._pulses: list[Pulse] = []
-        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
         self._watched = _watchdog() > 0
         self._status = ""
         self._logged_stale: list[str] = []
@@ -64,25 +65,26 @@ class Health:
 
     def ready(self) -> None:
         """Tell systemd that the service is up, or up again after `reloading`."""
-        self._notify("READY=1")
+        self.notify.send("READY=1")
 
     def reloading(self) -> None:
         """Tell systemd that the configuration is being reloaded; `ready` ends that."""
-        self._notify(f"RELOADING=1\nMONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
+        self.notify.send(f"RELOADING=1\nMONOTONIC_USEC={int(self._clock.monotonic() * 1e6)}")
 
     def extend(self, seconds: float) -> None:
         """Ask systemd for `seconds` more from now on, for a start or a stop."""
-        self._notify(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        self.notify.send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def status(self, text: str) -> None:
         """Set the line of `systemctl status`; sent when it changed."""
         text = "".join(c if c.isprintable() else " " for c in text)  # a newline would begin another assignment
         if text != self._status:
             self._status = text
-            self._notify(f"STATUS={text}")
+            self.notify.send(f"STATUS={text}")
 
     def tick(self, status: str) -> None:
-        """Send the status, and the watchdog's keep-alive if every pulse is fresh; else ask systemd to end the agent."""
+        """Send the status, and the watchdog's keep-alive if every pulse is fresh; else ask systemd to end the agent.
+        These two are never sent late, since the next tick has its own; what else waits for systemd goes along."""
         self.status(status)
         stale = self.stale()
         if stale != self._logged_stale:
@@ -90,17 +92,14 @@ class Health:
             if stale:
                 log.error("threads not responding", threads=", ".join(stale))
         if not stale:
-            self._notify("WATCHDOG=1")
+            self.notify.send_once("WATCHDOG=1")
         elif self._watched:
-            self._notify("WATCHDOG=trigger")
+            self.notify.send_once("WATCHDOG=trigger")
+        self.notify.flush()
 
     def stopping(self) -> None:
         """Tell systemd that the service stops."""
-        self._notify("STOPPING=1")
-
-    def _notify(self, line: str) -> None:
-        if self._notifier is not None:
-            self._notifier.notify(line)
+        self.notify.send("STOPPING=1")
 
 
 def watchdog_interval(default: float = TICK) -> float:

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from agent.core.clock import Clock
-from agent.service.health import Health
+from agent.service.health import TICK, Health
 
 log = structlog.get_logger(part="agent")
 
@@ -60,7 +60,10 @@ def wait_before_start(folder: Path, clock: Clock, health: Health, sleep: Callabl
     if seconds > 0:
         health.extend(seconds + SLACK)
         health.status(f"waiting {seconds:.0f} s, because {failed} starts in a row have failed")
-        sleep(seconds)
+        while seconds > 0:
+            sleep(min(seconds, TICK))
+            seconds -= TICK
+            health.notify.flush()
 
 
 def clear_starts(folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Unpack
 from agent.core.clock import Clock
 from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
 from agent.errors import ConfigError
-from agent.gcode.words import host_line
+from agent.gcode.words import host_line, script_line
 from drivers.gcode.link.black_box import BlackBox, Recorder
 from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
@@ -85,7 +85,7 @@ class GcodeDriver:
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """See `Driver.run_script`. Raises DataError for lines that cannot be sent."""
-        request = RunScript(task_id, _cleaned(lines))
+        request = RunScript(task_id, _script(lines))
         self._claim((_S.IDLE,), "run a script", request, state=_S.BUSY, task_id=task_id, reason="")
 
     def pause(self) -> None:
@@ -103,7 +103,9 @@ class GcodeDriver:
     def reset(self) -> None:
         """See `Driver.reset`."""
         allowed = list(_S) if self._slot.read().port else []
-        self._claim(allowed, "reset", SimpleRequest.RESET, state=_S.OFFLINE, reason="the printer is being reset")
+        self._claim(
+            allowed, "reset", SimpleRequest.RESET, state=_S.OFFLINE, reason="the printer is being reset", reset_error=""
+        )
 
     def halt(self) -> None:
         """See `agent.core.driver.SupportsEmergencyStop`."""
@@ -135,7 +137,11 @@ class GcodeDriver:
 
 def _check(scripts: Scripts) -> None:
     for line in (*scripts.pause, *scripts.resume, *scripts.cancel):
-        host_line(line)
+        script_line(line)
+
+
+def _script(lines: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(code for line in lines if (code := script_line(line)))
 
 
 def _cleaned(lines: Sequence[str]) -> tuple[bytes, ...]:

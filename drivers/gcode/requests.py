@@ -18,7 +18,7 @@ class StartPrint(msgspec.Struct, frozen=True):
 
 
 class RunScript(msgspec.Struct, frozen=True):
-    """`Driver.run_script`, its lines checked and cleaned."""
+    """`Driver.run_script`, its lines checked and cleaned; `?` before one whose command may be unknown."""
 
     task_id: str
     lines: tuple[bytes, ...]

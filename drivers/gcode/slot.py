@@ -30,7 +30,9 @@ class TelemetryUpdate(TypedDict, total=False):
     heaters: tuple[Heater, ...]
     task_id: str
     waiting: str
+    display: str
     last: Operation
+    reset_error: str
 
 
 class Slot:

@@ -26,17 +26,36 @@ def _value(machine: Machine, command: ParsedCommand, letter: str, here: float, *
     return number * machine.motion.unit + (here if relative else 0.0)
 
 
+def _target(machine: Machine, command: ParsedCommand) -> tuple[float, float, float, float]:
+    """Where a move ends: x, y, z, e in millimetres."""
+    motion = machine.motion
+    x, y, z = (
+        _value(machine, command, letter, here, relative=motion.relative)
+        for letter, here in (("X", motion.x), ("Y", motion.y), ("Z", motion.z))
+    )
+    return x, y, z, _value(machine, command, "E", motion.e, relative=motion.relative_e)
+
+
+def refusal(machine: Machine, command: ParsedCommand) -> bytes:
+    """Why a firmware that refuses moves refuses this one: an axis that moves is not homed, or the nozzle is too cold;
+    empty when it does not (docs/serial.md §k1)."""
+    dialect, motion = machine.dialect, machine.motion
+    if not dialect.unhomed or TABLE.get(command.code) is not _move:
+        return b""
+    x, y, z, e = _target(machine, command)
+    ways = (("X", x - motion.x), ("Y", y - motion.y), ("Z", z - motion.z))
+    if any(way and axis not in motion.homed for axis, way in ways):
+        return dialect.unhomed % {b"x": x, b"y": y, b"z": z, b"e": e}
+    return dialect.cold if e != motion.e and machine.cold() else b""
+
+
 def _move(machine: Machine, command: ParsedCommand) -> Wait:
     yield from waits.planner_room(machine)
     motion = machine.motion
     feed = command.number("F")
     if feed is not None and feed > 0:
         motion.feed = feed * motion.unit
-    x, y, z = (
-        _value(machine, command, letter, here, relative=motion.relative)
-        for letter, here in (("X", motion.x), ("Y", motion.y), ("Z", motion.z))
-    )
-    e = _value(machine, command, "E", motion.e, relative=motion.relative_e)
+    x, y, z, e = _target(machine, command)
     length = _arc(machine, command, x, y) if command.code in ("G2", "G3") else None
     if motion.move_to(machine.now, x, y, z, e, cold=machine.cold(), length=length):
         machine.hold_filament()
@@ -98,26 +117,42 @@ def _aim(machine: Machine, heater: SimulatedHeater, command: ParsedCommand, lett
     return ""
 
 
+def _heat(machine: Machine, heater: SimulatedHeater, command: ParsedCommand, letters: str) -> str:
+    """`_aim`, and show what heats up on the display (docs/serial.md §25c)."""
+    letter = _aim(machine, heater, command, letters)
+    if letter and heater.target > heater.at(machine.now):
+        machine.notify(b"E1 Heating..." if heater is machine.nozzle else b"Bed Heating...")
+    return letter
+
+
 def _nozzle(machine: Machine, command: ParsedCommand) -> None:
-    _aim(machine, machine.nozzle, command, "S")
+    _heat(machine, machine.nozzle, command, "S")
 
 
 def _bed(machine: Machine, command: ParsedCommand) -> None:
-    _aim(machine, machine.bed, command, "S")
+    _heat(machine, machine.bed, command, "S")
 
 
 def _nozzle_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
-    letter = _aim(machine, machine.nozzle, command, "SR")
+    letter = _heat(machine, machine.nozzle, command, "SR")
     return waits.heat_up(machine, machine.nozzle, cool_too=letter == "R") if letter else None
 
 
 def _bed_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
-    letter = _aim(machine, machine.bed, command, "SR")
+    letter = _heat(machine, machine.bed, command, "SR")
     return waits.heat_up(machine, machine.bed, cool_too=letter == "R") if letter else None
 
 
-def _temperatures(machine: Machine, _command: ParsedCommand) -> None:
-    machine.answer(machine.temperatures().lstrip(), on_ok=machine.dialect.temperatures_on_ok)
+def _motors_off(machine: Machine, _command: ParsedCommand) -> Wait:
+    yield from waits.finish_moves(machine)
+    machine.motion.homed.clear()
+
+
+def _temperatures(machine: Machine, _command: ParsedCommand) -> Wait | None:
+    if machine.refuses and machine.dialect.temperatures_refusing:
+        machine.answer(machine.dialect.temperatures_refusing, on_ok=True)
+        return None
+    return waits.reported_heat(machine)
 
 
 def _report(machine: Machine, command: ParsedCommand) -> None:
@@ -182,8 +217,10 @@ def _line_number(machine: Machine, command: ParsedCommand) -> None:
         machine.new_line_number = int(number)
 
 
-def _answer(machine: Machine, _command: ParsedCommand) -> None:
-    machine.user_wait = False
+def _answer(machine: Machine, command: ParsedCommand) -> None:
+    number = command.number("S")
+    if number is not None:
+        machine.respond(int(number))
 
 
 def _tool(machine: Machine, command: ParsedCommand) -> None:
@@ -196,7 +233,9 @@ def _say_place(machine: Machine, _command: ParsedCommand) -> None:
 
 
 def _identity(machine: Machine, _command: ParsedCommand) -> None:
-    machine.answer(info_texts.identity(machine.dialect, machine.options), on_ok=machine.dialect.identity_on_ok)
+    dialect = machine.dialect
+    starting = dialect.identity_starting if machine.not_ready is not None else b""
+    machine.answer(starting or info_texts.identity(dialect, machine.options), on_ok=dialect.identity_on_ok)
 
 
 def _settings(machine: Machine, _command: ParsedCommand) -> None:
@@ -218,7 +257,8 @@ TABLE: dict[str, Handler] = {
     "G92": _place,
     "M0": waits.stop,
     "M1": waits.stop,
-    **dict.fromkeys(("M18", "M84", "M400"), lambda machine, _command: waits.finish_moves(machine)),
+    **dict.fromkeys(("M18", "M84"), _motors_off),
+    "M400": lambda machine, _command: waits.finish_moves(machine),
     "M82": _absolute_e,
     "M83": _relative_e,
     "M104": _nozzle,

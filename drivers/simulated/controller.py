@@ -42,7 +42,7 @@ class Controller:
         self._executed = executed
         self._running = b""
         self._paused: tuple[bytes, ScheduledFault] | None = None  # before this line, a person is waited for
-        self._emergency = emergency.EmergencyParser(machine.dialect.early)
+        self._emergency = emergency.EmergencyParser(machine.dialect)
         self._skips = 0  # so many lines with a wrong number are passed over; more than 0 after a request
 
     @property
@@ -68,7 +68,28 @@ class Controller:
         due = self.timers.due(
             waiting=self._waits_for_more() and self._has_room(), idle=self.task is None and not self.queue
         )
-        return min(due, self.acks.due)
+        return min(due, self.acks.due, self.timers.ready_at)
+
+    def start(self) -> None:
+        """Begin: say the banner, where it is ready at once."""
+        dialect = self._dialect
+        if dialect.starting is None:
+            self.machine.out.append(dialect.banner.encode())
+            return
+        self.machine.not_ready = dialect.starting
+        self._faults.count_start()
+        if self._faults.starting:
+            self.timers.start(self._faults.starting)
+        else:
+            self.finish_start()
+
+    def finish_start(self) -> None:
+        """End the start: it is ready, unless its configuration cannot be used."""
+        if self._faults.config_error:
+            self.machine.not_ready = self._dialect.config_error
+        elif not self.machine.halted:
+            self.machine.not_ready = None
+            self.machine.out.append(self._dialect.banner.encode())
 
     def link_work(self) -> None:
         """Do what is due on the link now."""
@@ -77,9 +98,12 @@ class Controller:
             self.acks.release(timers.now)
         if timers.person_at <= timers.now:
             timers.expect_person(None)
-            self.machine.end_waits()
+            self.machine.attend()
             self.resume_command()
             self.work()
+        if timers.ready_at <= timers.now:
+            timers.ready_at = math.inf
+            self.finish_start()
         if timers.silent_until > -math.inf and not self.unresponsive:
             timers.silent_until = -math.inf
             timers.restart()
@@ -159,11 +183,11 @@ class Controller:
         return len(self.queue) + (self.task is not None) < self._dialect.queue_size
 
     def _fill(self) -> None:
-        while not self._ended() and (self.machine.halted or self._has_room()):
+        while not self._ended() and (self.machine.refuses or self._has_room()):
             line = self.receiver.next_line()
             if line is None:
                 return
-            if self.machine.halted:
+            if self.machine.refuses:
                 self._refuse(line)
             else:
                 self._enqueue(line)
@@ -212,8 +236,8 @@ class Controller:
             case LineFault.STORM:
                 self.refused_number = number
             case LineFault.RESET:
-                self.machine.restart = True
-            case LineFault.PERSON:
+                self._restart()
+            case LineFault.PERSON | LineFault.RUNOUT:
                 self._paused = (line, event)
             case LineFault.SILENCE:
                 self.timers.fall_silent(event.seconds)
@@ -238,16 +262,17 @@ class Controller:
             self.acks.send(b"ok", self.timers.now)
 
     def _refuse(self, line: bytes) -> None:
-        """Answer a line after a halt: refuse it, unless it restarts the board."""
+        """Answer a line after a halt, or before it is ready: refuse it, unless it restarts the board."""
         dialect, body = self._dialect, body_of(line)
-        command = parse_command(body)
-        if body.split(b" ")[0].upper() == dialect.restart:
-            self.machine.restart = True
+        command = parse_command(body.upper() if dialect.any_case else body)
+        if _word(body) in dialect.restart:
+            self._restart(line)
         elif command is not None and command.code in dialect.still:
             self._execute(line)
         else:
-            if dialect.refusal:
-                self.machine.say(dialect.refusal % {b"reason": self.machine.halt_reason or b""})
+            refusal = self.machine.refusal()
+            if refusal:
+                self.machine.say(refusal)
             if dialect.refusal_ok:
                 self.acks.send(b"ok", self.timers.now)
 
@@ -256,20 +281,26 @@ class Controller:
         if not body and dialect.blank_ok:
             self.acknowledge(line)
             return
-        self._executed(body)
-        if body.split(b" ", 1)[0].upper() == dialect.restart:
-            self.machine.restart = True
-            return
         command = parse_command(body.upper() if dialect.any_case else body)
+        refusal = command_table.refusal(self.machine, command) if command is not None else b""
+        if refusal:
+            self.machine.say(refusal)
+            self.acknowledge(line)
+            return
+        self._executed(body)
+        if _word(body) in dialect.restart:
+            self._restart(line)
+            return
         handle = command_table.handler(command, dialect) if command is not None else None
         if command is None or handle is None:
-            if dialect.unknown:
-                self.machine.say(dialect.unknown % {b"line": body, b"code": command.code.encode() if command else body})
+            code = command.code.encode() if command else _word(body) if dialect.any_case else body
+            if answer := dialect.words.get(code) or dialect.unknown % {b"line": body, b"code": code}:
+                self.machine.say(answer)
             if not dialect.ok_on_receipt:
                 self.acknowledge(line)
-        elif dialect.parser and body[:4] in dialect.early:
+        elif dialect.parser and body[:4] in emergency.codes_of_parser(dialect):
             # It has acted while it was being received.
-            if self.machine.options.emergency_ok:
+            if self.machine.options.emergency_ok or self.machine.halted:
                 self.acknowledge(line)
         else:
             self._running = line
@@ -281,19 +312,38 @@ class Controller:
             self.busy_at = self.machine.now + self.machine.keepalive
             self.resume_command()
 
+    def _restart(self, line: bytes | None = None) -> None:
+        """Restart, as `line` has it where there is one."""
+        if line is not None and self._dialect.restart_ok:
+            self.acknowledge(line)
+        if self._dialect.leaving:
+            self.machine.say(self._dialect.leaving)
+        self.machine.restart = True
+
     def _after_person(self, command: Callable[[], Wait | None], event: ScheduledFault) -> Iterator[float]:
         self.timers.expect_person(event.seconds)
-        yield from waits.paused(self.machine)
+        self.machine.attended = False
+        if event.fault is LineFault.RUNOUT:
+            yield from waits.change_filament(self.machine, None)
+        else:
+            yield from waits.paused(self.machine)
         yield from command() or ()
 
     def _execute_early(self, codes: list[bytes]) -> None:
-        """Execute M108, M112 and M410 before their turn in the queue (docs/serial.md §6a, 23)."""
+        """Execute M108, M112, M410 and M876 before their turn in the queue (docs/serial.md §6a, 23)."""
         for code in codes:
             if code == b"M112":
                 self.machine.kill()
                 return
             if code == b"M410":
                 self.machine.quick_stop()
+            elif code[:4] == b"M876":
+                self.machine.respond(int(code[-1:]))
             else:
                 self.machine.end_waits()
             self.resume_command()
+
+
+def _word(body: bytes) -> bytes:
+    """The first word of a command, in capitals."""
+    return body.split(b" ", 1)[0].upper()

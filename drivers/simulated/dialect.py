@@ -5,7 +5,7 @@ The dialects themselves are in `dialects.py`."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -70,12 +70,23 @@ class Dialect:
     place_when_home: bool = True
     identity_on_ok: bool = False
     unknown: bytes = b'echo:Unknown command: "%(line)s"'  # line, code
+    words: Mapping[bytes, bytes] = field(default_factory=dict)  # commands that are words, and what they say
     cold: bytes = b"echo: cold extrusion prevented"
+    unhomed: bytes = b""  # why a move of an axis that is not homed is refused: x, y, z, e; the cold one is, too, then
     # What it can (§17, 23, 30)
     auto_report: bool = True
     busy: bool = True
     actions: bool = True  # `//action:` lines
+    prompts: bool = True  # prompts and notifications among them, and M876
+    asks_to_purge: bool = True  # M600's second question
     lacks: frozenset[str] = frozenset()  # codes that it does not know, beside M155 and M113 without the above
+    # Starting (§k2)
+    starting: bytes | None = None  # the answer to each line until it is ready; None: it is ready at once
+    config_error: bytes = b""  # the same for ever, as its configuration cannot be used
+    identity_starting: bytes = b""
+    temperatures_refusing: bytes = b""  # M105 is answered with that as long as it refuses lines
+    leaving: bytes = b""  # before it restarts
+    restart_ok: bool = False
     # Stopping in a hurry, and afterwards (§23, 23a, 25)
     early: tuple[bytes, ...] = (b"M108", b"M112", b"M410")  # act when they are read, before their turn
     early_numbered: bool = False  # with a line number as well
@@ -88,4 +99,5 @@ class Dialect:
     refusal: bytes | None = None  # the answer to each line from then on: reason; None: it is dead
     refusal_ok: bool = False
     still: frozenset[str] = frozenset()  # what is executed nevertheless
-    restart: bytes = b"M997"
+    restart: tuple[bytes, ...] = (b"M997",)
+    opening_resets: bool = True  # a board that has halted comes back when its port is opened anew (`ResetOnOpen`)

@@ -68,6 +68,7 @@ MARLIN1 = replace(
     lone_checksum=False,
     auto_report=False,
     actions=False,
+    prompts=False,
     lacks=frozenset({"M876", "M118"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
@@ -112,7 +113,8 @@ PRUSA = replace(
     temperatures="T:{t:.1f} /{tt:.1f} B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f} @:{tp} B@:{bp} P:0.0 A:27.4",
     early=(b"M112",),
     early_numbered=True,
-    lacks=frozenset({"M108", "M410"}),
+    prompts=False,
+    lacks=frozenset({"M108", "M410", "M876"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
 
@@ -154,6 +156,7 @@ REPETIER = replace(
     auto_report=False,
     busy=False,
     actions=False,
+    prompts=False,
     lacks=frozenset({"M108", "M118", "M410", "M600", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -163,7 +166,7 @@ REPETIER = replace(
     stopped=(b"fatal:%(reason)s Printer stopped and heaters disabled due to this error.",),
     refusal=b"fatal:%(reason)s Printer stopped and heaters disabled due to this error.",
     refusal_ok=True,
-    restart=b"M999",
+    restart=(b"M999",),
 )
 """With FEATURE_CHECKSUM_FORCED and ACK_WITH_LINENUMBER."""
 
@@ -193,6 +196,8 @@ REPRAP = replace(
     auto_report=False,
     busy=False,
     actions=False,
+    prompts=False,
+    asks_to_purge=False,
     lacks=frozenset({"M410", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -206,7 +211,7 @@ REPRAP = replace(
     heater_error=b"Error: Heating fault on heater 1, %(reason)s",
     stopped=(b"Emergency Stop! Reset the controller to continue.",),
     refusal=b"",
-    restart=b"M999",
+    restart=(b"M999",),
 )
 
 REPRAP3 = replace(REPRAP, name="reprap3", numbers=False, resend=None)
@@ -258,7 +263,20 @@ KLIPPER = replace(
     temperatures="B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f}",
     place="X:{x:.3f} Y:{y:.3f} Z:{z:.3f} E:{e:.3f}",
     unknown=b'// Unknown command:"%(code)s"',
-    cold=b"!! Extrude below minimum temp",
+    words=MappingProxyType({b"STATUS": b"// Klipper state: Ready"}),
+    cold=b"// Extrude below minimum temp\n// See the 'min_extrude_temp' config option for details\n"
+    b"!! Extrude below minimum temp",
+    unhomed=b"!! Must home axis first: %(x).3f %(y).3f %(z).3f [%(e).3f]",
+    starting=b"// Printer is not ready\n// The klippy host software is attempting to connect.  Please\n"
+    b"// retry in a few moments.\n!! Printer is not ready",
+    config_error=b"// Option 'pin' in section 'fan' must be specified\n"
+    b'// Once the underlying issue is corrected, use the "RESTART"\n'
+    b"// command to reload the config and restart the host software.\n// Printer is halted\n"
+    b"!! Option 'pin' in section 'fan' must be specified",
+    identity_starting=b"FIRMWARE_NAME:Klipper FIRMWARE_VERSION:?",
+    temperatures_refusing=b"T:0",
+    leaving=b"// Klipper state: Disconnect",
+    restart_ok=True,
     lacks=frozenset(
         f"M{code}"
         for code in (0, 1, 17, 73, 75, 76, 77, 85, 92, 108, 200, 201, 203, 205, 211, 301, 302, 410, 500, 501, 502, 503)
@@ -270,6 +288,7 @@ KLIPPER = replace(
             "heating-failed": b"Heater extruder not heating at expected rate",
             "thermal-runaway": b"Heater extruder not heating at expected rate",
             "mintemp": b"MCU 'mcu' shutdown: ADC out of range",
+            "lost-mcu": b"Lost communication with MCU 'mcu'",
         }
     ),
     heater_error=b"",
@@ -279,8 +298,9 @@ KLIPPER = replace(
     b'// "FIRMWARE_RESTART" command to reset the firmware, reload the\n'
     b"// config, and restart the host software.\n// Printer is shutdown\n!! %(reason)s",
     refusal_ok=True,
-    still=frozenset({"M110", "M115"}),
-    restart=b"FIRMWARE_RESTART",
+    still=frozenset({"M105", "M110", "M112", "M115"}),
+    restart=(b"FIRMWARE_RESTART", b"RESTART"),
+    opening_resets=False,
 )
 
 _ALL = (MARLIN, MARLIN1, MARLIN1_0, PRUSA, REPETIER, REPRAP, REPRAP3, SMOOTHIE, KLIPPER)

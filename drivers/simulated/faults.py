@@ -18,6 +18,7 @@ from agent.errors import DataError
 from drivers.simulated.random_faults import ByteCorruption, RandomFault, random_garbage
 
 LATE_MS = 500.0
+STARTING, CONFIG_ERROR = "klippy-starting", "klippy-config-error"
 _LONGEST = 86400.0
 
 
@@ -32,13 +33,15 @@ class LineFault(Enum):
     MINTEMP = "mintemp"
     KILL = "kill"
     PERSON = "pause"
+    RUNOUT = "runout"
     UNPLUG = "unplug"
+    LOST_MCU = "lost-mcu"
 
 
-HALTING = {LineFault.HEATING, LineFault.RUNAWAY, LineFault.MINTEMP, LineFault.KILL}
-"""Faults of a heater, by which the board halts; KILL is a short name for RUNAWAY."""
+HALTING = {LineFault.HEATING, LineFault.RUNAWAY, LineFault.MINTEMP, LineFault.KILL, LineFault.LOST_MCU}
+"""Faults by which the printer halts, most of them of a heater; KILL is a short name for RUNAWAY."""
 
-_TIMED = {LineFault.SILENCE, LineFault.PERSON, LineFault.UNPLUG}
+_TIMED = {LineFault.SILENCE, LineFault.PERSON, LineFault.RUNOUT, LineFault.UNPLUG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Faults:
         self._late = LATE_MS / 1000.0
         self._slow = 0.0
         self._boot = 0
+        self.starting = 0.0
+        """Seconds of the host's time until it is ready."""
+        self.config_error = False
+        self.of_klipper = ""
+        """A fault that only Klipper can have, if there is one."""
         self._rates: dict[str, float] = {}
         self.scheduled: dict[int, ScheduledFault] = {}
         for spec in specs:
@@ -69,7 +77,15 @@ class Faults:
             name: RandomFault(self._rate(name), self._seeded(name))
             for name in ("late-ok", "glued-ok", "lost-resend-ok", "wrong-resend", "double-resend")
         }
-        names = ("lost-ok", "double-ok", "slow-board", "boot-garbage", *(fault.value for fault in LineFault))
+        names = (
+            "lost-ok",
+            "double-ok",
+            "slow-board",
+            "boot-garbage",
+            STARTING,
+            CONFIG_ERROR,
+            *(fault.value for fault in LineFault),
+        )
         self._counted = Counter(dict.fromkeys(names, 0))  # all of them now: others read it while it counts
         self._garbage = random.Random(self._seeded("boot-garbage"))
 
@@ -78,6 +94,11 @@ class Faults:
         """Whether an `ok` may reach the host in any other way than once, on its own line, unchanged and at once."""
         rates = ("lost-ok", "double-ok", "late-ok", "glued-ok", "corrupt-back")
         return self._slow > 0 or any(self._rate(name) > 0 for name in rates)
+
+    def count_start(self) -> None:
+        """Count what goes wrong when it starts."""
+        self._counted[STARTING] += self.starting > 0
+        self._counted[CONFIG_ERROR] += self.config_error
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -190,9 +211,21 @@ class Faults:
         if not 0 <= self._boot <= 4096:
             raise ValueError("the bytes are between 0 and 4096")
 
+    def set_starting(self, name: str, text: str) -> None:
+        """Apply `name=SECONDS`. Raises ValueError when it is no time."""
+        self.starting = _seconds(text)
+        self.of_klipper = name
+
+    def set_config_error(self, name: str, _text: str) -> None:
+        """Apply `name`."""
+        self.config_error = True
+        self.of_klipper = name
+
     def set_line_fault(self, name: str, text: str) -> None:
         """Apply `name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
         fault = LineFault(name)
+        if fault is LineFault.LOST_MCU:
+            self.of_klipper = name
         line, colon, seconds = text.partition(":")
         if colon and fault not in _TIMED:
             raise ValueError("it takes no seconds")
@@ -220,7 +253,8 @@ class _Kind:
 
 def _kinds(*kinds: _Kind) -> dict[str, _Kind]:
     """The kinds by their name with the mark behind it."""
-    return {kind.form[: 1 + min(kind.form.find(mark) for mark in "=@" if mark in kind.form)]: kind for kind in kinds}
+    ends = ((min((k.form.find(m) for m in "=@" if m in k.form), default=len(k.form)), k) for k in kinds)
+    return {kind.form[: 1 + end]: kind for end, kind in ends}
 
 
 _KINDS = _kinds(
@@ -242,8 +276,14 @@ _KINDS = _kinds(
     _Kind("mintemp@LINE", Faults.set_line_fault, "the sensor has come off: the board stops"),
     _Kind("kill@LINE", Faults.set_line_fault, "short for thermal-runaway"),
     _Kind("pause@LINE[:SECONDS]", Faults.set_line_fault, "the printer waits for a person, until M108 unless told"),
+    _Kind("runout@LINE[:SECONDS]", Faults.set_line_fault, "the filament ends: M600 at the printer, its two questions"),
     _Kind("unplug@LINE[:SECONDS]", Faults.set_line_fault, "the cable is pulled, and put back under another name"),
     _Kind("boot-garbage=BYTES", Faults.set_boot, "no text before the boot messages"),
+    _Kind("klippy-starting=SECONDS", Faults.set_starting, "Klipper refuses lines for so long after each start"),
+    _Kind(
+        "klippy-config-error", Faults.set_config_error, "Klipper's configuration is wrong: it refuses lines for ever"
+    ),
+    _Kind("lost-mcu@LINE", Faults.set_line_fault, "Klipper loses its board and shuts down"),
     _Kind("seed=N", Faults.set_seed, "other dice"),
 )
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
+from agent.errors import DataError
 from drivers.simulated.controller import Controller
 from drivers.simulated.faults import Faults, ScheduledFault
 from drivers.simulated.machine import Machine
@@ -38,6 +39,7 @@ class VirtualFirmware:
         leap: bool = False,
         on_line: Callable[[bytes], None] | None = None,
     ) -> None:
+        """Raises DataError for a fault that the dialect cannot have."""
         self._options = options
         self._faults = faults
         self._leap = leap
@@ -47,11 +49,15 @@ class VirtualFirmware:
         self.resets = 0
         self.machine = Machine(options, now)
         dialect = self.machine.dialect
+        if dialect.starting is None and faults.of_klipper:
+            raise DataError(f"fault {faults.of_klipper!r} is one of Klipper's; the dialect is {dialect.name}")
         self._ok = b"ok" + dialect.line_end
         self._crlf = dialect.line_end == b"\r\n"
         # Is an `ok` nothing but that, whenever a line is done? And is it all that ever happens on the link?
         self._plain_ok = not (self._faults.alters_oks or options.advanced_ok)
-        self._link_rests = self._plain_ok and dialect.nag is None and dialect.idle_wait is None
+        starts = faults.starting > 0
+        self._link_rests = self._plain_ok and dialect.nag is None and dialect.idle_wait is None and not starts
+        self._checks_moves = bool(dialect.unhomed)
         self._quick = self._link_rests and not dialect.ok_on_receipt and dialect.stop_byte == b""
         self._start(now)
 
@@ -66,13 +72,22 @@ class VirtualFirmware:
         self._start(now)
 
     def _start(self, now: float) -> None:
+        self.machine.leaps = self._leap
         self._controller = Controller(self.machine, self._faults, self._executed, now)
-        self.machine.out.append(self._faults.boot_garbage() + self.machine.dialect.banner.encode())
+        garbage = self._faults.boot_garbage()
+        if garbage:
+            self.machine.out.append(garbage)
+        self._controller.start()
 
     @property
     def stopped(self) -> bool:
         """Whether it was killed or is silent for good, so that only a reset helps."""
         return self._controller.stopped
+
+    @property
+    def opening_helps(self) -> bool:
+        """Whether it is stopped in such a way that opening its port, as DTR does, brings it back."""
+        return self.stopped and (self.machine.dialect.opening_resets or not self.machine.halted)
 
     @property
     def unplug(self) -> ScheduledFault | None:
@@ -107,7 +122,7 @@ class VirtualFirmware:
         controller.timers.now = max(controller.timers.now, now)
         if controller.unresponsive:
             return self._take_output()
-        while self._quick and controller.idle and machine.halt_reason is None:
+        while self._quick and controller.idle and not machine.refuses:
             line = data[: data.find(b"\n") + 1]
             if not self._fast(line):
                 break
@@ -190,6 +205,8 @@ class VirtualFirmware:
             if int(line[star + 1 :]) != reduce(xor, line[:star]) or not self._room():
                 return False
             body = line[space + 1 : star]
+            if self._checks_moves and (len(machine.motion.homed) < 3 or (b"E" in body and machine.cold())):
+                return False
             held = machine.motion.move_words(machine.now, body[3:].split(), cold=machine.cold())
         except ValueError:
             return False

@@ -25,13 +25,12 @@ def identity(dialect: Dialect, options: Options) -> bytes:
             "BUILD_PERCENT": True,
             "SOFTWARE_POWER": False,
             "EMERGENCY_PARSER": dialect.parser,
-            "HOST_ACTION_COMMANDS": True,
-            "PROMPT_SUPPORT": True,
+            "HOST_ACTION_COMMANDS": dialect.actions,
+            "PROMPT_SUPPORT": dialect.prompts,
             "SDCARD": False,
             "ARCS": True,
             "BABYSTEPPING": False,
             "CHAMBER_TEMPERATURE": False,
-            "BUSY_PROTOCOL": dialect.busy,
         }
         lines += [f"Cap:{name}:{int(on)}" for name, on in capabilities.items()]
     return "\n".join(lines).encode()

@@ -15,6 +15,7 @@ class LinkTimers:
         self.now = now
         self.silent_until = -math.inf  # infinity: until a reset
         self.person_at = math.inf
+        self.ready_at = math.inf  # it has started then
         self._dialect = dialect
         self._second = second
         self._since = now
@@ -35,6 +36,10 @@ class LinkTimers:
     def expect_person(self, seconds: float | None) -> None:
         """Expect a person in so many seconds of the host, None for never."""
         self.person_at = math.inf if seconds is None else self.now + seconds * self._second
+
+    def start(self, seconds: float) -> None:
+        """Be ready in so many seconds of the host."""
+        self.ready_at = self.now + seconds * self._second
 
     def due(self, *, waiting: bool, idle: bool) -> float:
         """The instant of the next timer: for a board that waits for the rest of something, or has nothing to do."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum, auto
 
 from drivers.simulated import heater
 from drivers.simulated.motion import STEPS_PER_MM, Motion
@@ -12,6 +13,15 @@ COLD = 170.0
 """EXTRUDE_MINTEMP: below it the firmware moves no filament."""
 
 BUSY = b"processing"
+
+
+class Question(Enum):
+    """What the prompt that the host was shown last asks, as `M876` answers it."""
+
+    NONE = auto()
+    CONTINUE = auto()
+    PURGE_MORE = auto()
+    NOTHING = auto()  # it only tells something
 
 
 class Machine:
@@ -28,6 +38,8 @@ class Machine:
         )
         self.bed: heater.SimulatedHeater = heater.bed(options.ambient, options.bed_max) if last is None else last.bed
         self.motion = Motion(options.planner_blocks)
+        if options.homed:
+            self.motion.homed |= {"X", "Y", "Z"}
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False
@@ -36,9 +48,15 @@ class Machine:
         self.report_every = 0.0
         self.next_report = math.inf
         self.heating_wait = False  # M108 ends it
-        self.user_wait = False  # M108 and M876 end it
+        self.user_wait = False  # M108 ends it, and M876 where the prompt asks for that
+        self.purge_wait = False  # M876 ends it, or the person; M108 does not (docs/serial.md §25b)
+        self.purge_more = False
+        self.attended = False  # a person answers whatever is asked
+        self.question = Question.NONE
+        self.leaps = False  # heat that a host waits for is there at its next M105
         self.ok_data = b""  # follows the `ok` of the running command
         self.new_line_number: int | None = None  # what M110 sets, once it is executed
+        self.not_ready: bytes | None = None  # the answer to each line until it is ready
         self.halt_reason: bytes | None = None  # None while it works; may be empty
         self.restart = False  # whoever runs the machine is to reset it
 
@@ -46,6 +64,17 @@ class Machine:
     def halted(self) -> bool:
         """Whether it was killed: only a reset helps."""
         return self.halt_reason is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it takes next to no line: it was killed, or is not ready yet."""
+        return self.halt_reason is not None or self.not_ready is not None
+
+    def refusal(self) -> bytes:
+        """The answer to a line that is not taken; empty for none."""
+        if self.halt_reason is not None:
+            return (self.dialect.refusal or b"") % {b"reason": self.halt_reason}
+        return self.not_ready or b""
 
     def say(self, text: bytes) -> None:
         """Print a line."""
@@ -75,6 +104,28 @@ class Machine:
         if self.dialect.actions:
             self.say(b"//action:" + text)
 
+    def prompt(self, question: Question, text: bytes, *buttons: bytes) -> None:
+        """Show the host a prompt, after the end of the one before (docs/serial.md §25b)."""
+        self.question = question
+        if not self.dialect.prompts:
+            return
+        self.act(b"prompt_end")
+        self.act(b"prompt_begin " + text)
+        for button in buttons:
+            self.act(b"prompt_button " + button)
+        self.act(b"prompt_show")
+
+    def end_prompt(self) -> None:
+        """Take the prompt away."""
+        self.question = Question.NONE
+        if self.dialect.prompts:
+            self.act(b"prompt_end")
+
+    def notify(self, text: bytes) -> None:
+        """Show the host what stands on the display (docs/serial.md §25c)."""
+        if self.dialect.prompts:
+            self.act(b"notification " + text)
+
     def hold_filament(self) -> None:
         """Say that the nozzle is too cold for what was asked."""
         if self.dialect.cold:
@@ -99,9 +150,23 @@ class Machine:
         self.next_report = self.now + self.report_every if self.report_every else math.inf
 
     def end_waits(self) -> None:
-        """End every wait for heat or for a person (M108)."""
+        """End a wait for heat, and a wait for one press of the button (M108)."""
         self.heating_wait = False
         self.user_wait = False
+
+    def respond(self, number: int) -> None:
+        """Press a button of the prompt, 0 the first (M876). Each prompt takes one answer."""
+        question, self.question = self.question, Question.NONE
+        if question is Question.CONTINUE:
+            self.user_wait = False
+        elif question is Question.PURGE_MORE and number in (0, 1):
+            self.purge_wait, self.purge_more = False, number == 0
+
+    def attend(self) -> None:
+        """Somebody comes to the printer, and answers whatever it asks."""
+        self.end_waits()
+        self.purge_wait = self.purge_more = False
+        self.attended = True
 
     def quick_stop(self) -> None:
         """Stop moving now and drop the planned moves (M410)."""

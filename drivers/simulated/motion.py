@@ -30,6 +30,7 @@ class Motion:
         self._blocks: deque[Block] = deque()
         self._start: Block = (0.0, 0.0, 0.0, 0.0, 0.0)  # the instant and place where the oldest block begins
         self.x = self.y = self.z = self.e = 0.0
+        self.homed: set[str] = set()
         self.feed = 1500.0
         self.unit = 1.0
         self.relative = False

@@ -43,7 +43,8 @@ class Options(msgspec.Struct, frozen=True):
     reset_on_open: ResetOnOpen = ResetOnOpen.HALTED
     advanced_ok: bool = False  # `ok N12 P15 B3` (docs/serial.md §6)
     emergency_parser: bool | None = None  # what stops in a hurry acts while it is being received (docs/serial.md §23)
-    emergency_ok: bool = False  # with an emergency parser: M108 and M410 give an `ok` as well, as some builds do
+    emergency_ok: bool = True  # with an emergency parser: what has acted gives an `ok` in its turn; some builds do not
+    host_prompts: bool | None = None  # prompts, notifications and M876 (docs/serial.md §25b)
     busy_protocol: bool | None = None
     auto_report: bool | None = None
     idle_wait: bool | None = None  # `wait` when there is nothing to do (docs/serial.md §5)
@@ -51,6 +52,7 @@ class Options(msgspec.Struct, frozen=True):
     rx_buffer: int | None = None  # a ring: it holds one byte less than its size
     queue_size: int | None = None  # BUFSIZE; the command that is being executed has one of the places
     planner_blocks: int = 16  # BLOCK_BUFFER_SIZE; a ring as well
+    homed: bool = False  # all axes count as homed from the start, as a Klipper's configuration may have it
     ambient: float = 21.0
     nozzle_max: float = 300.0  # the highest target that is taken; more is clamped
     bed_max: float = 120.0
@@ -74,6 +76,7 @@ class Options(msgspec.Struct, frozen=True):
         return replace(
             dialect,
             parser=_chosen(self.emergency_parser, dialect.parser),
+            prompts=_chosen(self.host_prompts, dialect.prompts),
             busy=_chosen(self.busy_protocol, dialect.busy),
             auto_report=_chosen(self.auto_report, dialect.auto_report),
             idle_wait={None: dialect.idle_wait, True: WAIT_S, False: None}[self.idle_wait],

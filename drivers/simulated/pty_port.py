@@ -177,7 +177,7 @@ class PtyPort:
             return  # with POLLIN one was here for a moment, and left something to read
         self._attached = True
         always = self._reset_on_open is ResetOnOpen.ALWAYS
-        if always or (self._reset_on_open is ResetOnOpen.HALTED and self._firmware.stopped):
+        if always or (self._reset_on_open is ResetOnOpen.HALTED and self._firmware.opening_helps):
             self._firmware.reset(self._clock.now())
 
     def _client_left(self) -> None:

@@ -28,7 +28,15 @@ DIVERGES = 1
 EARLIER = 8
 """Answers at the start that may belong to lines sent before the box begins, at most."""
 
-_NAMES = {ReplyKind.OK: "ok", ReplyKind.RESEND: "resend", ReplyKind.FATAL: "halted", ReplyKind.START: "restarted"}
+_NAMES = {
+    ReplyKind.OK: "ok",
+    ReplyKind.RESEND: "resend",
+    ReplyKind.REFUSED: "refused",
+    ReplyKind.FATAL: "halted",
+    ReplyKind.SHUTDOWN: "halted",
+    ReplyKind.START: "restarted",
+    ReplyKind.READY: "ready",
+}
 
 
 class PrinterAnswer(msgspec.Struct, frozen=True):

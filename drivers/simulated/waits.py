@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from drivers.simulated.command_line import ParsedCommand
 from drivers.simulated.heater import SimulatedHeater
-from drivers.simulated.machine import BUSY, Machine
+from drivers.simulated.machine import BUSY, COLD, Machine, Question
 
 Wait = Iterator[float]
 
@@ -18,6 +18,7 @@ RESIDENCY = 10.0  # TEMP_RESIDENCY_TIME: seconds to stay at the target
 WINDOW = 1.0  # TEMP_WINDOW: °C from the target at which that time begins
 COOLING_SLOPE = 1.5  # MIN_COOLING_SLOPE_DEG
 COOLING_TIME = 60.0  # MIN_COOLING_SLOPE_TIME: seconds in which it must have cooled by that much
+PARK_S, LOAD_S = 3.0, 5.0  # seconds that M600 takes to park and unload, and to load and purge
 HOMING_XY, HOMING_Z, HOMING_BUMPS = 50.0, 4.0, 3.0  # mm/s, mm/s, seconds
 
 
@@ -68,9 +69,8 @@ def heat_up(machine: Machine, heater: SimulatedHeater, *, cool_too: bool) -> Wai
 def dwell(machine: Machine, seconds: float) -> Wait:
     """Finish the moves, then stand still (G4)."""
     yield from finish_moves(machine)
-    until = machine.now + seconds
-    while machine.now < until:
-        yield until
+    machine.notify(b"Sleep...")
+    yield from _stand_still(machine, seconds)
 
 
 def home(machine: Machine, command: ParsedCommand) -> Wait:
@@ -81,11 +81,10 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
     seconds = HOMING_BUMPS * len(named)
     seconds += max((abs(motion.x) if "X" in named else 0.0), (abs(motion.y) if "Y" in named else 0.0)) / HOMING_XY
     seconds += (abs(motion.z) if "Z" in named else 0.0) / HOMING_Z
-    until = machine.now + seconds
-    while machine.now < until:
-        yield until
+    yield from _stand_still(machine, seconds)
     x, y, z = (0.0 if axis in named else None for axis in "XYZ")
     motion.place(x, y, z, None)
+    motion.homed |= set(named)
     if machine.dialect.place_when_home:
         machine.say(machine.place())
 
@@ -108,19 +107,58 @@ def stop(machine: Machine, command: ParsedCommand) -> Wait:
     if text[:1] in (b"P", b"S") and text[1:2].isdigit():
         pause = command.number("P")
         seconds, text = (command.number("S") if pause is None else pause / 1000.0), b""
-    machine.act(b"prompt_end")
-    machine.act(b"prompt_begin " + (text or b"M0/1 Break Called"))
-    machine.act(b"prompt_button Continue")
-    machine.act(b"prompt_show")
+    machine.prompt(Question.CONTINUE, text or b"M0/1 Break Called", b"Continue")
     if not seconds and machine.dialect.busy:
         machine.say(b"echo:busy: paused for user")
     yield from person(machine, seconds or None)
-    machine.act(b"prompt_end")
+    machine.end_prompt()
 
 
-def change_filament(machine: Machine, _command: ParsedCommand) -> Wait:
-    """Change the filament: pause as the printer does by itself, and wait for the person (M600; docs/serial.md §25a)."""
-    yield from paused(machine)
+def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
+    """M600 as Marlin 2.1.2 does it: park, ask for the filament, load it, ask whether to purge more, and leave the
+    prompt `Resuming` open (docs/serial.md §25a, §25b)."""
+    machine.act(b"paused")
+    machine.prompt(Question.NOTHING, b"Pause", b"Dismiss")
+    yield from finish_moves(machine)
+    yield from _warm_up(machine)
+    yield from _stand_still(machine, PARK_S)
+    if machine.dialect.actions:
+        machine.say(b"echo:Insert filament and send M108")
+    if not machine.attended:
+        machine.prompt(Question.CONTINUE, b"Nozzle Parked", b"Continue")
+        yield from person(machine, None)
+    while True:
+        yield from _stand_still(machine, LOAD_S)
+        machine.prompt(Question.PURGE_MORE, b"Paused", b"PurgeMore", b"Continue")
+        machine.purge_wait = not machine.attended and machine.dialect.asks_to_purge
+        machine.purge_more = False
+        machine.busy_with = b"paused for user"
+        while machine.purge_wait:
+            yield math.inf
+        machine.busy_with = BUSY
+        if not machine.purge_more:
+            break
+    machine.end_prompt()
+    machine.attended = False
+    machine.act(b"resumed")
+    machine.prompt(Question.NOTHING, b"Resuming", b"Dismiss")
+
+
+def _warm_up(machine: Machine) -> Wait:
+    """A nozzle that is too cold to move filament is warmed, until M108 at most."""
+    nozzle = machine.nozzle
+    if nozzle.target < COLD and not machine.cold_allowed:
+        nozzle.set_target(machine.now, COLD)
+    machine.heating_wait = True
+    while machine.heating_wait and abs(nozzle.target - nozzle.at(machine.now)) > WINDOW and nozzle.target > 0:
+        yield machine.now + 1.0
+    machine.heating_wait = False
+
+
+def _stand_still(machine: Machine, seconds: float) -> Wait:
+    until = machine.now + seconds
+    while machine.now < until:
+        yield until
 
 
 def paused(machine: Machine) -> Wait:
@@ -129,3 +167,14 @@ def paused(machine: Machine) -> Wait:
     machine.act(b"paused")
     yield from person(machine, None)
     machine.act(b"resumed")
+
+
+def reported_heat(machine: Machine) -> Wait:
+    """M105 where time leaps: to the moment at which the heaters are as warm as they are to be. A host that waits for
+    them asks for nothing else."""
+    while machine.leaps and any(
+        heater.target > 0 and abs(heater.at(machine.now) - heater.target) >= WINDOW
+        for heater in (machine.nozzle, machine.bed)
+    ):
+        yield machine.now + 1.0
+    machine.answer(machine.temperatures().lstrip(), on_ok=machine.dialect.temperatures_on_ok)

@@ -32,7 +32,8 @@ WHOLE, GAPS = End(), End(gaps=True)
 @dataclass(frozen=True)
 class Case:
     """A column. `strikes` are the faults that must have happened, by name. `patience` scales the driver's (1 is a real
-    board's); `reboots`: opening the port resets the board; `back`: in the end the printer is idle again."""
+    board's); `reboots`: opening the port resets the board; `back`: in the end the printer is idle again. `only`: the
+    dialects that it can happen to; all, if none is named."""
 
     specs: tuple[str, ...]
     end: End = WHOLE
@@ -40,6 +41,7 @@ class Case:
     patience: float = 0.05
     reboots: bool = False
     back: bool = False
+    only: tuple[str, ...] = ()
 
 
 def _at(fault: str, reason: str = "", *, back: bool = False, patience: float = 0.05) -> Case:
@@ -73,8 +75,11 @@ CASES: dict[str, Case] = {
     "mintemp": _at("mintemp", "MINTEMP"),
     "kill": _at("kill", "Thermal Runaway"),
     "pause": _at("pause:0.3", patience=1.0),
+    "runout": _at("runout:0.3", patience=1.0),
     "unplug": _at("unplug", "was unplugged"),
     "unplug, and back": _at("unplug:0.1", "was unplugged", back=True),
+    "klippy-starting": Case(("klippy-starting=1.5",), strikes=("klippy-starting",), only=("klipper",)),
+    "lost-mcu": replace(_at("lost-mcu", "Lost communication with MCU 'mcu'"), only=("klipper",)),
     "boot-garbage": Case(("boot-garbage=40",), strikes=("boot-garbage",), reboots=True),
     "boot-garbage, in the middle": Case(
         ("boot-garbage=40", f"reset@{TRIP}"), End(_RESTARTED), ("boot-garbage", "reset"), back=True
@@ -87,6 +92,9 @@ CASES: dict[str, Case] = {
 """The names are those of `printer-agent simulate --fault help`, with a remark where there are two of one. `seed` has no
 meaning alone: with it, everything goes wrong that a print can survive."""
 
+NO_PRINT = {"klippy-config-error"}
+"""With these faults there is no print that could end: `test_klipper.py`."""
+
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no number and ask for no line again. From the host, a line that is lost and an `ok` that is lost look
 alike: M105 is answered, and the line's `ok` has not come."""
@@ -98,6 +106,7 @@ NOISY = ("corrupt", "wrong-resend", "double-resend", "lost-resend-ok", "seed")
 
 _HEATERS = ("heating-failed", "thermal-runaway", "mintemp", "kill")
 _REPRAP = ("much more slowly", "excursion exceeded", "reading invalid", "excursion exceeded")
+_KLIPPER = ("not heating at expected", "not heating at expected", "ADC out of range", "not heating at expected")
 _SMOOTHIE = ("took too long", "runaway", "MINTEMP", "runaway")
 
 EXCEPTIONS: dict[tuple[str, str], End] = {
@@ -115,8 +124,7 @@ EXCEPTIONS: dict[tuple[str, str], End] = {
     **{(case, "repetier"): End("heater seems decoupled") for case in _HEATERS},
     **{(c, d): End(word) for d in ("reprap", "reprap3") for c, word in zip(_HEATERS, _REPRAP, strict=True)},
     **{(case, "smoothie"): End(word) for case, word in zip(_HEATERS, _SMOOTHIE, strict=True)},
-    # It says first that it has shut down, and why only to the next command.
-    **{(case, "klipper"): End("Klipper state: Shutdown") for case in _HEATERS},
+    **{(case, "klipper"): End(word) for case, word in zip(_HEATERS, _KLIPPER, strict=True)},
 }
 
 

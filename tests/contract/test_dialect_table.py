@@ -19,7 +19,7 @@ from drivers.gcode.timing import Timing
 from drivers.simulated import Options, VirtualPrinter
 from tests.rigs.driver_rig import Tap, driver_rig
 
-TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, retry=0.05, retry_most=0.1)
+TIMING = Timing(patience=0.05, hello=0.5, probe=2.0, garbled=0.02, poll=1.4, reset=0.2, retry=0.05, retry_most=0.1)
 FILE = moves(40)
 SPOILT = b"N20 G1 X"
 
@@ -90,7 +90,11 @@ def talk(folder: Path, dialect: str) -> Seen:
 def spoilt_print(folder: Path, dialect: str, *, resend_ok: bool | None = None) -> Seen:
     """A print one line of which is spoilt on the way."""
     seen = Seen()
-    with board(folder, Options(dialect=dialect, link=folder / "p", resend_ok=resend_ok), spoils=True) as (rig, _, tap):
+    with board(folder, Options(dialect=dialect, link=folder / "p", resend_ok=resend_ok, homed=True), spoils=True) as (
+        rig,
+        _,
+        tap,
+    ):
         rig.ready()
         rig.driver.start_print("p", Lines(FILE))
         last = rig.ended("p").last

@@ -54,6 +54,8 @@ class TestDialects(SerialDriverContract):
         spoilt = [fault for fault in setup.faults if fault.startswith("corrupt")]
         if spoilt and self.dialect in WITHOUT_REQUESTS:
             pytest.skip(f"{self.dialect} asks for no line again")
-        options = Options(dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=tmp_path / "printer")
+        options = Options(
+            dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=tmp_path / "printer", homed=True
+        )
         with contract_rig(options, setup, PATIENT) as rig:
             yield rig

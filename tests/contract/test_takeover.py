@@ -17,6 +17,7 @@ from agent.errors import UnavailableError
 from agent.gcode.framing import frame
 from agent.testing import Lines, Rig, SystemClock, moves
 from drivers.gcode.driver import GcodeDriver
+from drivers.gcode.protocol.numbering import HOST, file_line
 from drivers.gcode.session.driver_checkpoint import Stage, decode
 from drivers.simulated import Options, ResetOnOpen
 from tests.rigs.driver_rig import QUICK, DriverRig, driver_rig
@@ -47,6 +48,7 @@ def world(
         link=folder / "printer",
         advanced_ok=window > 1,
         reset_on_open=reset,
+        homed=True,
     )
     with driver_rig(options, window=window, timing=TIMING, scripts=scripts or Scripts(), kept=kept) as made:
         yield made
@@ -175,6 +177,43 @@ def test_a_printer_that_is_not_as_far_as_the_print_was_has_begun_something_else(
         rig = made.next(source, 2000)
         assert "it has begun something else" in failed(rig)
         rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+
+
+@pytest.mark.parametrize("number", [21, 50, HOST + 16 * 50 + 3], ids=["next", "far", "host"])
+def test_a_printer_that_is_past_the_files_end_has_begun_something_else(tmp_path: Path, number: int) -> None:
+    """All that was left is not the end: those lines were never this file's."""
+    source = moves(20)
+    with world(tmp_path) as made:
+        with printing(made, source, 0) as rig:
+            rig.ended("p")
+        rig = made.driver()
+        tell(made, b"\n" + frame(number, b"M110 N%d" % number))
+        at = len(made.executed)
+        rig.driver.open(made.memories.host(rig.wake), made.memories.unfinished("p", Lines(source), 20))
+        line = file_line(number)
+        assert failed(rig) == (
+            f"the printer is at line {line}, the print was at line 20 of 20: it has begun something else"
+        )
+        rig.until(lambda t: t.state is S.IDLE)
+        rig.driver.close()
+        assert b"M104 S0" in made.executed[at:], "what it heats is not known: it is made safe"
+
+
+def test_a_whole_record_of_another_version_fails_the_print(tmp_path: Path) -> None:
+    """All its fields are there, and may mean something else."""
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source):
+            pass
+        memory = made.memories.written[-1]
+        newer = memory.replace(b'"version":1', b'"version":2')
+        assert newer != memory
+        made.memories.written.append(newer)
+        rig = made.next(source)
+        assert failed(rig) == "what was remembered of the print is of version 2; expected 1"
+        rig.until(lambda t: t.state is S.IDLE)
+        assert b"M104 S0" in made.executed
         rig.driver.close()
 
 
@@ -402,6 +441,26 @@ def test_a_pause_that_was_interrupted_ends_paused_without_pulling_back_twice(
         assert printed == moves(3000)
 
 
+@pytest.mark.parametrize("stage", [Stage.PARKING, Stage.RESUMING])
+def test_a_pause_script_that_is_done_again_pulls_nothing_back_a_second_time(tmp_path: Path, stage: Stage) -> None:
+    """Its other lines come again, in the modes that the file has set: the head may be anywhere."""
+    source = moves(3000)
+    script = ("G91", "G1 E-3 F1800", "G1 Z5 E-1", "G0 E-2", "G90", "G1 X0 Y0")
+    with world(tmp_path, scripts=Scripts(pause=script)) as made:
+        with printing(made, source) as rig:
+            rig.driver.pause()
+            rig.until(lambda t: t.state is S.PAUSED)
+        known = decode(made.memories.written[2])
+        assert known.stage is Stage.PARKING
+        made.memories.written.append(msgspec.json.encode(msgspec.structs.replace(known, stage=stage)))
+        at = len(made.executed)
+        rig = made.next(source, 50)
+        rig.until(lambda t: t.state is S.PAUSED)
+        again = [code for code in made.executed[at:] if code[:4] not in (b"M105", b"M110")]
+        assert again[-7:] == [b"G90", b"M82", b"G91", b"G1 Z5 E-1", b"G90", b"G1 X0 Y0", b"M400"]
+        rig.driver.close()
+
+
 def test_a_cancel_that_was_begun_is_done_again(tmp_path: Path) -> None:
     source = moves(3000)
     with world(tmp_path, scripts=Scripts(cancel=("M117 bye",))) as made:
@@ -431,6 +490,27 @@ def test_a_printer_that_paused_by_itself_stays_paused(tmp_path: Path) -> None:
         assert rig.file_lines() == source
 
 
+@pytest.mark.parametrize("stage", [Stage.PARKING, Stage.RESUMING])
+def test_a_pause_that_the_printer_made_is_left_to_it_at_any_stage(tmp_path: Path, stage: Stage) -> None:
+    """docs/serial.md §30: it knows the way back; the head is not driven anywhere, and nothing is pulled back."""
+    source = moves(3000)
+    with world(tmp_path, faults=("pause@60:4",)) as made:
+        with printing(made, source, 0) as rig:
+            rig.until(lambda t: t.state is S.PAUSED)
+        known = decode(made.memories.written[-1])
+        assert (known.stage, known.pause.ours, known.homed) == (Stage.PAUSED, False, False)
+        interrupted = msgspec.structs.replace(known, stage=stage, homed=True)
+        made.memories.written.append(msgspec.json.encode(interrupted))
+        made.timing = msgspec.structs.replace(TIMING, patience=0.5)
+        at = len(made.executed)
+        rig = made.next(source, 50)
+        assert rig.until(lambda t: t.state is not S.RECOVERING).state is S.PAUSED
+        assert "by itself" in rig.driver.telemetry().reason
+        completed(rig)
+        assert rig.file_lines() == source
+        assert not {b"M114", b"G90", b"G1 X0 Y0 F6000"} & set(made.executed[at:])
+
+
 def test_a_disk_that_refuses_does_not_stop_the_print(tmp_path: Path) -> None:
     def full(_key: str, _memory: bytes) -> None:
         raise UnavailableError("no space left")
@@ -440,7 +520,8 @@ def test_a_disk_that_refuses_does_not_stop_the_print(tmp_path: Path) -> None:
         rig.driver.open(Host(rig.wake, remember=full))
         rig.until(lambda t: t.state is S.IDLE)
         rig.driver.start_print("p", Lines(moves(300)))
-        completed(rig)
+        assert completed(rig).line == 300
+        assert rig.file_lines() == moves(300)
 
 
 def test_the_thread_gives_signs_of_life_whatever_it_does(tmp_path: Path) -> None:

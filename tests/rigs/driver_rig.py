@@ -20,7 +20,7 @@ from drivers.settings import DriverSettings
 from drivers.simulated import Options, VirtualPrinter
 from tests.support.handover import Kept, Memories, Nowhere
 
-QUICK = Timing(patience=0.02, hello=0.5, probe=0.5, garbled=0.02, resend_ok=0.2, retry=0.1, retry_most=0.2)
+QUICK = Timing(patience=0.02, hello=0.5, probe=0.5, garbled=0.02, resend_ok=0.2, reset=0.2, retry=0.1, retry_most=0.2)
 
 
 class Tap:

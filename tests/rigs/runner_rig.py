@@ -26,6 +26,7 @@ from agent.runner.activity import Context
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
 from agent.testing import FakeClock
@@ -83,6 +84,11 @@ class ScriptedDriver(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
+    def reset(self) -> None:
+        """Gone, until the test says what comes of it."""
+        self.asked.append("reset")
+        self.now(state=S.OFFLINE, reason="the printer is being reset", reset_error="")
+
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """As a driver should: what runs is cancelled, or left as it is."""
         self.asked.append("hand over" if hand_over else "close")
@@ -120,7 +126,7 @@ class RunnerRig:
             context=context,
             snapshot=self.board,
             wake=self.woken,
-            pulse=Health(self.clock).pulse("runner"),
+            pulse=Health(self.clock, NotifySocket("")).pulse("runner"),
             hand_over=lambda: self.handing_over,
         )
 

@@ -21,6 +21,7 @@ import msgspec
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent
+from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import CloudSection
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity
@@ -266,7 +267,16 @@ class ReporterRig:
         self.lost: list[bool] = []
         self.cloud = make_client(CloudSection(server=server.url, read_timeout_s=5.0), self.clock)
         registrar = make_registrar(server.url, self.store, on_token_lost=lambda: self.lost.append(True))
-        self.reporter = make_reporter(self.store, self.cloud, registrar, self.board, clock=self.clock, wake=self.wake)
+        self.conditions = ConditionTracker()
+        self.reporter = make_reporter(
+            self.store,
+            self.cloud,
+            registrar,
+            self.board,
+            clock=self.clock,
+            wake=self.wake,
+            conditions=self.conditions,
+        )
         self.know(TOKEN)
 
     def know(self, token: str, printer_id: int = 7) -> None:

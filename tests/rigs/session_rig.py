@@ -17,8 +17,9 @@ from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
-from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage, decode
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -58,7 +59,7 @@ class SessionRig:
     `written` are the lines since the last `take`: lines of the file as they are on the wire, the host's own without
     number and checksum. Lines that only serve the numbering (an M110 between the spaces, a number too high, the M105
     that proves an M110) are answered here (`numbering_replies`) and not shown. `at` is the number of the last line that
-    the printer has.
+    the printer has. `history` are the same lines and the stages of the checkpoints that were written, in their order.
     """
 
     def __init__(
@@ -68,11 +69,14 @@ class SessionRig:
         unsafe: bool = False,
         firmware: str = MARLIN,
         settings: DriverSettings | None = None,
+        resets: ResetWatch | None = None,
     ) -> None:
+        self.resets = resets or ResetWatch()
         settings = settings or DriverSettings()
         if scripts is not None:
             settings = msgspec.structs.replace(settings, scripts=scripts)
         self.written: list[bytes] = []
+        self.history: list[bytes | Stage] = []
         self.at = 0
         self.slot = Slot()
         self.now = 50.0
@@ -81,8 +85,9 @@ class SessionRig:
             slot=self.slot,
             settings=settings,
             timing=Timing(),
-            checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+            checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
             on_answer=lambda: None,
+            resets=self.resets,
             unsafe=unsafe,
         )
         self.caps = caps
@@ -104,7 +109,7 @@ class SessionRig:
             asked_for = line == RENUMBER and data.startswith(b"\n")  # by a procedure, not by the numbering
             if asked_for or line[:1] != b"N":
                 self.at = 0 if asked_for else self.at
-                self.written.append(line)
+                self._show(line)
                 continue
             number, code = framing.verify(line)
             if number == NOWHERE:
@@ -115,7 +120,14 @@ class SessionRig:
             if code == b"M110 N%d" % number:
                 self.numbering_replies.append("ok")
             else:
-                self.written.append(line if number < HOST else code)
+                self._show(line if number < HOST else code)
+
+    def _show(self, line: bytes) -> None:
+        self.written.append(line)
+        self.history.append(line)
+
+    def _remember(self, _task_id: str, checkpoint: bytes) -> None:
+        self.history.append(decode(checkpoint).stage)
 
     def hear_one(self, line: str) -> None:
         """One line of the printer's, and nothing else."""
@@ -149,7 +161,7 @@ class SessionRig:
             if self.numbering_replies:
                 self.hear_one(self.numbering_replies.pop(0))
             elif self._is_proof():
-                self.written.pop()
+                assert self.history.pop() == self.written.pop()
                 self.hear_one("ok T:nan /0.0")  # no reading
             elif self.session.due(self.now) - self.now <= 0.03:
                 self.now = max(self.now, self.session.due(self.now))

@@ -74,6 +74,7 @@ def make_reporter(
     clock: Clock,
     wake: threading.Event,
     heartbeat: float = 15.0,
+    conditions: ConditionTracker | None = None,
 ) -> Reporter:
     """A reporter to be stepped by hand."""
     return Reporter(
@@ -81,7 +82,7 @@ def make_reporter(
         api=api,
         registrar=registrar,
         snapshot=snapshot,
-        conditions=ConditionTracker(),
+        conditions=conditions or ConditionTracker(),
         heartbeat=heartbeat,
         clock=clock,
         wake=wake,

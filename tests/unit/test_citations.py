@@ -47,7 +47,8 @@ def files() -> tuple[Path, ...]:
     """What may cite: sources, tests and documents, but not this file."""
     found = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
     found += [path for path in ROOT.iterdir() if path.suffix in SUFFIXES]
-    return tuple(sorted(path for path in found if path.is_file() and path != Path(__file__)))
+    ours = (path for path in found if path.is_file() and path != Path(__file__) and "node_modules" not in path.parts)
+    return tuple(sorted(ours))
 
 
 def documents() -> list[Path]:

@@ -58,6 +58,10 @@ FACTS = {
     "29": "the cable is pulled",
     "30": "//action",
     "31": "heaters do not stay on",
+    "k1": "Klipper: a refused line ends what runs",
+    "k2": "Klipper: not ready, a wrong configuration",
+    "k3": "Klipper: shutdown, restart, a lost board",
+    "k4": "Klipper: an unknown command",
 }
 ROWS = (
     "resend form",
@@ -68,7 +72,7 @@ ROWS = (
     "emergency",
     "checksum outside jobs",
 )
-_NUMBER = re.compile(r"§(\d+[a-z]?)(?!\d|[a-z]|–)")
+_NUMBER = re.compile(r"§(k?\d+[a-z]?)(?!\d|[a-z]|–)")
 
 
 def named() -> Iterator[tuple[str, str, str]]:

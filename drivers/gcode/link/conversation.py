@@ -136,7 +136,7 @@ class Conversation:
             elif request is SimpleRequest.HALT:
                 session.halt()
             else:
-                session.reset()
+                session.reset(now, reset_line=self._port.reset_line)
                 self._port.pulse(self._rest)
         self._slot.confirm(session.operation.state, lambda: not requests)
 

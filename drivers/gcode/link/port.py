@@ -59,7 +59,8 @@ class Port:
         except (OSError, ValueError, termios.error) as error:
             self.close()
             raise PortError(f"{device}: cannot be configured: {error}") from error
-        self.resets = kept is None and terminal.has_modem_lines(self.fd)
+        self.reset_line = terminal.has_modem_lines(self.fd)
+        self.resets = kept is None and self.reset_line
 
     @classmethod
     def from_descriptor(cls, kept: int, box: BlackBox | None = None) -> Port:

@@ -22,6 +22,7 @@ from drivers.gcode.link.port_opener import PortOpener
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, decode
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
 from drivers.gcode.session.takeover import PendingTakeover
 from drivers.gcode.slot import Slot
@@ -59,6 +60,7 @@ class PrinterSearch:
         self._unfinished = unfinished
         self._pending: PendingTakeover | None = None
         self._unsafe = unfinished is not None
+        self._resets = ResetWatch()
 
     def run(self) -> None:
         """Search and talk until a stop is requested."""
@@ -140,6 +142,7 @@ class PrinterSearch:
             timing=self._timing,
             checkpoints=CheckpointWriter(self._remember, identity, port.baud),
             on_answer=lambda: self._opener.keep_open(port, identity),
+            resets=self._resets,
             unsafe=self._unsafe,
         )
         conversation = Conversation(
@@ -154,6 +157,7 @@ class PrinterSearch:
         try:
             conversation.run(self._begin)
         except PortError as error:
+            self._resets.restarted()  # a board that goes away when it is reset begins anew when it is back
             session.lost(str(error))
         except BaseException:
             session.lost("a defect in the driver; the log tells more")

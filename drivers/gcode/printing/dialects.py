@@ -16,6 +16,9 @@ import msgspec
 from agent.errors import ConfigError
 from agent.gcode.framing import checksum
 
+BUSY = "BUSY_PROTOCOL"
+"""The capability of a firmware that says `busy:`, as some tell it."""
+
 _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
 
 
@@ -32,8 +35,10 @@ class Dialect(msgspec.Struct, frozen=True):
     locates: bool = True  # tells its place when a number is too high, so a print can be taken over (docs/serial.md §9a)
     g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
     deadman: str = ""  # a pattern of the FIRMWARE_NAMEs whose M85 is safe to use (docs/serial.md §31); empty: none
+    starts_late: bool = False  # answers M110 and M115 before it is ready for anything else (docs/serial.md §k2)
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (docs/serial.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
+    reboot_answered: bool = False  # its `ok` to that is all there is to see of the reboot
 
     @property
     def restarts_when_halted(self) -> bool:
@@ -43,16 +48,16 @@ class Dialect(msgspec.Struct, frozen=True):
 
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, locates=False,
-            reboot=b"\nFIRMWARE_RESTART\n"),
+            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n"),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
             deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
             reboot=b"\nM999\n"),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
-            halt=b"\x18\n", reboot=b"\nM999\n"),
+            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
-    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
+    Dialect("marlin", r"Marlin", keepalive=True, g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),
 )  # fmt: skip
 """The first one whose mark fits is it: the special ones before the general ones.
@@ -82,8 +87,14 @@ class Firmware(msgspec.Struct, frozen=True):
 
     @property
     def keepalive(self) -> bool:
-        """Whether it says `busy:` while it works."""
-        return self._can("BUSY_PROTOCOL", self.dialect.keepalive)
+        """Whether it is asked for `busy:` while it works. Marlin has no capability line for that (docs/serial.md
+        §17)."""
+        return self._can(BUSY, self.dialect.keepalive)
+
+    @property
+    def says_busy(self) -> bool:
+        """Whether it has said that it has `busy:`, or one was heard: a silence then means something."""
+        return BUSY in self.capabilities
 
     @property
     def emergency(self) -> bool:

@@ -39,9 +39,23 @@ class Parking:
         if retract:
             lines += [b"M83", b"G1 E-%g F2100" % retract]
         if move is not None:
-            height = move.z + LIFT if self._top is None else max(move.z, min(move.z + LIFT, self._top))
-            lines += [b"G1 Z%.3f F600" % height, b"G1 X0 Y0 F6000"]
+            lines += [b"G1 Z%.3f F600" % self._height(move), b"G1 X0 Y0 F6000"]
         return lines
+
+    def up(self, position: HeadPosition | None, modes: ModalState, retract: float) -> list[bytes]:
+        """Lines that retract and lift, for a head that was stopped in the middle of moves: no more than is known to be
+        free above it, by a relative move, and nowhere sideways (docs/serial.md §25d)."""
+        lines = [*modes.millimetres(), b"G91"]
+        if retract:
+            lines += [b"M83", b"G1 E-%g F2100" % retract]
+        if modes.homed and position is not None and (lift := self._height(position) - position.z) > 0:
+            lines.append(b"G1 Z%.3f F600" % lift)
+        return [*lines, b"G90"] if lines[-1] != b"G91" else []
+
+    def _height(self, position: HeadPosition) -> float:
+        """How high the head may be lifted, in mm."""
+        high = position.z + LIFT
+        return high if self._top is None else max(position.z, min(high, self._top))
 
     def prime(self, retracted: float) -> list[bytes]:
         """Lines that push the `retracted` millimetres of filament again."""

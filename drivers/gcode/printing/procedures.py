@@ -6,34 +6,63 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from agent.gcode.modal import ModalState
 from agent.gcode.waiting import HeatWait, wants_person
-from agent.gcode.words import command_word, parameters
+from agent.gcode.words import MAY_BE_UNKNOWN, command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.head_position import HeadPosition, position_in
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
-from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
+from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S, patience
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import Answer, Ask, Command, End, Procedure, Step, ask, renumber
+from drivers.gcode.protocol.steps import (
+    REFUSAL,
+    Answer,
+    Ask,
+    Command,
+    End,
+    Hold,
+    Procedure,
+    Step,
+    Unknown,
+    ask,
+    renumber,
+)
 from drivers.gcode.timing import Timing
 
 FAN_OFF = b"M107"
 MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
+QUICK_STOP = b"M410"
 
 
-def hello(timing: Timing, learn: Callable[[list[str]], Firmware], *, unsafe: bool, heaters: Heaters) -> Procedure:
-    """Say hello until it is answered, learn who it is, ask for reports (docs/serial.md §17–19). `unsafe`: a print ended
-    without its end, so heaters go off first of all, and the firmware's own watch over them after."""
+def hello(
+    timing: Timing,
+    learn: Callable[[list[str]], Firmware],
+    not_ready: Callable[[str], None],
+    *,
+    unsafe: bool,
+    heaters: Heaters,
+) -> Procedure:
+    """Say hello until it is answered, learn who it is, wait until it is ready, ask for reports (docs/serial.md §17–19,
+    §k2). `unsafe`: a print ended without its end, so heaters go off first of all, and the firmware's own watch over
+    them after. `not_ready` is told each time why a printer that answers is not ready; with any other reason than that
+    it still starts, the end is REFUSED."""
     for _ in range(timing.hello_tries):
         if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
             break
     else:
         return End.NO_ANSWER
     if unsafe:
-        for code in lines_off(heaters.known):
-            yield _may_fail(code, timing)
+        yield from _try_each(lines_off(heaters.known), timing)
     firmware = learn((yield from _identity(timing)))
+    if firmware.dialect.starts_late and (refusal := (yield from _refusal(timing))):
+        while refusal:
+            not_ready(refusal)
+            if not is_starting(refusal):
+                return End.REFUSED
+            refusal = yield from _refusal(timing)
+        if unsafe:
+            yield from _try_each(lines_off(heaters.known), timing)
     if unsafe and firmware.deadman:
         yield _may_fail(DISARM, timing)
     if firmware.autoreport:
@@ -54,6 +83,25 @@ def _identity(timing: Timing) -> Generator[Step, Answer, list[str]]:
         if _is_named(texts):
             break
     return texts
+
+
+def is_starting(refusal: str) -> bool:
+    """Whether a printer refuses lines because it still starts (docs/serial.md §k2)."""
+    return "not ready" in refusal.lower()
+
+
+def _refusal(timing: Timing) -> Generator[Step, Answer, str]:
+    """Ask what only a printer that is ready answers; why it refuses, empty when it does not. One that is at its moves
+    still answers late, one that is not ready at once."""
+    texts = (yield _may_fail(b"M400", timing)) or []
+    return next((text.removeprefix(REFUSAL) for text in texts if text.startswith(REFUSAL)), "")
+
+
+def _try_each(lines: Iterable[bytes], timing: Timing) -> Procedure:
+    """As `send_each`; each of them may fail."""
+    for code in lines:
+        yield _may_fail(code, timing)
+    return End.DONE
 
 
 def _is_named(texts: list[str]) -> bool:
@@ -104,7 +152,7 @@ def pause_again(
 
 def old_lines_s(firmware: Firmware) -> float:
     """Patience in seconds with a printer that may be at a long line of an agent before this one."""
-    return ORDINARY_S if firmware.keepalive else LONG_S
+    return ORDINARY_S if firmware.says_busy else LONG_S
 
 
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
@@ -145,20 +193,35 @@ def cancel(
     parking: Parking | None,
     *,
     disarm: Sequence[bytes] = (),
+    stop_s: float | None = None,
 ) -> Procedure:
-    """Cancel (docs/serial.md §28). With a script heaters and fan go off after it in any case; without one they go off,
-    the head parks, motors off. `parking` is None when the head is out of the way already."""
+    """Cancel (docs/serial.md §25d, §28): heaters and fan off, then the script, and off again in any case; without one
+    the head parks, motors off. `parking` is None when the head is out of the way already. With `stop_s`, the patience
+    for M410, moves were stopped: the one that had waited for room in the planner is stopped too, and the head only goes
+    up, because it may have lost steps sideways."""
+    yield from send_each(lines_off(heaters.known))
+    if stop_s is not None:
+        yield Ask(Command(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
         yield from _send_script(lines, heaters)
-    yield from send_each(lines_off(heaters.known))
-    if not lines:
+        yield from send_each(lines_off(heaters.known))
+        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
+    else:
         if parking is not None and modes.homed:
             position = yield from query_position()
-            yield from send_each(parking.away(position, modes, parking.retraction(heaters, modes)))
+            retract = parking.retraction(heaters, modes)
+            way = parking.away if stop_s is None else parking.up
+            yield from send_each(way(position, modes, retract))
         yield ask(MOTORS_OFF)
         modes.homed = False
     return End.DONE
+
+
+def go_on(lines: Iterable[bytes]) -> Procedure:
+    """Wait until all that is in flight is acknowledged, however long that takes, then send `lines`."""
+    yield Hold(lambda: True, "", 0.0)
+    return (yield from send_each(lines))
 
 
 def query_position() -> Generator[Step, Answer, HeadPosition | None]:
@@ -187,14 +250,20 @@ def lines_off(heaters: Iterable[str]) -> Iterator[bytes]:
 
 
 def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
-    for code in lines:
+    for line in lines:
+        code = line.removeprefix(MAY_BE_UNKNOWN)
+        unknown = Unknown.FAILS if code == line else Unknown.WARNS
         yield from heaters.steps_before(code)
-        yield ask(b"M400" if wants_person(code) else code)
+        if wants_person(code):
+            yield ask(b"M400")
+        else:
+            yield Ask(Command(code + b"\n", code, patience=patience(code), unknown=unknown))
     return End.DONE
 
 
 def _pulls(code: bytes) -> bool:
-    """Whether `code` moves the filament alone."""
+    """Whether `code`, a script's line, moves the filament alone."""
+    code = code.removeprefix(MAY_BE_UNKNOWN)
     axes = parameters(code).keys()
     return command_word(code) in (b"G0", b"G1") and b"E" in axes and not axes & {b"X", b"Y", b"Z"}
 

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from math import inf
 
+from agent.gcode.words import command_word
 from drivers.gcode.protocol.protocol import PROBE, Protocol
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Ask, Command, End, Hold, Procedure, Step, Stop, unnumbered
+from drivers.gcode.protocol.steps import (
+    RENUMBER,
+    Ask,
+    Command,
+    End,
+    Hold,
+    Procedure,
+    Step,
+    Stop,
+    Unknown,
+    unnumbered,
+)
 from drivers.gcode.timing import Timing
 
 ANSWER_LINES = 100
@@ -22,11 +34,14 @@ class Pump:
         self.ended: End | None = None
         self.stop = ""
         self.waiting = ""
-        self._dwell = unnumbered(b"G4 P%d" % timing.heat_dwell_ms)
+        self._hold_poll_s = timing.idle_poll
+        self._refused_s = timing.refused
         self.running: Running | None = None
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
+        self._asked_last: Command | None = None  # the question before the one in flight
+        self._refused = False  # whether the question in flight was refused
         self._poll_every = inf
         self.poll_at = inf
 
@@ -68,13 +83,32 @@ class Pump:
         if len(answer) < ANSWER_LINES:
             answer.append(text)
 
+    def refused(self) -> Command | None:
+        """The printer refuses the oldest line in flight (docs/serial.md §k1). That line, when its procedure cannot go
+        on without it; None for a question that may fail, and for lines that only serve the exchange."""
+        command = self.protocol.oldest
+        if command is None or command.code in (PROBE, RENUMBER):
+            return None
+        self._refused = command.gives_up
+        return None if command.gives_up else command
+
+    def unknown(self, code: str) -> Command | None:
+        """The printer does not know the command `code`. The line that it is, in flight or, where an `ok` comes before
+        the execution, the one before; None for a line that may be unknown without a word."""
+        for command in (self.protocol.oldest, self._asked_last):
+            if command is not None and command.unknown is not Unknown.IGNORED and _is_of(command, code):
+                return command
+        return None
+
     def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
         owner = self.asker
         if owner is None or owner.asked is None or owner.asked.command is not command:
             return
         self.asker = None
-        self._not_before = now if gave_up else now + owner.asked.settle
+        self._not_before = now if gave_up else now + (self._refused_s if self._refused else owner.asked.settle)
+        self._refused = False
+        self._asked_last = command
         owner.asked = None
         self._answered = owner.answer
         owner.advance(None if gave_up else owner.answer)
@@ -89,6 +123,8 @@ class Pump:
             if now >= self.poll_at:
                 if protocol.quiet():
                     self.poll_at = now + self._poll_every
+                    if self.running is not None and self.running.hold_until < inf:
+                        self.poll_at = now + min(self._poll_every, self._hold_poll_s)
                     protocol.send(unnumbered(PROBE), now)
                 return
             running = self.running
@@ -124,13 +160,12 @@ class Pump:
         if isinstance(step, Hold):
             if running.hold_until == inf:
                 running.hold_until = now + step.limit
-                running.dwelt = True
+                if not step.done():
+                    self.poll_at = now  # what is known may be old
             if not step.done() and now < running.hold_until:
+                # It reports by itself, or is polled as ever: nothing is in flight that a cancel would wait for.
                 self._wait_for(step.waiting)
-                # The firmware itself lets the time pass, in pieces short enough for a cancel to come between them.
-                running.dwelt = not running.dwelt
-                self.protocol.send(self._dwell if running.dwelt else unnumbered(PROBE), now)
-                return False
+                return self.poll_at <= now
             self._wait_for("")
         elif isinstance(step, Stop):
             self.stop = step.reason
@@ -152,3 +187,10 @@ class Pump:
         if waiting != self.waiting:
             self.waiting = waiting
             self.changed = True
+
+
+def _is_of(command: Command, code: str) -> bool:
+    """Whether `code` as the printer repeats it, the line or its command alone, is `command`."""
+    heard = code.upper().encode("ascii", "replace")
+    word = command_word(command.code)
+    return word == command_word(heard) if word else heard.split()[:1] == command.code.upper().split()[:1]

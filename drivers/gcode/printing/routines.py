@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from agent.core.driver import Scripts
 from agent.gcode.modal import ModalState
-from agent.gcode.words import host_line
+from agent.gcode.words import MAY_BE_UNKNOWN, script_line
 from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
@@ -43,10 +43,12 @@ class Routines:
         self._parked = ParkedState()
         self._paused = False  # whether a pause of ours began and has not ended
 
-    def hello(self, learn: Callable[[list[str]], Firmware], *, unsafe: bool) -> Procedure:
+    def hello(
+        self, learn: Callable[[list[str]], Firmware], not_ready: Callable[[str], None], *, unsafe: bool
+    ) -> Procedure:
         """Build the hello, see `procedures.hello`. The printer may have restarted, so the head counts as not homed."""
         self._modes.homed = False
-        return procedures.hello(self._timing, learn, unsafe=unsafe, heaters=self._heaters)
+        return procedures.hello(self._timing, learn, not_ready, unsafe=unsafe, heaters=self._heaters)
 
     def feed(self, request: StartPrint, begun: Callable[[], None]) -> Procedure:
         """Build a print from its first line. `begun` as in `feed.feed`."""
@@ -79,7 +81,7 @@ class Routines:
     def script(self, request: RunScript) -> Procedure:
         """Build a script."""
         for code in request.lines:
-            self._modes.follow(code)
+            self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
         return procedures.script(request.lines, self._heaters)
 
     def pause(self, known: Callable[[], None]) -> Procedure:
@@ -98,21 +100,36 @@ class Routines:
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
-            return procedures.send_each(self._arm())
+            return procedures.go_on(self._arm())
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
         return self._then(way, self._arm())
 
-    def cancel(self) -> Procedure:
-        """Build the end of whatever runs, heaters off."""
+    def lines_off(self) -> list[bytes]:
+        """Lines that switch heaters and fan off."""
+        return list(procedures.lines_off(self._heaters.known))
+
+    def cancel(self, *, stopped: bool) -> Procedure:
+        """Build the end of whatever runs, heaters off; `stopped`: moves were stopped on the way."""
         parking = None if self._paused else self._parking
         lines = _cleaned(self._scripts().cancel)
-        return procedures.cancel(lines, self._heaters, self._modes, parking, disarm=self._disarm())
+        return procedures.cancel(
+            lines,
+            self._heaters,
+            self._modes,
+            parking,
+            disarm=self._disarm(),
+            stop_s=self._timing.answer if stopped else None,
+        )
 
     def forget_pause(self) -> None:
         """Drop what a pause has to undo: nothing of ours was moved."""
         self._parked, self._paused = ParkedState(), False
+
+    def forget_home(self) -> None:
+        """The printer has refused to home."""
+        self._modes.homed = False
 
     @property
     def homed(self) -> bool:
@@ -143,4 +160,4 @@ class Routines:
 
 
 def _cleaned(lines: Sequence[str]) -> list[bytes]:
-    return [code for line in lines if (code := host_line(line))]
+    return [code for line in lines if (code := script_line(line))]

@@ -211,17 +211,18 @@ def _stream(
     sent_at, until, last, command = flight.sent_at, min(until, parts.traits.listen_at), numbers.last, flight.lines[0]
     try:
         while data in OKS and now < until and not mail:
-            if type(step) is not Command or step.patience != ORDINARY_S or step.number != last + 1:
+            if type(step) is not Command or step.patience != ORDINARY_S or (number := step.number) != last + 1:
                 break
             if step.code == PROBE:  # a plain `ok` may be another's, not that of an M105
                 break
             write(step.wire)
             command = step
             counters.line = last
-            last += 1
-            ring[last % HISTORY] = command
-            latencies[counters.sent % SAMPLES] = now - sent_at
-            counters.sent += 1
+            last = number
+            ring[number % HISTORY] = step
+            sent = counters.sent
+            latencies[sent % SAMPLES] = now - sent_at
+            counters.sent = sent + 1
             sent_at = now
             running.next = step = take(None)
             data = listen()

@@ -52,6 +52,12 @@ class Protocol:
         return self.parts.flight.lines
 
     @property
+    def oldest(self) -> Command | None:
+        """The oldest line in flight, as it was given to `send`; None when nothing is in flight."""
+        flight = self.parts.flight
+        return flight.as_given(flight.lines[0]) if flight.lines else None
+
+    @property
     def deadline(self) -> float:
         """When `tick` has something to do."""
         return self.parts.flight.deadline

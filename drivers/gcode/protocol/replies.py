@@ -1,5 +1,5 @@
 """Parse a printer's replies, line by line, into events: ok, resend, error, temperatures, host actions, restarts
-(docs/serial.md §3–5, §8, §19–22, §25, §30). Pure; never raises."""
+(docs/serial.md §3–5, §8, §19–22, §25, §30, §k1–k3). Pure; never raises."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ class ReplyKind(IntEnum):
     RESEND = auto()  # number: the line asked for, -1 when it cannot be read
     ERROR = auto()  # an `Error:` line that is not fatal
     FATAL = auto()  # the printer has halted; text: its reason
+    REFUSED = auto()  # `!!`: the line in flight is not executed; text: why
+    SHUTDOWN = auto()  # Klipper has shut down, and says why to the next line
     BUSY = auto()  # still at work on the line in flight
     BUSY_USER = auto()  # waits for the person at the printer
-    START = auto()  # the board has (re)started
+    START = auto()  # the board has (re)started, or is about to
+    READY = auto()  # Klipper takes lines from now on
     TEMPERATURES = auto()  # readings
     ACTION = auto()  # text: what is asked for, without the slashes and `action:`
     WAIT = auto()  # idle (Repetier)
@@ -28,6 +31,7 @@ class ReplyKind(IntEnum):
     FIRMWARE = auto()  # the answer to M115
     SAVED = auto()  # `Done saving file`
     DAMAGED = auto()  # noise, perhaps an answer before it was garbled
+    UNKNOWN = auto()  # the line in flight, or the one before, is no command that it knows; text: which
     TEXT = auto()  # anything else, echoes and positions among it
 
 
@@ -52,7 +56,7 @@ PLAIN_OK: Final = (Event(ReplyKind.OK),)
 _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
 """How halts and banners of firmwares other than Marlin begin."""
 
-_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:(\d{1,10})(?=\s|$))?", re.IGNORECASE)
+_RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:([0-9]{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
 _HEATER = re.compile(
     r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"
@@ -69,12 +73,18 @@ _GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
 _DAMAGED = re.compile(
     r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
 )
+_UNKNOWN = re.compile(
+    r"^(?:echo:|// ?|error: *|warning: *)?(?:unknown command|command is not supported|bad command):\s*\"?([^\"]+)",
+    re.IGNORECASE,
+)
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
 # Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
 _START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
 _GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
-_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Ready")
-_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$|// ?(?:Klipper state: (?:Shutdown|Disconnect)|Printer is shutdown)")
+_RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Disconnect")
+_READY = re.compile(r"// ?Klipper state: Ready")
+_SHUTDOWN = re.compile(r"// ?(?:Klipper state: Shutdown|Printer is shutdown)")
+_HALTED = re.compile(r"Emergency Stop!|HALTED,|!!$")
 _FATAL = (
     "kill() called",
     "printer halted",
@@ -109,16 +119,25 @@ def parse(line: bytes) -> tuple[Event, ...]:
         if lower.startswith(prefix):
             return handler(text)
     banner = _GARBAGE.sub("", text)
-    if _START.search(text) or (banner is not text and _RESTARTED.match(banner)):
+    if _START.search(text):
         return (Event(ReplyKind.START, text),)
-    return _glued(text)
+    return (_banner(banner) if banner is not text else ()) or _glued(text)
 
 
 def _other_dialects(text: str) -> tuple[Event, ...]:
     """Restarts and halts of firmwares that have no `start` and no `Error:` for them (docs/serial.md, Dialects)."""
-    if _RESTARTED.match(text):
-        return (Event(ReplyKind.START, text),)
+    if found := _banner(text):
+        return found
+    if _SHUTDOWN.match(text):
+        return (Event(ReplyKind.SHUTDOWN, text.strip("/ ")),)
     return (Event(ReplyKind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+
+
+def _banner(text: str) -> tuple[Event, ...]:
+    """Parse what a firmware without `start` says when it starts anew or is ready; nothing for any other text."""
+    if _READY.match(text):
+        return (Event(ReplyKind.READY, text),)
+    return (Event(ReplyKind.START, text),) if _RESTARTED.match(text) else ()
 
 
 def _ok(rest: bytes) -> tuple[Event, ...]:
@@ -154,6 +173,12 @@ def _error(text: str) -> tuple[Event, ...]:
     return (Event(kind, text.partition(":")[2].strip() if ":" in text else text),)
 
 
+def _refused(text: str) -> tuple[Event, ...]:
+    """Parse `!! reason`: a line that is not executed (docs/serial.md §k1), or a halt."""
+    fatal = any(sign in text.lower() for sign in _FATAL)
+    return (Event(ReplyKind.FATAL if fatal else ReplyKind.REFUSED, text[2:].strip()),)
+
+
 def _busy(text: str) -> tuple[Event, ...]:
     return (Event(ReplyKind.BUSY_USER if "paused for" in text.lower() else ReplyKind.BUSY, text),)
 
@@ -161,7 +186,19 @@ def _busy(text: str) -> tuple[Event, ...]:
 def _action(text: str) -> tuple[Event, ...]:
     body = text[2:].strip()
     name, _, rest = body.partition(":")
-    return (Event(ReplyKind.ACTION, rest.strip()) if name.lower() == "action" else Event(ReplyKind.TEXT, text),)
+    if name.lower() == "action":
+        return (Event(ReplyKind.ACTION, rest.strip()),)
+    return _unknown(text) or (Event(ReplyKind.TEXT, text),)
+
+
+def _unknown(text: str) -> tuple[Event, ...]:
+    """Parse what firmwares say of a command that they do not know (docs/serial.md §25, §k4); nothing for other text."""
+    found = _UNKNOWN.match(text)
+    return (Event(ReplyKind.UNKNOWN, found[1].strip()),) if found else ()
+
+
+def _perhaps_unknown(text: str) -> tuple[Event, ...]:
+    return _unknown(text) or _glued(text)
 
 
 def _capability(text: str) -> tuple[Event, ...]:
@@ -172,8 +209,11 @@ def _capability(text: str) -> tuple[Event, ...]:
 _PREFIXES: Final = (
     ("resend", _resend),
     ("rs ", _resend),
-    ("error:", _error),
-    ("!!", _error),
+    ("error:", lambda text: _unknown(text) or _error(text)),
+    ("echo:unknown command", _perhaps_unknown),
+    ("unknown command", _perhaps_unknown),
+    ("warning:", _perhaps_unknown),
+    ("!!", _refused),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),
     ("busy:", _busy),

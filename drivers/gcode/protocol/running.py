@@ -16,7 +16,6 @@ class Running:
         self.asked: Ask | None = None
         self.answer: list[str] = []
         self.hold_until = inf
-        self.dwelt = False  # in a Hold: a dwell was sent last, now for the temperatures
         self.end: End | None = None
 
     def advance(self, answer: Answer = None) -> None:

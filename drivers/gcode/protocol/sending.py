@@ -26,7 +26,9 @@ TOO_HIGH = b"\n" + frame(NOWHERE, PROBE)
 
 
 class Sender:
-    """The only part that writes, beside `fast_path`. `write` takes whole lines."""
+    """The only part that writes, beside `fast_path`. `write` takes whole lines. `counts_resends`: what is sent again
+    was damaged on the way, or lost; not so after a question of ours, at which the printer drops what it has not read
+    yet, or an M110, which Marlin carries out a second time in its turn."""
 
     __slots__ = (
         "_counters",
@@ -38,6 +40,7 @@ class Sender:
         "_straggle_s",
         "_traits",
         "_window",
+        "counts_resends",
         "write",
     )
 
@@ -56,6 +59,7 @@ class Sender:
         preamble: Preamble,
     ) -> None:
         self.write = write
+        self.counts_resends = True
         self._state = state
         self._counters = counters
         self._straggle_s = timing.straggle
@@ -105,7 +109,7 @@ class Sender:
                 return
             if lines and (len(lines) >= self._window.lines or self._one_at_a_time()):
                 return
-            self._counters.resent += 1
+            self._counters.resent += self.counts_resends
             self._put(command, now)
         self.resume(now)
 
@@ -137,9 +141,11 @@ class Sender:
         self._locator.wait_for_answer(now)
 
     def urgent(self, code: bytes) -> None:
-        """Write `code` before everything else: an emergency parser acts on it at once and gives no `ok` (docs/serial.md
-        §23)."""
+        """Write `code` before everything else: an emergency parser acts on it at once. Most builds give an `ok` for it
+        in its turn, so one too many is listened for before the next line (docs/serial.md §23)."""
         self.write(code + b"\n")
+        self._traits.in_doubt = True
+        self._traits.listen_at = -inf
 
     def fail(self, why: str) -> None:
         """End the exchange: nothing is waited for any more."""

@@ -8,7 +8,7 @@ with what the printer answered. A `Hold` sends nothing until its condition is tr
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import msgspec
 
@@ -18,15 +18,25 @@ from drivers.gcode.protocol.patience import patience
 UNNUMBERED = -1
 
 
+class Unknown(IntEnum):
+    """What it means that the firmware does not know a command."""
+
+    IGNORED = 0  # nothing: lines of the file, and what the host adds by itself
+    WARNS = 1
+    FAILS = 2
+
+
 class Command(msgspec.Struct, frozen=True, gc=False):
     """One line to send. `number` is UNNUMBERED or its number on the wire; `wire` is the line as it is written.
-    `gives_up` (with `patience` in seconds): when no `ok` comes the line is forgotten instead of asked after."""
+    `gives_up` (with `patience` in seconds): when no `ok` comes the line is forgotten instead of asked after.
+    `unknown`: what it means that the firmware does not know it."""
 
     wire: bytes
     code: bytes
     number: int = UNNUMBERED
     patience: float = 0.0
     gives_up: bool = False
+    unknown: Unknown = Unknown.IGNORED
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -56,10 +66,14 @@ class End(StrEnum):
 
     DONE = "done"
     NO_ANSWER = "no answer"
+    REFUSED = "refused"
 
 
 Step = Command | Ask | Hold | Stop
 Answer = list[str] | None
+"""What was said until the `ok`; None: there was none."""
+REFUSAL = "!! "
+"""Before the reason in the answer to a question that was refused."""
 Procedure = Generator[Step, Answer, End]
 
 

@@ -5,8 +5,10 @@
     cancel             the host is asked to end the print
     out_of_filament    the host is asked to pause, and says why
     poweroff           the printer has switched itself off, or was killed: an error until reset
-    prompt_begin TEXT  a question on the printer's display; until prompt_end it is what is waited for
-Anything else, a notification among it, is only logged. A word may have more after it (`paused filament_runout`).
+    prompt_begin TEXT  a question on the printer's display, with a prompt_button for each answer; it is what is waited
+                       for until prompt_end, or until a line is acknowledged (docs/serial.md §25b)
+    notification TEXT  what the display shows, in telemetry; logged when it is another one (docs/serial.md §25c)
+Anything else is only logged. A word may have more after it (`paused filament_runout`).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections.abc import Callable
 import structlog
 
 from drivers.gcode.session.interfaces import PrintControl, PrinterEvents
-from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.slot import Slot
 
 TEXT_MAX = 80
@@ -28,9 +30,9 @@ _log = structlog.get_logger(part="gcode")
 class HostActions:
     """Carries out the actions that the printer sends to its host."""
 
-    def __init__(self, *, control: PrintControl, events: PrinterEvents, stack: ProtocolStack, slot: Slot) -> None:
-        self._stack = stack
+    def __init__(self, *, control: PrintControl, events: PrinterEvents, person: PersonWait, slot: Slot) -> None:
         self._slot = slot
+        self._notice = ""
         self._actions: dict[str, Callable[[str], None]] = {
             "pause": lambda rest: control.pause(_because("paused at the printer", rest)),
             "paused": lambda rest: control.pause_by_printer(_because("the printer paused by itself", rest)),
@@ -39,8 +41,10 @@ class HostActions:
             "cancel": lambda _rest: control.cancel(),
             "out_of_filament": lambda rest: control.pause(_because("the printer is out of filament", rest)),
             "poweroff": lambda _rest: events.halted("the printer has switched itself off"),
-            "prompt_begin": self._begin_prompt,
-            "prompt_end": self._end_prompt,
+            "prompt_begin": person.begin_prompt,
+            "prompt_button": person.add_button,
+            "prompt_end": lambda _rest: person.end(),
+            "notification": self._notify,
         }
 
     def act(self, text: str) -> None:
@@ -53,11 +57,11 @@ class HostActions:
         elif not name.startswith("prompt_"):
             _log.info("host action ignored", action=text[: 2 * TEXT_MAX])
 
-    def _begin_prompt(self, rest: str) -> None:
-        self._slot.update(waiting="the person at the printer" + (f": {rest}" if rest else ""))
-
-    def _end_prompt(self, _rest: str) -> None:
-        self._slot.update(waiting=self._stack.pump.waiting)
+    def _notify(self, rest: str) -> None:
+        self._slot.update(display=rest)
+        if rest != self._notice:
+            self._notice = rest
+            _log.info("printer notification", text=rest)
 
 
 def _because(what: str, rest: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from drivers.gcode.protocol.steps import Command
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint
 
 
@@ -12,6 +13,21 @@ class PrinterEvents(Protocol):
 
     def halted(self, text: str) -> None:
         """The printer has halted and says why; nothing more is sent until a reset."""
+
+    def refused(self, command: Command, reason: str) -> None:
+        """The printer does not execute `command`, without which what runs cannot go on."""
+
+    def unknown(self, command: Command) -> None:
+        """The firmware does not know `command`, a line of a script."""
+
+    def shut_down(self, text: str, now: float) -> None:
+        """The firmware has shut down and says why to the next line."""
+
+    def ready(self, now: float) -> None:
+        """The firmware takes lines from now on."""
+
+    def lost(self, why: str) -> None:
+        """The connection is of no use any more."""
 
     def restarted(self, now: float) -> None:
         """The board has restarted; what ran has failed."""

@@ -5,28 +5,35 @@ BUSY        script       IDLE, completed
 PRINTING    feed         IDLE, completed         a Stop in the file → PAUSING
 PAUSING     pause        PAUSED
 RESUMING    resume       PRINTING, the feed continues with the very next line
-CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read)
+CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read, or the printer refused a line)
 """
 
 from __future__ import annotations
 
 from math import inf
 
+import structlog
+
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
+from agent.gcode.words import command_word
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.pause_state import PauseState
+from drivers.gcode.printing.procedures import QUICK_STOP
 from drivers.gcode.printing.routines import Routines
-from drivers.gcode.protocol.patience import LONG_S
+from drivers.gcode.protocol.numbering import line_name
+from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Procedure
+from drivers.gcode.protocol.steps import Command, Procedure, Unknown
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.timing import Timing
 
 _S = PrinterState
+_log = structlog.get_logger(part="gcode")
 
 
 class OperationControl:
@@ -40,6 +47,7 @@ class OperationControl:
         routines: Routines,
         identity: PrinterIdentity,
         checkpoints: CheckpointWriter,
+        person: PersonWait,
         timing: Timing,
     ) -> None:
         self._operation = operation
@@ -47,9 +55,11 @@ class OperationControl:
         self._routines = routines
         self._identity = identity
         self._checkpoints = checkpoints
+        self._person = person
         self._timing = timing
         self._parked: Running | None = None  # the print, while its pause runs
         self._in_file = False  # whether the pause is one that the file asks for
+        self.refused_at_end = False  # whether a line of the way out was refused: the printer may not be ready any more
         self._failure = ""  # why a print that is being ended has failed; empty when somebody asked for its end
 
     # --- requests, from the mailbox
@@ -83,14 +93,16 @@ class OperationControl:
             self._checkpoints.change(Stage.RESUMING)
             self._operation.enter(_S.RESUMING)
             self._stack.pump.run(self._routines.resume())
+            if self._operation.person_needed:
+                self._person.answer()
 
     def cancel(self) -> None:
-        """Cancel whatever runs, heaters off."""
+        """Cancel whatever runs, heaters off. What the printer is at is ended where it hears that at once."""
         operation = self._operation
         if operation.running and operation.state is not _S.CANCELLING:
-            if self._identity.firmware.emergency and self._is_blocked():
-                self._stack.protocol.urgent(b"M108")
-            self._end_safely("")
+            self._end_safely("", interrupts=self._identity.firmware.emergency)
+            if operation.person_needed:
+                self._person.answer()
 
     def pause_by_printer(self, reason: str) -> None:
         """Note that the printer has paused by itself, and knows the way back."""
@@ -99,9 +111,11 @@ class OperationControl:
             self._routines.forget_pause()
             self._checkpoints.change(Stage.PAUSED, pause=PauseState(reason=reason))
             self._operation.enter(_S.PAUSED, reason)
+            self._operation.need_person(True)
 
     def resume_by_printer(self) -> None:
         """Note that the printer has resumed a pause by itself."""
+        self._person.end()
         if self._operation.state is _S.PAUSED:
             self._continue_print()
 
@@ -124,6 +138,27 @@ class OperationControl:
             operation.enter(_S.PAUSED, None)
         elif state is _S.RESUMING:
             self._continue_print()
+
+    def note_unknown(self, command: Command) -> None:
+        """The firmware does not know `command`, a line of a script (docs/serial.md §25, §k4): what runs fails, heaters
+        off, unless that line may be unknown. The way out of a print goes on without it."""
+        name, operation = line_name(command), self._operation
+        if command.unknown is Unknown.FAILS and operation.running and operation.state is not _S.CANCELLING:
+            self._end_safely(f"{name}: the printer does not know this command")
+        else:
+            _log.warning("script command not known", task_id=operation.task_id, code=name)
+
+    def fail_refused(self, command: Command, reason: str) -> None:
+        """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way
+        out of a print that is being ended goes on without it."""
+        if command_word(command.code) == b"G28":
+            self._routines.forget_home()
+        name = line_name(command)
+        if self._operation.running and self._operation.state not in (_S.CANCELLING, _S.PAUSED):
+            self._end_safely(f"{name}: the printer refused it: {reason}")
+        else:
+            self.refused_at_end = self._operation.state is _S.CANCELLING
+            _log.warning("line refused", task_id=self._operation.task_id, code=name, error=reason)
 
     def fail_unreadable(self, error: DataError) -> None:
         """Fail the print because its file cannot be sent any more, heaters off."""
@@ -161,6 +196,7 @@ class OperationControl:
     def run_cancel(self, procedure: Procedure, error: str) -> None:
         """Enter CANCELLING with `procedure`; `error` says why the print has failed, if it has."""
         self._failure = error
+        self.refused_at_end = False
         self._operation.enter(_S.CANCELLING)
         self._stack.pump.run(procedure)
 
@@ -175,9 +211,21 @@ class OperationControl:
         """Whether the print still runs; an end that nobody has acted on yet is one."""
         return self._operation.state is _S.PRINTING and self._stack.pump.ended is None
 
-    def _is_blocked(self) -> bool:
-        """Whether the printer is at something long, which M108 ends where there is an emergency parser."""
-        return self._operation.person_needed or any(c.patience >= LONG_S for c in self._stack.protocol.in_flight)
+    def _interrupt(self) -> bool:
+        """Heaters off before anything else, then end what the printer is at: a wait, or moves (docs/serial.md §25d).
+        Whether moves were stopped, after which the head is not quite where the firmware believes it to be."""
+        protocol, operation = self._stack.protocol, self._operation
+        if operation.state is _S.PAUSED:
+            return False
+        for code in self._routines.lines_off():
+            protocol.urgent(code)
+        if any(command.patience >= LONG_S for command in protocol.in_flight):
+            protocol.urgent(b"M108")
+        # A stop in the middle of homing or probing is a failed homing, for which Marlin halts.
+        if operation.person_needed or any(_homes(command.code) for command in protocol.in_flight):
+            return False
+        protocol.urgent(QUICK_STOP)
+        return True
 
     def _continue_print(self) -> None:
         """Continue with the very next line of the file."""
@@ -187,10 +235,11 @@ class OperationControl:
         if parked:
             self._stack.pump.unpark(parked)
 
-    def _end_safely(self, error: str) -> None:
+    def _end_safely(self, error: str, *, interrupts: bool = False) -> None:
         self._parked = None
         self._checkpoints.change(Stage.CANCELLING, pause=self._routines.pause_state(""), error=error)
-        self.run_cancel(self._routines.cancel(), error)
+        stopped = interrupts and self._interrupt()
+        self.run_cancel(self._routines.cancel(stopped=stopped), error)
 
     def _write_first_checkpoint(self) -> None:
         """From now on the printer counts this print's lines."""
@@ -200,3 +249,8 @@ class OperationControl:
             ok_carries_temps=self._stack.protocol.ok_carries_temps,
             homed=self._routines.homed,
         )
+
+
+def _homes(code: bytes) -> bool:
+    """Whether `code` may home or probe: a long one that is no wait."""
+    return patience(code) >= LONG_S and command_word(code)[:1] != b"M"

@@ -26,6 +26,7 @@ class OperationState:
         self.task_id = ""
         self.unsafe = unsafe
         self.person_needed = False
+        self._person = ""  # what telemetry says of that
         self.counters = counters
         self._slot = slot
         self._checkpoints = checkpoints
@@ -59,9 +60,9 @@ class OperationState:
         """Go to `state` and publish it; a `reason` of None leaves the one before."""
         self._set(state)
         if reason is None:
-            self._slot.update(state=state, waiting="")
+            self._slot.update(state=state, waiting=self._person)
         else:
-            self._slot.update(state=state, reason=reason, waiting="")
+            self._slot.update(state=state, reason=reason, waiting=self._person)
 
     def begin(self, task_id: str, state: PrinterState) -> None:
         """Begin the operation of `task_id`; its caller has claimed and published `state` already."""
@@ -96,14 +97,17 @@ class OperationState:
         self._slot.refuse(task_id, self._state)
         return True
 
-    def need_person(self, needed: bool, otherwise: str) -> None:
-        """Publish that the printer waits for the person in front of it, or `otherwise` when it does not any more."""
-        if needed != self.person_needed:
-            self.person_needed = needed
-            self._slot.update(waiting="the person at the printer" if needed else otherwise)
+    def need_person(self, needed: bool, text: str = "", *, otherwise: str = "") -> None:
+        """Publish that the printer waits for the person in front of it, who is asked `text`, or `otherwise` when it
+        does not any more."""
+        person = "the person at the printer" + (f": {text}" if text else "") if needed else ""
+        if person != self._person:
+            self.person_needed, self._person = needed, person
+            self._slot.update(waiting=person or otherwise)
 
     def _end(self, state: PrinterState) -> str:
         task_id, self.task_id = self.task_id, ""
+        self.person_needed, self._person = False, ""
         self._set(state)
         self._checkpoints.end()
         return task_id

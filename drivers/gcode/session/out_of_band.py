@@ -27,6 +27,10 @@ class OutOfBandWriter:
         """Ask the firmware to reboot, where it has a command for that; the rest is the reset line's."""
         self._write_host_line(self._identity.firmware.dialect.reboot)
 
+    def ask_why(self) -> None:
+        """Write a line that a firmware that has shut down refuses with its reason (docs/serial.md §k3)."""
+        self._write(b"\nM400\n")
+
     def switch_off(self, heaters: Iterable[str]) -> None:
         """Switch heaters and fan off."""
         self._write_host_line(b"\n" + b"\n".join(lines_off(heaters)) + b"\n")

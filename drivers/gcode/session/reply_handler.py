@@ -10,9 +10,11 @@ from agent.core.driver import PrinterState
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, ReplyKind
+from drivers.gcode.protocol.steps import REFUSAL
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_state import OperationState
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.slot import Slot
 
@@ -31,6 +33,7 @@ class ReplyHandler:
         identity: PrinterIdentity,
         slot: Slot,
         actions: HostActions,
+        person: PersonWait,
         events: PrinterEvents,
     ) -> None:
         self._stack = stack
@@ -39,6 +42,7 @@ class ReplyHandler:
         self._identity = identity
         self._slot = slot
         self._actions = actions
+        self._person = person
         self._events = events
         self._warned = False
         self._handlers: dict[ReplyKind, Callable[[Event, float], None]] = {
@@ -50,11 +54,15 @@ class ReplyHandler:
             ReplyKind.BUSY: self._busy,
             ReplyKind.BUSY_USER: self._busy,
             ReplyKind.FATAL: self._fatal,
+            ReplyKind.REFUSED: self._refused,
+            ReplyKind.SHUTDOWN: self._shutdown,
+            ReplyKind.READY: self._ready,
             ReplyKind.START: self._start,
             ReplyKind.WAIT: self._wait,
             ReplyKind.SAVED: self._saved,
             ReplyKind.ACTION: self._action,
             ReplyKind.CAPABILITY: self._capability,
+            ReplyKind.UNKNOWN: self._unknown,
         }
 
     def heard(self, event: Event, now: float) -> None:
@@ -65,6 +73,12 @@ class ReplyHandler:
         else:
             self._stack.protocol.other(now)
             self._stack.pump.note(event.text)
+
+    def refuse(self, reason: str) -> None:
+        """The oldest line in flight was not executed, because of `reason`: what runs fails, unless the line may."""
+        command = self._stack.pump.refused()
+        if command is not None:
+            self._events.refused(command, reason)
 
     def _error(self, event: Event, now: float) -> None:
         if "missing checksum" in event.text.lower():
@@ -83,10 +97,24 @@ class ReplyHandler:
     def _busy(self, event: Event, now: float) -> None:
         user = event.kind is ReplyKind.BUSY_USER
         self._stack.protocol.busy(now, user=user)
-        self._operation.need_person(user, self._stack.pump.waiting)
+        self._identity.note_busy()
+        self._person.busy(for_person=user)
 
     def _fatal(self, event: Event, _now: float) -> None:
         self._events.halted(event.text)
+
+    def _refused(self, event: Event, now: float) -> None:
+        self._stack.protocol.error(event.text, now)
+        self._stack.pump.note(REFUSAL + event.text)
+        self.refuse(event.text)
+
+    def _shutdown(self, event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._events.shut_down(event.text, now)
+
+    def _ready(self, _event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._events.ready(now)
 
     def _start(self, _event: Event, now: float) -> None:
         self._events.restarted(now)
@@ -104,6 +132,13 @@ class ReplyHandler:
         if event.number:
             self._identity.add_capability(event.text)
 
+    def _unknown(self, event: Event, now: float) -> None:
+        self._stack.protocol.other(now)
+        self._stack.pump.note(event.text)
+        command = self._stack.pump.unknown(event.text)
+        if command is not None:
+            self._events.unknown(command)
+
     def _ok(self, event: Event, now: float) -> None:
         pump, operation = self._stack.pump, self._operation
         if event.text:
@@ -113,7 +148,7 @@ class ReplyHandler:
         command = self._stack.protocol.ok(event.text, now)
         if command is not None:
             pump.acknowledged(command, now)
-        operation.need_person(False, pump.waiting)
+        self._person.acknowledged()
 
     def _resend(self, event: Event, now: float) -> None:
         command = self._stack.protocol.resend(event.number, now)

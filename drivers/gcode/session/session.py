@@ -6,6 +6,7 @@
     ProtocolStack      protocol and pump, made anew when the printer begins anew
     Routines, Heaters, PrinterIdentity, OutOfBandWriter
     FastPath           the fast path of a file line
+    Standstill         in place of the protocol, after a reset, and until a shutdown is explained
     Takeover           in place of all that, until a print of an agent before this one is recovered or failed
 
 The session itself says hello (OFFLINE → IDLE), keeps the time, and knows when the connection is of no use any more:
@@ -22,30 +23,35 @@ from agent.errors import DataError
 from drivers.gcode.printing.dialects import Firmware, by_name, with_checksums
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.identity import PrinterIdentity
-from drivers.gcode.printing.procedures import old_lines_s
+from drivers.gcode.printing.procedures import is_starting, old_lines_s
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, ReplyKind
-from drivers.gcode.protocol.steps import End
+from drivers.gcode.protocol.steps import Command, End
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
+from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.position_query import PositionQuery
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
+from drivers.gcode.session.reset_watch import ResetWatch
+from drivers.gcode.session.standstill import RESET, Standstill
 from drivers.gcode.session.takeover import PendingTakeover, Takeover
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
 
 _S = PrinterState
+_BEGINNINGS = (ReplyKind.START, ReplyKind.READY)
 
 
 class Session:
     """Used by the link's thread alone. `write` is the port's; `on_answer` is called when the printer has answered a
-    hello or was recovered; `unsafe`: heaters may be on because the print before ended without its end."""
+    hello or was recovered; `resets` outlives it; `unsafe`: heaters may be on because the print before ended without its
+    end."""
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class Session:
         timing: Timing,
         checkpoints: CheckpointWriter,
         on_answer: Callable[[], None],
+        resets: ResetWatch,
         unsafe: bool,
     ) -> None:
         dialect = by_name(settings.dialect)
@@ -64,6 +71,7 @@ class Session:
         self._timing = timing
         self._checkpoints = checkpoints
         self._on_answer = on_answer
+        self._resets = resets
         self._identity = PrinterIdentity(dialect)
         self.heaters = Heaters(timing)
         self.operation = OperationState(slot=slot, checkpoints=checkpoints, counters=slot.new_counters(), unsafe=unsafe)
@@ -77,12 +85,19 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
         )
+        self._person = PersonWait(
+            operation=self.operation,
+            identity=self._identity,
+            stack=self.stack,
+            timing=timing,
+        )
         self.control = OperationControl(
             operation=self.operation,
             stack=self.stack,
             routines=self._routines,
             identity=self._identity,
             checkpoints=checkpoints,
+            person=self._person,
             timing=timing,
         )
         self.out_of_band = OutOfBandWriter(write, self._identity)
@@ -93,7 +108,8 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
             slot=slot,
-            actions=HostActions(control=self.control, events=self, stack=self.stack, slot=slot),
+            actions=HostActions(control=self.control, events=self, person=self._person, slot=slot),
+            person=self._person,
             events=self,
         )
         self.over = ""
@@ -102,6 +118,8 @@ class Session:
         self._begin_at = inf
         self._partial_line_until = inf
         self._restarting = False  # the board restarts by our emergency stop
+        self._refusal = ""  # why a printer that answers the hello is not ready
+        self._standstill = Standstill(self, timing)
 
     # --- from the link's loop
 
@@ -132,7 +150,9 @@ class Session:
             return self._takeover.due()
         if self.operation.state is _S.ERROR:
             return inf
-        return min(self._begin_at, self._partial_line_until, self.stack.pump.due(now))
+        if self._standstill.active:
+            return self._standstill.due
+        return min(self._begin_at, self._partial_line_until, self._person.due(), self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
@@ -141,7 +161,7 @@ class Session:
         self.stack.renew()
         self._identity.clear_capabilities()
         self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
-        self.stack.pump.run(self._routines.hello(self._learn, unsafe=self.operation.unsafe))
+        self.stack.pump.run(self._routines.hello(self._learn, self._not_ready, unsafe=self.operation.unsafe))
         self.step(now)
 
     def heard(self, event: Event, now: float) -> None:
@@ -149,9 +169,11 @@ class Session:
         self._partial_line_until = inf
         if self._takeover is not None:
             self._takeover.heard(event, now)
+        elif self._standstill.active:
+            self._standstill.heard(event, now)
         elif event.kind is ReplyKind.START and self._restarting:
             self._restarting = False
-        elif self.operation.state is not _S.ERROR or event.kind is ReplyKind.START:
+        elif self.operation.state is not _S.ERROR or event.kind in _BEGINNINGS:
             try:
                 self._replies.heard(event, now)
             except DataError as error:
@@ -165,10 +187,12 @@ class Session:
         """Send what may be sent, and act on what has ended. Raises PortError."""
         if self._takeover is not None and not self._takeover.step(now):
             return
-        if self.operation.state is _S.ERROR:
+        self._standstill.step(now)
+        if self._standstill.active or self.operation.state is _S.ERROR:
             return
         if now >= self._begin_at:
             self.begin(now)
+        self._person.step(now)
         protocol, pump = self.stack.protocol, self.stack.pump
         if now >= self._partial_line_until:
             self._partial_line_until = inf
@@ -198,9 +222,22 @@ class Session:
         self._restarting = self._identity.firmware.dialect.restarts_when_halted
         self.halted("emergency stop")
 
-    def reset(self) -> None:
-        """Ask the firmware to reboot; the connection is over."""
-        self.lost("the printer was reset")
+    def reset(self, now: float, *, reset_line: bool) -> None:
+        """Ask the firmware to reboot, where it has a command for that; what runs has failed. The board is waited for to
+        begin anew (`ResetWatch`), for a while on this connection. `reset_line`: the caller moves DTR."""
+        firmware = self._identity.firmware
+        name, command = firmware.name or "the firmware", firmware.dialect.reboot.strip().decode()
+        line = "the board did not restart when DTR was moved" if reset_line else "the port has no reset line"
+        other = f"{name} did not restart at {command}" if command else f"{name} has no command for it"
+        self._resets.begin(f"nothing was reset: {line}, and {other}")
+        if self._takeover is not None:
+            self.lost(RESET)
+        else:
+            in_flight, answered = len(self.stack.protocol.in_flight), firmware.dialect.reboot_answered
+            self._standstill.await_restart(now, in_flight=in_flight, answered=answered)
+            self._restarting = False
+            self.control.drop()
+            self.operation.fail(RESET, _S.OFFLINE)
         self.out_of_band.reboot()
 
     def switch_off(self) -> None:
@@ -223,12 +260,38 @@ class Session:
             self._takeover.decide()
             self._takeover = None
         self.control.drop()
+        self._standstill.end()
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
+
+    def refused(self, command: Command, reason: str) -> None:
+        """See `PrinterEvents.refused`."""
+        self.control.fail_refused(command, reason)
+
+    def unknown(self, command: Command) -> None:
+        """See `PrinterEvents.unknown`."""
+        self.control.note_unknown(command)
+
+    def shut_down(self, text: str, now: float) -> None:
+        """See `PrinterEvents.shut_down`. Nothing more is sent but the line whose refusal says why; the hello asks by
+        itself."""
+        if self.operation.state is not _S.OFFLINE:
+            self.control.drop()
+            self._standstill.explain(text, now)
+            self.out_of_band.ask_why()
+
+    def ready(self, now: float) -> None:
+        """See `PrinterEvents.ready`: a restart, if the printer had halted before."""
+        if self.operation.state is _S.ERROR:
+            self.restarted(now)
+        else:
+            self._resets.restarted()
 
     def restarted(self, now: float) -> None:
         """See `PrinterEvents.restarted`."""
         operation = self.operation
+        self._resets.restarted()
+        self._standstill.end()
         if operation.task_id:
             at = f" after line {operation.counters.line}" if operation.state is not _S.BUSY else ""
             operation.fail(f"the printer restarted{at}: its position is lost", _S.OFFLINE)
@@ -277,14 +340,32 @@ class Session:
     def _procedure_ended(self, end: End, now: float) -> None:
         if self.operation.state is not _S.OFFLINE:
             self.control.end_procedure()
+            if self.control.refused_at_end:
+                self.control.refused_at_end = False
+                self.begin(now)
+                return
+        elif end is End.REFUSED:
+            self._resets.conclude()
+            self.operation.fail(self._refusal, _S.ERROR)
+            return
         elif end is End.NO_ANSWER:
             self.over = "no answer"
             return
         else:
             self.operation.unsafe = False
             self._answer()
+            if self._resets.pending:
+                self._slot.update(reset_error=self._resets.conclude())
             self.operation.enter(_S.IDLE)
         self.control.set_polling(now)
+
+    def _not_ready(self, refusal: str) -> None:
+        """The printer answers the hello, and refuses all else."""
+        self._refusal = refusal
+        if not self.answered:
+            self._answer()
+        if is_starting(refusal):
+            self._slot.update(reason=f"{self._identity.firmware.name} is starting")
 
     def _answer(self) -> None:
         self.answered = True

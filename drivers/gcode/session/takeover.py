@@ -83,7 +83,7 @@ class Takeover:
     def heard(self, event: Event, now: float) -> None:
         """Deal with one event."""
         self._pending.extend(now)
-        if event.kind is ReplyKind.FATAL:
+        if event.kind in (ReplyKind.FATAL, ReplyKind.SHUTDOWN):
             self._owner.halted(event.text)
             return
         if event.readings:
@@ -135,7 +135,9 @@ class Takeover:
         checkpoint, routines, control = self._pending.checkpoint, self._routines, self._control
         stage, pause = checkpoint.stage, checkpoint.pause
         if stage is Stage.CANCELLING:
-            control.run_cancel(routines.caught_up(routines.cancel(), arm=False), checkpoint.error)
+            stopped = checkpoint.identity().emergency  # nobody knows whether it was
+            way = routines.cancel(stopped=stopped)
+            control.run_cancel(routines.caught_up(way, arm=False), checkpoint.error)
             return
         rest = routines.rest(request, first, stopped=pause.in_file and stage is not Stage.PRINTING)
         if stage is Stage.PRINTING:

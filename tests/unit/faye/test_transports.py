@@ -12,6 +12,7 @@ import pytest
 
 from agent.faye.actions import Lane
 from agent.faye.long_polling import LongPolling
+from agent.faye.messages import decode
 from agent.faye.transport import Transport, tls_context
 from agent.faye.websocket import WebSocketTransport
 from tests.support.certificates import make_certificate, server_context
@@ -84,6 +85,23 @@ class Contract:
         assert [parsed(body) for body, _ in ear.replies] == [
             [{"channel": "/meta/connect", "id": str(n), "text": "x"}] for n in (1, 2, 3)
         ]
+        assert ear.failures == []
+
+    def test_a_byte_that_is_not_utf_8_costs_no_other_message(self, serve: Serve) -> None:
+        """docs/faye.md §10: what a publisher sends must not keep anything else from us."""
+
+        def play(peer: Peer) -> None:
+            self.greet(peer)
+            self.read(peer)
+            self.write(peer, b'[{"channel":"/a","data":"\xff"},{"channel":"/b","data":"x"}]')
+            self.read(peer)
+
+        ear = Ear()
+        transport = self.make(serve(play).url, ear)
+        transport.send(ask())
+        ear.wait(replies=1)
+        transport.close(1)
+        assert [message["channel"] for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
         assert ear.failures == []
 
     def test_one_connection_serves_many_requests(self, serve: Serve) -> None:
@@ -373,6 +391,8 @@ class TestWebSocket(Contract):
         transport.send(ask())
         ear.wait(failures=1)
         transport.close(1)
+        assert (ear.replies, len(ear.failures)) == ([], 1)
+        assert "BadStatus" in ear.failures[0][0]
 
 
 def test_tls_1_1_is_not_offered() -> None:

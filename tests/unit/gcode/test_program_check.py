@@ -55,6 +55,20 @@ def test_relative_moves_and_inches_end_with_their_modes() -> None:
                 scan(b"G28\n" + mode + b"G1 X500\n", limits=BED, block=block)
 
 
+@pytest.mark.parametrize("renamed", [b"G92 X0", b"G92 Y7", b"G92 Z0", b"G92 E0 Z0.2", b"G92"])
+def test_once_an_axis_was_renamed_no_coordinate_is_a_place_on_the_bed(renamed: bytes) -> None:
+    """docs/gcode.md «Modal state»: a bare G92 renames all axes; no homing names them as before."""
+    for move in (b"G1 X500", b"G1 Y500", b"G1 Z500"):
+        for block in (3, 65_536):
+            assert scan(b"G28\n" + renamed + b"\nG28\nG90\n" + move + b"\n", limits=BED, block=block).total_lines == 5
+
+
+@pytest.mark.parametrize("code", [b"G92 E0", b"G92 E", b"G92 E-1.5 ; Z", b"G920 Z0", b"M92 Z400"])
+def test_what_renames_only_the_extruder_or_nothing_leaves_places_what_they_are(code: bytes) -> None:
+    with pytest.raises(DataError, match="Z 500 mm"):
+        scan(b"G28\n" + code + b"\nG1 Z500\n", limits=BED)
+
+
 def test_without_a_known_volume_no_move_is_refused() -> None:
     assert scan(b"G28\nG1 X9999\n").total_lines == 2
 

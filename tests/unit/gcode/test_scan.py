@@ -91,6 +91,14 @@ def test_relative_moves_are_summed_up() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 30, 65_536])
+def test_a_height_that_was_renamed_is_what_later_heights_are_compared_with(block: int) -> None:
+    """G92 Z: the layers are counted by the file's own heights; without a Z it leaves the height as it is."""
+    square = "G1 X5 Y5 E1\nG1 X9 E2\nG1 Y9 E3\nG1 X5 E4\n"
+    data = f"G28\nG1 Z3\nG92 Z0.2\n{square}G92 E0\nG1 Z0.4\n{square}G92 E0 X7\n{square}G92 Z0.6 E0\n{square}"
+    assert scan(data.encode(), block=block).layer_starts == (4, 10, 20)
+
+
+@pytest.mark.parametrize("block", [1, 30, 65_536])
 def test_a_wipe_that_retracts_above_the_layer_is_not_a_layer(block: int) -> None:
     layer = "".join(f"G1 X{n % 7} Y3 E{n}\n" for n in range(1, 10))
     data = f"G1 Z0.2\n{layer}G1 Z2.2\nG1 X9 E8\nG1 X1\nG1 Z0.4\nG1 E9\nG1 X5 E10\n"

@@ -75,6 +75,18 @@ def test_a_second_delivery_does_nothing_but_repeat_the_last_report(desk: InboxRi
     assert desk.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
+@pytest.mark.parametrize("name", ["home", "levitate", 7])
+def test_each_delivery_wakes_whoever_sends_the_report(desk: InboxRig, name: object) -> None:
+    """Its last report goes at once, and not with the next heartbeat."""
+    message = {"task_id": "t", "command": name}
+    for deliveries in range(1, 4):
+        assert desk.inbox.accept(message) is (deliveries == 1)
+        assert len(desk.woken) == deliveries
+        assert desk.store.outbox.heads() != []
+        for _ in desk.reports():
+            pass
+
+
 def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None:
     assert desk.inbox.accept({"task_id": "t", "command": "levitate"})
     ((kind, body),) = desk.reports()

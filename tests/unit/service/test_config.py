@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.errors import EX_CONFIG, ConfigError
-from agent.service.config import Config, check_url, is_loopback, load, need_server
+from agent.service.config import Config, is_loopback, load, need_server
 
 
 @pytest.fixture
@@ -117,6 +117,8 @@ def test_the_members_token_is_no_key_of_the_configuration() -> None:
         ('[scripts]\npark = ["G28", "G1\\n"]\n', "[scripts] park: line 2: expected one G-code line of ASCII"),
         ('[scripts]\npark = ["G28\\nM104 S300"]\n', "[scripts] park: line 1: expected one G-code line of ASCII"),
         (f"[scripts]\nhome = ['{'G' * 81}']\n", "[scripts] home: line 1: expected one G-code line of ASCII"),
+        ("[scripts]\nhome = ['G28', '? ; maybe']\n", "[scripts] home: line 2: expected a command after ?, got '?'"),
+        ("[scripts]\nhome = ['??G29']\n", "[scripts] home: line 1: expected a command after ?"),
         ("[scripts]\nhome = ['M117 ä']\n", "[scripts] home: line 1: expected one G-code line of ASCII"),
     ],
 )
@@ -182,8 +184,9 @@ def test_a_value_cannot_be_laid_into_what_is_no_table(file: Path) -> None:
         "http://[::1]:9",
     ],
 )
-def test_https_and_plain_http_to_this_machine_are_fine(url: str) -> None:
-    check_url(url, "x", allow_http=False)
+def test_https_and_plain_http_to_this_machine_are_fine(file: Path, url: str) -> None:
+    file.write_text(f'[cloud]\nserver = "{url}"\n')
+    assert need_server(load(file, {})) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(

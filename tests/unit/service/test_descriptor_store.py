@@ -3,85 +3,83 @@ process."""
 
 from __future__ import annotations
 
-import array
 import fcntl
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.driver import NoKeeper
 from agent.service.descriptor_store import FIRST_DESCRIPTOR, SystemdKeeper, port_keeper
-
-
-class Systemd:
-    """Its end of NOTIFY_SOCKET."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.settimeout(5.0)
-        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
-
-    def heard(self) -> tuple[list[str], list[int]]:
-        """One message: its lines, and the descriptors beside it."""
-        fds = array.array("i")
-        text, beside, _, _ = self.socket.recvmsg(4096, socket.CMSG_SPACE(4 * fds.itemsize))
-        for level, kind, data in beside:
-            assert (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
-            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-        return text.decode().split("\n"), list(fds)
+from agent.service.notify_socket import NotifySocket
+from tests.support.supervisor import Supervisor
 
 
 @pytest.fixture(params=["path", "abstract"])
-def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
-    made = Systemd(str(tmp_path / "notify") if request.param == "path" else f"@printer-agent-test-{os.getpid()}")
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(str(tmp_path / "notify") if request.param == "path" else f"@printer-agent-test-{os.getpid()}")
     yield made
-    made.socket.close()
+    made.close()
 
 
-def test_a_port_is_kept_in_place_of_the_one_before_and_is_the_same_port(systemd: Systemd) -> None:
+@pytest.fixture
+def keeper(systemd: Supervisor) -> Iterator[SystemdKeeper]:
+    notify = NotifySocket(systemd.address)
+    yield SystemdKeeper(notify, None)
+    notify.close()
+
+
+def test_a_port_is_kept_in_place_of_the_one_before_and_is_the_same_port(
+    systemd: Supervisor, keeper: SystemdKeeper
+) -> None:
     master, slave = os.openpty()
-    SystemdKeeper(systemd.address, None).keep(slave)
+    keeper.keep(slave)
     os.close(slave)
-    assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
-    text, (kept,) = systemd.heard()
-    assert text == ["FDSTORE=1", "FDNAME=serial"]
+    removed, (text, (kept,)) = systemd.read()
+    assert removed == ("FDSTOREREMOVE=1\nFDNAME=serial", [])
+    assert text == "FDSTORE=1\nFDNAME=serial"
     os.write(kept, b"still open\n")
     assert os.read(master, 100).startswith(b"still open")
     os.close(kept)
     os.close(master)
 
 
-def test_a_port_that_is_gone_is_forgotten(systemd: Systemd) -> None:
-    SystemdKeeper(systemd.address, None).drop()
-    assert systemd.heard() == (["FDSTOREREMOVE=1", "FDNAME=serial"], [])
+def test_a_port_that_is_gone_is_forgotten(systemd: Supervisor, keeper: SystemdKeeper) -> None:
+    keeper.drop()
+    assert systemd.read() == [("FDSTOREREMOVE=1\nFDNAME=serial", [])]
 
 
-def test_without_systemd_s_ear_nothing_fails(tmp_path: Path) -> None:
-    SystemdKeeper(str(tmp_path / "nobody"), None).keep(0)
+def test_a_port_that_is_gone_already_is_not_kept(systemd: Supervisor, keeper: SystemdKeeper) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    os.close(write)
+    with capture_logs() as logs:
+        keeper.keep(write)
+    assert systemd.read() == []
+    assert [(entry["event"], entry["error"]) for entry in logs] == [("port not kept open", "Bad file descriptor")]
 
 
 def test_without_systemd_nobody_keeps_it() -> None:
     environ: dict[str, str] = {}
-    assert isinstance(port_keeper(environ, os.getpid()), NoKeeper)
+    assert isinstance(port_keeper(environ, os.getpid(), NotifySocket.from_environ(environ)), NoKeeper)
 
 
 def test_what_was_left_for_another_process_is_not_ours() -> None:
     environ = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/run/x"}
-    assert port_keeper(environ, os.getpid()).take() is None
+    assert port_keeper(environ, os.getpid(), NotifySocket.from_environ(environ)).take() is None
     assert environ == {"NOTIFY_SOCKET": "/run/x"}
 
 
 CHILD = """
 import fcntl, os, sys
 from agent.service.descriptor_store import port_keeper
+from agent.service.notify_socket import NotifySocket
 os.environ["LISTEN_PID"] = str(os.getpid())
-made = port_keeper(os.environ, os.getpid())
+made = port_keeper(os.environ, os.getpid(), NotifySocket.from_environ(os.environ))
 fd = made.take()
 print(fd, made.take(), *(name for name in os.environ if name.startswith("LISTEN_")))
 if fd is not None:

@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.service.health import FRESH, Health, Pulse, watchdog_interval
+from agent.service.notify_socket import NotifySocket
 from agent.testing import FakeClock
+from tests.support.supervisor import Supervisor
 
 
 @pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as made:
-        made.bind(str(tmp_path / "notify"))
-        made.settimeout(5)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield made
-
-
-@pytest.fixture
-def health(systemd: socket.socket, clock: FakeClock) -> Iterator[Health]:
-    made = Health(clock)
+def systemd(tmp_path: Path) -> Iterator[Supervisor]:
+    made = Supervisor(str(tmp_path / "notify"))
     yield made
-    assert made._notifier is not None
-    made._notifier.socket.close()
+    made.close()
 
 
-def told(systemd: socket.socket) -> list[str]:
-    """What has arrived by now."""
-    systemd.setblocking(False)
-    found = []
-    try:
-        while True:
-            found.append(systemd.recv(4096).decode())
-    except BlockingIOError:
-        return found
+@pytest.fixture
+def health(systemd: Supervisor, clock: FakeClock) -> Iterator[Health]:
+    made = Health(clock, NotifySocket(systemd.address))
+    yield made
+    made.notify.close()
 
 
-def test_ready_and_stopping_are_told(systemd: socket.socket, health: Health) -> None:
+def test_ready_and_stopping_are_told(systemd: Supervisor, health: Health) -> None:
     health.ready()
     health.stopping()
-    assert told(systemd) == ["READY=1", "STOPPING=1"]
+    assert systemd.texts() == ["READY=1", "STOPPING=1"]
 
 
-def test_the_status_is_told_when_it_changes_and_life_at_each_tick(systemd: socket.socket, health: Health) -> None:
+def test_the_status_is_told_when_it_changes_and_life_at_each_tick(systemd: Supervisor, health: Health) -> None:
     for status in ("idle", "idle", "printing 5%"):
         health.tick(status)
-    assert told(systemd) == ["STATUS=idle", "WATCHDOG=1", "WATCHDOG=1", "STATUS=printing 5%", "WATCHDOG=1"]
+    assert systemd.texts() == ["STATUS=idle", "WATCHDOG=1", "WATCHDOG=1", "STATUS=printing 5%", "WATCHDOG=1"]
 
 
 def test_the_watchdog_hears_nothing_while_one_thread_is_silent(
-    systemd: socket.socket, health: Health, clock: FakeClock
+    systemd: Supervisor, health: Health, clock: FakeClock
 ) -> None:
     quick, slow = health.pulse("quick"), health.pulse("slow")
     clock.advance(FRESH)
@@ -65,21 +52,20 @@ def test_the_watchdog_hears_nothing_while_one_thread_is_silent(
     assert health.stale() == ["slow"]
     slow.beat()
     health.tick("")
-    assert told(systemd) == ["WATCHDOG=1", "WATCHDOG=1"]
+    assert systemd.texts() == ["WATCHDOG=1", "WATCHDOG=1"]
 
 
 def test_systemd_is_asked_for_the_end_of_an_agent_that_hangs(
-    systemd: socket.socket, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    systemd: Supervisor, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rather than told nothing more: that would take another WatchdogSec."""
     monkeypatch.setenv("WATCHDOG_USEC", "30000000")
-    health = Health(clock)
+    health = Health(clock, NotifySocket(systemd.address))
     health.pulse("slow")
     clock.advance(FRESH + 0.1)
     health.tick("")
-    assert told(systemd) == ["WATCHDOG=trigger"]
-    assert health._notifier is not None
-    health._notifier.socket.close()
+    assert systemd.texts() == ["WATCHDOG=trigger"]
+    health.notify.close()
 
 
 def test_a_wait_that_was_announced_is_no_hang(clock: FakeClock) -> None:
@@ -104,28 +90,47 @@ def test_a_thread_that_somebody_else_starts_counts_from_its_first_beat(health: H
 
 
 def test_more_time_and_a_reload_are_said_as_systemd_reads_it(
-    systemd: socket.socket, health: Health, clock: FakeClock
+    systemd: Supervisor, health: Health, clock: FakeClock
 ) -> None:
     health.extend(2.5)
     health.reloading()
     health.ready()
     now = int(clock.monotonic() * 1e6)
-    assert told(systemd) == ["EXTEND_TIMEOUT_USEC=2500000", f"RELOADING=1\nMONOTONIC_USEC={now}", "READY=1"]
+    assert systemd.texts() == ["EXTEND_TIMEOUT_USEC=2500000", f"RELOADING=1\nMONOTONIC_USEC={now}", "READY=1"]
 
 
-def test_a_status_cannot_smuggle_in_another_assignment(systemd: socket.socket, health: Health) -> None:
+def test_a_status_cannot_smuggle_in_another_assignment(systemd: Supervisor, health: Health) -> None:
     """What a printer says of itself ends up here."""
     health.pulse("slow")
     health.tick("error: x\nWATCHDOG=1\x00")
-    assert told(systemd)[0] == "STATUS=error: x WATCHDOG=1 "
+    assert systemd.texts()[0] == "STATUS=error: x WATCHDOG=1 "
 
 
-def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    health = Health(FakeClock())
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "vsock:2:1234"}])
+def test_without_systemd_no_socket_is_opened(clock: FakeClock, environ: dict[str, str]) -> None:
+    before = set(Path("/proc/self/fd").iterdir())
+    health = Health(clock, NotifySocket.from_environ(environ))
     health.ready()
     health.tick("idle")
     health.stopping()
+    assert not health.notify.enabled
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_tick_that_systemd_did_not_take_is_not_a_sign_of_life_later(
+    systemd: Supervisor, health: Health, clock: FakeClock
+) -> None:
+    slow = health.pulse("slow")
+    systemd.fill()
+    health.tick("idle")
+    clock.advance(FRESH + 0.1)
+    health.tick("hangs")
+    assert systemd.texts() == []
+    health.tick("hangs")
+    assert systemd.texts() == ["STATUS=hangs"]
+    slow.beat()
+    health.tick("hangs")
+    assert systemd.texts() == ["WATCHDOG=1"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_is_json_unless_told_otherwise(capsys: pytest.CaptureFixture[str]) -> None:
     log, _ = log_with("auto")
     log.info("x")
-    json.loads(capsys.readouterr().err)
+    assert json.loads(capsys.readouterr().err)["event"] == "x"
 
 
 def test_the_level_decides_what_is_said_and_kept(capsys: pytest.CaptureFixture[str]) -> None:

@@ -272,7 +272,7 @@ class Worker:
     def _send(self, connection: Connection, lines: Sequence[bytes], limit: float | None = None) -> None:
         """Send each line that has something left without its comment, and wait for its `ok`."""
         for line in lines:
-            code = line.split(b";")[0].strip()
+            code = line.split(b";")[0].strip().removeprefix(b"?").lstrip()
             if code:
                 self._exchange(connection, code, limit)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.driver import Outcome, PrinterState
+from drivers.gcode.timing import Timing
 from tests.rigs.session_rig import SessionRig, wire
 
 S = PrinterState
@@ -71,7 +73,7 @@ def test_a_prompt_is_what_is_waited_for_until_it_ends() -> None:
     assert desk.seen.waiting == ""
 
 
-@pytest.mark.parametrize("line", ["//action:notification Hello", "//action:", "//action:levitate", "// Klipper says"])
+@pytest.mark.parametrize("line", ["//action:", "//action:levitate", "// Klipper says"])
 def test_other_actions_change_nothing(line: str) -> None:
     desk = SessionRig().idle().print(CODES)
     before = desk.seen
@@ -106,4 +108,54 @@ def test_a_cancel_ends_a_wait_for_a_person_where_the_firmware_hears_it() -> None
     desk.take()
     desk.hear("echo:busy: paused for user")
     desk.session.control.cancel()
-    assert desk.take() == [b"M108"]
+    assert desk.take() == [b"M104 S0", b"M140 S0", b"M107", b"M108"], "its own heaters-off waits for its turn"
+
+
+def test_what_is_asked_is_answered_again_and_again_until_it_is_asked_no_more() -> None:
+    """docs/serial.md §25b: M108, and M876 S1 with PROMPT_SUPPORT, at most Timing.presses times; then a person is asked
+    for."""
+    desk = SessionRig(caps=("EMERGENCY_PARSER", "PROMPT_SUPPORT")).idle().print(CODES)
+    desk.take()
+    desk.hear("//action:paused", "//action:prompt_begin Pause", "//action:prompt_button Dismiss")
+    desk.session.control.resume()
+    desk.later(20.0)
+    assert desk.take() == [], "it asks nothing yet"
+    desk.hear("//action:prompt_begin Nozzle Parked", "//action:prompt_button Continue", "//action:prompt_show")
+    for _ in range(Timing().presses):
+        assert desk.take() == [b"M108", b"M876 S1"]
+        assert desk.seen.waiting == "the person at the printer: Nozzle Parked"
+        desk.hear("echo:busy: paused for user")
+        desk.later(Timing().press)
+    assert desk.take() == []
+    assert desk.seen.waiting == "the person at the printer: has to confirm on its display: Nozzle Parked"
+    desk.hear("//action:resumed", "//action:prompt_end", "//action:prompt_begin Resuming", "ok")
+    assert desk.seen.waiting == ""
+    assert wire(2, CODES[1]) in desk.acknowledge(2)
+    assert desk.seen.state is S.PRINTING
+
+
+def test_a_prompt_that_nobody_ends_is_over_with_the_next_line() -> None:
+    """docs/serial.md §25b: `Resuming`."""
+    desk = SessionRig().idle().print(CODES)
+    desk.hear("//action:resumed", "//action:prompt_begin Resuming", "//action:prompt_button Dismiss")
+    assert desk.seen.waiting == "the person at the printer: Resuming"
+    desk.hear("ok")
+    assert desk.seen.waiting == ""
+
+
+def test_what_a_cancel_waits_for_is_told_at_once() -> None:
+    """docs/serial.md §25b: also where nothing can be answered from afar."""
+    desk = SessionRig().idle().print(CODES)
+    desk.hear("echo:busy: paused for user")
+    desk.session.control.cancel()
+    assert desk.seen.waiting == "the person at the printer: has to confirm on its display"
+
+
+def test_what_the_display_shows_is_told_and_logged_once() -> None:
+    """docs/serial.md §25c."""
+    desk = SessionRig().idle().print(CODES)
+    with capture_logs() as logs:
+        for text in ("Sleep...", "Sleep...", "E1 Heating...", "E1 Heating...", "Sleep..."):
+            desk.hear(f"//action:notification {text}")
+            assert desk.seen.display == text
+    assert [entry["text"] for entry in logs] == ["Sleep...", "E1 Heating...", "Sleep..."]

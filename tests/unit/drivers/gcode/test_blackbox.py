@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
@@ -74,7 +75,12 @@ def test_a_file_and_their_number_are_bounded(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_does_not_make_it_worse(tmp_path: Path) -> None:
     (tmp_path / "boxes").write_text("a file")
-    Recorder(box_of(Clock(), 1), tmp_path / "boxes", Clock()).write("x", {})
+    with capture_logs() as logs:
+        Recorder(box_of(Clock(), 1), tmp_path / "boxes", Clock()).write("x", {})
+    assert logs == [
+        {"event": "black box write failed", "log_level": "warning", "part": "gcode", "error": "File exists"}
+    ]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("boxes", "a file")]
 
 
 def test_an_operation_that_fails_and_a_halt_are_recorded_once_and_nothing_else() -> None:

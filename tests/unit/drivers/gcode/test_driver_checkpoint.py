@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.errors import DataError, UnavailableError
 from drivers.gcode.printing.dialects import Firmware
@@ -70,7 +71,28 @@ def test_a_checkpoint_that_cannot_be_read_says_why(stored: bytes, why: str) -> N
 
 
 def test_a_checkpoint_that_cannot_be_stored_does_not_end_the_print() -> None:
-    def refuse(_task_id: str, _checkpoint: bytes) -> None:
-        raise UnavailableError("the disk is full")
+    """It is said once, and what comes later is stored when the disk takes it again."""
+    full = True
+    stored: list[Stage] = []
 
-    CheckpointWriter(refuse, PORT, 115200).begin("t", Firmware(), ok_carries_temps=False, homed=False)
+    def remember(_task_id: str, checkpoint: bytes) -> None:
+        if full:
+            raise UnavailableError("the disk is full")
+        stored.append(decode(checkpoint).stage)
+
+    writer = CheckpointWriter(remember, PORT, 115200)
+    with capture_logs() as logs:
+        writer.begin("t", Firmware(), ok_carries_temps=False, homed=False)
+        writer.change(Stage.PAUSING)
+        full = False
+        writer.change(Stage.PARKING)
+    assert logs == [
+        {
+            "event": "driver checkpoint not stored",
+            "log_level": "warning",
+            "part": "gcode",
+            "task_id": "t",
+            "error": "the disk is full",
+        }
+    ]
+    assert stored == [Stage.PARKING]

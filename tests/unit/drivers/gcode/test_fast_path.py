@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from math import inf
 from typing import Any
 
@@ -10,113 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.driver import PrinterState
 from agent.errors import DataError
 from agent.gcode.framing import frame
-from drivers.gcode.printing.pump import Pump
-from drivers.gcode.protocol.fast_path import FastPath
-from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.parts import Parts
-from drivers.gcode.protocol.phases import Counters
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.quality import Quality
-from drivers.gcode.protocol.replies import Event, ReplyKind, parse
-from drivers.gcode.protocol.steps import End, Procedure, Step, ask, numbered
-from drivers.gcode.protocol.window import Window
-from tests.unit.drivers.gcode.wire import TIMING, line
+from drivers.gcode.protocol.steps import End, Step, ask, numbered
+from drivers.gcode.protocol.window import BYTES, Window
+from tests.unit.drivers.gcode.ways import Connection
+from tests.unit.drivers.gcode.wire import line
 
-CODES = {"move": b"G1 X1.5 Y2", "home": b"G28", "heat": b"M109 S200", "poll": b"M105", "renumber": b"M110 N9"}
+CODES = {
+    "move": b"G1 X1.5 Y2",
+    "long": b"G1 X100.1234 Y100.1234 E0.123456 F1800.00",
+    "full": b"G1 X1.%b" % (b"0" * 76),
+    "home": b"G28",
+    "heat": b"M109 S200",
+    "poll": b"M105",
+    "renumber": b"M110 N9",
+}
 REPLIES = {"plain": b"ok\n", "crlf": b"ok\r\n", "temps": b"ok T:20.0 /0.0\n", "garbled": b"o\n", "half": b"o"}
-
-
-class Connection:
-    """What the session gives the fast path, and the whole way as the session has it."""
-
-    def __init__(self, steps: Iterator[Step], window: Window, poll_every: float = inf) -> None:
-        self.now = 100.0
-        self.written: list[bytes] = []
-        self.counters = Counters()
-        self.state = PrinterState.PRINTING
-        self.person_needed = False
-        self.unreadable: list[DataError] = []
-        self.protocol = Protocol(self.written.append, self.counters, TIMING, window)
-        self.pump = Pump(self.protocol, TIMING)
-        self.fast = FastPath(self, self, TIMING.patience, self.unreadable.append)
-        self._splitter = LineSplitter()
-        self.pump.poll_every(poll_every, self.now)
-        self.pump.run(procedure(steps))
-        self.pump.step(self.now)
-
-    def whole(self, data: bytes) -> None:
-        for text in self._splitter.feed(data):
-            for event in parse(text):
-                self._heard(event)
-            self._step()
-        self._step()
-
-    def quick(self, data: bytes) -> None:
-        rest = data if self._splitter.pending else self.fast.quickly(data, self.now)
-        if rest:
-            self.whole(rest)
-
-    def stream(self, script: Sequence[tuple[float, bytes]]) -> None:
-        """All of `script`, as the link's thread would hear it."""
-        left = list(script)
-
-        def listen() -> bytes:
-            data = b""
-            if left:
-                wait, data = left.pop(0)
-                self.wait(wait)
-            return data
-
-        while left:
-            if self._splitter.pending:
-                self.whole(listen())
-                continue
-            _, data = self.fast.stream(listen, lambda: self.now, inf, ())
-            self.whole(data)
-
-    def wait(self, seconds: float) -> None:
-        """Time passes; at most until something is due, where it would be done."""
-        self.now += seconds
-
-    def silence(self) -> None:
-        self.now = max(self.now, min(self.pump.due(self.now), self.now + 60.0))
-        self._step()
-
-    def _heard(self, event: Event) -> None:
-        protocol, command = self.protocol, None
-        if event.text and event.kind is ReplyKind.OK:
-            self.counters.quality.planner(event.text, printing=True)
-        if event.kind is ReplyKind.OK:
-            command = protocol.ok(event.text, self.now)
-        elif event.kind is ReplyKind.RESEND:
-            command = protocol.resend(event.number, self.now)
-        elif event.kind is ReplyKind.ERROR:
-            protocol.error(event.text, self.now)
-        elif event.kind is ReplyKind.DAMAGED:
-            protocol.damaged(self.now)
-        elif event.kind is ReplyKind.TEMPERATURES:
-            protocol.temperatures(self.now)
-        else:
-            protocol.other(self.now)
-        if command is not None:
-            self.pump.acknowledged(command, self.now)
-
-    def _step(self) -> None:
-        if self.now >= self.protocol.deadline:
-            command = self.protocol.tick(self.now)
-            if command is not None:
-                self.pump.acknowledged(command, self.now, gave_up=command.gives_up)
-        self.pump.step(self.now)
-
-
-def procedure(steps: Iterator[Step]) -> Procedure:
-    for step in steps:
-        answer = yield step
-        assert answer is None or isinstance(answer, list)
-    return End.DONE
 
 
 def steps(kinds: Sequence[str]) -> Iterator[Step]:
@@ -170,7 +84,11 @@ SCRIPTS = st.lists(
     ),
     max_size=60,
 )
-FILES = st.lists(st.sampled_from(("move",) * 12 + ("home", "heat", "poll", "renumber", "ask")), min_size=1, max_size=60)
+FILES = st.lists(
+    st.sampled_from(("move",) * 12 + ("long",) * 3 + ("home", "heat", "poll", "renumber", "ask")),
+    min_size=1,
+    max_size=60,
+)
 
 
 def reply(kind: str, protocol: Protocol) -> bytes:
@@ -207,6 +125,48 @@ def test_the_ways_of_an_ok_have_the_same_effect(
             connection.silence()
     assert seen(quick) == seen(whole)
     assert seen(stream) == seen(whole)
+
+
+OK, ASKED = b"ok\n", b"Error:checksum mismatch, Last Line: 1\nResend: 2\nok\n"
+SILENCE = b""
+UNUSUAL = {
+    "lines too long for the window": (3, ["long"] * 9, [OK] * 6),
+    "a short line makes room": (3, ["long", "long", "move", "move", "long", "long", "long"], [OK] * 5),
+    "one line that fills the window": (3, ["full", "full", *["move"] * 9], [OK] * 4),
+    "lines of any length": (1, ["move", "full", "long", "move"], [OK] * 2),
+    "one line at a time after a resend": (3, ["move"] * 9, [OK, ASKED, SILENCE, OK, OK, OK]),
+    "the window opens again": (3, ["move"] * 200, [ASKED, SILENCE, *[OK] * 102]),
+    "older lines are sent again": (1, ["move"] * 9, [OK, OK, OK, ASKED, SILENCE, SILENCE, OK, OK, OK, OK]),
+    "numbers are not checked": (1, ["move"] * 9, [OK, SILENCE, SILENCE, b"ok T:20.0 /0.0\n", OK, b"T:20.0 /0.0\n"]),
+    "busy": (1, ["move"] * 9, [OK, b"echo:busy: processing\n", b"T:20.0 /0.0\n", b"echo:x\n"]),
+    "busy and an ok": (1, ["move"] * 9, [OK, b"echo:busy: processing\n", b"T:20.0 /0.0\n", OK]),
+    "garbled": (1, ["move"] * 9, [OK, b"o\n", b"T:20.0 /0.0\n", b"echo:x\n"]),
+    "a long command": (1, ["move", "home", "move", "move"], [OK, b"echo:busy: processing\n", OK, OK]),
+    "a question between": (3, ["move", "move", "ask", "move", "move", "move"], [OK] * 3),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_the_ways_of_an_ok_have_the_same_effect_where_something_is_unusual(name: str) -> None:
+    """All replies between two silences are one stream."""
+    lines, kinds, replies = UNUSUAL[name]
+    whole, quick, stream = (Connection(steps(kinds), Window(lines)) for _ in range(3))
+    for silent, group in groupby(replies, lambda reply: reply is SILENCE):
+        script = [(0.01, reply) for reply in group]
+        if silent:
+            for connection in (whole, quick, stream):
+                for _ in script:
+                    connection.silence()
+        else:
+            stream.stream(script)
+            for wait, reply in script:
+                whole.wait(wait)
+                whole.whole(reply)
+                quick.wait(wait)
+                quick.quick(reply)
+                assert seen(quick) == seen(whole)
+                assert sum(len(command.wire) for command in whole.protocol.in_flight) <= BYTES
+        assert seen(stream) == seen(whole)
 
 
 @pytest.mark.parametrize("lines", [1, 3])

@@ -15,6 +15,7 @@ from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -39,6 +40,7 @@ class Watched:
             timing=Timing(),
             checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
             on_answer=lambda: None,
+            resets=ResetWatch(),
             unsafe=False,
         )
         self.splitter = LineSplitter()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agent.core.driver import COMMAND_SIZE
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HISTORY, file_line
 from drivers.gcode.protocol.sending import TOO_HIGH
 from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, unnumbered
-from drivers.gcode.protocol.window import MOST, Window
+from drivers.gcode.protocol.window import BYTES, CLEAN, MOST, SPOILT, Window
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
 
 
@@ -184,6 +185,36 @@ def test_more_than_three_lines_need_an_emergency_parser_and_room(emergency: bool
     window.parses_emergencies(emergency)
     assert window.lines == lines
     assert Window(8).lines == 3
+
+
+def test_a_window_above_three_lines_that_has_brought_three_resends_is_not_tried_again() -> None:
+    """docs/serial.md §6, §6a: at most three lines from then on, and 127 bytes."""
+    window = Window("auto")
+    window.parses_emergencies(True)
+    window.shown(15)
+    widths = []
+    for _ in range(4):
+        widths.append((window.lines, window.bytes > BYTES))
+        window.resend()
+        for _ in range(CLEAN):
+            assert window.lines == 1
+            window.acknowledged()
+    assert widths == [(15, True), (15, True), (15, True), (3, False)]
+    window.shown(200)
+    window.parses_emergencies(True)
+    assert (window.lines, window.bytes) == (3, BYTES)
+
+
+def test_resends_within_three_lines_do_not_count_against_a_wider_window() -> None:
+    """docs/serial.md §6a."""
+    window = Window("auto")
+    window.shown(15)
+    for _ in range(2 * SPOILT):
+        window.resend()
+        for _ in range(CLEAN):
+            window.acknowledged()
+    window.parses_emergencies(True)
+    assert window.lines == 15
 
 
 def test_every_line_in_flight_can_be_sent_again() -> None:
@@ -363,6 +394,16 @@ def test_an_error_whose_request_was_garbled_is_one_nevertheless(why: str) -> Non
     wire.protocol.error(why, wire.now)
     assert wire.ok() is None
     assert wire.settle() == [frame(1, b"G1 X1")]
+
+
+@pytest.mark.parametrize("last", ["0x", "x0", "", "\u0660", "12345678901", "-1"])
+def test_an_error_with_a_garbled_number_does_not_say_which_line_a_garbled_request_is_for(last: str) -> None:
+    """docs/serial.md §8, §9a: the printer is asked where it is."""
+    wire = Wire()
+    wire.send(line(1))
+    wire.protocol.error(f"checksum mismatch, Last Line: {last}", wire.now)
+    wire.protocol.resend(-1, wire.now)
+    assert wire.take()[-1] == TOO_HIGH
 
 
 def test_what_is_asked_for_is_sent_again_once() -> None:
@@ -582,6 +623,17 @@ def test_m110_in_a_hosts_message_has_no_number() -> None:
     told = wire.send(unnumbered(b"M117 about M110"))
     assert wire.take() == [b"M117 about M110\n"]
     assert wire.ok() is told
+
+
+def test_a_hosts_line_that_would_become_too_long_has_no_number() -> None:
+    """docs/serial.md §11: one that is longer than the firmware's buffer would be asked for for ever."""
+    longest = COMMAND_SIZE - 1 - len(b"N1000000001 *255")
+    for length, numbered_too in ((longest, True), (longest + 1, False)):
+        wire = Wire()
+        code = b"M117 ".ljust(length, b"x")
+        told = wire.send(unnumbered(code))
+        assert wire.serve() == [host_line(0, 1, code) if numbered_too else code + b"\n"]
+        assert wire.ok() is told
 
 
 def test_temperatures_prove_progress_only_for_a_line_that_heats() -> None:

@@ -9,6 +9,7 @@ from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
+from drivers.settings import DriverSettings
 from tests.rigs.session_rig import MemorySource, SessionRig, wire
 
 S = PrinterState
@@ -19,13 +20,19 @@ CODES = [b"G1 X%d" % n for n in range(1, 21)]
 
 def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
     """docs/serial.md §17, §19."""
-    for caps, wanted in (((), set()), (("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"})):
-        desk = SessionRig(caps=caps)
+    marlin, marlin1 = "Marlin 2.1.2", "Marlin 1.1.9"
+    for firmware, caps, wanted in (
+        (marlin, (), {b"M113 S2"}),  # no capability line tells of it
+        (marlin, ("AUTOREPORT_TEMP",), {b"M155 S2", b"M113 S2"}),
+        (marlin1, (), set()),
+        (marlin1, ("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"}),
+    ):
+        desk = SessionRig(caps=caps, firmware=firmware)
         desk.session.open(desk.now, desk.now)
         came = desk.acknowledge()
         assert came[:2] == [RENUMBER, b"M115"]
         assert set(came) & {b"M155 S2", b"M113 S2"} == wanted
-        assert (desk.seen.firmware, desk.seen.machine) == ("Marlin 2.1.2", "Test")
+        assert (desk.seen.firmware, desk.seen.machine) == (firmware, "Test")
 
 
 def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last() -> None:
@@ -200,9 +207,9 @@ def test_a_heat_wait_is_held_back_and_can_be_cancelled_at_once() -> None:
     assert desk.seen.waiting == "heating"
     assert desk.take() == [b"M105"]
     desk.hear("ok T:150.0 /200.0")
-    assert desk.take() == [b"G4 P200"]
+    assert desk.take() == [], "nothing is in flight that a cancel would wait for"
     desk.session.control.cancel()
-    desk.hear("ok")
+    desk.session.step(desk.now)
     assert desk.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"]
     assert desk.seen.last == Operation("p", Outcome.CANCELLED)
     assert desk.seen.waiting == ""
@@ -224,7 +231,65 @@ def test_with_an_emergency_parser_a_cancel_breaks_what_blocks() -> None:
     desk.take()
     desk.session.control.cancel()
     desk.session.step(desk.now)
-    assert desk.take() == [b"M108"]
+    assert desk.take() == [b"M104 S0", b"M140 S0", b"M107", b"M108"], "a homing that is stopped halts the printer"
+
+
+def test_with_an_emergency_parser_a_cancel_stops_the_moves_after_the_heaters() -> None:
+    """docs/serial.md §25d: heaters off before anything else, then M410, each with an ok of its own; the move that
+    waited for room in the planner is stopped too, and the head only goes up, as far as the printer is high."""
+    settings = DriverSettings(build_volume=(200.0, 200.0, 8.0))
+    desk = SessionRig(caps=("EMERGENCY_PARSER",), settings=settings).idle(homed=True).print([b"G1 X1 F60", b"G1 X2"])
+    desk.take()
+    desk.session.control.cancel()
+    desk.session.step(desk.now)
+    off = [b"M104 S0", b"M140 S0", b"M107"]
+    assert desk.take() == [*off, b"M410"]
+    desk.hear(*["ok"] * 5)
+    assert desk.acknowledge() == [*off, b"M410", b"M114", b"G91", b"G1 Z5.000 F600", b"G90", b"M84"]
+    assert desk.seen.last == Operation("p", Outcome.CANCELLED)
+
+
+def test_a_cancel_script_follows_a_stop_and_heaters_are_off_before_and_after_it() -> None:
+    """docs/serial.md §25d, §28."""
+    scripts = Scripts(cancel=("G28 X Y",))
+    desk = SessionRig(scripts, caps=("EMERGENCY_PARSER",)).idle(homed=True).print([b"G1 X1 F60", b"G1 X2"])
+    desk.take()
+    desk.session.control.cancel()
+    off = [b"M104 S0", b"M140 S0", b"M107"]
+    assert desk.take() == [*off, b"M410"]
+    desk.hear(*["ok"] * 5)
+    assert desk.acknowledge() == [*off, b"M410", b"G28 X Y", *off]
+
+
+def test_a_printer_that_stands_still_is_not_stopped() -> None:
+    """docs/serial.md §25d: its position stays known."""
+    desk = SessionRig(caps=("EMERGENCY_PARSER",)).idle(homed=True).print(CODES)
+    desk.pause()
+    desk.session.control.cancel()
+    desk.session.step(desk.now)
+    assert b"M410" not in desk.acknowledge()
+
+
+@pytest.mark.parametrize(("caps", "every"), [((), 2.0), (("AUTOREPORT_TEMP",), 10.0)])
+def test_a_wait_for_heat_asks_for_the_temperature_as_rarely_as_ever(caps: tuple[str, ...], every: float) -> None:
+    """docs/serial.md §24, §25c: no dwell, which would be shown on the display; a printer that reports is asked only
+    whether it is there."""
+    desk = SessionRig(caps=caps).idle().print([b"M109 S200", b"G1 X2"])
+    desk.take()
+    desk.hear("ok")
+    asked = []
+    for _ in range(600):
+        for code in desk.take():
+            assert code == b"M105"
+            asked.append(desk.now)
+            desk.hear("ok T:150.0 /200.0")
+        desk.later(0.1)
+    assert len(asked) == pytest.approx(60.0 / every, abs=1.0)
+    assert desk.seen.waiting == "heating"
+    if desk.take():
+        desk.hear("ok T:150.0 /200.0")
+    desk.hear("T:199.0 /200.0 B:20.0 /0.0")
+    assert desk.take() == [wire(1, b"M109 S200")]
 
 
 def test_a_fatal_error_stops_everything_until_the_board_restarts() -> None:

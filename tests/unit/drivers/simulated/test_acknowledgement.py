@@ -114,7 +114,7 @@ def test_an_error_throws_away_everything_buffered() -> None:
 
 def test_an_error_does_not_take_back_what_is_in_the_queue() -> None:
     """docs/serial.md §9b: after the resend comes the `ok` of an older line."""
-    host = Host()
+    host = Host(host_prompts=False)
     assert host.line(1, "G4 S1") == []
     assert host.line(2, "G90") == []
     assert host.raw(b"N3 G91*1\n") == ["Error:checksum mismatch, Last Line: 2", "Resend: 3", "ok"]
@@ -186,7 +186,7 @@ def test_m114_and_m115_have_their_data_before_the_ok(command: str, first: str) -
 
 def test_advanced_ok_tells_line_planner_and_queue() -> None:
     """docs/serial.md §6."""
-    host = Host(advanced_ok=True)
+    host = Host(advanced_ok=True, host_prompts=False)
     assert host.line(1, "G90") == ["ok N1 P15 B3"]
     assert host.line(2, "G1 X10 F600") == ["ok N2 P14 B3"]
     assert host.send("G90") == ["ok P14 B3"]

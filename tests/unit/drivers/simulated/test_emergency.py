@@ -61,14 +61,17 @@ def test_an_emergency_parser_reads_past_a_full_queue() -> None:
     assert host.send("M112") == KILLED
 
 
-def test_with_an_emergency_parser_m108_and_m410_give_no_credit() -> None:
-    """docs/serial.md §23."""
+def test_what_an_emergency_parser_has_acted_on_gives_an_ok_in_its_turn() -> None:
+    """docs/serial.md §23: of its own; builds differ."""
     host = Host(emergency_parser=True)
-    assert host.send("M108") == host.send("M410") == []
+    for code in ("M108", "M410", "M876 S1"):
+        assert host.send(code) == ["ok"]
+    host.send("M109 S200")
+    assert host.send("M108") == ["ok", "ok"], "that of M109 first"
+    host = Host(emergency_parser=True, emergency_ok=False)
+    assert host.send("M108") == host.send("M410") == host.send("M876 S1") == []
     host.send("M109 S200")
     assert host.send("M108") == ["ok"], "that of M109"
-    host = Host(emergency_parser=True, emergency_ok=True)
-    assert host.send("M108") == host.send("M410") == ["ok"]
 
 
 def test_the_emergency_parser_sees_a_code_that_arrives_in_pieces_but_not_in_a_text() -> None:
@@ -106,12 +109,76 @@ def test_m0_waits_for_a_person_with_a_prompt() -> None:
     assert host.send("M108") == ["//action:prompt_end", "ok", "ok"]
 
 
-def test_m600_tells_that_it_has_paused_and_keeps_busy() -> None:
-    """docs/serial.md §25a, §30."""
+def prompt(text: str, *buttons: str) -> list[str]:
+    """The lines of a prompt, in the order of a real Marlin 2.1.2."""
+    shown = [f"prompt_button {button}" for button in buttons]
+    return [f"//action:{word}" for word in ("prompt_end", f"prompt_begin {text}", *shown, "prompt_show")]
+
+
+def test_m600_asks_twice_and_leaves_a_prompt_open() -> None:
+    """docs/serial.md §25a, §25b, §30: M108 is the first click only; the question about purging waits for M876 S1."""
+    host = Host(emergency_parser=True)
+    host.send("M302 P1")
+    assert host.send("M600") == ["//action:paused", *prompt("Pause", "Dismiss")]
+    said = host.wait(60.0)
+    assert said[-29:] == ["echo:busy: paused for user"] * 29
+    assert said[1:-29] == ["echo:Insert filament and send M108", *prompt("Nozzle Parked", "Continue")]
+    assert host.send("M108") == []
+    said = host.wait(60.0)
+    assert [line for line in said if "busy" not in line] == prompt("Paused", "PurgeMore", "Continue")
+    assert said[-20:] == ["echo:busy: paused for user"] * 20
+    assert host.send("M108") == host.send("M876 S7") == []
+    assert "echo:busy: paused for user" in host.wait(4.0)
+    assert "//action:prompt_end" not in host.send("M876 S1"), "a prompt takes one answer"
+
+
+def test_m600_ends_by_m108_and_m876() -> None:
+    """docs/serial.md §23, §25b: each with an ok of its own, after that of M600."""
+    host = Host(emergency_parser=True)
+    host.send("M302 P1")
+    host.send("M600")
+    host.wait(4.0)
+    host.send("M876 S1")
+    assert "//action:prompt_begin Paused" in host.wait(6.0)
+    assert host.send("M876 S0") == []
+    assert "//action:prompt_begin Paused" in host.wait(6.0), "purged once more, and asked again"
+    said = host.send("M876 S1")
+    assert said[:2] == ["//action:prompt_end", "//action:resumed"]
+    assert said[2:6] == prompt("Resuming", "Dismiss")
+    assert said[6:] == ["ok"] * 4
+    assert host.wait(60.0) == []
+
+
+def test_m600_on_a_cold_nozzle_warms_it_before_it_asks() -> None:
+    """docs/serial.md §25a: it keeps busy."""
     host = Host()
-    assert host.send("M600") == ["//action:paused"]
-    assert host.wait(4.0) == ["echo:busy: paused for user"] * 2
-    assert host.send("M108") == ["//action:resumed", "ok", "ok"]
+    host.send("M600")
+    assert set(host.wait(20.0)) == {"echo:busy: processing"}
+    assert "//action:prompt_begin Nozzle Parked" in host.wait(60.0)
+
+
+def test_without_an_emergency_parser_m876_waits_for_its_turn() -> None:
+    """docs/serial.md §25b: then only a person ends the question about purging."""
+    host = Host(faults=("runout@1:70",))
+    host.send("M302 P1")
+    host.line(1, "G90")
+    host.wait(10.0)
+    host.send("M108")
+    host.wait(10.0)
+    host.send("M876 S1")
+    assert "//action:resumed" not in host.wait(49.0)
+    assert "//action:resumed" in host.wait(2.0)
+
+
+def test_the_display_is_shown_to_the_host() -> None:
+    """docs/serial.md §25c."""
+    host = Host()
+    assert host.send("G4 P1000")[0] == "//action:notification Sleep..."
+    host.wait(2.0)
+    assert host.send("M104 S200")[0] == "//action:notification E1 Heating..."
+    assert host.send("M140 S50")[0] == "//action:notification Bed Heating..."
+    assert not [line for line in host.send("M104 S0") if "notification" in line]
+    assert Host(host_prompts=False).send("M104 S200") == ["ok"]
 
 
 def test_m997_restarts_the_board() -> None:

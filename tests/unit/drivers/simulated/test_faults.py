@@ -72,7 +72,7 @@ def test_help_lists_every_fault_with_what_it_does() -> None:
     with pytest.raises(DataError) as caught:
         Faults(["help"])
     lines = str(caught.value).splitlines()[1:-1]
-    assert len(lines) == 21
+    assert len(lines) == 25
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines)
     for line in lines:
         form = line.split()[0].replace("RATE", "0.5").replace("LINE", "5").replace("BYTES", "5").replace("=N", "=5")
@@ -334,7 +334,7 @@ def test_a_person_may_come_by_themselves(leap: bool) -> None:
 
 
 def test_a_pause_keeps_the_place_of_its_line_in_the_queue() -> None:
-    host = Host(faults=("pause@2:1",))
+    host = Host(faults=("pause@2:1",), host_prompts=False)
     assert host.raw(numbered(1, "G4 S5") + numbered(2, "G91") + numbered(3, "G90")) == []
     assert "//action:paused" not in host.wait(4.9)
     host.wait(0.2)

@@ -52,7 +52,7 @@ def test_a_target_above_the_highest_is_clamped() -> None:
 
 def test_m109_reports_each_second_and_counts_down_at_the_target() -> None:
     """docs/serial.md §22: `W:?` while heating, then the seconds left."""
-    host = Host()
+    host = Host(host_prompts=False)
     assert re.fullmatch(r" T:21\.00 /50\.00 B:21\.00 /0\.00 @:127 B@:0 W:\?", host.send("M109 S50")[0])
     said = host.wait(60.0)
     assert said[-1] == "ok"
