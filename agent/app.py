@@ -286,7 +286,14 @@ def build_server(base: Base) -> ServerParts:
         clock=clock,
         conditions=base.conditions,
     )
-    inbox = Inbox(base.store.tasks, wake_both, config.job.max_age_s, server_clock.now)
+    inbox = Inbox(
+        tasks=base.store.tasks,
+        outbox=base.store.outbox,
+        clock=clock,
+        wake=wake_both,
+        max_age=config.job.max_age_s,
+        server_now=server_clock.now,
+    )
     reporter = Reporter(
         outbox=base.store.outbox,
         api=clients["reporter"],

@@ -102,10 +102,10 @@ def store_settings(context: Context, task: Task) -> None:
         unknown = settings.check(wanted)
     except ValueError as error:
         raise RefusedError(422, str(error)) from None
-    context.store.update_settings(wanted)
+    context.store.update_settings(settings.known(wanted))
     message = "applied from the next print on"
     if unknown:
-        message += f"; kept, but without a meaning here: {', '.join(unknown)}"
+        message += f"; without a meaning here, and not kept: {', '.join(unknown)}"
     context.complete(task, result=report.Result(settings=context.store.settings(), message=message))
 
 

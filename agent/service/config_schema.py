@@ -109,10 +109,13 @@ class LocalSection(_Section, frozen=True):
 
 
 class FirmwareUpgradeSection(_Section, frozen=True):
-    """`[firmware_upgrade]`: the installer, the key that its packages are signed with, and its time limit."""
+    """`[firmware_upgrade]`: the installer, the key that its packages are signed with, the model and versions that are
+    taken, and the installer's time limit."""
 
     command: tuple[str, ...] = ()
     public_key: str = ""
+    model: str = "auto"
+    allow_downgrade: bool = False
     timeout_s: Positive = 600.0
 
 

@@ -99,9 +99,10 @@ class ScriptedDriver(SlotDriver):
 
 
 class RunnerRig:
-    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
+    """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
+    over the defaults."""
 
-    def __init__(self, folder: Path, store: Store, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, store: Store, *settings: str) -> None:
         self.store = store
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
@@ -110,7 +111,7 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *overrides])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),

@@ -21,5 +21,5 @@ def nested(levels: int, kind: str) -> str:
 def test_a_message_may_nest_as_deep_as_the_limit_and_not_deeper(kind: str) -> None:
     well, too_deep = nested(MAX_DEPTH, kind), nested(MAX_DEPTH + 1, kind)
     batch = decode(f"[{well},{too_deep},{well}]".encode())
-    assert [json.dumps(message) for message in batch.messages] == [json.dumps(json.loads(well))] * 2
+    assert [json.dumps(message.wire()) for message in batch.messages] == [json.dumps(json.loads(well))] * 2
     assert batch.rejected == 1

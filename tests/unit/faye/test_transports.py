@@ -101,7 +101,7 @@ class Contract:
         transport.send(ask())
         ear.wait(replies=1)
         transport.close(1)
-        assert [message["channel"] for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
+        assert [message.channel for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
         assert ear.failures == []
 
     def test_one_connection_serves_many_requests(self, serve: Serve) -> None:

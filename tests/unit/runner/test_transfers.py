@@ -117,7 +117,7 @@ def test_an_address_inside_is_only_used_when_the_owner_says_so(
 ) -> None:
     """The configured server is not on loopback here."""
     more = ['cloud.allow_addresses=["127.0.0.0/8"]'] if allow else []
-    desk = RunnerRig(tmp_path, store, ["cloud.server=https://203.0.113.1", *more])
+    desk = RunnerRig(tmp_path, store, "cloud.server=https://203.0.113.1", *more)
     end = upload(desk, f"{server.url}/l")
     assert len(server.asked()) == allow
     assert ("error_code" not in end) is allow
