@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import requests
 
+from agent.core.printable import printable
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import describe
 from agent.service.config import Config, need_server
@@ -105,16 +106,11 @@ class _KeepHeader(requests.auth.AuthBase):
         return request
 
 
-def _printable(value: object) -> str:
-    """Text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in str(value))
-
-
 def table(printers: list[dict[str, Any]]) -> str:
     """Format printers as a table, a line each."""
     keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
     rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
-    rows += [[_printable(printer.get(key, "")) for key in keys] for printer in printers]
+    rows += [[printable(str(printer.get(key, ""))) for key in keys] for printer in printers]
     widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

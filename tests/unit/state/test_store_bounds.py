@@ -81,7 +81,8 @@ def test_a_large_state_of_an_earlier_version_is_reduced_at_the_start(tmp_path: P
         db.execute("INSERT INTO settings VALUES ('speed_percent', '120')")
         fat = json.dumps({"task_id": "t", "name": "settings", "said": "settings", "settings": {"x": "y" * 60_000}})
         db.executemany(
-            "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at) VALUES (?, ?, 'failed', 0, 0, 0)",
+            "INSERT INTO tasks (task_id, command, state, local, received_at, updated_at)"
+            " VALUES (?, ?, 'failed', 0, 0, 0)",
             ((f"t{n}", fat.encode()) for n in range(300)),
         )
     db.close()
