@@ -14,9 +14,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agent.core.settings import KNOWN
+
 MAX_MESSAGE = 1 << 20  # bytes; a command is a few hundred
 MAX_SETTINGS = 64 << 10  # characters as JSON
 MAX_DEPTH = 32  # objects and lists within each other in settings: what one thread can write, each must be able to read
+KEPT_SETTINGS = 2048  # characters as JSON of what is kept of settings; what comes later in the object is left out
+MAX_NODES = 10_000  # values in a message that comes as text; a value takes up to 240 bytes
 MAX_URL = 8192
 MAX_JOB_ID = 256
 
@@ -41,6 +45,10 @@ class Name(StrEnum):
     FIRMWARE_UPGRADE = "firmware_upgrade"
     DISMISS = "dismiss"
 
+
+STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET})
+"""The commands by which a person or the cloud keeps control of the printer: never refused for load, begun before all
+others."""
 
 _URL_KEY = {
     Name.PRINT_DATA: "file_url",
@@ -70,6 +78,13 @@ class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
     spooled: str = ""
     sent_at: float | None = None
     digest: str = ""
+
+
+def without_payload(command: Command) -> Command:
+    """What is kept of a command that has ended: who asked for what, without address, settings and digest."""
+    return Command(
+        task_id=command.task_id, name=command.name, raw_name=command.raw_name[:100], job_id=command.job_id[:MAX_JOB_ID]
+    )
 
 
 class Rejection(msgspec.Struct, frozen=True):
@@ -106,10 +121,19 @@ def _decode(message: object) -> dict[str, Any]:
         if isinstance(message, str | bytes):
             if len(message) > MAX_MESSAGE:
                 raise ValueError(f"the message has {len(message)} bytes; {MAX_MESSAGE} is the limit")
+            if _count_values(message) > MAX_NODES:
+                raise ValueError(f"the message has more than {MAX_NODES} values")
             message = _json(message)
     if not isinstance(message, dict):
         raise ValueError(f"expected a JSON object, got {type(message).__name__}")  # noqa: TRY004 one error for the caller
     return message
+
+
+def _count_values(text: str | bytes) -> int:
+    """At least the number of values in a JSON text: brackets and commas, those within strings included."""
+    if isinstance(text, bytes):
+        return text.count(b",") + text.count(b"{") + text.count(b"[")
+    return text.count(",") + text.count("{") + text.count("[")
 
 
 def _json(text: str | bytes) -> object:
@@ -220,7 +244,19 @@ def _settings(value: object) -> dict[str, Any]:
         raise ValueError(f"settings: nested too deeply; {MAX_DEPTH} is the limit")
     if size > MAX_SETTINGS:
         raise ValueError(f"settings: {size} characters; {MAX_SETTINGS} is the limit")
-    return value
+    return value if size <= KEPT_SETTINGS else _first_settings(value)
+
+
+def _first_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """As many settings as fit into KEPT_SETTINGS characters, the known ones first."""
+    kept: dict[str, Any] = {}
+    room = KEPT_SETTINGS
+    for name in sorted(settings, key=lambda name: name not in KNOWN):
+        room -= len(msgspec.json.encode({name: settings[name]}))
+        if room < 0:
+            break
+        kept[name] = settings[name]
+    return kept
 
 
 def _deeper(value: object, limit: int) -> bool:

@@ -75,7 +75,7 @@ class Link(msgspec.Struct, frozen=True):
     """The quality of the serial link since it was opened."""
 
     lines: int = 0  # lines sent, resends included
-    resends: int = 0  # lines sent again because the firmware asked
+    resends: int = 0  # lines sent again because they were damaged or lost on the way
     latency_p50_ms: float | None = None  # from a line to its acknowledgement, over the last ones; None: not known
     latency_p99_ms: float | None = None
     starved: int | None = None  # times that the planner ran dry during a print; None: the firmware does not tell
@@ -83,7 +83,7 @@ class Link(msgspec.Struct, frozen=True):
 
     @property
     def resend_rate(self) -> float:
-        """Lines sent again, as a share of all, 0 to 1."""
+        """Lines damaged or lost on the way, as a share of all, 0 to 1."""
         return self.resends / self.lines if self.lines else 0.0
 
 

@@ -1,7 +1,7 @@
 """Printer settings: names, limits, and the G-code that applies them.
 
-A closed table: a setting from the network never becomes G-code except through it. Names that are not in the table are
-kept and given back by `request_settings`, and do nothing.
+A closed table: a setting from the network never becomes G-code except through it. Names that are not in the table do
+nothing and are not stored.
 """
 
 from __future__ import annotations
@@ -27,13 +27,18 @@ KNOWN: dict[str, Setting] = {
 
 
 def check(settings: Mapping[str, Any]) -> list[str]:
-    """Check settings against the limits; the names that are unknown: stored but not applied. Raises ValueError with the
+    """Check settings against the limits; the names that are unknown and not stored. Raises ValueError with the
     name, the limits and the value for a known one that is out of bounds."""
     for name, known in KNOWN.items():
         value = settings.get(name, known.low)
         if isinstance(value, bool) or not isinstance(value, int) or not known.low <= value <= known.high:
             raise ValueError(f"settings: {name}: expected {known.low} to {known.high}, got {str(value)[:40]!r}")
     return sorted(set(settings) - set(KNOWN))
+
+
+def known(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that are in the table, in its order."""
+    return {name: settings[name] for name in KNOWN if name in settings}
 
 
 def gcode(settings: Mapping[str, Any]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from .events import Event
-from .messages import Message
+from .messages import Received
 
 
 class Lane(StrEnum):
@@ -49,11 +49,10 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Hand the message to the handler of `subscription`. `size` is its share of the reply, in bytes."""
+    """Decode the message and hand it to the handler of `subscription`."""
 
     subscription: str
-    message: Message
-    size: int
+    message: Received
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from collections.abc import Callable, Sequence
 from .actions import Action, Deliver
 from .advice import Reconnect
 from .events import Dropped, Subscribed
-from .messages import Message, Wire, decode
+from .messages import Received, Wire, decode
 from .pending_replies import CONNECT, DISCONNECT, HANDSHAKE, SUBSCRIBE, PendingReply
 from .session_steps import GRACE, IDLE, LIVE, LONG_POLLING, SessionState, SessionSteps
 from .subscriptions import Subscription
@@ -117,18 +117,18 @@ class BayeuxProtocol:
             else:
                 self.failed(number, str(error), now)
             return
-        meta = [str(message["channel"]).startswith("/meta/") for message in batch.messages]
+        meta = [message.channel.startswith("/meta/") for message in batch.messages]
         self._had_events = not all(meta)
         unwanted = 0
         for message, is_meta in zip(batch.messages, meta, strict=True):
             if is_meta:
-                self._handle_reply(message, now)
+                self._handle_reply(message.wire(), now)
             else:
-                unwanted += not self._deliver(message, len(body) // len(meta))
+                unwanted += not self._deliver(message)
         if unwanted:
             session.emit(Dropped(unwanted, "without data, or on a channel that is not subscribed to"))
         if batch.rejected:
-            session.emit(Dropped(batch.rejected, "not a Bayeux message, or nested too deeply"))
+            session.emit(Dropped(batch.rejected, "not a Bayeux message, too large, or nested too deeply"))
         if number is not None:
             self._unanswered(number, now)
         self.tick(now)
@@ -185,17 +185,13 @@ class BayeuxProtocol:
 
     # ------------------------------------------------------------------ messages received
 
-    def _deliver(self, message: Wire, size: int) -> bool:
+    def _deliver(self, message: Received) -> bool:
         """Deliver a published message to its subscriptions; False when there is none."""
-        channel = str(message["channel"])
-        if "data" not in message:
+        if not message.has_data:
             return False
-        identity = message.get("id")
-        text = identity if isinstance(identity, str) else "" if identity is None else repr(identity)
-        delivery = Message(channel, message["data"], text, message)
-        patterns = list(self._session.subscriptions.match(channel))
+        patterns = list(self._session.subscriptions.match(message.channel))
         for pattern in patterns:
-            self._session.add(Deliver(pattern, delivery, size))
+            self._session.add(Deliver(pattern, message))
         return bool(patterns)
 
     def _handle_reply(self, message: Wire, now: float) -> None:

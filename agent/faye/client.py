@@ -36,6 +36,9 @@ THREAD_WAIT = 0.3
 BACKLOG = 16
 """Replies that may wait for the protocol, about; then the transport's thread waits."""
 
+BACKLOG_BYTES = 2 * 1024 * 1024
+"""Bytes of replies that may wait for the protocol, where it is more than one."""
+
 _Input = Callable[[BayeuxProtocol, float], None]
 
 
@@ -44,12 +47,19 @@ class _InputQueue:
 
     def __init__(self) -> None:
         self._queue: queue.SimpleQueue[_Input] = queue.SimpleQueue()  # quicker than a Queue from thread to thread
+        self._lock = threading.Lock()  # guards `_bytes`
+        self._bytes = 0  # of the replies that wait
         self._room = threading.Event()
         self._closed = False
 
     def reply(self, body: bytes, number: int | None) -> None:
         """See Sink."""
-        self._put(lambda protocol, now: protocol.receive(body, now, number))
+
+        def receive(protocol: BayeuxProtocol, now: float) -> None:
+            self._count(-len(body))
+            protocol.receive(body, now, number)
+
+        self._put(receive, len(body))
 
     def failure(self, reason: str, number: int | None, retry_after: float = 0.0) -> None:
         """See Sink."""
@@ -74,11 +84,20 @@ class _InputQueue:
         self._closed = True
         self._room.set()
 
-    def _put(self, item: _Input) -> None:
-        while self._queue.qsize() >= BACKLOG and not self._closed:
+    def _count(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
+
+    def _is_full(self, size: int) -> bool:
+        """Whether there is no room for `size` bytes; one large reply always fits."""
+        return self._queue.qsize() >= BACKLOG or (self._bytes > 0 and self._bytes + size > BACKLOG_BYTES)
+
+    def _put(self, item: _Input, size: int = 0) -> None:
+        while self._is_full(size) and not self._closed:
             self._room.clear()
-            if self._queue.qsize() >= BACKLOG:
+            if self._is_full(size):
                 self._room.wait(STOP_POLL)
+        self._count(size)
         self._queue.put(item)
 
 

@@ -13,8 +13,8 @@ from .messages import Message
 
 MAX_MESSAGES = 20_000
 """Messages that may wait for a handler. One real reply of 10,000 has been seen."""
-MAX_BYTES = 64 * 1024 * 1024
-"""Bytes (on the wire) that may wait for a handler."""
+MAX_BYTES = 2 * 1024 * 1024
+"""Bytes of source text that may wait for a handler; a message is decoded only when its turn comes."""
 SPARE = 1_000
 """Places that only events may take, so that the alarm about a full queue fits into it."""
 
@@ -49,13 +49,15 @@ class Dispatcher:
     def put(self, delivery: Deliver) -> None:
         """Queue a message, or drop it and queue `Dropped`. Never waits."""
         with self._changed:
-            full = len(self._queue) >= self._max_messages or self._bytes + delivery.size > self._max_bytes
+            full = (
+                len(self._queue) >= self._max_messages or self._bytes + len(delivery.message.source) > self._max_bytes
+            )
             if full and self._queue:
                 self._dropped += 1
                 if self._dropped == 1:
                     self._append(Dropped(1, "the handler is too slow", delivery.message.channel))
                 return
-            self._bytes += delivery.size
+            self._bytes += len(delivery.message.source)
             self._queue.append(delivery)
             self._changed.notify()
 
@@ -90,7 +92,7 @@ class Dispatcher:
                     self._dropped = 0
                 item = self._queue.popleft()
                 if isinstance(item, Deliver):
-                    self._bytes -= item.size
+                    self._bytes -= len(item.message.source)
             if isinstance(item, Deliver):
                 self._handle(item)
             else:
@@ -98,7 +100,7 @@ class Dispatcher:
 
     def _handle(self, item: Deliver) -> None:
         try:
-            self._handlers[item.subscription](item.message)
+            self._handlers[item.subscription](item.message.message())
         except Exception as error:  # noqa: BLE001 - a handler's failure concerns its message alone
             self._report(HandlerFailed(item.message.channel, error))
 

@@ -18,7 +18,7 @@ from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from .actions import Lane, Send
-from .messages import encode
+from .messages import ReplySplitter, encode
 from .sockets import OpenSockets, TrackedAdapter
 from .transport import CONNECT_WAIT, RATE_FLOOR, RATE_WINDOW, REPLY_LIMIT, Sink, Transport, describe, tls_context
 
@@ -123,11 +123,14 @@ class LongPolling(Transport):
             return self._read(response, request.number)
 
     def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
-        chunks: list[bytes] = []
+        splitter = ReplySplitter()  # keeps only what can be used: a reply may be far larger than the memory for it
         size = 0
         began_at = reported_at = self._clock()
         for chunk in response.iter_content(CHUNK):
-            chunks.append(chunk)
+            try:
+                splitter.feed(chunk)
+            except ValueError as error:
+                return None, str(error), 0.0
             size += len(chunk)
             if size > self._limit:
                 return None, f"the reply is larger than {self._limit} bytes", 0.0
@@ -137,7 +140,10 @@ class LongPolling(Transport):
             if now - reported_at >= 1.0:
                 reported_at = now
                 self._sink.heard(number)
-        return b"".join(chunks), "", 0.0
+        try:
+            return splitter.condensed(), "", 0.0
+        except ValueError as error:
+            return None, str(error), 0.0
 
 
 def _seconds(text: str) -> float:

@@ -19,7 +19,7 @@ from websocket._http import connect, proxy_info
 
 from .actions import Send
 from .messages import encode
-from .transport import CONNECT_WAIT, REPLY_LIMIT, Sink, Transport, describe, shut_down, tls_context
+from .transport import CONNECT_WAIT, FRAME_LIMIT, Sink, Transport, describe, shut_down, tls_context
 
 PING_EVERY = 15.0
 """Seconds of silence after which we ping."""
@@ -43,7 +43,7 @@ class WebSocketTransport(Transport):
         *,
         tls: Callable[[], ssl.SSLContext] = tls_context,
         clock: Callable[[], float],
-        limit: int = REPLY_LIMIT,
+        limit: int = FRAME_LIMIT,
         ping_every: float = PING_EVERY,
         dead_after: float = DEAD_AFTER,
     ) -> None:
@@ -112,7 +112,7 @@ class _CountingSocket(websocket.WebSocket):
 
     received = 0
     read_ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
-    limit = REPLY_LIMIT
+    limit = FRAME_LIMIT
     progress: Callable[[], None] | None = None
 
     def open(self, url: str, clock: Callable[[], float]) -> None:

@@ -14,29 +14,48 @@ from typing import Any
 HEAD_LIMIT = 64 << 10
 """Bytes of an answer's head in all, interim answers included."""
 LINE_LIMIT = 8 << 10
-"""Bytes of a line after the head: a chunk's size and extensions, a trailer."""
+"""Bytes of lines in a row after the head: a chunk's size and extensions, or all trailers."""
 
 
 class BoundedReader(io.BufferedReader):
-    """Buffered reader that raises HTTPException when the head, or a line after it, is too long."""
+    """Buffered reader that raises HTTPException when the head, or the lines in a row after it, are too long."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         super().__init__(raw)
-        self._head_left: int | None = HEAD_LIMIT
+        self._left = HEAD_LIMIT  # bytes of lines until the next read of something else
+        self._in_head = True
 
     def end_head(self) -> None:
         """Note that the head is complete."""
-        self._head_left = None
+        self._in_head = False
+        self._left = LINE_LIMIT
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """Read a line within its limit."""
-        limit = LINE_LIMIT if self._head_left is None else self._head_left
-        line = super().readline(limit + 1 if size is None or size < 0 else min(size, limit + 1))
-        if len(line) > limit:
-            raise HTTPException("a line or the head of the answer is too long")
-        if self._head_left is not None:
-            self._head_left -= len(line)
+        """Read a line within the limit."""
+        line = super().readline(self._left + 1 if size is None or size < 0 else min(size, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            raise HTTPException("the head or a line of the answer is too long")
         return line
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read a part of the body."""
+        self._end_lines()
+        return super().read(size)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        """Read a part of the body."""
+        self._end_lines()
+        return super().read1(size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read a part of the body."""
+        self._end_lines()
+        return super().readinto(buffer)
+
+    def _end_lines(self) -> None:
+        if not self._in_head:
+            self._left = LINE_LIMIT
 
 
 class BoundedResponse(HTTPResponse):

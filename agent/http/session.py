@@ -16,6 +16,7 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from agent.http.adapter import BoundedAdapter
 
+BLOCK = 64 << 10
 COOKIES = 32
 COOKIE_BYTES = 8 << 10
 """What a server may have kept here; beyond it all its cookies are forgotten."""
@@ -86,6 +87,18 @@ class HttpSession:
         """Raise AddressError when a call to `url` would not be allowed, OSError when its name cannot be looked up."""
         self._adapter.set_deadline(total)
         self._adapter.require_allowed(url, proxied=bool(select_proxy(url, _proxies(url))))
+
+
+def read_body(response: requests.Response, limit: int) -> bytes:
+    """The body, decoded, of at most `limit` bytes; what comes after them is not read. Raises urllib3's HTTPError,
+    OSError."""
+    body = bytearray()
+    while len(body) < limit:
+        piece = response.raw.read(min(BLOCK, limit - len(body)), decode_content=True)
+        if not piece:
+            break
+        body += piece
+    return bytes(body)
 
 
 def limit_cookies(jar: requests.cookies.RequestsCookieJar) -> None:

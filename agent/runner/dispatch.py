@@ -42,7 +42,9 @@ def _begin_print(context: Context, running: RunningActivities, task: Task) -> Ac
 
 
 def _begin_job_control(context: Context, running: RunningActivities, task: Task) -> Activity:
-    return JobControlActivity(context, task, running.print())
+    activity = JobControlActivity(context, task, running.print())
+    running.make_room_for_control()
+    return activity
 
 
 def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
@@ -65,7 +67,8 @@ def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Ac
     return ResetActivity(context, task)
 
 
-def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:  # noqa: ARG001 beside anything
+def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_upload(task)
     return upload_logs(context, task)
 
 

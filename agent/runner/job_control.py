@@ -60,6 +60,10 @@ class JobControlActivity:
         elif self._deadline.expired():
             self._fail("the printer did not do it in time")
 
+    def supersede(self) -> None:
+        """Fail: too many newer ones wait beside it. What it requested of the printer stays requested."""
+        self._fail("newer commands took its place")
+
     def stop(self, reason: str) -> None:
         """Fail: the agent goes down."""
         self._fail(reason)

@@ -20,6 +20,10 @@ class RunnerStore:
         self._store = store
         self.reports = ReportWriter(store.tasks)
 
+    def next_received_tasks(self, limit: int) -> list[Task]:
+        """At most `limit` tasks that nobody has begun, what stops the printer first."""
+        return self._store.tasks.next_received(limit)
+
     def received_tasks(self) -> list[Task]:
         """The tasks that nobody has begun, in the order in which they came."""
         return self._store.tasks.in_state(TaskState.RECEIVED)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from agent.core.command import STOPS, Name
 from agent.errors import RefusedError
 from agent.runner.activity import Activity
+from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.state.store import Task
 
-AT_ONCE = 32  # activities beside each other
+AT_ONCE = 32  # activities beside each other; what stops the printer is not counted
+WAITING_STOPS = 8  # pauses, resumes and cancels that wait for the printer, beside each other
+
+UPLOADS = (Name.LOG, Name.LOGS)
 
 
 class RunningActivities:
@@ -41,9 +46,22 @@ class RunningActivities:
         """Find the print, also in the step in which it has ended."""
         return next((a for a in self._all if isinstance(a, PrintActivity)), None)
 
+    def make_room_for_control(self) -> None:
+        """End the oldest pauses, resumes and cancels beyond WAITING_STOPS: the newest is never refused for load."""
+        waiting = [a for a in self._all if isinstance(a, JobControlActivity) and not a.ended]
+        for activity in waiting[: max(len(waiting) - WAITING_STOPS + 1, 0)]:
+            activity.supersede()
+
+    def require_no_upload(self, task: Task) -> None:
+        """Raise RefusedError while logs are uploaded."""
+        if any(a.task.command.name in UPLOADS and not a.ended for a in self._all):
+            raise RefusedError(409, f"{task.command.raw_name}: an upload is running already")
+
     def require_room(self, task: Task) -> None:
-        """Raise RefusedError when AT_ONCE commands are running."""
-        if len(self._all) >= AT_ONCE:
+        """Raise RefusedError when AT_ONCE commands are running; never for what stops the printer."""
+        if task.command.name in STOPS:
+            return
+        if sum(a.task.command.name not in STOPS for a in self._all) >= AT_ONCE:
             raise RefusedError(503, f"{task.command.raw_name}: {AT_ONCE} commands are running already")
 
     def require_no_exclusive(self, task: Task) -> None:

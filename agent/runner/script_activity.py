@@ -67,10 +67,10 @@ class ResetActivity:
     def __init__(self, context: Context, task: Task) -> None:
         self._context = context
         self._deadline = Deadline(context.clock, RESET_MAY_TAKE)
-        self._left = False  # the driver has left the state that it was in
         self.task = task
         self.ended = False
         context.driver.reset()
+        self._left = context.driver.telemetry().state.absent  # the driver has left the state that it was in
 
     def step(self, telemetry: Telemetry) -> None:
         """Complete when the printer is idle again; fail when nothing was reset, and on an error that says why."""
@@ -102,10 +102,10 @@ def store_settings(context: Context, task: Task) -> None:
         unknown = settings.check(wanted)
     except ValueError as error:
         raise RefusedError(422, str(error)) from None
-    context.store.update_settings(wanted)
+    context.store.update_settings(settings.known(wanted))
     message = "applied from the next print on"
     if unknown:
-        message += f"; kept, but without a meaning here: {', '.join(unknown)}"
+        message += f"; without a meaning here, and not kept: {', '.join(unknown)}"
     context.complete(task, result=report.Result(settings=context.store.settings(), message=message))
 
 

@@ -17,7 +17,7 @@ from agent.core.driver import Telemetry
 from agent.errors import AgentError, CancelledError, DataError, RefusedError, UnavailableError
 from agent.files.address import check_download_url
 from agent.http.errors import describe
-from agent.http.session import HttpSession
+from agent.http.session import HttpSession, read_body
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
 from agent.state.store import Task
@@ -97,7 +97,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
             ):
                 if not 200 <= answer.status_code < 300:
                     raise UnavailableError(f"the server for the logs answered {answer.status_code}")
-                content = answer.raw.read(URL_ANSWER_LIMIT, decode_content=True) or b""
+                content = read_body(answer, URL_ANSWER_LIMIT)
                 place = _usable_url(_answered_url(content), session, allow_http=cloud.allow_http)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(f"the server for the logs did not answer: {describe(error)}") from None

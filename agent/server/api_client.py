@@ -22,7 +22,7 @@ from agent.core.clock import Clock
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.http.client import HttpClient
 from agent.http.errors import describe
-from agent.http.session import NoAuth
+from agent.http.session import NoAuth, read_body
 from agent.server.server_clock import ServerClock
 from agent.service.config import Config, need_server
 
@@ -140,7 +140,7 @@ class ApiClient:
                 timeouts=self._timeout,
                 total=sum(self._timeout),
             ) as response:
-                answer = response.raw.read(ANSWER_LIMIT, decode_content=True) or b""
+                answer = read_body(response, ANSWER_LIMIT)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise CloudError(f"{call}: no answer: {describe(error)}") from None
         finally:

@@ -10,15 +10,17 @@ import msgspec
 import requests
 import urllib3
 
+from agent.core.printable import printable
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 from agent.http.client import HttpClient
 from agent.http.errors import describe
-from agent.http.session import HttpSession, NoAuth
+from agent.http.session import HttpSession, NoAuth, read_body
 from agent.service.config import Config, need_server
 
 PAGE_LIMIT = 1000  # pages followed at most
 CREDENTIAL = "member_token"  # systemd's name of it
-ANSWER_LIMIT = 16 << 20  # bytes
+ANSWER_LIMIT = 16 << 20  # bytes of a page
+EXCERPT_LIMIT = 1200  # bytes of another answer
 CALL_LIMIT = 120.0  # seconds in all
 
 
@@ -85,13 +87,13 @@ def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
         with session.send(
             "GET", base(config) + path, headers={}, auth=NoAuth(), timeouts=limits, total=CALL_LIMIT
         ) as answer:
-            content = answer.raw.read(ANSWER_LIMIT, decode_content=True) or b""
+            content = read_body(answer, ANSWER_LIMIT if answer.status_code == 200 else EXCERPT_LIMIT)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"GET printers: {base(config)} did not answer: {describe(error)}") from None
     if answer.status_code in (401, 403):
         raise TokenError(f"GET printers: {answer.status_code}, the server does not take the member's token")
     if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
-        excerpt = content[:1200].decode("utf-8", "replace")[:300]
+        excerpt = content.decode("utf-8", "replace")[:300]
         raise RejectedError(f"GET printers: {answer.status_code} {excerpt}", status=answer.status_code, answer=excerpt)
     if answer.status_code != 200:
         raise UnavailableError(f"GET printers: the server answered {answer.status_code}")
@@ -104,16 +106,11 @@ def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
     return page
 
 
-def _printable(value: object) -> str:
-    """Text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in str(value))
-
-
 def table(printers: list[dict[str, Any]]) -> str:
     """Format printers as a table, a line each."""
     keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
     rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
-    rows += [[_printable(printer.get(key, "")) for key in keys] for printer in printers]
+    rows += [[printable(str(printer.get(key, ""))) for key in keys] for printer in printers]
     widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -43,7 +43,7 @@ class Database:
     this start."""
 
     def __init__(self, path: Path, clock: Clock, *, on_trouble: Callable[[str], None]) -> None:
-        self._path = path
+        self.path = self._path = path
         self._clock = clock
         self._on_trouble = on_trouble
         self._lock = threading.RLock()
@@ -124,6 +124,20 @@ class Database:
         in the order in which they were added."""
         self._before_commit.append(before)
         self._after_commit.append(after)
+
+    def shrink(self, above: int) -> None:
+        """Write the file anew, without its free pages, when those are more than `above` bytes; the reserve is made
+        again. A disk without room for that is only logged."""
+        with self._lock:
+            (free,), (size,) = self.row("PRAGMA freelist_count"), self.row("PRAGMA page_size")
+            if free * size <= above:
+                return
+            try:
+                self._db.execute("VACUUM")
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.OperationalError as error:
+                log.warning("database not shrunk", error=str(error))
+        self._reserve_space()
 
     # --- opening
 

@@ -15,6 +15,8 @@ ANSWER_TEXT = 2000  # characters of the server's answer that are kept with a ref
 
 _OLD_REFUSED = "DELETE FROM refused WHERE id IN (SELECT id FROM refused WHERE lived < ? LIMIT ?)"
 
+_SURPLUS_REFUSED = "DELETE FROM refused WHERE id IN (SELECT id FROM refused ORDER BY id LIMIT ?)"
+
 
 class Queued(msgspec.Struct, frozen=True):
     """A row of the outbox. `key` is the report's idempotency key: the same on each try."""
@@ -122,6 +124,14 @@ class Outbox:
     def remove_progress(self, task_id: str) -> None:
         """Remove unsent progress, which a newer report makes superfluous."""
         self._database.execute("DELETE FROM outbox WHERE task_id = ? AND kind = ?", (task_id, Kind.PROGRESS))
+
+    def remove_surplus_refused(self, keep: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest refused reports beyond `keep`; how many."""
+        surplus = min(int(self._database.row("SELECT count(*) FROM refused")[0]) - keep, limit)
+        if surplus <= 0:
+            return 0
+        with self._database.transaction():
+            return self._database.execute(_SURPLUS_REFUSED, (surplus,))
 
     def remove_old_refused(self, before: float, limit: int) -> int:
         """Delete at most `limit` reports that were refused before that ServiceTime; how many there were."""

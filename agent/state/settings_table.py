@@ -6,23 +6,37 @@ from typing import Any
 
 import msgspec
 
+from agent.core.settings import KNOWN, known
 from agent.state.database import Database
+
+VALUE_LIMIT = 64  # bytes of a value as JSON; each is a small number
+_USABLE = f"key IN ({', '.join('?' * len(KNOWN))}) AND length(value) <= {VALUE_LIMIT}"
 
 
 class SettingsTable:
-    """The table `settings`: name → JSON value."""
+    """The table `settings`: name → JSON value, for the names of agent/core/settings.py alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def read(self) -> dict[str, Any]:
         """All stored settings."""
-        rows = self._database.rows("SELECT key, value FROM settings")
+        rows = self._database.rows(f"SELECT key, value FROM settings WHERE {_USABLE}", *KNOWN)  # noqa: S608 a constant
         return {key: msgspec.json.decode(value) for key, value in rows}
 
     def update(self, settings: dict[str, Any]) -> None:
-        """Store these over what is stored."""
+        """Store these over what is stored; unknown names are left out."""
         with self._database.transaction():
-            for key, value in settings.items():
+            for key, value in known(settings).items():
                 row = (key, msgspec.json.encode(value))
                 self._database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", row)
+
+    def remove_unusable(self, limit: int) -> int:
+        """Delete at most `limit` rows that an earlier version stored and nothing reads; how many there were."""
+        if self._database.row(f"SELECT 1 FROM settings WHERE NOT ({_USABLE})", *KNOWN) is None:  # noqa: S608 a constant
+            return 0
+        with self._database.transaction():
+            return self._database.execute(
+                f"DELETE FROM settings WHERE rowid IN (SELECT rowid FROM settings WHERE NOT ({_USABLE}) LIMIT ?)",  # noqa: S608 a constant
+                (*KNOWN, limit),
+            )

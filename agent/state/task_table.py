@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.command import Command
+from agent.core.command import STOPS, Command, without_payload
 from agent.core.job import JobView
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState, advance
@@ -24,6 +24,18 @@ _COLUMNS = "command, state, progress, local, message, boot, mono, received_at, l
 _OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
     SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
     AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""
+
+
+_SURPLUS_TASKS = """DELETE FROM tasks WHERE rowid IN (
+    SELECT rowid FROM tasks WHERE state IN ('completed', 'failed')
+    AND task_id NOT IN (SELECT task_id FROM outbox) ORDER BY rowid LIMIT ?)"""
+_FAT_TASKS = """SELECT task_id FROM tasks
+    WHERE state IN ('completed', 'failed') AND length(command) > ? LIMIT ?"""
+_STOPS_FIRST = "json_extract(CAST(command AS TEXT), '$.name') IN ({}) DESC, rowid".format(
+    ", ".join(f"'{name}'" for name in sorted(STOPS))
+)
+MESSAGE_TEXT = 500  # characters of why a task failed
+ENDED_COMMAND = 2048  # bytes of an ended task's command as JSON; a larger one is of an earlier version
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -69,10 +81,14 @@ class TaskTable:
     def refuse(self, command: Command, receipt: bytes | None, terminal: bytes, message: str) -> bool:
         """Insert a command that is refused on sight, with its end at once. False as in `accept`."""
         with self._database.transaction():
-            if not self.accept(command, receipt):
+            if not self.accept(without_payload(command), receipt):
                 return False
             self.end(command.task_id, TaskEvent.FAIL, terminal, message)
         return True
+
+    def count(self) -> int:
+        """How many tasks the ledger has."""
+        return int(self._database.row("SELECT count(*) FROM tasks")[0])
 
     def get(self, task_id: str) -> Task | None:
         """One task; None for one that the ledger does not have."""
@@ -84,6 +100,15 @@ class TaskTable:
         rows = self._database.rows(
             f"SELECT {_COLUMNS} FROM tasks WHERE state = ? ORDER BY rowid",  # noqa: S608 a constant
             state,
+        )
+        return [self._task(row) for row in rows]
+
+    def next_received(self, limit: int) -> list[Task]:
+        """At most `limit` tasks that nobody has begun: STOPS first, else in the order in which they came."""
+        rows = self._database.rows(
+            f"SELECT {_COLUMNS} FROM tasks WHERE state = ? ORDER BY {_STOPS_FIRST} LIMIT ?",  # noqa: S608 constants
+            TaskState.RECEIVED,
+            limit,
         )
         return [self._task(row) for row in rows]
 
@@ -113,7 +138,10 @@ class TaskTable:
         it had ended."""
         with self._database.transaction():
             self._advance(task_id, event)
-            self._database.execute("UPDATE tasks SET progress = 1, message = ? WHERE task_id = ?", (message, task_id))
+            self._database.execute(
+                "UPDATE tasks SET progress = 1, message = ?, command = ? WHERE task_id = ?",
+                (message[:MESSAGE_TEXT], self._slim_command(task_id), task_id),
+            )
             self._outbox.remove_progress(task_id)
             self._queue(task_id, Kind.TERMINAL, terminal)
             self._checkpoints.remove(task_id)
@@ -124,7 +152,31 @@ class TaskTable:
         with self._database.transaction():
             return self._database.execute(_OLD_TASKS, (before, limit))
 
+    def remove_surplus(self, keep: int, limit: int) -> int:
+        """Delete at most `limit` of the oldest ended tasks beyond `keep` rows; how many. A task whose reports still
+        wait stays."""
+        surplus = min(self.count() - keep, limit)
+        if surplus <= 0:
+            return 0
+        with self._database.transaction():
+            return self._database.execute(_SURPLUS_TASKS, (surplus,))
+
+    def slim_ended(self, limit: int) -> int:
+        """Cut at most `limit` ended tasks of an earlier version to what is kept of one; how many there were."""
+        rows = self._database.rows(_FAT_TASKS, ENDED_COMMAND, limit)
+        if not rows:
+            return 0
+        with self._database.transaction():
+            for (task_id,) in rows:
+                row = (self._slim_command(task_id), task_id)
+                self._database.execute("UPDATE tasks SET command = ? WHERE task_id = ?", row)
+        return len(rows)
+
     # --- inside
+
+    def _slim_command(self, task_id: str) -> bytes:
+        (command,) = self._database.row("SELECT command FROM tasks WHERE task_id = ?", task_id)
+        return msgspec.json.encode(without_payload(msgspec.json.decode(command, type=Command)))
 
     def _queue(self, task_id: str, kind: Kind, body: bytes, key: str = "") -> None:
         row = self._database.row("SELECT local FROM tasks WHERE task_id = ?", task_id)

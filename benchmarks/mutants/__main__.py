@@ -11,23 +11,31 @@ is not in survivors.toml fails the run, and so does an entry there that is notic
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import sha256
 from subprocess import run
 
 import msgspec
 
-from benchmarks.mutants.mutations import Mutant, mutants
-from benchmarks.mutants.plan import EVERY, LEAST, MOST, ROOT, SEED, Module, digest, modules, survivors
+from benchmarks.mutants.mutations import Mutant
+from benchmarks.mutants.plan import ROOT, SEED, Module, digest, modules, sample, survivors
 from benchmarks.mutants.trial import Outcome, Trials
 
 RESULTS = ROOT / ".bench" / "mutants" / "results.json"
-SLICE_S = 110
+SLICE_S = 90
 """Of --changed: no trial begins later than this many seconds after the start."""
-SLICE = 24
-"""Of --changed, where git knows no base: so many mutants of the whole sample."""
+GRACE_S = 25
+"""One that has begun has so many seconds more; what it says is not known when they are over."""
+SLICE = 4
+"""Of --changed, where git knows no base: the mutants of so many modules."""
+
+
+FIRST = 4
+"""So many files of tests run first, and the others only when none of them has noticed."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -45,11 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     listed = survivors()
     began = time.monotonic()
     if options.changed is None:
-        work = [(module, one) for module in plan for one in _sample(module, every=options.every)]
+        work = [(module, one) for module in plan for one in sample(module, every=options.every)]
     else:
         work = _slice(plan, options.changed)
     limit_s = options.limit_s or (None if options.changed is None else SLICE_S)
-    deadline = began + limit_s if limit_s else None
+    deadline = began + limit_s if limit_s else math.inf
     results = _run(work, {} if options.fresh else _load(), deadline)
     return _report(work, results, set(listed), whole=options.changed is None and not options.every)
 
@@ -66,20 +74,12 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _sample(module: Module, *, every: bool = False) -> list[Mutant]:
-    """The seeded sample of a module's mutants, in the order of the source."""
-    found = mutants(module.path, (ROOT / module.path).read_text())
-    size = len(found) if every else max(LEAST, min(MOST, len(found) // EVERY))
-    return sorted(sorted(found, key=lambda one: one.order(SEED))[:size], key=lambda one: (one.line, one.key))
-
-
 def _slice(plan: list[Module], base: str) -> list[tuple[Module, Mutant]]:
-    """The mutants of the modules that have changed, the shortest hash first; without a base a fixed few of them all."""
+    """The mutants of the modules that have changed; without a base those of SLICE modules, always the same."""
     changed = _changed_files(base)
-    chosen = plan if changed is None else [module for module in plan if module.path in changed]
-    work = [(module, one) for module in chosen for one in _sample(module)]
-    work.sort(key=lambda pair: pair[1].order(SEED))
-    return work[:SLICE] if changed is None else work
+    ordered = sorted(plan, key=lambda module: sha256(f"{SEED}:{module.path}".encode()).hexdigest())
+    chosen = ordered[:SLICE] if changed is None else [module for module in ordered if module.path in changed]
+    return [(module, one) for module in chosen for one in sample(module)]
 
 
 def _changed_files(base: str) -> set[str] | None:
@@ -101,7 +101,7 @@ def _merge_base(branch: str) -> list[str]:
     return [found[0]] if found[0] and found[0] != found[1] else []
 
 
-def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: float | None) -> dict[str, Outcome]:
+def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: float) -> dict[str, Outcome]:
     trials = Trials(RESULTS.parent)
     usual: dict[tuple[str, ...], float] = {}
     outcomes: dict[str, Outcome] = {}
@@ -110,11 +110,27 @@ def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: flo
         if old is not None and _holds(old, module):
             outcomes[mutant.key] = old.outcome
             continue
-        if deadline is not None and time.monotonic() > deadline:
+        within = deadline + GRACE_S - time.monotonic()
+        if within < GRACE_S:
             continue
         if module.tests not in usual:
-            usual[module.tests] = _usual_s(trials, module)
-        outcome = trials.run(module, mutant.tree(), 10 + 4 * usual[module.tests], tests=_order(module, old))
+            baseline = trials.preload(module, within)
+            if baseline.status == "timeout":
+                break
+            if baseline.status != "survived":
+                print(f"{trials.output}\n{module.path}: its tests fail without any mistake: {baseline.by}", flush=True)
+                baseline = msgspec.structs.replace(baseline, cpu_s=math.nan)
+            usual[module.tests] = baseline.cpu_s
+        limit_s = 8 + 3 * usual[module.tests]
+        if math.isnan(limit_s):  # a mistake would always be noticed
+            outcomes[mutant.key] = Outcome("error", 0.0)
+            continue
+        tests = _order(module, old)
+        outcome = trials.run(module, mutant.tree(), limit_s, within=within, tests=tests[:FIRST])
+        if outcome.status == "survived" and tests[FIRST:]:
+            outcome = trials.run(module, mutant.tree(), limit_s, within=within, tests=tests[FIRST:])
+        if outcome.status == "timeout" and time.monotonic() >= deadline + GRACE_S:
+            break
         outcomes[mutant.key] = outcome
         kept[mutant.key] = Kept(outcome, digest(module.path), _tests_digest(module, outcome))
         _save(kept)
@@ -123,16 +139,6 @@ def _run(work: list[tuple[Module, Mutant]], kept: dict[str, Kept], deadline: flo
             flush=True,
         )
     return outcomes
-
-
-def _usual_s(trials: Trials, module: Module) -> float:
-    """How long the tests need without a mistake. Raises SystemExit when they fail."""
-    outcome = trials.preload(module)
-    if outcome.status != "survived":
-        raise SystemExit(
-            f"{trials.output}\nthe tests of {module.path} fail without any mistake: {outcome.status} {outcome.by}"
-        )
-    return outcome.seconds
 
 
 def _order(module: Module, old: Kept | None) -> list[str]:
@@ -164,17 +170,19 @@ def _report(work: list[tuple[Module, Mutant]], outcomes: dict[str, Outcome], lis
     count = Counter(one.status for one in outcomes.values())
     alive = [mutant for _, mutant in work if mutant.key in outcomes and outcomes[mutant.key].status == "survived"]
     new = [mutant for mutant in alive if mutant.key not in listed]
-    noticed = sorted(key for key, one in outcomes.items() if key in listed and one.status != "survived")
+    noticed = sorted(key for key, one in outcomes.items() if key in listed and one.status == "killed")
     gone = sorted(_gone(listed, work)) if whole else []
     noticed_count = count["killed"] + count["timeout"]
     print(
         f"{len(outcomes)} of {len(work)} mutants tried: {noticed_count} noticed ({count['timeout']} by hanging), "
         f"{count['survived']} survived, {len(new)} of them new; {100 * noticed_count / max(1, len(outcomes)):.1f} %"
     )
+    if count["error"]:
+        print(f"{count['error']} of them have tests that fail without any mistake")
     _list("survived, and not in benchmarks/mutants/survivors.toml", (f"{one.path_and_line}: {one.key}" for one in new))
     _list("in survivors.toml, but noticed", noticed)
     _list("in survivors.toml, but no mutant of the sample", gone)
-    return 1 if new or noticed or gone else 0
+    return 1 if new or noticed or gone or count["error"] else 0
 
 
 def _gone(listed: set[str], work: list[tuple[Module, Mutant]]) -> Iterable[str]:

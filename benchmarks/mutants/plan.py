@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.mutants.mutations import Mutant, mutants
+
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 SEED = 17
-LEAST, MOST, EVERY = 6, 10, 6
+LEAST, MOST, EVERY = 6, 8, 6
 """A module's sample: one mutant of EVERY, but at least LEAST and at most MOST."""
 
 
@@ -58,6 +60,13 @@ def modules() -> list[Module]:
             for path in paths:
                 found.setdefault(path, Module(path, tests, group.select))
     return list(found.values())
+
+
+def sample(module: Module, *, every: bool = False) -> list[Mutant]:
+    """The seeded sample of a module's mutants, in the order of the source."""
+    found = mutants(module.path, (ROOT / module.path).read_text())
+    size = len(found) if every else max(LEAST, min(MOST, len(found) // EVERY))
+    return sorted(sorted(found, key=lambda one: one.order(SEED))[:size], key=lambda one: (one.line, one.key))
 
 
 def survivors() -> dict[str, Survivor]:

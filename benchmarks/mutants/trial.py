@@ -11,7 +11,9 @@ import contextlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import math
 import os
+import resource
 import select
 import shutil
 import signal
@@ -30,6 +32,8 @@ from benchmarks.mutants.plan import ROOT, Module
 
 OURS = {"agent", "drivers", "tests", "conftest", "benchmarks", "examples", "printer_agent_example_driver"}
 
+WAITING = 4.0
+"""A trial may take so many times its limit of CPU time, on a machine with other work or in a test that waits."""
 MEMORY = Path("/dev/shm")
 """Where the databases of the tests wait for no disk."""
 
@@ -40,6 +44,7 @@ class Outcome(msgspec.Struct, frozen=True):
     status: str
     seconds: float
     by: str = ""
+    cpu_s: float = 0.0
 
 
 class Trials:
@@ -50,10 +55,10 @@ class Trials:
         self.output = ""  # the last trial's, for who asks why
         self._work.mkdir(parents=True, exist_ok=True)
 
-    def preload(self, module: Module) -> Outcome:
+    def preload(self, module: Module, within: float) -> Outcome:
         """Import here what the tests of a module import, except what is ours; how they went."""
         listing = self._work / "imported"
-        outcome = self.run(module, None, 300, listing=listing)
+        outcome = self.run(module, None, 300, within=within, listing=listing)
         if not listing.exists():
             return outcome
         for name in listing.read_text().split():
@@ -69,18 +74,21 @@ class Trials:
         tree: ast.Module | None,
         limit_s: float,
         *,
+        within: float = math.inf,
         tests: Sequence[str] = (),
         listing: Path | None = None,
     ) -> Outcome:
-        """Run the tests (the module's unless given) up to the first failure; without a `tree` the module as it is."""
+        """Run the tests (the module's unless given) up to the first failure; without a `tree` the module as it is.
+
+        `limit_s` are seconds of CPU time; the clock may go on for WAITING times as long, and `within` at most."""
         folder = Path(tempfile.mkdtemp(prefix="m-", dir=MEMORY if MEMORY.is_dir() else None))
         report = folder / "report"
         began = time.monotonic()
         pid = os.fork()
         if pid == 0:
-            _child(module, tree, list(tests or module.tests), folder, listing)
+            _child(module, tree, list(tests or module.tests), folder, listing, limit_s)
         try:
-            code = _wait(pid, began + limit_s)
+            code, cpu_s = _wait(pid, began + min(limit_s * WAITING, within))
             seconds = round(time.monotonic() - began, 2)
             by = report.read_text() if report.exists() else ""
             self.output = (folder / "output").read_text(errors="replace")[-4000:]
@@ -89,15 +97,15 @@ class Trials:
                 os.killpg(pid, signal.SIGKILL)
             shutil.rmtree(folder, ignore_errors=True)
         if code is None:
-            return Outcome("timeout", seconds)
+            return Outcome("timeout", seconds, cpu_s=cpu_s)
         if code == 0:
-            return Outcome("survived", seconds)
+            return Outcome("survived", seconds, cpu_s=cpu_s)
         # A mistake that breaks the import is a failure of collection, which is noticed, too.
-        return Outcome("killed" if tree is not None else "error", seconds, by or f"exit {code}")
+        return Outcome("killed" if tree is not None else "error", seconds, by or f"exit {code}", cpu_s)
 
 
-def _wait(pid: int, deadline: float) -> int | None:
-    """The exit code; None when the time was up and the process was ended."""
+def _wait(pid: int, deadline: float) -> tuple[int | None, float]:
+    """The exit code, None when the time was up; and the seconds of CPU that it took."""
     handle = os.pidfd_open(pid)
     try:
         ready, _, _ = select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
@@ -105,16 +113,21 @@ def _wait(pid: int, deadline: float) -> int | None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
                 os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
+        _, status, usage = os.wait4(pid, 0)
     finally:
         os.close(handle)
-    return os.waitstatus_to_exitcode(status) if ready else None
+    code = os.waitstatus_to_exitcode(status)
+    out_of_time = not ready or code in (-signal.SIGXCPU, -signal.SIGKILL)
+    return None if out_of_time else code, usage.ru_utime + usage.ru_stime
 
 
-def _child(module: Module, tree: ast.Module | None, tests: list[str], folder: Path, listing: Path | None) -> NoReturn:
+def _child(
+    module: Module, tree: ast.Module | None, tests: list[str], folder: Path, listing: Path | None, cpu_s: float
+) -> NoReturn:
     code = 70
     try:
         os.setpgid(0, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(cpu_s), math.ceil(cpu_s) + 1))
         output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
         os.dup2(output, 1)
         os.dup2(output, 2)

@@ -31,7 +31,6 @@ def identity(dialect: Dialect, options: Options) -> bytes:
             "ARCS": True,
             "BABYSTEPPING": False,
             "CHAMBER_TEMPERATURE": False,
-            "BUSY_PROTOCOL": dialect.busy,
         }
         lines += [f"Cap:{name}:{int(on)}" for name, on in capabilities.items()]
     return "\n".join(lines).encode()

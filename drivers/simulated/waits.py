@@ -122,7 +122,8 @@ def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
     yield from finish_moves(machine)
     yield from _warm_up(machine)
     yield from _stand_still(machine, PARK_S)
-    machine.say(b"echo:Insert filament and send M108")
+    if machine.dialect.actions:
+        machine.say(b"echo:Insert filament and send M108")
     if not machine.attended:
         machine.prompt(Question.CONTINUE, b"Nozzle Parked", b"Continue")
         yield from person(machine, None)

@@ -75,6 +75,7 @@ CASES: dict[str, Case] = {
     "mintemp": _at("mintemp", "MINTEMP"),
     "kill": _at("kill", "Thermal Runaway"),
     "pause": _at("pause:0.3", patience=1.0),
+    "runout": _at("runout:0.3", patience=1.0),
     "unplug": _at("unplug", "was unplugged"),
     "unplug, and back": _at("unplug:0.1", "was unplugged", back=True),
     "klippy-starting": Case(("klippy-starting=1.5",), strikes=("klippy-starting",), only=("klipper",)),

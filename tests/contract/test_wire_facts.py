@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.core.driver import Outcome, PrinterState, SupportsEmergencyStop
 from agent.gcode import FileSource, Scanner
 from agent.testing import Lines, Rig
+from drivers.gcode.timing import Timing
 from drivers.simulated import Options, VirtualPrinter
 from tests.rigs.driver_rig import Tap, driver_rig
 
@@ -113,3 +114,20 @@ def test_a_spoilt_line_among_several_costs_none_and_doubles_none(tmp_path: Path)
         assert sent.count(6) == 2
         behind = sent[sent.index(6) + 1 :]
         assert behind[behind.index(6) :][:4] == [6, 7, 8, 9], "and on from there"
+
+
+def test_what_a_question_of_our_own_cost_is_not_the_cables_fault(tmp_path: Path) -> None:
+    """docs/serial.md §9a, §9b, §10: a board at slow moves is asked where it is, and drops what it has not read yet; an
+    M110 that it carries out twice sets its number back. Nothing was damaged."""
+    slow = [b"G1 X%d F1200" % (10 + 10 * (number % 2)) for number in range(14)]
+    options, hasty = Options(link=tmp_path / "p", speed=1.0, planner_blocks=4), Timing(patience=0.05, hello=0.5)
+    with driver_rig(options, window=3, timing=hasty, present=False) as made, made.one() as used:
+        tap = Tap(made.printer)
+        made.printer.start()
+        used.ready()
+        used.driver.start_print("p", Lines(slow))
+        assert used.outcome("p", 60.0).outcome is Outcome.COMPLETED
+        sent = [line for line in tap.lines if line.startswith(b"N") and b"M110" not in line]
+        assert tap.said.count(b"Resend: ") > 5
+        assert len(sent) > len(set(sent)), "this run proves nothing: no line was sent again"
+        assert used.driver.telemetry().link.resends == 0

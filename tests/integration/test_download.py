@@ -27,6 +27,7 @@ from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import trickling
 from tests.support.cloud_side import make_http
 from tests.support.file_server import BODY, STRONG, Answer, FileServer, ranged, reply
+from tests.support.system_calls import record_disk_calls
 
 
 class Fetcher:
@@ -144,6 +145,16 @@ def test_nobody_there_is_unavailable(fetch: Fetcher) -> None:
         fetch(url=url)
     assert "secret" not in str(caught.value)
     fetch.assert_nothing_left()
+
+
+def test_what_the_server_says_of_its_status_is_not_repeated(fetch: Fetcher) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(404, "s3cret of the inside")
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
+    with pytest.raises(DataError, match=r"the server answered 404 Not Found$"):
+        fetch(answer)
 
 
 @pytest.mark.parametrize("status", [204, 400, 401, 403, 404, 410, 451])
@@ -382,8 +393,19 @@ def test_redirects_have_an_end(fetch: Fetcher) -> None:
 
 @pytest.mark.parametrize("place", ["file:///etc/passwd", "ftp://127.0.0.1/a", "http://[bad/"])
 def test_redirects_lead_to_http_only(fetch: Fetcher, place: str) -> None:
-    with pytest.raises(DataError, match=r"not an http or https address|not a usable address"):
-        fetch(reply(302, headers={"Location": place}))
+    with pytest.raises(DataError, match=r"redirected to an address that is not allowed|not a usable address") as caught:
+        fetch(reply(302, headers={"Location": place + "?s3cret"}))
+    assert place not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["http://files.invalid/b?secret", "//files.invalid/b"])
+def test_a_redirect_does_not_lead_to_plain_http_where_that_is_forbidden(fetch: Fetcher, place: str) -> None:
+    with pytest.raises(DataError, match="redirected to an address that is not allowed"):
+        fetch(reply(302, headers={"Location": place}), allow_http=False)
+    with pytest.raises(DataError, match="redirected to an address that is not allowed"):
+        fetch(reply(302, headers={"Location": "/again"}), reply(302, headers={"Location": place}), allow_http=False)
+    fetch.assert_nothing_left()
 
 
 @pytest.mark.parametrize(
@@ -468,6 +490,25 @@ def test_a_commands_own_checksum_is_checked(fetch: Fetcher, name: str) -> None:
     with pytest.raises(DataError, match="arrived damaged"):
         fetch(reply(body=BODY[::-1]), digest=right)
     fetch.assert_nothing_left()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_before_it_is_used(
+    fetch: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = record_disk_calls(monkeypatch)
+    fetch.assert_whole(fetch(reply(body=BODY)))
+    folder = fetch.target.parent.name
+    assert calls == [("sync", "a.gcode.part", len(BODY)), ("rename", "a.gcode", len(BODY)), ("sync", folder, -1)]
+
+
+@pytest.mark.parametrize("value", ["0", "Thu, 01 Jan 1970 00:00:00 GMT"])
+def test_a_retry_after_of_nothing_is_no_leave_to_try_at_once(fetch: Fetcher, value: str) -> None:
+    with pytest.raises(CloudError):
+        fetch(reply(503, headers={"Retry-After": value}), attempts=8)
+    assert len(fetch.server.paths) == 8
+    assert len(fetch.naps) >= 7
+    assert all(nap > 0 for nap in fetch.naps)
+    assert sum(fetch.naps) > 5, "the back-off: a minute, on average"
 
 
 def test_a_checksum_of_the_whole_holds_for_a_file_that_came_in_parts(fetch: Fetcher) -> None:

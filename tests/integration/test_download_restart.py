@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.errors import ChangedError, DataError
 from agent.files.fetch import download
 from agent.files.resume import load_origin, origin_path
 from agent.files.spool import Downloaded
@@ -41,13 +44,15 @@ def server() -> Iterator[FileServer]:
     server.close()
 
 
-def stalls(sent: threading.Event, release: threading.Event, etag: str) -> Answer:
+def stalls(sent: threading.Event, release: threading.Event, etag: str, digest: str) -> Answer:
     """Gives HERE bytes, and then nothing until `release`."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         if etag:
             request.send_header("ETag", etag)
+        if digest:
+            request.send_header("Repr-Digest", digest)
         request.send_header("Content-Length", str(len(BODY)))
         request.end_headers()
         request.wfile.write(BODY[:HERE])
@@ -57,10 +62,15 @@ def stalls(sent: threading.Event, release: threading.Event, etag: str) -> Answer
     return answer
 
 
-def killed(server: FileServer, target: Path, etag: str = '"v1"') -> None:
+def sha256(body: bytes) -> str:
+    """The digest of a whole file, as a header gives it."""
+    return f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+
+
+def killed(server: FileServer, target: Path, etag: str = '"v1"', digest: str = "") -> None:
     """A process that has HERE bytes of the file when it is killed."""
     sent, release = threading.Event(), threading.Event()
-    server.answers = [stalls(sent, release, etag)]
+    server.answers = [stalls(sent, release, etag, digest)]
     part = target.with_name(target.name + ".part")
     process = subprocess.Popen([sys.executable, "-c", FIRST, server.url + "/f", str(target)])
     try:
@@ -115,6 +125,32 @@ def test_a_file_that_is_another_one_by_now_is_not_mixed_with_the_old_one(server:
     with pytest.raises(Exception, match="changed while it was fetched"):
         again(server, target, reply(body=BODY[::-1], headers={"ETag": '"v2"'}))
     assert list(tmp_path.iterdir()) == []
+
+
+def rest(digest: str) -> Answer:
+    """The rest of the file, its last byte damaged on the way."""
+    place = {"ETag": '"v1"', "Content-Range": f"bytes {HERE}-{len(BODY) - 1}/{len(BODY)}"}
+    damaged = BODY[HERE:-1] + bytes([BODY[-1] ^ 1])
+    return reply(206, damaged, {**place, "Repr-Digest": digest} if digest else place)
+
+
+@pytest.mark.parametrize(("first", "second"), [(sha256(BODY), ""), ("", sha256(BODY))], ids=["first", "second"])
+def test_the_checksum_that_the_server_gave_to_either_process_is_checked(
+    server: FileServer, tmp_path: Path, first: str, second: str
+) -> None:
+    target = tmp_path / "a.gcode"
+    killed(server, target, digest=first)
+    with pytest.raises(DataError, match="arrived damaged: its sha-256 is not the expected one"):
+        again(server, target, rest(second))
+    assert server.headers[0]["Range"] == f"bytes={HERE}-"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_checksum_that_changed_between_two_processes_is_another_file(server: FileServer, tmp_path: Path) -> None:
+    target = tmp_path / "a.gcode"
+    killed(server, target, digest=sha256(BODY))
+    with pytest.raises(ChangedError, match="its checksum is another one now"):
+        again(server, target, rest(sha256(BODY[::-1])))
 
 
 def test_a_part_without_a_note_is_nothing(tmp_path: Path) -> None:

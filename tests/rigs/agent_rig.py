@@ -74,11 +74,12 @@ class AgentRig:
         """The agent's own word."""
         return dict(ask(self.socket, StatusRequest())["status"])
 
-    def register(self) -> None:
-        """Read the code at the printer, type it into the portal, wait until the printer is ready there."""
+    def register(self, state: str = "ready") -> None:
+        """Read the code at the printer, type it into the portal, wait until the printer is ready there, or in another
+        `state`."""
         code = self.until("a code", lambda: ask(self.socket, RegisterRequest())["registration"].get("code"))
         self.printer_id = self.member.register("rig", str(code))
-        self.until("the printer is ready and listens", lambda: self.state() == "ready" and self.status()["listening"])
+        self.until(f"it is {state} and listens", lambda: self.state() == state and self.status()["listening"])
 
     # --- the person at the portal
 
@@ -233,9 +234,9 @@ class KillableAgentRig(AgentRig):
         return self.command(command, job_id=self.job_id)
 
 
-def _simulate(folder: Path, speed: str, faults: tuple[str, ...]) -> tuple[str, ...]:
+def _simulate(folder: Path, speed: str, faults: tuple[str, ...], dialect: str = "marlin") -> tuple[str, ...]:
     words = [word for fault in faults for word in ("--fault", fault)]
-    return ("--link", str(folder / "printer"), "--speed", speed, *words)
+    return ("--link", str(folder / "printer"), "--speed", speed, "--dialect", dialect, *words)
 
 
 def _start_cloud(parts: ChildProcesses, folder: Path, *more: str) -> None:
@@ -257,17 +258,20 @@ def agent_rig(
     folder: Path,
     *,
     speed: str = "max",
+    dialect: str = "marlin",
     faults: tuple[str, ...] = (),
     more: str = "",
     front: Callable[[str], str] | None = None,
     sandbox: tuple[str, ...] = (),
     agent: bool = True,
+    state: str = "ready",
 ) -> Iterator[AgentRig]:
     """Everything up and the printer registered. `more` is TOML put behind the agent's configuration. `front` gets the
-    sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up."""
+    sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up;
+    `state` is the printer's that is waited for."""
     with ChildProcesses(folder) as parts:
         _start_cloud(parts, folder, *sandbox)
-        parts.start("printer", ["simulate", *_simulate(folder, speed, faults)])
+        parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect)])
         ready = parts.ready({"cloud", "printer"})["cloud"]
         url, token = str(ready["url"]), str(ready["member_token"])
         config = _configure(folder, front(url) if front else url, "", 0.05, more)
@@ -275,7 +279,7 @@ def agent_rig(
             made = AgentRig(parts, member, url=url, member_token=token, folder=folder)
             if agent:
                 parts.start("agent", ["run", "--config", str(config)])
-                made.register()
+                made.register(state)
             yield made
 
 

@@ -84,6 +84,11 @@ class ScriptedDriver(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
+    def reset(self) -> None:
+        """Gone, until the test says what comes of it."""
+        self.asked.append("reset")
+        self.now(state=S.OFFLINE, reason="the printer is being reset", reset_error="")
+
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """As a driver should: what runs is cancelled, or left as it is."""
         self.asked.append("hand over" if hand_over else "close")
@@ -99,6 +104,7 @@ class RunnerRig:
 
     def __init__(self, folder: Path, store: Store, *settings: str) -> None:
         self.store = store
+        self.logs = b"a line of the log\n"
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
@@ -114,7 +120,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"",
+            logs=lambda: self.logs,
             wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )

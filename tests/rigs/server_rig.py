@@ -21,6 +21,7 @@ import msgspec
 
 from agent.core.command import Command, Name
 from agent.core.task import TaskEvent
+from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import CloudSection
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Identity
@@ -211,6 +212,48 @@ def trickling(before: bytes, drip: bytes) -> Iterator[str]:
             thread.join(5)
 
 
+class Flood:
+    """A server that answers each request with `before` and then `block` again and again, as fast as it is taken.
+
+    `sent` counts the bytes of all answers; it stops at ENOUGH."""
+
+    ENOUGH = 64 << 20
+
+    def __init__(self, before: bytes, block: bytes) -> None:
+        self.sent = 0
+        self.asked = 0
+        self._before, self._block = before, block
+        self._end = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server.settimeout(0.05)
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve, name="flood", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._end.is_set():
+            try:
+                client, _ = self._server.accept()
+            except TimeoutError:
+                continue
+            with client:
+                client.settimeout(0.5)
+                try:
+                    client.recv(65536)
+                    self.asked += 1
+                    client.sendall(self._before)
+                    while self.sent < self.ENOUGH and not self._end.is_set():
+                        self.sent += client.send(self._block)
+                except OSError:
+                    continue
+
+    def close(self) -> None:
+        """No more answers."""
+        self._end.set()
+        self._thread.join(PATIENCE)
+        self._server.close()
+
+
 class ReporterRig:
     """A reporter that knows who it is, at a server that takes everything unless told otherwise."""
 
@@ -224,7 +267,16 @@ class ReporterRig:
         self.lost: list[bool] = []
         self.cloud = make_client(CloudSection(server=server.url, read_timeout_s=5.0), self.clock)
         registrar = make_registrar(server.url, self.store, on_token_lost=lambda: self.lost.append(True))
-        self.reporter = make_reporter(self.store, self.cloud, registrar, self.board, clock=self.clock, wake=self.wake)
+        self.conditions = ConditionTracker()
+        self.reporter = make_reporter(
+            self.store,
+            self.cloud,
+            registrar,
+            self.board,
+            clock=self.clock,
+            wake=self.wake,
+            conditions=self.conditions,
+        )
         self.know(TOKEN)
 
     def know(self, token: str, printer_id: int = 7) -> None:

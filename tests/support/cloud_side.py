@@ -60,9 +60,23 @@ def make_registrar(
     )
 
 
-def make_inbox(store: Store, wake: Callable[[], None] = ignore) -> Inbox:
+def make_inbox(
+    store: Store,
+    wake: Callable[[], None] = ignore,
+    *,
+    clock: Clock | None = None,
+    max_age: float = math.inf,
+    server_now: Callable[[], float | None] = lambda: None,
+) -> Inbox:
     """An inbox that takes commands of any age."""
-    return Inbox(store.tasks, wake, math.inf, lambda: None)
+    return Inbox(
+        tasks=store.tasks,
+        outbox=store.outbox,
+        clock=clock or SystemClock(),
+        wake=wake,
+        max_age=max_age,
+        server_now=server_now,
+    )
 
 
 def make_reporter(
@@ -74,6 +88,7 @@ def make_reporter(
     clock: Clock,
     wake: threading.Event,
     heartbeat: float = 15.0,
+    conditions: ConditionTracker | None = None,
 ) -> Reporter:
     """A reporter to be stepped by hand."""
     return Reporter(
@@ -81,7 +96,7 @@ def make_reporter(
         api=api,
         registrar=registrar,
         snapshot=snapshot,
-        conditions=ConditionTracker(),
+        conditions=conditions or ConditionTracker(),
         heartbeat=heartbeat,
         clock=clock,
         wake=wake,

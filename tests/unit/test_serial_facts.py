@@ -52,12 +52,19 @@ FACTS = {
     "24": "heat waits are the host's",
     "25": "what is fatal",
     "25a": "M600, M0 as the printer tells of them",
+    "25b": "questions at the printer, answered from afar",
+    "25c": "notifications",
+    "25d": "a cancel does not wait for the moves",
     "26": "M0 and M1 stay here",
     "27": "pause and resume",
     "28": "cancel",
     "29": "the cable is pulled",
     "30": "//action",
     "31": "heaters do not stay on",
+    "k1": "Klipper: a refused line ends what runs",
+    "k2": "Klipper: not ready, a wrong configuration",
+    "k3": "Klipper: shutdown, restart, a lost board",
+    "k4": "Klipper: an unknown command",
 }
 ROWS = (
     "resend form",
@@ -68,7 +75,7 @@ ROWS = (
     "emergency",
     "checksum outside jobs",
 )
-_NUMBER = re.compile(r"§(\d+[a-z]?)(?!\d|[a-z]|–)")
+_NUMBER = re.compile(r"§(k?\d+[a-z]?)(?!\d|[a-z]|–)")
 
 
 def named() -> Iterator[tuple[str, str, str]]:

@@ -16,6 +16,9 @@ import msgspec
 from agent.errors import ConfigError
 from agent.gcode.framing import checksum
 
+BUSY = "BUSY_PROTOCOL"
+"""The capability of a firmware that says `busy:`, as some tell it."""
+
 _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
 
 
@@ -54,7 +57,7 @@ DIALECTS: Final = (
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
             halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
-    Dialect("marlin", r"Marlin", g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
+    Dialect("marlin", r"Marlin", keepalive=True, g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),
 )  # fmt: skip
 """The first one whose mark fits is it: the special ones before the general ones.
@@ -84,8 +87,14 @@ class Firmware(msgspec.Struct, frozen=True):
 
     @property
     def keepalive(self) -> bool:
-        """Whether it says `busy:` while it works."""
-        return self._can("BUSY_PROTOCOL", self.dialect.keepalive)
+        """Whether it is asked for `busy:` while it works. Marlin has no capability line for that (docs/serial.md
+        §17)."""
+        return self._can(BUSY, self.dialect.keepalive)
+
+    @property
+    def says_busy(self) -> bool:
+        """Whether it has said that it has `busy:`, or one was heard: a silence then means something."""
+        return BUSY in self.capabilities
 
     @property
     def emergency(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from drivers.gcode.printing.dialects import Dialect, Firmware, identify
+import msgspec
+
+from drivers.gcode.printing.dialects import BUSY, Dialect, Firmware, identify
 
 
 class PrinterIdentity:
@@ -17,6 +19,12 @@ class PrinterIdentity:
     def add_capability(self, name: str) -> None:
         """Note a `Cap:` line with a value other than 0 (docs/serial.md §19)."""
         self._capabilities.add(name)
+
+    def note_busy(self) -> None:
+        """Note that a `busy:` was heard: the firmware has that, whatever it told of itself (docs/serial.md §17)."""
+        if BUSY not in self._capabilities:
+            self.add_capability(BUSY)
+            self.firmware = msgspec.structs.replace(self.firmware, capabilities=frozenset(self._capabilities))
 
     def clear_capabilities(self) -> None:
         """Forget the capabilities before the printer is asked anew."""

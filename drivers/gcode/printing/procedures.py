@@ -152,7 +152,7 @@ def pause_again(
 
 def old_lines_s(firmware: Firmware) -> float:
     """Patience in seconds with a printer that may be at a long line of an agent before this one."""
-    return ORDINARY_S if firmware.keepalive else LONG_S
+    return ORDINARY_S if firmware.says_busy else LONG_S
 
 
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
@@ -204,6 +204,7 @@ def cancel(
         yield Ask(Command(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
+        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
         yield from _send_script(lines, heaters)
         yield from send_each(lines_off(heaters.known))
     else:
@@ -213,7 +214,7 @@ def cancel(
             way = parking.away if stop_s is None else parking.up
             yield from send_each(way(position, modes, retract))
         yield ask(MOTORS_OFF)
-    modes.homed = modes.homed and bool(lines) and stop_s is None
+        modes.homed = False
     return End.DONE
 
 

@@ -29,9 +29,10 @@ class Silence(Enum):
 
 
 class Locator:
-    """`answers_probes`: the printer answers a number too high with its place; `has_answered`: it did so. In the present
-    search: `asked_since`, `probes_sent` that nothing answered, `unclear_answers` in a row that told no place;
-    `is_precaution`: nothing was amiss, it is asked only to make sure."""
+    """`answers_probes`: the printer answers a number too high with its place; `has_answered`: it did so;
+    `open_questions`: so many of them are not answered yet. In the present search: `asked_since`, `probes_sent` that
+    nothing answered, `unclear_answers` in a row that told no place; `is_precaution`: nothing was amiss, it is asked
+    only to make sure."""
 
     __slots__ = (
         "_flight",
@@ -42,6 +43,7 @@ class Locator:
         "asked_since",
         "has_answered",
         "is_precaution",
+        "open_questions",
         "probes_sent",
         "unclear_answers",
     )
@@ -55,6 +57,7 @@ class Locator:
         self.asked_since = 0.0
         self.probes_sent = 0
         self.unclear_answers = 0
+        self.open_questions = 0
         self.is_precaution = False
         self.answer_heard = False
 
@@ -67,6 +70,7 @@ class Locator:
     def wait_for_answer(self, now: float) -> None:
         """A number too high was written: set the deadline for its answer."""
         flight = self._flight
+        self.open_questions += 1
         self.answer_heard = False
         pause = max(now - self.asked_since, flight.due_after(flight.lines[0]) if flight.lines else flight.ask_s)
         flight.deadline = min(now + pause, max(self._fails_at(), now + flight.ask_s))
@@ -85,6 +89,12 @@ class Locator:
         self.answers_probes = self.has_answered
         self.reset()
         return Silence.NEVER_ANSWERS
+
+    def take_question(self) -> bool:
+        """A request came: whether a question of ours was open, which it may answer."""
+        asked = self.open_questions > 0
+        self.open_questions -= asked
+        return asked
 
     def note_answer(self) -> None:
         """The printer has told its place."""

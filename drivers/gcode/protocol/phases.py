@@ -42,5 +42,5 @@ class Counters:
     def __init__(self, line: int = 0) -> None:
         self.line = line  # number of the last acknowledged line of the file
         self.sent = 0
-        self.resent = 0
+        self.resent = 0  # lines sent again because they were damaged or lost on the way
         self.quality = Quality()

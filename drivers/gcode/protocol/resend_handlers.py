@@ -27,6 +27,7 @@ def request_while_settling(parts: Parts, reply: Reply, now: float) -> Command | 
     if reply.number in (guard.settling_for, -1):
         guard.reported_next = -1
         guard.own_ok_seen = False
+        parts.locator.take_question()
         return None
     return judge(parts, reply.number, now, own_ok_seen=False)
 
@@ -68,8 +69,10 @@ def judge(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> Comman
     request itself was garbled."""
     guard, locator, lines = parts.guard, parts.locator, parts.flight.lines
     locating = parts.state.phase is Phase.LOCATING
+    answer = locator.take_question() and not locating
     wanted, believed = guard.judge(number, lines[0] if lines else None, locating=locating)
     if believed or (number > 0 and not locator.answers_probes):
+        parts.sender.counts_resends = not answer and wanted > parts.numbers.base + 1
         return accept_resend_request(parts, wanted, now, own_ok_seen=own_ok_seen)
     guard.refuse(wanted, ok_expected=parts.traits.follows_resend and not own_ok_seen)
     locator.unclear_answers += 1

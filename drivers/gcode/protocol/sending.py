@@ -26,7 +26,9 @@ TOO_HIGH = b"\n" + frame(NOWHERE, PROBE)
 
 
 class Sender:
-    """The only part that writes, beside `fast_path`. `write` takes whole lines."""
+    """The only part that writes, beside `fast_path`. `write` takes whole lines. `counts_resends`: what is sent again
+    was damaged on the way, or lost; not so after a question of ours, at which the printer drops what it has not read
+    yet, or an M110, which Marlin carries out a second time in its turn."""
 
     __slots__ = (
         "_counters",
@@ -38,6 +40,7 @@ class Sender:
         "_straggle_s",
         "_traits",
         "_window",
+        "counts_resends",
         "write",
     )
 
@@ -56,6 +59,7 @@ class Sender:
         preamble: Preamble,
     ) -> None:
         self.write = write
+        self.counts_resends = True
         self._state = state
         self._counters = counters
         self._straggle_s = timing.straggle
@@ -105,7 +109,7 @@ class Sender:
                 return
             if lines and (len(lines) >= self._window.lines or self._one_at_a_time()):
                 return
-            self._counters.resent += 1
+            self._counters.resent += self.counts_resends
             self._put(command, now)
         self.resume(now)
 

@@ -100,8 +100,7 @@ class OperationControl:
         """Cancel whatever runs, heaters off. What the printer is at is ended where it hears that at once."""
         operation = self._operation
         if operation.running and operation.state is not _S.CANCELLING:
-            stopped = self._identity.firmware.emergency and self._interrupt()
-            self._end_safely("", stopped=stopped)
+            self._end_safely("", interrupts=self._identity.firmware.emergency)
             if operation.person_needed:
                 self._person.answer()
 
@@ -236,9 +235,10 @@ class OperationControl:
         if parked:
             self._stack.pump.unpark(parked)
 
-    def _end_safely(self, error: str, *, stopped: bool = False) -> None:
+    def _end_safely(self, error: str, *, interrupts: bool = False) -> None:
         self._parked = None
         self._checkpoints.change(Stage.CANCELLING, pause=self._routines.pause_state(""), error=error)
+        stopped = interrupts and self._interrupt()
         self.run_cancel(self._routines.cancel(stopped=stopped), error)
 
     def _write_first_checkpoint(self) -> None:

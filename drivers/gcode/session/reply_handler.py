@@ -97,6 +97,7 @@ class ReplyHandler:
     def _busy(self, event: Event, now: float) -> None:
         user = event.kind is ReplyKind.BUSY_USER
         self._stack.protocol.busy(now, user=user)
+        self._identity.note_busy()
         self._person.busy(for_person=user)
 
     def _fatal(self, event: Event, _now: float) -> None:

@@ -20,7 +20,7 @@ NOW = 1456833600.0  # 2016-03-01 12:00:00 UTC
     ("answer", "statuses"),
     [
         (Answer.TAKEN, (200, 201, 202, 204)),
-        (Answer.NEVER, (400, 404, 422)),
+        (Answer.NEVER, (400, 404, 405, 409, 410, 411, 413, 414, 415, 422)),
         (Answer.TOKEN_DEAD, (401, 403)),
         (Answer.LATER, (408, 425, 429, 500, 501, 502, 503, 504, 507, 599)),
         (Answer.LATER, (100, 301, 302, 307, 402, 418, 600)),  # not in the table: nothing is lost by asking again

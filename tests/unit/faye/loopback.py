@@ -155,6 +155,11 @@ class Ear:
             done = self._news.wait_for(lambda: len(self.replies) >= replies and len(self.failures) >= failures, within)
             assert done, (self.replies, self.failures)
 
+    def wait_for_one(self, within: float = 10.0) -> None:
+        """Until there is a reply or a failure."""
+        with self._news:
+            assert self._news.wait_for(lambda: bool(self.replies or self.failures), within)
+
 
 def ask(number: int = 1, lane: Lane = Lane.POLL, text: str = "x") -> Send:
     """A request whose deadline never comes."""

@@ -35,7 +35,7 @@ def test_any_bytes_are_a_batch_or_a_value_error(body: bytes) -> None:
         batch = decode(body)
     except ValueError:
         return
-    assert all(isinstance(message["channel"], str) for message in batch.messages)
+    assert all(isinstance(message.wire()["channel"], str) for message in batch.messages)
 
 
 @settings(max_examples=200, deadline=None)

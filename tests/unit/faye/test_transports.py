@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import shutil
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +12,10 @@ import pytest
 
 from agent.faye.actions import Lane
 from agent.faye.long_polling import LongPolling
+from agent.faye.messages import decode
 from agent.faye.transport import Transport, tls_context
 from agent.faye.websocket import WebSocketTransport
+from tests.support.certificates import make_certificate, server_context
 from tests.unit.faye.loopback import Ear, Loopback, Peer, ask, parsed
 
 LIMIT = 100_000
@@ -87,6 +85,23 @@ class Contract:
         assert [parsed(body) for body, _ in ear.replies] == [
             [{"channel": "/meta/connect", "id": str(n), "text": "x"}] for n in (1, 2, 3)
         ]
+        assert ear.failures == []
+
+    def test_a_byte_that_is_not_utf_8_costs_no_other_message(self, serve: Serve) -> None:
+        """docs/faye.md §10: what a publisher sends must not keep anything else from us."""
+
+        def play(peer: Peer) -> None:
+            self.greet(peer)
+            self.read(peer)
+            self.write(peer, b'[{"channel":"/a","data":"\xff"},{"channel":"/b","data":"x"}]')
+            self.read(peer)
+
+        ear = Ear()
+        transport = self.make(serve(play).url, ear)
+        transport.send(ask())
+        ear.wait(replies=1)
+        transport.close(1)
+        assert [message.channel for message in decode(ear.replies[0][0]).messages] == ["/a", "/b"]
         assert ear.failures == []
 
     def test_one_connection_serves_many_requests(self, serve: Serve) -> None:
@@ -376,6 +391,8 @@ class TestWebSocket(Contract):
         transport.send(ask())
         ear.wait(failures=1)
         transport.close(1)
+        assert (ear.replies, len(ear.failures)) == ([], 1)
+        assert "BadStatus" in ear.failures[0][0]
 
 
 def test_tls_1_1_is_not_offered() -> None:
@@ -389,26 +406,9 @@ def test_tls_1_1_is_not_offered() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh key and certificate for 127.0.0.1, in one file."""
-    if shutil.which("openssl") is None and not os.environ.get("CI"):
-        pytest.skip("needs the openssl command")
-    folder = tmp_path_factory.mktemp("tls")
-    subprocess.run(
-        shlex.split(
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=test "
-            "-addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out cert.pem"
-        ),
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=20,
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
-    return both
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def secure_server(play: Callable[[Peer], None], certificate: Path) -> Loopback:
     """The same over TLS."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return Loopback(play, context)
+    return Loopback(play, server_context(certificate))

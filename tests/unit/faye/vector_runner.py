@@ -211,7 +211,7 @@ class Player:
                 case Switch(name):
                     self.switched = name
                 case Deliver(_, message):
-                    self.delivered.append(message.data)
+                    self.delivered.append(message.message().data)
                 case Emit(event):
                     assert not any(t and t in repr(event) for t in self.tokens)
                     self.events.append(event)

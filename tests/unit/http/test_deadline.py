@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from urllib3.connection import HTTPConnection
 
 from agent.errors import CloudError
-from agent.http.adapter import NameResolver
+from agent.http.adapter import BoundedAdapter, NameResolver
 from agent.server.api_client import SLACK
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock
+from agent.testing import FakeClock
 from tests.rigs.server_rig import scripted, trickling
 from tests.support.cloud_side import make_client
 
@@ -102,6 +105,55 @@ def test_a_call_ends_in_time_whatever_the_name_server_does_and_says_how_long_it_
     assert time.monotonic() - began < 2
     assert beats == [pytest.approx(0.5 + SLACK), 0.0]
     cloud.close()
+
+
+def adapter_of(clock: FakeClock) -> BoundedAdapter:
+    """An adapter for plain http to anywhere."""
+    return BoundedAdapter(
+        monotonic=clock.monotonic,
+        tls=ssl.create_default_context,
+        lookup=socket.getaddrinfo,
+        policy=None,
+        floor=None,
+    )
+
+
+@pytest.mark.parametrize(("remaining", "timeout", "least"), [(5.0, 20.0, 5.0), (60.0, 20.0, 20.0)])
+def test_each_part_of_a_call_has_what_is_left_and_no_more_than_its_own_limit(
+    monkeypatch: pytest.MonkeyPatch, remaining: float, timeout: float, least: float
+) -> None:
+    """The name's lookup, connecting, and each read: 5 s left are 5 s."""
+    clock, lookups = FakeClock(), list[float]()
+    real = NameResolver.resolve
+
+    def resolve(resolver: NameResolver, host: str, port: int, within: float) -> list[Any]:
+        lookups.append(within)
+        return real(resolver, host, port, within)
+
+    monkeypatch.setattr(NameResolver, "resolve", resolve)
+    adapter = adapter_of(clock)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        adapter.set_deadline(remaining + 3.0)
+        clock.advance(3.0)
+        connection = HTTPConnection("127.0.0.1", server.getsockname()[1], timeout=timeout)
+        with adapter.connect(connection, checked=True) as sock, server.accept()[0] as peer:
+            assert (sock.gettimeout(), lookups) == (least, [least])
+            peer.sendall(b"xy")
+            for left in (least, min(least, remaining - 1.0)):
+                assert adapter.read_into(sock, bytearray(1), timeout) == 1
+                assert sock.gettimeout() == left
+                clock.advance(1.0)
+
+
+def test_a_call_that_has_no_time_left_is_not_begun() -> None:
+    clock = FakeClock()
+    adapter = adapter_of(clock)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        adapter.set_deadline(5.0)
+        clock.advance(5.0)
+        connection = HTTPConnection("127.0.0.1", server.getsockname()[1], timeout=20.0)
+        with pytest.raises(TimeoutError, match="did not answer as a whole in time"):
+            adapter.connect(connection, checked=True)
 
 
 def test_an_address_that_does_not_answer_is_not_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:

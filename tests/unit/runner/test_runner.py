@@ -103,6 +103,37 @@ def test_a_failed_print_says_what_the_driver_says_and_where(desk: RunnerRig) -> 
     assert end["error_message"] == "the printer was reset at layer 1, line 3"
 
 
+def test_a_reset_is_completed_when_the_printer_is_idle_again_and_has_begun_anew(desk: RunnerRig) -> None:
+    reset = desk.task(Name.RESET)
+    desk.runner.step()
+    assert desk.printer.asked == ["reset"]
+    assert desk.state(reset) is not TaskState.COMPLETED
+    desk.printer.now(state=S.IDLE, reason="")
+    desk.runner.step()
+    assert desk.end(reset)["data"]["state"] == "completed"
+
+
+def test_a_reset_that_reset_nothing_fails_and_says_what_was_not_possible(desk: RunnerRig) -> None:
+    reset = desk.task(Name.RESET)
+    desk.runner.step()
+    desk.printer.now(state=S.IDLE, reason="", reset_error="nothing was reset: the port has no reset line")
+    desk.runner.step()
+    end = desk.end(reset)
+    assert (end["data"]["state"], end["error_code"]) == ("failed", 500)
+    assert end["error_message"] == "reset: nothing was reset: the port has no reset line"
+
+
+def test_a_reset_that_ends_in_an_error_fails_with_its_text(desk: RunnerRig) -> None:
+    reset = desk.task(Name.RESET)
+    desk.runner.step()
+    desk.printer.now(state=S.OFFLINE, reason="Klipper is starting")
+    desk.runner.step()
+    assert desk.state(reset) is not TaskState.FAILED
+    desk.printer.now(state=S.ERROR, reason="Option 'pin' in section 'fan' must be specified")
+    desk.runner.step()
+    assert desk.end(reset)["error_message"] == "reset: Option 'pin' in section 'fan' must be specified"
+
+
 def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does_not(desk: RunnerRig) -> None:
     desk.printer.now(state=S.OFFLINE, reason="looking for the printer")
     task_id = desk.print()
@@ -182,6 +213,22 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
     assert again.printer.asked == ["script"]  # what was only written down is done now
     assert again.store.tasks.get(waiting) is not None
     assert again.printer.opened == 1
+
+
+@pytest.mark.parametrize("table", ["tasks", "checkpoints"])
+def test_a_ledger_that_cannot_be_read_at_the_start_is_read_with_the_next_step(desk: RunnerRig, table: str) -> None:
+    if table == "checkpoints":
+        desk.task(Name.PRINT_DATA)
+        desk.store.tasks.start("t-print_data")
+    desk.store.database.execute(f"ALTER TABLE {table} RENAME TO hidden")
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="does not give a row"):
+            desk.runner.step()
+    assert desk.printer.opened == 0
+    desk.store.database.execute(f"ALTER TABLE hidden RENAME TO {table}")
+    for _ in range(3):
+        desk.runner.step()
+    assert desk.printer.opened == 1
 
 
 def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:

@@ -13,7 +13,7 @@ from agent.core.command import Command, Name
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
-from agent.server.inbox import Inbox
+from agent.server.inbox import BURST, PENDING_LIMIT, RATE, REPORTS_LIMIT
 from agent.testing import FakeClock
 from tests.support.cloud_side import make_inbox
 from tests.support.store import open_store
@@ -23,8 +23,9 @@ class InboxRig:
     """An inbox on a real store; notes what the ledger held at each wake-up."""
 
     def __init__(self, path: Path) -> None:
-        self.store = open_store(path, FakeClock())
-        self.inbox = make_inbox(self.store, self.wake)
+        self.clock = FakeClock()
+        self.store = open_store(path, self.clock)
+        self.inbox = make_inbox(self.store, self.wake, clock=self.clock)
         self.woken: list[int] = []
 
     def wake(self) -> None:
@@ -73,6 +74,18 @@ def test_a_second_delivery_does_nothing_but_repeat_the_last_report(desk: InboxRi
     assert (again.kind, again.body, again.key) == (Kind.TERMINAL, first.body, first.key)
     assert len(desk.store.outbox.overview()) == 1
     assert desk.store.tasks.in_state(TaskState.RECEIVED) == []
+
+
+@pytest.mark.parametrize("name", ["home", "levitate", 7])
+def test_each_delivery_wakes_whoever_sends_the_report(desk: InboxRig, name: object) -> None:
+    """Its last report goes at once, and not with the next heartbeat."""
+    message = {"task_id": "t", "command": name}
+    for deliveries in range(1, 4):
+        assert desk.inbox.accept(message) is (deliveries == 1)
+        assert len(desk.woken) == deliveries
+        assert desk.store.outbox.heads() != []
+        for _ in desk.reports():
+            pass
 
 
 def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None:
@@ -152,7 +165,7 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
 ) -> None:
     """By the server's own clock; what is no time does not cost a command."""
     desk = InboxRig(tmp_path / "agent.db")
-    desk.inbox = Inbox(desk.store.tasks, desk.wake, 3600.0, lambda: NOW)
+    desk.inbox = make_inbox(desk.store, desk.wake, max_age=3600.0, server_now=lambda: NOW)
     assert desk.inbox.accept({"task_id": "t", "command": "home", key: sent})
     assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
     assert bool(desk.store.tasks.in_state(TaskState.FAILED)) == old
@@ -167,3 +180,42 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
 def test_without_the_servers_time_no_command_is_too_old(desk: InboxRig) -> None:
     assert desk.inbox.accept({"task_id": "t", "command": "home", "sent_at": 1})
     assert len(desk.store.tasks.in_state(TaskState.RECEIVED)) == 1
+
+
+def commands_of(desk: InboxRig) -> list[str]:
+    return [task.command.task_id for task in desk.store.tasks.in_state(TaskState.RECEIVED)]
+
+
+def test_a_flood_is_dropped_unwritten_and_what_stops_the_printer_is_not(desk: InboxRig) -> None:
+    """Two thousand commands of 60 kB made a ledger of 119 MB."""
+    for number in range(2000):
+        desk.inbox.enqueue({"task_id": f"t{number}", "command": "settings", "settings": {"x": "y" * 60_000}})
+    for name in ("pause", "resume", "cancel", "reset"):
+        desk.inbox.enqueue({"task_id": name, "command": name})
+    assert commands_of(desk) == [*(f"t{number}" for number in range(BURST)), "pause", "resume", "cancel", "reset"]
+    assert sum(path.stat().st_size for path in desk.store.database.path.parent.iterdir()) < 4 << 20
+    desk.clock.advance(3 / RATE)
+    for number in range(10):
+        desk.inbox.enqueue({"task_id": f"later{number}", "command": "home"})
+    assert commands_of(desk)[-3:] == ["later0", "later1", "later2"]
+
+
+def test_a_server_that_takes_no_report_gives_no_more_work_and_still_stops_the_printer(desk: InboxRig) -> None:
+    with desk.store.database.transaction():
+        for number in range(REPORTS_LIMIT):
+            desk.store.tasks.accept(Command(task_id=f"t{number}", name=Name.HOME, raw_name="home"), b"r")
+    assert not desk.inbox.accept({"task_id": "more", "command": "home"})
+    assert desk.inbox.accept({"task_id": "stop", "command": "cancel"})
+    assert commands_of(desk)[-1] == "stop"
+    assert desk.store.outbox.pending_count() == REPORTS_LIMIT
+
+
+def test_a_cancel_is_kept_in_memory_whatever_comes_after_it(desk: InboxRig) -> None:
+    desk.store.database.execute("PRAGMA query_only = 1")
+    desk.inbox.enqueue({"task_id": "stop", "command": "cancel"})
+    for number in range(3 * PENDING_LIMIT):
+        desk.inbox.enqueue({"task_id": f"t{number}", "command": "home"})
+    desk.store.database.row("PRAGMA query_only = 0")
+    desk.inbox.retry_pending()
+    assert commands_of(desk)[0] == "stop"
+    assert len(commands_of(desk)) <= PENDING_LIMIT

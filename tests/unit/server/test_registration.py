@@ -228,6 +228,28 @@ def test_a_server_that_refuses_each_token_it_gave_gets_no_printer_a_second(rig: 
     assert len(rig.tokens()) == 9
 
 
+def test_a_token_that_worked_again_costs_no_wait_when_it_is_lost(rig: Rig) -> None:
+    """Only tokens that never worked make a new printer wait."""
+    rig.registrar = make_registrar(rig.server.url, rig.store, printer=rig.printer, clock=FakeClock())
+    rig.server.script(CODE, answer(FIRST), answer(KNOWN), answer({**FIRST, "auth_token": NEW}))
+    assert rig.registrar.register_once(rig.cloud).auth_token == TOKEN
+    assert rig.registrar.register_once(rig.cloud).registered, "the server knows the token"
+    rig.registrar.discard_token(TOKEN)
+    assert rig.registrar.register_once(rig.cloud).auth_token == NEW
+    assert rig.tokens() == [None, TOKEN, None]
+
+
+def test_a_token_that_worked_again_leaves_nothing_to_say(rig: Rig) -> None:
+    watch = ConditionTracker()
+    rig.registrar = make_registrar(rig.server.url, rig.store, printer=rig.printer, clock=FakeClock(), conditions=watch)
+    rig.know(registered=True)
+    rig.registrar.discard_token(TOKEN)
+    assert watch.read().first() == "token: the server no longer knows this printer's token"
+    rig.server.script(CODE, answer({**FIRST, "registered": True}))
+    rig.registrar.register_once(rig.cloud)
+    assert watch.read().first() == ""
+
+
 def test_what_is_wrong_is_said_until_the_printer_is_added(rig: Rig) -> None:
     watch = ConditionTracker()
     rig.registrar = make_registrar(rig.server.url, rig.store, printer=rig.printer, clock=FakeClock(), conditions=watch)

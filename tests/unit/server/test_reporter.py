@@ -39,7 +39,7 @@ def test_200_and_204_are_taken(rig: ReporterRig, status: int) -> None:
     assert rig.store.outbox.overview() == []
 
 
-@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 410, 411, 413, 414, 415, 422])
 def test_a_report_that_is_refused_for_good_is_kept_aside_and_the_next_goes_on(rig: ReporterRig, status: int) -> None:
     rig.server.script(COMMAND + "a", Reply(status, b"what was wrong"), Reply())
     rig.task("a")
@@ -84,6 +84,39 @@ def test_retry_after_is_obeyed(rig: ReporterRig, form: str, path: str) -> None:
     assert len(rig.server.asked(path)) == 1
     rig.later(5.0)
     assert len(rig.server.asked(path)) == 2
+
+
+@pytest.mark.parametrize("value", ["0", formatdate(0, usegmt=True)], ids=["seconds", "a date that has passed"])
+@pytest.mark.parametrize("path", [COMMAND + "a", STATUS])
+def test_a_retry_after_of_nothing_is_no_leave_to_try_at_once(rig: ReporterRig, value: str, path: str) -> None:
+    rig.server.script(path, Reply(503, headers={"Retry-After": value}))
+    rig.task("a", end=False)
+    for _ in range(20):
+        rig.reporter.step()
+    assert len(rig.server.asked(path)) == 1
+    rig.later()
+    assert len(rig.server.asked(path)) == 2
+    rig.reporter.step()
+    assert len(rig.server.asked(path)) == 2
+
+
+def test_a_server_that_wants_no_wait_gets_the_back_off_all_the_same(rig: ReporterRig) -> None:
+    schedule = module.Schedule(rig.clock)
+    waits = [schedule.failed("a", 0.0) for _ in range(200)]
+    assert all(wait > 0 for wait in waits)
+    assert sum(waits[10:]) / 190 > 10, "it grows as it would without that"
+
+
+def test_a_refused_report_that_a_person_sends_again_has_the_key_it_had(rig: ReporterRig) -> None:
+    rig.server.script(COMMAND + "a", Reply(422), Reply())
+    rig.task("a", end=False)
+    rig.reporter.step()
+    assert rig.store.outbox.retry(None) == 1
+    rig.reporter.step()
+    first, second = rig.server.asked(COMMAND)
+    assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    assert first.body == second.body
+    assert rig.store.outbox.overview() == []
 
 
 def test_one_tasks_trouble_does_not_hold_back_anothers(rig: ReporterRig) -> None:

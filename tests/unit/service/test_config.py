@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.errors import EX_CONFIG, ConfigError
-from agent.service.config import Config, check_url, is_loopback, load, need_server
+from agent.service.config import Config, is_loopback, load, need_server
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_one_value_from_above_leaves_the_others_of_its_table(file: Path) -> None
         ("JOB_MAX_TEMPERATURE", "{ bed = 90 }", "job.max_temperature.bed", 90),
         ("MEMBER_TOKEN_FILE", "/t", "member.token_file", "/t"),
         ("LOCAL_STATUS_PAGE", "", "local.status_page", ""),
+        ("LOCAL_PAGE_HOSTS", '["printer.lan"]', "local.page_hosts", ("printer.lan",)),
     ],
 )
 def test_a_value_from_outside_is_read_as_its_key_needs_it(variable: str, text: str, key: str, expected: Any) -> None:
@@ -184,8 +185,9 @@ def test_a_value_cannot_be_laid_into_what_is_no_table(file: Path) -> None:
         "http://[::1]:9",
     ],
 )
-def test_https_and_plain_http_to_this_machine_are_fine(url: str) -> None:
-    check_url(url, "x", allow_http=False)
+def test_https_and_plain_http_to_this_machine_are_fine(file: Path, url: str) -> None:
+    file.write_text(f'[cloud]\nserver = "{url}"\n')
+    assert need_server(load(file, {})) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(

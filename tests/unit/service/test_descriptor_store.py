@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.driver import NoKeeper
 from agent.service.descriptor_store import FIRST_DESCRIPTOR, SystemdKeeper, port_keeper
@@ -29,6 +30,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervis
 def keeper(systemd: Supervisor) -> Iterator[SystemdKeeper]:
     notify = NotifySocket(systemd.address)
     yield SystemdKeeper(notify, None)
+    systemd.read()
     notify.close()
 
 
@@ -56,8 +58,10 @@ def test_a_port_that_is_gone_already_is_not_kept(systemd: Supervisor, keeper: Sy
     read, write = os.pipe()
     os.close(read)
     os.close(write)
-    keeper.keep(write)
+    with capture_logs() as logs:
+        keeper.keep(write)
     assert systemd.read() == []
+    assert [(entry["event"], entry["error"]) for entry in logs] == [("port not kept open", "Bad file descriptor")]
 
 
 def test_without_systemd_nobody_keeps_it() -> None:

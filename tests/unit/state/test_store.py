@@ -170,11 +170,11 @@ def test_the_token_is_not_shown() -> None:
 
 
 def test_settings_are_laid_over_each_other_and_kept(path: Path, store: Store) -> None:
-    store.settings.update({"a": 1, "b": {"c": None}})
-    store.settings.update({"a": 2})
+    store.settings.update({"speed_percent": 90, "flow_percent": 95})
+    store.settings.update({"speed_percent": 110, "colour": "blue" * 1000})
     store.close()
     again = open_store(path, FakeClock())
-    assert again.settings.read() == {"a": 2, "b": {"c": None}}
+    assert again.settings.read() == {"speed_percent": 110, "flow_percent": 95}
     again.close()
 
 

@@ -81,6 +81,34 @@ def test_a_damaged_file_is_set_aside_and_the_printer_stays_who_it_was(path: Path
     again.close()
 
 
+@pytest.mark.parametrize("damage", ["no database", "zeros inside"])
+def test_the_log_of_a_damaged_file_is_set_aside_with_it(path: Path, store: Store, damage: str) -> None:
+    """What was committed last is in the log alone, and must not get into the new file."""
+    for number in range(200):
+        store.tasks.accept(command(f"t{number}"), b"r" * 100)
+    store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        db.execute("UPDATE tasks SET message = 'last words'")
+        db.commit()
+        log = path.with_name("agent.db-wal").read_bytes()
+    content = path.read_bytes()
+    path.write_bytes(
+        b"not a database at all" * 400
+        if damage == "no database"
+        else content[:4096] + bytes(len(content) - 8192) + content[-4096:]
+    )
+    path.with_name("agent.db-wal").write_bytes(log)
+    path.with_name("agent.db-shm").unlink(missing_ok=True)
+    again = open_store(path, FakeClock())
+    assert again.database.damaged is not None
+    kept = path.parent.glob(again.database.damaged.name + "*")  # SQLite itself may have moved the log into the file
+    assert any(b"last words" in file.read_bytes() for file in kept)
+    assert known(again) == set()
+    again.close()
+
+
 def test_a_second_damage_in_the_same_second_keeps_the_first(path: Path) -> None:
     for _ in range(3):
         path.write_bytes(b"nonsense" * 1000)
@@ -281,6 +309,73 @@ def test_the_days_of_running_add_up_over_restarts_and_kills(path: Path) -> None:
         store = open_store(path, clock)
     store.tidy()
     assert known(store) == set()
+    store.close()
+
+
+def test_running_counts_up_to_a_close_that_nothing_tidied_before(path: Path) -> None:
+    clock = FakeClock()
+    store = open_store(path, clock)
+    ended(store, "t")
+    for _ in range(31):
+        clock.now += DAY
+        store.close()
+        clock.now = 5.0  # another boot
+        store = open_store(path, clock)
+    store.tidy()
+    assert known(store) == set()
+    store.close()
+
+
+def test_running_counts_up_to_the_last_tidying_before_a_kill(path: Path) -> None:
+    clock = FakeClock()
+    store = open_store(path, clock)
+    ended(store, "t")
+    for _ in range(31):
+        clock.now += DAY
+        store.tidy()
+        store.database.close()  # as a kill: nothing is saved
+        clock.now = 5.0
+        store = open_store(path, clock)
+    store.tidy()
+    assert known(store) == set()
+    store.close()
+
+
+def test_what_ended_in_a_later_life_is_young_then_and_old_thirty_days_later(path: Path) -> None:
+    """Also a task that came long before its end: its age is counted from there."""
+    clock = FakeClock()
+    store = open_store(path, clock)
+    store.tasks.accept(command("slow"), b"r")
+    store.tasks.start("slow")
+    clock.now += KEEP + DAY
+    store.close()
+    clock.now = 5.0
+    store = open_store(path, clock)
+    store.tasks.end("slow", TaskEvent.COMPLETE, b"e")
+    for _ in range(2):
+        store.outbox.acknowledge(store.outbox.heads()[0])
+    ended(store, "quick")
+    clock.now += KEEP - 10
+    store.tidy()
+    assert known(store) == {"slow", "quick"}
+    assert not store.tasks.accept(command("slow"), b"r"), "still known: it is not done twice"
+    clock.now += 7200
+    store.outbox.acknowledge(store.outbox.heads()[0])
+    store.tidy()
+    assert known(store) == set()
+    store.close()
+
+
+def test_a_machine_that_was_up_for_long_makes_nothing_old(path: Path) -> None:
+    clock = FakeClock()
+    clock.now = 10 * KEEP  # seconds since the boot, of which the agent ran none
+    store = open_store(path, clock)
+    ended(store, "t")
+    store.tidy()
+    store.close()
+    store = open_store(path, clock)
+    store.tidy()
+    assert known(store) == {"t"}
     store.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from math import inf
 from typing import Any
 
@@ -16,11 +17,19 @@ from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.quality import Quality
 from drivers.gcode.protocol.steps import End, Step, ask, numbered
-from drivers.gcode.protocol.window import Window
+from drivers.gcode.protocol.window import BYTES, Window
 from tests.unit.drivers.gcode.ways import Connection
 from tests.unit.drivers.gcode.wire import line
 
-CODES = {"move": b"G1 X1.5 Y2", "home": b"G28", "heat": b"M109 S200", "poll": b"M105", "renumber": b"M110 N9"}
+CODES = {
+    "move": b"G1 X1.5 Y2",
+    "long": b"G1 X100.1234 Y100.1234 E0.123456 F1800.00",
+    "full": b"G1 X1.%b" % (b"0" * 76),
+    "home": b"G28",
+    "heat": b"M109 S200",
+    "poll": b"M105",
+    "renumber": b"M110 N9",
+}
 REPLIES = {"plain": b"ok\n", "crlf": b"ok\r\n", "temps": b"ok T:20.0 /0.0\n", "garbled": b"o\n", "half": b"o"}
 
 
@@ -75,7 +84,11 @@ SCRIPTS = st.lists(
     ),
     max_size=60,
 )
-FILES = st.lists(st.sampled_from(("move",) * 12 + ("home", "heat", "poll", "renumber", "ask")), min_size=1, max_size=60)
+FILES = st.lists(
+    st.sampled_from(("move",) * 12 + ("long",) * 3 + ("home", "heat", "poll", "renumber", "ask")),
+    min_size=1,
+    max_size=60,
+)
 
 
 def reply(kind: str, protocol: Protocol) -> bytes:
@@ -112,6 +125,48 @@ def test_the_ways_of_an_ok_have_the_same_effect(
             connection.silence()
     assert seen(quick) == seen(whole)
     assert seen(stream) == seen(whole)
+
+
+OK, ASKED = b"ok\n", b"Error:checksum mismatch, Last Line: 1\nResend: 2\nok\n"
+SILENCE = b""
+UNUSUAL = {
+    "lines too long for the window": (3, ["long"] * 9, [OK] * 6),
+    "a short line makes room": (3, ["long", "long", "move", "move", "long", "long", "long"], [OK] * 5),
+    "one line that fills the window": (3, ["full", "full", *["move"] * 9], [OK] * 4),
+    "lines of any length": (1, ["move", "full", "long", "move"], [OK] * 2),
+    "one line at a time after a resend": (3, ["move"] * 9, [OK, ASKED, SILENCE, OK, OK, OK]),
+    "the window opens again": (3, ["move"] * 200, [ASKED, SILENCE, *[OK] * 102]),
+    "older lines are sent again": (1, ["move"] * 9, [OK, OK, OK, ASKED, SILENCE, SILENCE, OK, OK, OK, OK]),
+    "numbers are not checked": (1, ["move"] * 9, [OK, SILENCE, SILENCE, b"ok T:20.0 /0.0\n", OK, b"T:20.0 /0.0\n"]),
+    "busy": (1, ["move"] * 9, [OK, b"echo:busy: processing\n", b"T:20.0 /0.0\n", b"echo:x\n"]),
+    "busy and an ok": (1, ["move"] * 9, [OK, b"echo:busy: processing\n", b"T:20.0 /0.0\n", OK]),
+    "garbled": (1, ["move"] * 9, [OK, b"o\n", b"T:20.0 /0.0\n", b"echo:x\n"]),
+    "a long command": (1, ["move", "home", "move", "move"], [OK, b"echo:busy: processing\n", OK, OK]),
+    "a question between": (3, ["move", "move", "ask", "move", "move", "move"], [OK] * 3),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_the_ways_of_an_ok_have_the_same_effect_where_something_is_unusual(name: str) -> None:
+    """All replies between two silences are one stream."""
+    lines, kinds, replies = UNUSUAL[name]
+    whole, quick, stream = (Connection(steps(kinds), Window(lines)) for _ in range(3))
+    for silent, group in groupby(replies, lambda reply: reply is SILENCE):
+        script = [(0.01, reply) for reply in group]
+        if silent:
+            for connection in (whole, quick, stream):
+                for _ in script:
+                    connection.silence()
+        else:
+            stream.stream(script)
+            for wait, reply in script:
+                whole.wait(wait)
+                whole.whole(reply)
+                quick.wait(wait)
+                quick.quick(reply)
+                assert seen(quick) == seen(whole)
+                assert sum(len(command.wire) for command in whole.protocol.in_flight) <= BYTES
+        assert seen(stream) == seen(whole)
 
 
 @pytest.mark.parametrize("lines", [1, 3])

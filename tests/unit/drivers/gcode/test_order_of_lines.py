@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from agent.core.driver import PrinterState, Scripts
@@ -16,9 +18,9 @@ SCRIPT = Scripts(pause=("G91", "G1 E-3 F1800", "G1 Z5"), resume=("M117 back",), 
 AWAY = [b"G91", b"G1 E-3 F1800", b"G1 Z5"]
 
 
-def printing(scripts: Scripts | None = None) -> SessionRig:
+def printing(scripts: Scripts | None = None, caps: Sequence[str] = ()) -> SessionRig:
     """In the middle of FILE, hot and homed, with nothing in `history` yet; line 3 is in flight."""
-    desk = SessionRig(scripts).idle(homed=True).print(FILE).heated()
+    desk = SessionRig(scripts, caps).idle(homed=True).print(FILE).heated()
     desk.hear("ok")
     desk.hear("ok")
     desk.take()
@@ -66,13 +68,21 @@ def test_a_resume_is_written_down_before_the_way_back_and_its_end_before_the_nex
     assert b"G1 X10.000 Y20.000 F6000" in desk.history
 
 
-def test_a_cancel_is_written_down_before_its_script() -> None:
-    """docs/serial.md §28: killed between, the next agent cancels again."""
+def test_a_cancel_is_written_down_before_anything_of_it_is_sent() -> None:
+    """docs/serial.md §25d, §28: killed between, the next agent cancels again."""
     desk = paused(SCRIPT)
     desk.session.control.cancel()
     desk.session.step(desk.now)
     desk.acknowledge()
-    assert desk.history == [Stage.CANCELLING, b"M117 bye", b"M104 S0", b"M140 S0", b"M107"]
+    off = [b"M104 S0", b"M140 S0", b"M107"]
+    assert desk.history == [Stage.CANCELLING, *off, b"M117 bye", *off]
+
+
+def test_a_cancel_is_written_down_before_the_moves_are_stopped() -> None:
+    """docs/serial.md §25d, §28: killed between, no agent goes on with a print of which moves are missing."""
+    desk = printing(SCRIPT, caps=("EMERGENCY_PARSER",))
+    desk.session.control.cancel()
+    assert desk.history == [Stage.CANCELLING, b"M104 S0", b"M140 S0", b"M107", b"M410"]
 
 
 def test_a_pause_that_the_printer_made_is_written_down_as_one_that_needs_no_way_back() -> None:

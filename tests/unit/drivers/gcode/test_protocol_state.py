@@ -210,13 +210,10 @@ def test_a_window_grows_with_the_places_that_were_shown() -> None:
     narrow = Window("auto")
     narrow.parses_emergencies(True)
     known = []
-    for free in (256, 0):  # the first is more than any queue has
+    for free in (256, 0, 7):  # more than any queue has, one place, eight
         narrow.shown(free)
-        known.append(narrow.known)
-    assert known == [False, True]
-    assert narrow.lines == 1
-    narrow.shown(7)
-    assert narrow.lines == 7
+        known.append((narrow.known, narrow.lines))
+    assert known == [(False, 1), (True, 1), (True, 7)]
     assert MOST == 16
 
 

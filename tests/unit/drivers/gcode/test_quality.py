@@ -51,9 +51,13 @@ def test_without_advanced_ok_starvation_is_not_known() -> None:
 
 def test_the_share_of_lines_sent_again_is_told() -> None:
     """docs/serial.md §10: log the resend rate."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
     desk.take()
     desk.hear("Resend: 1", "ok")
+    desk.later(0.03)
+    assert desk.seen.link.resends == 0, "the line after an M110, which may have been carried out twice"
+    desk.hear("ok")
+    desk.hear("Error:checksum mismatch, Last Line: 1", "Resend: 2", "ok")
     desk.later(0.03)
     link = desk.seen.link
     assert link.resends == 1

@@ -20,13 +20,30 @@ CODES = [b"G1 X%d" % n for n in range(1, 21)]
 
 def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
     """docs/serial.md §17, §19."""
-    for caps, wanted in (((), set()), (("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"})):
-        desk = SessionRig(caps=caps)
+    marlin, marlin1 = "Marlin 2.1.2", "Marlin 1.1.9"
+    for firmware, caps, wanted in (
+        (marlin, (), {b"M113 S2"}),  # no capability line tells of it
+        (marlin, ("AUTOREPORT_TEMP",), {b"M155 S2", b"M113 S2"}),
+        (marlin1, (), set()),
+        (marlin1, ("AUTOREPORT_TEMP", "BUSY_PROTOCOL"), {b"M155 S2", b"M113 S2"}),
+    ):
+        desk = SessionRig(caps=caps, firmware=firmware)
         desk.session.open(desk.now, desk.now)
         came = desk.acknowledge()
         assert came[:2] == [RENUMBER, b"M115"]
         assert set(came) & {b"M155 S2", b"M113 S2"} == wanted
-        assert (desk.seen.firmware, desk.seen.machine) == ("Marlin 2.1.2", "Test")
+        assert (desk.seen.firmware, desk.seen.machine) == (firmware, "Test")
+
+
+def test_a_busy_that_is_heard_is_believed_whatever_the_firmware_told() -> None:
+    """docs/serial.md §17: a printer that is silent is then gone soon, when its print is to be taken over."""
+    for busy in (False, True):
+        desk = SessionRig(firmware="Marlin 1.1.9").idle()
+        if busy:
+            desk.hear("echo:busy: processing")
+        desk.print(CODES)
+        assert desk.checkpoint is not None
+        assert ("BUSY_PROTOCOL" in desk.checkpoint.capabilities) is busy
 
 
 def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last() -> None:

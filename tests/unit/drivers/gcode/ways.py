@@ -86,6 +86,8 @@ class Connection:
             protocol.error(event.text, self.now)
         elif event.kind is ReplyKind.DAMAGED:
             protocol.damaged(self.now)
+        elif event.kind is ReplyKind.BUSY:
+            protocol.busy(self.now)
         elif event.kind is ReplyKind.TEMPERATURES:
             protocol.temperatures(self.now)
         else:

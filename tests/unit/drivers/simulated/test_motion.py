@@ -171,7 +171,8 @@ def test_m115_tells_name_machine_and_capabilities() -> None:
     """docs/serial.md §17, §19."""
     said = Host(emergency_parser=True, auto_report=False, machine="Anvil").send("M115")
     assert " MACHINE_TYPE:Anvil EXTRUDER_COUNT:1 UUID:" in said[0]
-    assert {"Cap:EMERGENCY_PARSER:1", "Cap:AUTOREPORT_TEMP:0", "Cap:BUSY_PROTOCOL:1"} <= set(said)
+    assert {"Cap:EMERGENCY_PARSER:1", "Cap:AUTOREPORT_TEMP:0", "Cap:PROMPT_SUPPORT:1"} <= set(said)
+    assert not [line for line in said if "BUSY" in line], "2.1.2 has no such line"
     assert said[-1] == "ok"
 
 

@@ -1,0 +1,25 @@
+"""How deeply a message may nest."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from agent.faye.messages import MAX_DEPTH, decode
+
+
+def nested(levels: int, kind: str) -> str:
+    """A message that nests `levels` deep, in lists or objects: the message itself is the first."""
+    data = "1"
+    for _ in range(levels - 1):
+        data = f"[1,{data}]" if kind == "lists" else f'{{"a":1,"b":{data}}}'
+    return f'{{"channel":"/a","data":{data}}}'
+
+
+@pytest.mark.parametrize("kind", ["lists", "objects"])
+def test_a_message_may_nest_as_deep_as_the_limit_and_not_deeper(kind: str) -> None:
+    well, too_deep = nested(MAX_DEPTH, kind), nested(MAX_DEPTH + 1, kind)
+    batch = decode(f"[{well},{too_deep},{well}]".encode())
+    assert [json.dumps(message.wire()) for message in batch.messages] == [json.dumps(json.loads(well))] * 2
+    assert batch.rejected == 1

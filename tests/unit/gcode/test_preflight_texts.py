@@ -1,0 +1,30 @@
+"""What a person reads of a refused line, and which lines wait for one."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.gcode.preflight import EXCERPT, Limits, check_command, refusal
+
+LIMITS = Limits()
+
+
+@pytest.mark.parametrize(
+    ("code", "warning"),
+    [
+        (b"@pause", "@pause waits for a person"),
+        (b"@PAUSE change the filament", "@pause waits for a person"),
+        (b"@pausing", ""),
+        (b"@paus", ""),
+        (b"M0 ready?", "M0 waits for a person"),
+    ],
+)
+def test_a_line_that_waits_for_a_person_is_warned_of(code: bytes, warning: str) -> None:
+    assert check_command(code, LIMITS) == ("", warning)
+
+
+def test_a_line_is_quoted_whole_up_to_a_length_and_shortened_beyond_it() -> None:
+    longest = "G28" + " X1" * 19
+    assert len(longest) == EXCERPT
+    assert f"«{longest}»" in str(refusal(1, longest.encode(), "why"))
+    assert f"«{longest[:-1]}…»" in str(refusal(1, longest.encode() + b" X1", "why"))
