@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import __version__
+from agent.core.printable import printable
 from agent.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, AgentError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except AgentError as error:
-        print(f"printer-agent: {error}", file=sys.stderr)  # noqa: T201 this is what stderr is for
+        print(f"printer-agent: {printable(str(error))}", file=sys.stderr)  # noqa: T201 this is what stderr is for
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.core.printable import printable, printable_json
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def print_file(arguments: argparse.Namespace) -> int:
     """Print a file; returns when the print has begun."""
     from agent.local.socket_client import print_file as send
 
-    print(f"printing: {send(_socket(arguments), arguments.file)}")
+    print(printable(f"printing: {send(_socket(arguments), arguments.file)}"))
     return EX_OK
 
 
@@ -207,9 +208,10 @@ def outbox(arguments: argparse.Namespace) -> int:
         if arguments.json:
             _emit(row)
         elif row["waiting"]:
-            print(f"waits    {row['task_id']}  {row['kind']}")
+            print(printable(f"waits    {row['task_id']}  {row['kind']}"))
         else:
-            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})")
+            refused = f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})"
+            print(printable(refused))
     if not rows and not arguments.json:
         print("nothing waits")
     return EX_OK
@@ -331,7 +333,7 @@ def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:
 
 def _emit(event: dict[str, Any]) -> None:
     """Print an event as one line of JSON, and flush."""
-    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    sys.stdout.write(printable_json(msgspec.json.encode(event).decode()) + "\n")
     sys.stdout.flush()
 
 

@@ -102,10 +102,11 @@ class StateSection(_Section, frozen=True):
 
 
 class LocalSection(_Section, frozen=True):
-    """`[local]`: the local socket's path and the status page's address."""
+    """`[local]`: the local socket's path, the status page's address and the names that it may be asked for under."""
 
     socket: str = "auto"
     status_page: str = ""
+    page_hosts: tuple[str, ...] = ()
 
 
 class FirmwareUpgradeSection(_Section, frozen=True):

@@ -104,6 +104,7 @@ class RunnerRig:
 
     def __init__(self, folder: Path, store: Store, *settings: str) -> None:
         self.store = store
+        self.logs = b"a line of the log\n"
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
@@ -119,7 +120,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"a line of the log\n",
+            logs=lambda: self.logs,
             wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )

@@ -70,6 +70,7 @@ def test_one_value_from_above_leaves_the_others_of_its_table(file: Path) -> None
         ("JOB_MAX_TEMPERATURE", "{ bed = 90 }", "job.max_temperature.bed", 90),
         ("MEMBER_TOKEN_FILE", "/t", "member.token_file", "/t"),
         ("LOCAL_STATUS_PAGE", "", "local.status_page", ""),
+        ("LOCAL_PAGE_HOSTS", '["printer.lan"]', "local.page_hosts", ("printer.lan",)),
     ],
 )
 def test_a_value_from_outside_is_read_as_its_key_needs_it(variable: str, text: str, key: str, expected: Any) -> None:

@@ -42,3 +42,15 @@ def test_a_mark_that_says_nothing_is_that_of_no_file(tmp_path: Path, size: int) 
     path = tmp_path / "file"
     path.write_bytes(b"x" * size)
     assert msgspec.json.decode(b"{}", type=FileMark).size != FileMark.of(path, "").size
+
+
+def test_a_closed_ledger_holds_no_file_open(store: Store, tmp_path: Path) -> None:
+    def held() -> list[str]:
+        files = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return sorted(path.name for path in files if path.parent == tmp_path)
+
+    accepted(store, "a")
+    assert "agent.db" in held()
+    store.close()
+    assert held() == []
+    store.close()
