@@ -3,7 +3,7 @@
 main         signals, health, watchdog            subscriber   Faye -> inbox
 runner       tasks -> driver                      catch-up     GET printers/jobs after a gap
 link         the serial port (the driver's own)   reporter     outbox -> REST, heartbeat
-local        the socket, with local-0 … local-3   fetch, logs  short-lived, owned by the runner
+local        the socket, with its workers   fetch, logs  short-lived, owned by the runner
 """
 
 from __future__ import annotations

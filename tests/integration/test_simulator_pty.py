@@ -313,7 +313,10 @@ def test_a_link_points_to_the_other_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_every_dialect_works_on_a_port(dialect: str) -> None:
     executed: list[bytes] = []
-    with VirtualPrinter(Options(dialect=dialect), on_line=executed.append) as printer, _open(printer.path) as port:
+    with (
+        VirtualPrinter(Options(dialect=dialect, homed=True), on_line=executed.append) as printer,
+        _open(printer.path) as port,
+    ):
         _ask(port, b"N0 M110 N0*125\n")
         for number in range(1, 201):
             assert _ask(port, _numbered(number, f"G1 X{number % 200} F9000"))[-1].startswith(b"ok")
