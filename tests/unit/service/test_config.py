@@ -251,3 +251,9 @@ def test_the_keys_of_a_plug_in_driver_are_kept_as_they_are_for_it(file: Path) ->
 
 def test_a_driver_section_that_is_no_table_is_refused(file: Path) -> None:
     assert refused(file, "driver = 3\n") == "[driver]: expected table, got int"
+
+
+def test_what_an_install_command_gets_is_no_key_of_the_configuration() -> None:
+    """It may call printer-agent itself."""
+    environ = {f"PRINTER_AGENT_{name}": "x" for name in ("PACKAGE", "MODEL", "VERSION", "INSTALLED")}
+    assert load(None, environ) == load(None, {})
