@@ -157,7 +157,7 @@ class DriverContract(ABC):
             rig.until_line(10)
             rig.driver.cancel()
             rig.ended("p")
-            assert b"M104 S0" in rig.executed[rig.executed.index(b"M117 bye") :]
+            assert b"M104 S0" in rig.executed[rig.executed.index(b"M117 bye") :], "whatever the script has set"
 
     def test_a_paused_print_can_be_cancelled(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup()) as rig:

@@ -63,6 +63,13 @@ def test_it_starts_where_no_serial_module_is_loaded_and_may_open_no_other_device
     assert agent.show("ActiveState") == "active"
 
 
+def test_link_local_and_multicast_addresses_are_denied_and_the_cloud_is_reached(agent: Service) -> None:
+    agent.start()
+    denied = set(agent.show("IPAddressDeny").split())
+    assert denied == {"169.254.0.0/16", "fe80::/64", "224.0.0.0/4", "ff00::/8"}
+    assert "IPAddressDeny" not in agent.log(), "systemd has nothing to say about it"
+
+
 def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> None:
     agent.start()
     assert agent.do("home")["data"]["state"] == "completed"
