@@ -81,7 +81,7 @@ class LocalServer:
         with (
             ThreadPoolExecutor(AT_ONCE, thread_name_prefix="local") as workers,
             ThreadPoolExecutor(STOPS_AT_ONCE, thread_name_prefix="local-stop") as stop_workers,
-            selectors.DefaultSelector() as selector,
+            selectors.PollSelector() as selector,  # it needs no descriptor, of which there may be none left
         ):
             self._socket.setblocking(False)
             selector.register(self._socket, selectors.EVENT_READ)

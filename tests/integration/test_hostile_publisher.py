@@ -17,6 +17,7 @@ import pytest
 
 from agent.local.local_requests import CommandRequest
 from agent.local.socket_client import ask
+from agent.service.logs import EVENTS
 from tests.rigs.agent_rig import AgentRig, agent_rig
 from tests.support.hostile_front import HostileFront, hostile_front
 from tests.support.prints import gcode_file
@@ -151,6 +152,19 @@ def test_a_publisher_takes_neither_memory_nor_disk_nor_control(
     assert hostile.state_mb() <= STATE_MB, figures
     assert log_mb <= LOG_MB_A_MINUTE * max(1.0, (time.monotonic() - began) / 60), figures
     assert took <= CANCEL_S + 1.0, figures  # and the portal's call, on a machine that does other things too
+
+
+def test_actions_without_end_are_counted_and_the_print_loses_no_line(tmp_path: Path) -> None:
+    """A printer that sends `//action:` without end made 65 MB of log in 8 s."""
+    lines = 20_000
+    text = "G28\n" + "".join(f"M118 A1 action:nonsense {n}\n" for n in range(lines))
+    with hostile_front() as front, agent_rig(tmp_path, front=front.behind) as rig:
+        rig.submit(gcode_file(tmp_path, text))
+        body = rig.ended()
+        assert (body["job_status"], body["data"]["line"]) == ("completed", lines + 1), body
+        assert len(rig.log()) <= LOG_MB_A_MINUTE * (1 << 20)
+        assert 1 <= rig.log().count('"event":"host action ignored"') <= EVENTS
+        assert HostileRig(rig, front).peak_mb() <= PEAK_MB
 
 
 def test_uploads_that_hang_keep_nobody_from_pausing_and_cancelling(hostile: HostileRig) -> None:

@@ -10,7 +10,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -78,7 +78,8 @@ class HostileFront:
                 handler.send_header(key, value)
         handler.send_header("Content-Length", str(len(content)))
         handler.end_headers()
-        handler.wfile.write(content)
+        with suppress(OSError):  # the agent has gone away
+            handler.wfile.write(content)
 
     def _with_additions(self, content: bytes) -> bytes:
         replies = json.loads(content)
