@@ -18,11 +18,12 @@ def two_lines() -> Procedure:
 
 def test_a_prepared_procedure_is_at_its_first_step() -> None:
     running = prepared(two_lines())
-    assert running.next == line(1)
-    running.advance()
-    assert running.next == line(2)
-    running.advance()
-    assert (running.next, running.end) == (None, End.DONE)
+    seen = [running.next]
+    for _ in range(2):
+        running.advance()
+        seen.append(running.next)
+    assert seen == [line(1), line(2), None]
+    assert running.end is End.DONE
 
 
 def test_a_new_step_is_not_held() -> None:
