@@ -54,3 +54,20 @@ def test_a_closed_ledger_holds_no_file_open(store: Store, tmp_path: Path) -> Non
     store.close()
     assert held() == []
     store.close()
+
+
+def test_the_oldest_refused_reports_go_when_there_is_one_too_many(store: Store) -> None:
+    for task_id in ("a", "b", "c"):
+        accepted(store, task_id)
+    for report in store.outbox.heads():
+        store.outbox.set_aside(report, 422, "no")
+    assert store.outbox.remove_surplus_refused(3, 10) == 0
+    assert store.outbox.remove_surplus_refused(2, 10) == 1
+    assert [row["task_id"] for row in store.outbox.overview()] == ["b", "c"]
+    assert store.outbox.remove_surplus_refused(0, 1) == 1
+    assert [row["task_id"] for row in store.outbox.overview()] == ["c"]
+
+
+def test_where_nothing_is_left_of_an_earlier_version_nothing_is_cut(store: Store) -> None:
+    accepted(store, "a")
+    assert store.tasks.slim_ended(10) == 0

@@ -125,7 +125,9 @@ def test_the_space_of_a_number_that_the_firmware_told_begins_before_it() -> None
 def test_an_m110_begins_a_space_only_when_it_is_not_sent_again() -> None:
     numbers = Numbers()
     opening = set_line_number(HOST, 8.0)
+    numbers.confirmed_up_to = 1
     numbers.written(opening)
+    assert (numbers.confirmed_up_to, numbers.unproven) == (-1, False)
     numbers.written(numbered(HOST + 1, b"M155 S2"))
     assert numbers.unproven
     assert (numbers.base, numbers.last, numbers.cursor) == (HOST, HOST + 1, HOST + 2)
@@ -137,6 +139,11 @@ def test_an_m110_begins_a_space_only_when_it_is_not_sent_again() -> None:
     numbers.written(opening)
     assert (numbers.last, numbers.confirmed_up_to) == (HOST, -1)
     assert numbers.ring[HOST % len(numbers.ring)] is opening
+
+
+def test_a_new_exchange_has_sent_nothing() -> None:
+    counters = Counters()
+    assert (counters.line, counters.sent, counters.resent) == (0, 0, 0)
 
 
 def test_nothing_is_known_of_the_oks_of_a_new_printer() -> None:
@@ -161,6 +168,8 @@ def test_percentiles_are_exact() -> None:
     quality = Quality()
     quality.latencies[0] = 0.001
     assert quality.percentiles() == (1.0, 1.0)
+    quality.latencies[1] = 0.002
+    assert quality.percentiles() == (2.0, 2.0)
     for index in range(200):
         quality.latencies[index] = 0.001 * (index + 1)
     assert quality.percentiles() == (101.0, 199.0)
