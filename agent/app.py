@@ -24,7 +24,7 @@ from agent.core.clock import Clock
 from agent.core.conditions import Part
 from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.local.api import LocalApi
 from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary

@@ -219,7 +219,7 @@ def outbox(arguments: argparse.Namespace) -> int:
 
 def printers(arguments: argparse.Namespace) -> int:
     """List a member's printers (`GET printers`)."""
-    from agent.http.client import HttpClient
+    from agent.http.http_client import HttpClient
     from agent.server import member
 
     config = _config(arguments)

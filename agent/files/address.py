@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from requests.auth import AuthBase, HTTPBasicAuth
 
 from agent.errors import DataError
-from agent.http.session import NoAuth
+from agent.http.http_session import NoAuth
 
 
 def check_download_url(url: str, *, allow_http: bool) -> tuple[str, AuthBase]:

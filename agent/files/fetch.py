@@ -33,8 +33,8 @@ from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
 from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
-from agent.http.errors import describe, is_too_slow
-from agent.http.session import HttpSession
+from agent.http.describe_error import describe, is_too_slow
+from agent.http.http_session import HttpSession
 from agent.server.retry import delay
 
 TIMEOUTS = (10.0, 20.0)

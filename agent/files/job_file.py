@@ -20,7 +20,7 @@ from agent.files.fetch import download
 from agent.files.resume import origin_path
 from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.service.config import Config
 from agent.service.system_clock import boot_id
 from agent.state import atomic_file

@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from agent.http.addresses import AddressError, AddressPolicy, literal_address
-from agent.http.errors import SlowTransferError
+from agent.http.describe_error import SlowTransferError
 from agent.http.response import BoundedResponse
 
 Lookup = Callable[..., list[Any]]

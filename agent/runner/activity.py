@@ -22,7 +22,7 @@ from agent.core.driver import Driver, Host, Telemetry
 from agent.core.job import JobView
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
 from agent.state.store import Task

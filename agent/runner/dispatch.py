@@ -11,7 +11,7 @@ from agent.runner.activity import Activity, Context
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
-from agent.runner.running import RunningActivities
+from agent.runner.running_activities import RunningActivities
 from agent.runner.script_activity import (
     ResetActivity,
     ScriptActivity,

@@ -26,7 +26,7 @@ from agent.files.firmware_manifest import (
     check_model,
     check_version,
 )
-from agent.http.session import HttpSession
+from agent.http.http_session import HttpSession
 from agent.runner.activity import Context
 from agent.runner.transfers import TransferActivity
 from agent.service import child_process

@@ -15,7 +15,7 @@ from agent.errors import NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import delete_unused
 from agent.runner import dispatch
 from agent.runner.activity import Context
-from agent.runner.running import RunningActivities
+from agent.runner.running_activities import RunningActivities
 from agent.runner.startup_recovery import StartupRecovery
 from agent.server.inbox import too_old
 from agent.service.config import Config

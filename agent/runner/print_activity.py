@@ -32,7 +32,7 @@ log = structlog.get_logger(part="print")
 HELLO_MAY_TAKE = 30.0  # seconds from the command until a printer that is offline must be there
 
 
-class Phase(Enum):
+class PrintPhase(Enum):
     """What the activity waits for."""
 
     FETCHING = "fetching"  # the file
@@ -43,7 +43,7 @@ class Phase(Enum):
     ENDED = "ended"  # nothing
 
 
-_BEFORE_PRINTING = (Phase.FETCHING, Phase.STARTING, Phase.CANCELLING)
+_BEFORE_PRINTING = (PrintPhase.FETCHING, PrintPhase.STARTING, PrintPhase.CANCELLING)
 
 
 class PrintActivity:
@@ -70,10 +70,10 @@ class PrintActivity:
         self._fetch: Worker[Index] | None = None
         self._preamble: Sequence[str] = ()
         if checkpoint is not None:
-            self._phase = Phase.RECOVERING
+            self._phase = PrintPhase.RECOVERING
             self._recovery = PrintRecovery(context, self._file, checkpoint)
         else:
-            self._phase = Phase.FETCHING
+            self._phase = PrintPhase.FETCHING
             self._preamble = _preamble(context, task)
             self._fetch = Worker(
                 "fetch",
@@ -85,28 +85,28 @@ class PrintActivity:
     @property
     def ended(self) -> bool:
         """Whether the task has its end."""
-        return self._phase is Phase.ENDED
+        return self._phase is PrintPhase.ENDED
 
     @property
     def busy(self) -> str:
         """The agent's own work: on the file until the printer prints it, or on the recovery."""
-        if self._phase is Phase.RECOVERING:
+        if self._phase is PrintPhase.RECOVERING:
             return report.TAKING_OVER
         return "print_data" if self._phase in _BEFORE_PRINTING else ""
 
     @property
     def recovering(self) -> bool:
         """Whether the driver has yet to say what became of the print."""
-        return self._phase is Phase.RECOVERING
+        return self._phase is PrintPhase.RECOVERING
 
     def cancel(self) -> None:
         """Stop as soon as can be; `step` sees the end. Raises NotReadyError from the driver."""
-        if self._phase is Phase.FOLLOWING:
+        if self._phase is PrintPhase.FOLLOWING:
             self._context.driver.cancel()
         elif self._recovery is not None:
             self._recovery.cancel()
-        elif self._phase is not Phase.ENDED:
-            self._phase = Phase.CANCELLING
+        elif self._phase is not PrintPhase.ENDED:
+            self._phase = PrintPhase.CANCELLING
         if self._fetch is not None:
             self._fetch.cancel()
 
@@ -124,7 +124,7 @@ class PrintActivity:
 
     def hand_over(self) -> None:
         """Report where the print is, for the next agent and whoever watches: the print outlives this one."""
-        if self._phase is Phase.FOLLOWING:
+        if self._phase is PrintPhase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
             if telemetry.task_id == self.view.task_id:
                 self._update_position(telemetry.line)
@@ -146,7 +146,7 @@ class PrintActivity:
         except AgentError as error:
             self._fail(500, str(error))
         else:
-            self._phase = Phase.STARTING
+            self._phase = PrintPhase.STARTING
             self._index = index
             self._advance_job(JobEvent.FILE_HERE)
             self._update_position(0)
@@ -172,7 +172,7 @@ class PrintActivity:
         except OSError as error:
             self._fail(500, f"the file cannot be read: {error.strerror}")
         else:
-            self._phase = Phase.FOLLOWING
+            self._phase = PrintPhase.FOLLOWING
             self._advance_job(JobEvent.START)
             self._report(telemetry, self.view.progress)
             size = {"lines": self.view.total_lines, "layers": self.view.total_layers}
@@ -189,7 +189,7 @@ class PrintActivity:
         state = recovery.step()
         if state is RecoveryState.RECOVERED:
             telemetry = self._context.driver.telemetry()
-            self._phase, self._recovery = Phase.FOLLOWING, None
+            self._phase, self._recovery = PrintPhase.FOLLOWING, None
             self._index, self._lost = recovery.index, recovery.lost
             now = {"state": str(telemetry.state), "line": telemetry.line}
             log.info("print recovery completed", **task_keys(self.task, self.view), **now)
@@ -217,13 +217,13 @@ class PrintActivity:
     def _step_ended(self, telemetry: Telemetry) -> None:
         """Nothing is left to do."""
 
-    _STEPS: ClassVar[dict[Phase, Callable[[PrintActivity, Telemetry], None]]] = {
-        Phase.FETCHING: _step_fetching,
-        Phase.STARTING: _step_starting,
-        Phase.CANCELLING: _step_cancelling,
-        Phase.RECOVERING: _step_recovering,
-        Phase.FOLLOWING: _step_following,
-        Phase.ENDED: _step_ended,
+    _STEPS: ClassVar[dict[PrintPhase, Callable[[PrintActivity, Telemetry], None]]] = {
+        PrintPhase.FETCHING: _step_fetching,
+        PrintPhase.STARTING: _step_starting,
+        PrintPhase.CANCELLING: _step_cancelling,
+        PrintPhase.RECOVERING: _step_recovering,
+        PrintPhase.FOLLOWING: _step_following,
+        PrintPhase.ENDED: _step_ended,
     }
 
     # --- inside
@@ -291,7 +291,7 @@ class PrintActivity:
         self._close()
 
     def _close(self) -> None:
-        self._phase = Phase.ENDED
+        self._phase = PrintPhase.ENDED
         self._file.remove()
 
 

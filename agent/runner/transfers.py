@@ -16,8 +16,8 @@ from agent.core import report
 from agent.core.driver import Telemetry
 from agent.errors import AgentError, CancelledError, DataError, RefusedError, UnavailableError
 from agent.files.address import check_download_url
-from agent.http.errors import describe
-from agent.http.session import HttpSession, read_body
+from agent.http.describe_error import describe
+from agent.http.http_session import HttpSession, read_body
 from agent.runner.activity import Context
 from agent.runner.worker import Worker
 from agent.state.store import Task

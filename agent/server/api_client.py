@@ -21,9 +21,9 @@ from agent.core.answer import Answer, classify, retry_after
 from agent.core.clock import Clock
 from agent.core.command import count_values
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.http.client import HttpClient
-from agent.http.errors import describe
-from agent.http.session import NoAuth, read_body
+from agent.http.describe_error import describe
+from agent.http.http_client import HttpClient
+from agent.http.http_session import NoAuth, read_body
 from agent.server.server_clock import ServerClock
 from agent.service.config import Config, need_server
 

@@ -12,9 +12,9 @@ import urllib3
 
 from agent.core.printable import printable
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
-from agent.http.client import HttpClient
-from agent.http.errors import describe
-from agent.http.session import HttpSession, NoAuth, read_body
+from agent.http.describe_error import describe
+from agent.http.http_client import HttpClient
+from agent.http.http_session import HttpSession, NoAuth, read_body
 from agent.service.config import Config, need_server
 
 PAGE_LIMIT = 1000  # pages followed at most

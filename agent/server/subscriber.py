@@ -15,7 +15,7 @@ import structlog
 from agent import faye
 from agent.core.clock import Clock
 from agent.errors import UnavailableError
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox

@@ -16,7 +16,7 @@ from agent.files import fetch
 from agent.files.fetch import MIN_GAIN, RetryPolicy, download
 from agent.files.resume import Origin, load_origin, origin_path, save_origin
 from agent.files.spool import SPARE
-from agent.http.session import HttpSession
+from agent.http.http_session import HttpSession
 from agent.server.retry import delay
 from agent.service.config import CloudSection
 from agent.service.system_clock import SystemClock

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from agent.core.clock import Clock
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar

@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable
 
-from drivers.gcode.link.lifecycle import Lifecycle
+from drivers.gcode.link.link_lifecycle import LinkLifecycle
 from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import LISTEN_S, Port
 from drivers.gcode.protocol.line_splitter import LineSplitter
@@ -29,7 +29,7 @@ class Conversation:
         port: Port,
         session: Session,
         mailbox: Mailbox,
-        lifecycle: Lifecycle,
+        lifecycle: LinkLifecycle,
         slot: Slot,
         now: Callable[[], float],
         rest: Callable[[float], None],

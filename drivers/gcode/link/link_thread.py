@@ -7,7 +7,7 @@ import threading
 from agent.core.clock import Clock
 from agent.core.driver import Host, Unfinished
 from drivers.gcode.link.black_box import BlackBox
-from drivers.gcode.link.lifecycle import Lifecycle
+from drivers.gcode.link.link_lifecycle import LinkLifecycle
 from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.link.port_opener import PortOpener
@@ -34,7 +34,7 @@ class LinkThread:
         unfinished: Unfinished | None,
     ) -> None:
         self._mailbox = Mailbox()
-        self._lifecycle = Lifecycle(now=clock.monotonic, beat=host.beat, interval_s=timing.beat)
+        self._lifecycle = LinkLifecycle(now=clock.monotonic, beat=host.beat, interval_s=timing.beat)
         search = PrinterSearch(
             settings=settings,
             slot=slot,

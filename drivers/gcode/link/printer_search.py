@@ -15,7 +15,7 @@ from agent.core.driver import PrinterState, Unfinished
 from agent.errors import DataError, PortError
 from drivers.gcode.link.conversation import Conversation
 from drivers.gcode.link.discovery import lower_latency
-from drivers.gcode.link.lifecycle import Lifecycle
+from drivers.gcode.link.link_lifecycle import LinkLifecycle
 from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import Port
 from drivers.gcode.link.port_opener import PortOpener
@@ -46,7 +46,7 @@ class PrinterSearch:
         opener: PortOpener,
         remember: Callable[[str, bytes], None],
         mailbox: Mailbox,
-        lifecycle: Lifecycle,
+        lifecycle: LinkLifecycle,
         unfinished: Unfinished | None,
     ) -> None:
         self._settings = settings

@@ -14,7 +14,7 @@ from agent.gcode.words import uppercase
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import Command, End, Procedure, Stop, ask, numbered, renumber
+from drivers.gcode.protocol.steps import End, OutgoingLine, Procedure, Stop, ask, numbered, renumber
 
 HARMLESS = b"M400"
 _MOVES = frozenset((b"G1 ", b"G0 "))
@@ -55,7 +55,7 @@ def rest(
             if code[:3] in _MOVES:  # nine lines of ten: no function call that is not needed
                 if b"F" in code:
                     modes.feed = code
-                command = Command(frame(number, code), code, number, ORDINARY_S)
+                command = OutgoingLine(frame(number, code), code, number, ORDINARY_S)
             else:
                 yield from _special(number, code, modes, heaters, stopped=stopped and number == first)
                 command = numbered(number, _safe(code))
@@ -85,7 +85,7 @@ def _safe(code: bytes) -> bytes:
     return HARMLESS if b"M110" in code or wants_person(code) else code
 
 
-def _too_long(command: Command) -> str:
+def _too_long(command: OutgoingLine) -> str:
     text = command.code[:40].decode("utf-8", "replace")
     return (
         f"line {command.number} ({text}…): {len(command.wire) - 1} bytes with number and checksum, "

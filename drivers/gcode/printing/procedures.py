@@ -18,9 +18,9 @@ from drivers.gcode.protocol.steps import (
     REFUSAL,
     Answer,
     Ask,
-    Command,
     End,
     Hold,
+    OutgoingLine,
     Procedure,
     Step,
     Unknown,
@@ -157,7 +157,7 @@ def old_lines_s(firmware: Firmware) -> float:
 
 def catch_up(firmware: Firmware, lines: Sequence[bytes]) -> Procedure:
     """Begin after a recovery: ask the temperatures, set again what the hello sets, then send `lines`."""
-    yield Ask(Command(PROBE + b"\n", PROBE, patience=old_lines_s(firmware)))
+    yield Ask(OutgoingLine(PROBE + b"\n", PROBE, patience=old_lines_s(firmware)))
     if firmware.autoreport:
         yield ask(b"M155 S2")
     if firmware.keepalive:
@@ -201,7 +201,7 @@ def cancel(
     up, because it may have lost steps sideways."""
     yield from send_each(lines_off(heaters.known))
     if stop_s is not None:
-        yield Ask(Command(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
+        yield Ask(OutgoingLine(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
         modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
@@ -257,7 +257,7 @@ def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
         if wants_person(code):
             yield ask(b"M400")
         else:
-            yield Ask(Command(code + b"\n", code, patience=patience(code), unknown=unknown))
+            yield Ask(OutgoingLine(code + b"\n", code, patience=patience(code), unknown=unknown))
     return End.DONE
 
 
@@ -269,7 +269,7 @@ def _pulls(code: bytes) -> bool:
 
 
 def _may_fail(code: bytes, timing: Timing) -> Ask:
-    return Ask(Command(code + b"\n", code, patience=timing.answer, gives_up=True))
+    return Ask(OutgoingLine(code + b"\n", code, patience=timing.answer, gives_up=True))
 
 
 def _setter(name: str, target: float) -> bytes:

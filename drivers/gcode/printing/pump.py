@@ -10,9 +10,9 @@ from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import (
     RENUMBER,
     Ask,
-    Command,
     End,
     Hold,
+    OutgoingLine,
     Procedure,
     Step,
     Stop,
@@ -40,7 +40,7 @@ class Pump:
         self.asker: Running | None = None
         self._answered: list[str] = []  # the last answer; what comes before the next question still belongs to it
         self._not_before = 0.0
-        self._asked_last: Command | None = None  # the question before the one in flight
+        self._asked_last: OutgoingLine | None = None  # the question before the one in flight
         self._refused = False  # whether the question in flight was refused
         self._poll_every = inf
         self.poll_at = inf
@@ -83,7 +83,7 @@ class Pump:
         if len(answer) < ANSWER_LINES:
             answer.append(text)
 
-    def refused(self) -> Command | None:
+    def refused(self) -> OutgoingLine | None:
         """The printer refuses the oldest line in flight (docs/serial.md §k1). That line, when its procedure cannot go
         on without it; None for a question that may fail, and for lines that only serve the exchange."""
         command = self.protocol.oldest
@@ -92,7 +92,7 @@ class Pump:
         self._refused = command.gives_up
         return None if command.gives_up else command
 
-    def unknown(self, code: str) -> Command | None:
+    def unknown(self, code: str) -> OutgoingLine | None:
         """The printer does not know the command `code`. The line that it is, in flight or, where an `ok` comes before
         the execution, the one before; None for a line that may be unknown without a word."""
         for command in (self.protocol.oldest, self._asked_last):
@@ -100,7 +100,7 @@ class Pump:
                 return command
         return None
 
-    def acknowledged(self, command: Command, now: float, *, gave_up: bool = False) -> None:
+    def acknowledged(self, command: OutgoingLine, now: float, *, gave_up: bool = False) -> None:
         """A credit came back. Raises what the procedure raises."""
         owner = self.asker
         if owner is None or owner.asked is None or owner.asked.command is not command:
@@ -131,7 +131,7 @@ class Pump:
             if running is None:
                 return
             step = running.next
-            if type(step) is Command:
+            if type(step) is OutgoingLine:
                 if not protocol.fits(step):
                     return
                 protocol.send(step, now)
@@ -189,7 +189,7 @@ class Pump:
             self.changed = True
 
 
-def _is_of(command: Command, code: str) -> bool:
+def _is_of(command: OutgoingLine, code: str) -> bool:
     """Whether `code` as the printer repeats it, the line or its command alone, is `command`."""
     heard = code.upper().encode("ascii", "replace")
     word = command_word(command.code)

@@ -11,9 +11,9 @@ from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState, PauseState
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.protocol.steps import Procedure
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.timing import Timing

@@ -6,7 +6,7 @@ from drivers.gcode.protocol.in_flight import InFlight
 from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.ok_traits import OkTraits
 from drivers.gcode.protocol.phases import PROBE, Counters
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 from drivers.gcode.protocol.unacknowledged import Unacknowledged
 from drivers.gcode.protocol.window import Window
 
@@ -31,13 +31,13 @@ class Acknowledger:
         self._traits = traits
         self._unacknowledged = unacknowledged
 
-    def acknowledge(self, now: float) -> Command:
+    def acknowledge(self, now: float) -> OutgoingLine:
         """The oldest line in flight is done; the next one's deadline begins."""
         command = self._oldest()
         self._flight.restart_deadline(now)
         return self._flight.as_given(command)
 
-    def acknowledge_until(self, deadline: float) -> Command:
+    def acknowledge_until(self, deadline: float) -> OutgoingLine:
         """The oldest line in flight is done; what is waited for meanwhile is due at `deadline`."""
         command = self._oldest()
         self._flight.deadline = deadline
@@ -49,7 +49,7 @@ class Acknowledger:
         traits.in_doubt = self._unacknowledged.ok_was_late = True
         traits.listen_at = min(traits.listen_at, now + listen_s)
 
-    def _oldest(self) -> Command:
+    def _oldest(self) -> OutgoingLine:
         command, counters, traits = self._flight.remove_oldest(), self._counters, self._traits
         if counters.line < command.number < HOST and command.code != SET_LINE_NUMBER:
             counters.line = command.number
@@ -61,7 +61,7 @@ class Acknowledger:
                 return self._proven()
         return command
 
-    def _proven(self) -> Command:
+    def _proven(self) -> OutgoingLine:
         """An M105 was answered: all before it was done."""
         flight, counters = self._flight, self._counters
         if self._unacknowledged.ok_was_late:

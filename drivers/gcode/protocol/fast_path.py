@@ -24,7 +24,7 @@ from drivers.gcode.protocol.phases import PROBE, Counters, Phase
 from drivers.gcode.protocol.protocol import Protocol
 from drivers.gcode.protocol.quality import SAMPLES
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 OKS = (b"ok\n", b"ok\r\n")
 
@@ -52,7 +52,7 @@ class Stack(typing.Protocol):
     def pump(self) -> Source: ...
 
 
-class Operation(typing.Protocol):
+class OperationView(typing.Protocol):
     """What runs on the printer. `person_needed`: the printer waits for the person in front of it."""
 
     @property
@@ -70,7 +70,7 @@ class FastPath:
     def __init__(
         self,
         stack: Stack,
-        operation: Operation,
+        operation: OperationView,
         patience: float,
         unreadable: Callable[[DataError], object],
     ) -> None:
@@ -127,12 +127,12 @@ class FastPath:
         if running is None or pump.asker is not None or now >= pump.poll_at or self._operation.person_needed:
             return False
         command, parts = running.next, stack.protocol.parts
-        if type(command) is not Command or not _exchange(parts, command, now):
+        if type(command) is not OutgoingLine or not _exchange(parts, command, now):
             return False
         lines, window, sender = parts.flight.lines, parts.window, parts.sender
         try:
             running.advance()
-            while len(lines) < window.lines and type(command := running.next) is Command and sender.fits(command):
+            while len(lines) < window.lines and type(command := running.next) is OutgoingLine and sender.fits(command):
                 sender.send(command, now)
                 running.advance()
         except DataError as error:
@@ -149,7 +149,7 @@ class FastPath:
         return bool(lines) and parts.window.known and line.startswith(b"ok N%d P" % lines[0].number)
 
 
-def _exchange(parts: Parts, command: Command, now: float) -> bool:
+def _exchange(parts: Parts, command: OutgoingLine, now: float) -> bool:
     """Just what `Protocol.ok` and `send` do; False, and nothing done, where it is not the usual case."""
     flight, numbers, window, number = parts.flight, parts.numbers, parts.window, command.number
     lines = flight.lines
@@ -211,7 +211,7 @@ def _stream(
     sent_at, until, last, command = flight.sent_at, min(until, parts.traits.listen_at), numbers.last, flight.lines[0]
     try:
         while data in OKS and now < until and not mail:
-            if type(step) is not Command or step.patience != ORDINARY_S or (number := step.number) != last + 1:
+            if type(step) is not OutgoingLine or step.patience != ORDINARY_S or (number := step.number) != last + 1:
                 break
             if step.code == PROBE:  # a plain `ok` may be another's, not that of an M105
                 break

@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 
 from drivers.gcode.protocol.patience import ORDINARY_S, SHARE, asked_after
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 SOONEST_S = 0.05
 """Seconds without an `ok` before which nobody is asked, however short patience is: a busy computer hears late."""
@@ -22,15 +22,15 @@ class InFlight:
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
-        self.lines: deque[Command] = deque()
+        self.lines: deque[OutgoingLine] = deque()
         self.bytes = 0
         self.sent_at = 0.0
         self.deadline = inf
         self._ask_first_s = max(ORDINARY_S / SHARE * patience, SOONEST_S)
         self.ask_s = self._ask_first_s  # without an ok, for an ordinary line
-        self._framed: tuple[Command, Command] | None = None  # a host's line as written, and as it was given
+        self._framed: tuple[OutgoingLine, OutgoingLine] | None = None  # a host's line as written, and as it was given
 
-    def add(self, command: Command, now: float) -> None:
+    def add(self, command: OutgoingLine, now: float) -> None:
         """Count `command`, which has just been written."""
         if not self.lines:
             self.deadline = now + self.due_after(command)
@@ -38,13 +38,13 @@ class InFlight:
         self.bytes += len(command.wire)
         self.sent_at = now
 
-    def remove_oldest(self) -> Command:
+    def remove_oldest(self) -> OutgoingLine:
         """Take the oldest line out."""
         command = self.lines.popleft()
         self.bytes -= len(command.wire)
         return command
 
-    def keep(self, lines: list[Command]) -> None:
+    def keep(self, lines: list[OutgoingLine]) -> None:
         """Drop all but `lines`."""
         self.lines = deque(lines)
         self.bytes = sum(len(command.wire) for command in lines)
@@ -53,7 +53,7 @@ class InFlight:
         """Set the deadline for the oldest line anew; none when nothing is in flight."""
         self.deadline = now + self.due_after(self.lines[0]) if self.lines else inf
 
-    def due_after(self, command: Command) -> float:
+    def due_after(self, command: OutgoingLine) -> float:
         """Seconds without an `ok` after which the printer is asked about `command`, or it is given up."""
         if command.patience == ORDINARY_S:
             return self.ask_s
@@ -69,10 +69,10 @@ class InFlight:
         """An `ok` was lost: questions come as early as at first."""
         self.ask_s = self._ask_first_s
 
-    def remember(self, *, written: Command, given: Command) -> None:
+    def remember(self, *, written: OutgoingLine, given: OutgoingLine) -> None:
         """`given` is written as `written`, with a number."""
         self._framed = (written, given)
 
-    def as_given(self, command: Command) -> Command:
+    def as_given(self, command: OutgoingLine) -> OutgoingLine:
         """`command` as it was given to `Sender.send`."""
         return self._framed[1] if self._framed and self._framed[0] is command else command

@@ -12,7 +12,7 @@ from __future__ import annotations
 from agent.gcode.framing import frame
 from agent.gcode.words import command_word
 from drivers.gcode.protocol.phases import DRAIN, PROBE
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 HOST = 1_000_000_000
 """Above every ordinal (files have fewer than 71 million lines) and within a signed 32-bit number."""
@@ -34,13 +34,13 @@ def file_line(number: int) -> int:
     return (number - HOST) // VISIT if number >= HOST else number
 
 
-def set_line_number(number: int, patience_s: float) -> Command:
+def set_line_number(number: int, patience_s: float) -> OutgoingLine:
     """The `M110` after which the next line is `number + 1`; both numbers are equal because firmwares differ on which
     one wins (docs/serial.md §7)."""
-    return Command(frame(number, b"M110 N%d" % number), SET_LINE_NUMBER, number, patience_s)
+    return OutgoingLine(frame(number, b"M110 N%d" % number), SET_LINE_NUMBER, number, patience_s)
 
 
-def line_name(command: Command) -> str:
+def line_name(command: OutgoingLine) -> str:
     """`command` as a person is told of it: the file's line and its text, or only the text of a host's line."""
     text = command.code.decode("utf-8", "replace")
     return f"line {command.number} ({text})" if 0 < command.number < HOST else text
@@ -59,7 +59,7 @@ class Numbers:
         self.base = 0  # of the M110 that opened this space
         self.last = 0  # the highest written
         self.cursor = 1
-        self.ring: list[Command | None] = [None] * HISTORY
+        self.ring: list[OutgoingLine | None] = [None] * HISTORY
         self.unproven = False  # the host's space holds lines that must not get lost
         self.confirmed_up_to = -1  # the printer has told that it has all up to this number
 
@@ -85,7 +85,7 @@ class Numbers:
         self.cursor = last + 1
         self.unproven = True
 
-    def written(self, command: Command) -> None:
+    def written(self, command: OutgoingLine) -> None:
         """`command` is being written: keep it, if it has a number, or begin its space, if it is an M110."""
         if command.code == SET_LINE_NUMBER and command.number != self.base:
             self.begin(command)
@@ -98,14 +98,14 @@ class Numbers:
             self.keep(command)
             self.unproven = self.unproven or (self.host and command_word(command.code) not in _HARMLESS)
 
-    def keep(self, command: Command) -> None:
+    def keep(self, command: OutgoingLine) -> None:
         """`command`, which has a number, is being written."""
         number = command.number
         self.last = max(self.last, number)
         self.cursor = number + 1
         self.ring[number % HISTORY] = command
 
-    def begin(self, command: Command) -> None:
+    def begin(self, command: OutgoingLine) -> None:
         """`command` is an M110 that opens a space anew."""
         self.base = self.last = command.number
         self.cursor = command.number + 1
@@ -116,7 +116,7 @@ class Numbers:
         command = self.ring[self.last % HISTORY]
         return command is not None and command.number == self.last and command.code == code
 
-    def at_cursor(self) -> Command | None:
+    def at_cursor(self) -> OutgoingLine | None:
         """What is to be written again, None when there is nothing or it is no longer known."""
         command = self.ring[self.cursor % HISTORY]
         return command if self.cursor <= self.last and command and command.number == self.cursor else None

@@ -15,12 +15,12 @@ from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import PROBE, Phase
 from drivers.gcode.protocol.quality import SAMPLES
 from drivers.gcode.protocol.resend_handlers import judge, settled
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 _NUMBERED = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
 
 
-def ok(parts: Parts, reply: Reply, now: float) -> Command | None:
+def ok(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:
     """The oldest line in flight is acknowledged, with `N…` all up to that one; an `ok` too many is ignored."""
     if parts.guard.reported_next > 0:  # an error without a request: the request was garbled
         return judge(parts, -1, now, own_ok_seen=True)
@@ -37,7 +37,7 @@ def ok(parts: Parts, reply: Reply, now: float) -> Command | None:
     return parts.acknowledger.acknowledge(now)
 
 
-def ok_while_settling(parts: Parts, _reply: Reply, now: float) -> Command | None:
+def ok_while_settling(parts: Parts, _reply: Reply, now: float) -> OutgoingLine | None:
     """The first is the request's own, the next ones are for what is in flight."""
     flight, guard = parts.flight, parts.guard
     flight.deadline = now + parts.timing.straggle
@@ -53,7 +53,7 @@ def ok_while_settling(parts: Parts, _reply: Reply, now: float) -> Command | None
     return None
 
 
-def ok_while_locating(parts: Parts, reply: Reply, now: float) -> Command | None:
+def ok_while_locating(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:
     """An `ok` was late, not lost; one with temperatures is the answer of a firmware that does not check numbers."""
     flight, guard, locator = parts.flight, parts.guard, parts.locator
     if guard.reported_next > 0:
@@ -75,17 +75,17 @@ def ok_while_locating(parts: Parts, reply: Reply, now: float) -> Command | None:
     return None
 
 
-def saved(parts: Parts, _reply: Reply, now: float) -> Command | None:
+def saved(parts: Parts, _reply: Reply, now: float) -> OutgoingLine | None:
     """`Done saving file` stands for the `ok` of M29 (docs/serial.md §5)."""
     return ok(parts, NO_DETAILS, now) if _saves(parts) else None
 
 
-def saved_while_settling(parts: Parts, _reply: Reply, now: float) -> Command | None:
+def saved_while_settling(parts: Parts, _reply: Reply, now: float) -> OutgoingLine | None:
     """As `saved`."""
     return ok_while_settling(parts, NO_DETAILS, now) if _saves(parts) else None
 
 
-def saved_while_locating(parts: Parts, _reply: Reply, now: float) -> Command | None:
+def saved_while_locating(parts: Parts, _reply: Reply, now: float) -> OutgoingLine | None:
     """As `saved`."""
     return ok_while_locating(parts, NO_DETAILS, now) if _saves(parts) else None
 
@@ -95,7 +95,7 @@ def _saves(parts: Parts) -> bool:
     return bool(lines) and command_word(lines[0].code) == b"M29"
 
 
-def _is_for_another(parts: Parts, oldest: Command, text: str) -> bool:
+def _is_for_another(parts: Parts, oldest: OutgoingLine, text: str) -> bool:
     """Whether an `ok` with `text` cannot be `oldest`'s: an M105's once more, or another's before the M105's own; an
     M110's has its number where others have, so one without is for a line that came as another."""
     traits, probe = parts.traits, oldest.code == PROBE
@@ -107,7 +107,7 @@ def _is_for_another(parts: Parts, oldest: Command, text: str) -> bool:
     return (temps != probe and traits.carries_temps) or (oldest.code == SET_LINE_NUMBER and parts.window.known)
 
 
-def _numbered(parts: Parts, found: re.Match[str], now: float) -> Command | None:
+def _numbered(parts: Parts, found: re.Match[str], now: float) -> OutgoingLine | None:
     """`ok N7 P15 B3`: all up to line 7 is done. One for a line not in flight is one too many, or garbled."""
     number, lines = int(found[1]), parts.flight.lines
     if found[2]:
@@ -122,7 +122,7 @@ def _numbered(parts: Parts, found: re.Match[str], now: float) -> Command | None:
     return command
 
 
-def _ignores_numbers(parts: Parts, now: float) -> Command | None:
+def _ignores_numbers(parts: Parts, now: float) -> OutgoingLine | None:
     """The firmware has executed the number too high: it does not check numbers, and all before was done."""
     parts.locator.answers_probes = False
     parts.state.phase = Phase.OPEN

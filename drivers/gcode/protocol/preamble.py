@@ -14,7 +14,7 @@ from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER, Numbers, num
 from drivers.gcode.protocol.ok_traits import OkTraits
 from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import DRAIN, PROBE, Service
-from drivers.gcode.protocol.steps import RENUMBER, Command
+from drivers.gcode.protocol.steps import RENUMBER, OutgoingLine
 from drivers.gcode.timing import Timing
 
 
@@ -29,11 +29,11 @@ class Preamble:
         self._numbers = numbers
         self._locator = locator
         self._traits = traits
-        self.queue: deque[Command | Service] = deque()
+        self.queue: deque[OutgoingLine | Service] = deque()
         self.quiet_until = 0.0
         self.renumber_patience_s = ORDINARY_S
 
-    def plan(self, command: Command, now: float) -> None:
+    def plan(self, command: OutgoingLine, now: float) -> None:
         """Queue `command` behind what must go before it."""
         queue, traits = self.queue, self._traits
         if now >= traits.listen_at:
@@ -55,13 +55,13 @@ class Preamble:
 
     def require_locate(self) -> None:
         """Ask for the printer's place before the space is left: what is sent again must have arrived."""
-        if any(isinstance(item, Command) and item.code == SET_LINE_NUMBER for item in self.queue):
+        if any(isinstance(item, OutgoingLine) and item.code == SET_LINE_NUMBER for item in self.queue):
             self.queue.appendleft(Service.LOCATE)
 
-    def way_to(self, item: Command | Service) -> list[Command | Service]:
+    def way_to(self, item: OutgoingLine | Service) -> list[OutgoingLine | Service]:
         """What has to go before `item` because it belongs to the other space."""
         numbers = self._numbers
-        if isinstance(item, Command):
+        if isinstance(item, OutgoingLine):
             if item.code in (SET_LINE_NUMBER, RENUMBER):
                 return []
             if item.number > 0:
@@ -69,11 +69,11 @@ class Preamble:
             if not numberable(item.code):
                 return []
         way = self._way_into(numbers.host_base()) if not numbers.host or numbers.full() else []
-        if way and way[-1] is Service.BARRIER and (not isinstance(item, Command) or item.code == PROBE):
+        if way and way[-1] is Service.BARRIER and (not isinstance(item, OutgoingLine) or item.code == PROBE):
             way.pop()
         return way
 
-    def _way_into(self, base: int) -> list[Command | Service]:
+    def _way_into(self, base: int) -> list[OutgoingLine | Service]:
         """The way to the space in which `base + 1` is the next number. An M105 after the M110 makes sure that no other
         `ok` is taken for its own: carried out in its turn, it would set the number back behind the next line's. On the
         way to the file the M105 goes before, because there the number must tell the file's place at every instant; a
@@ -82,7 +82,7 @@ class Preamble:
         sure = not self._locator.answers_probes
         sure = sure or (not numbers.unproven if numbers.host else numbers.last == numbers.base)
         sure = sure or numbers.confirmed_up_to == numbers.last  # asked again Repetier might not say: it skips lines
-        way: list[Command | Service] = [] if sure else [Service.LOCATE]
+        way: list[OutgoingLine | Service] = [] if sure else [Service.LOCATE]
         patience, self.renumber_patience_s = self.renumber_patience_s, ORDINARY_S
         if not self._traits.carries_temps:
             return [*way, set_line_number(base, patience)]

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from drivers.gcode.protocol.heard import NO_DETAILS, Heard, Reply
 from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 from drivers.gcode.protocol.transitions import HANDLERS
 from drivers.gcode.protocol.window import Window
 from drivers.gcode.timing import Timing
@@ -47,12 +47,12 @@ class Protocol:
         self._sender = self.parts.sender
 
     @property
-    def in_flight(self) -> deque[Command]:
+    def in_flight(self) -> deque[OutgoingLine]:
         """Lines written and not acknowledged, the oldest first."""
         return self.parts.flight.lines
 
     @property
-    def oldest(self) -> Command | None:
+    def oldest(self) -> OutgoingLine | None:
         """The oldest line in flight, as it was given to `send`; None when nothing is in flight."""
         flight = self.parts.flight
         return flight.as_given(flight.lines[0]) if flight.lines else None
@@ -94,7 +94,7 @@ class Protocol:
         """Whether a new line may be sent, as far as that can be said without knowing which."""
         return self._sender.free()
 
-    def fits(self, command: Command) -> bool:
+    def fits(self, command: OutgoingLine) -> bool:
         """Whether `command` may be sent now."""
         return self._sender.fits(command)
 
@@ -102,7 +102,7 @@ class Protocol:
         """Whether nothing is in flight and nothing waits to be sent again."""
         return self._sender.quiet()
 
-    def send(self, command: Command, now: float) -> None:
+    def send(self, command: OutgoingLine, now: float) -> None:
         """Take `command`; only when it `fits`. It is written at once, or after what must go before it."""
         self._sender.send(command, now)
 
@@ -114,11 +114,11 @@ class Protocol:
         """Write `code` before everything else; it takes no credit (docs/serial.md §23)."""
         self._sender.urgent(code)
 
-    def ok(self, text: str, now: float) -> Command | None:
+    def ok(self, text: str, now: float) -> OutgoingLine | None:
         """An `ok` came, with `text` after it."""
         return self._handle(Heard.OK, now, Reply(text))
 
-    def resend(self, number: int, now: float) -> Command | None:
+    def resend(self, number: int, now: float) -> OutgoingLine | None:
         """The printer requests line `number` again (-1: cannot be read)."""
         return self._handle(Heard.RESEND, now, Reply(number=number))
 
@@ -146,15 +146,15 @@ class Protocol:
         """The printer says that it has nothing to do."""
         self._handle(Heard.WAIT, now)
 
-    def saved(self, now: float) -> Command | None:
+    def saved(self, now: float) -> OutgoingLine | None:
         """`Done saving file` came."""
         return self._handle(Heard.SAVED, now)
 
-    def tick(self, now: float) -> Command | None:
+    def tick(self, now: float) -> OutgoingLine | None:
         """Something is overdue when `now` has reached `deadline`."""
         if now < self.deadline or self._state.failure:
             return None
         return self._handle(Heard.OVERDUE, now)
 
-    def _handle(self, heard: Heard, now: float, reply: Reply = NO_DETAILS) -> Command | None:
+    def _handle(self, heard: Heard, now: float, reply: Reply = NO_DETAILS) -> OutgoingLine | None:
         return HANDLERS[self._state.phase][heard](self.parts, reply, now)

@@ -7,7 +7,7 @@ repeated and no `Error:` contradicts it: what was garbled on the way must not br
 from __future__ import annotations
 
 from drivers.gcode.protocol.numbering import Numbers
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 REQUESTS = 10
 """The same line requested so often fails."""
@@ -44,7 +44,7 @@ class ResendGuard:
         reported, self.reported_next = self.reported_next, -1
         return reported
 
-    def judge(self, number: int, oldest: Command | None, *, locating: bool) -> tuple[int, bool]:
+    def judge(self, number: int, oldest: OutgoingLine | None, *, locating: bool) -> tuple[int, bool]:
         """The line that a request for `number` (-1: garbled) and the `Error:` before it want, and whether they are
         believed. `oldest` is the oldest line in flight."""
         reported, numbers = self.take_reported(), self._numbers

@@ -10,18 +10,18 @@ from drivers.gcode.protocol.numbering import HISTORY, HOST, file_line, line_name
 from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.resend_guard import REQUESTS
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 _LAST = re.compile(r"Last Line:\s*([0-9]{1,10})$", re.IGNORECASE)
 _EXPECTED = re.compile(r"expected line ([0-9]{1,10}) got [0-9]+$", re.IGNORECASE)  # Repetier
 
 
-def request(parts: Parts, reply: Reply, now: float) -> Command | None:
+def request(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:
     """The printer requests a line again; its `Error:` line may have named the same."""
     return judge(parts, reply.number, now, own_ok_seen=False)
 
 
-def request_while_settling(parts: Parts, reply: Reply, now: float) -> Command | None:
+def request_while_settling(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:
     """A request repeated is stale; another one is judged."""
     guard = parts.guard
     if reply.number in (guard.settling_for, -1):
@@ -64,7 +64,7 @@ def settled(parts: Parts, _reply: Reply, now: float) -> None:
     parts.sender.send_again(now)
 
 
-def judge(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> Command | None:
+def judge(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> OutgoingLine | None:
     """Accept a request for `number` (-1: garbled), or ask where the printer is. `own_ok_seen`: its `ok` came, the
     request itself was garbled."""
     guard, locator, lines = parts.guard, parts.locator, parts.flight.lines
@@ -84,7 +84,7 @@ def judge(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> Comman
     return None
 
 
-def accept_resend_request(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> Command | None:
+def accept_resend_request(parts: Parts, number: int, now: float, *, own_ok_seen: bool) -> OutgoingLine | None:
     """Go back to `number`, which the printer wants next: drop what is in flight from there on, and settle."""
     guard, numbers, locator, flight = parts.guard, parts.numbers, parts.locator, parts.flight
     located, requested = parts.state.phase is Phase.LOCATING, number
@@ -131,7 +131,7 @@ def _drop_from(parts: Parts, number: int, *, located: bool) -> None:
     parts.preamble.queue.extendleft(again)
 
 
-def _resolve_in_flight(parts: Parts, now: float, *, missing: bool) -> Command | None:
+def _resolve_in_flight(parts: Parts, now: float, *, missing: bool) -> OutgoingLine | None:
     """After a silence the printer has told its place; it has all that is in flight now. Either that was acknowledged
     and the `ok` lost, which shows when later lines are missing, or nobody knows yet: an M105 must prove it."""
     flight = parts.flight

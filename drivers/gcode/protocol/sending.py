@@ -17,7 +17,7 @@ from drivers.gcode.protocol.ok_traits import OkTraits
 from drivers.gcode.protocol.patience import ORDINARY_S
 from drivers.gcode.protocol.phases import PROBE, Counters, Phase, Service, State
 from drivers.gcode.protocol.preamble import Preamble
-from drivers.gcode.protocol.steps import RENUMBER, Command
+from drivers.gcode.protocol.steps import RENUMBER, OutgoingLine
 from drivers.gcode.protocol.window import Window
 from drivers.gcode.timing import Timing
 
@@ -79,7 +79,7 @@ class Sender:
             and self._numbers.cursor > self._numbers.last
         )
 
-    def fits(self, command: Command) -> bool:
+    def fits(self, command: OutgoingLine) -> bool:
         """Whether `command` may be sent now."""
         flight = self._flight
         if not flight.lines:
@@ -91,7 +91,7 @@ class Sender:
         """Whether nothing is in flight and nothing waits to be sent again."""
         return not self._flight.lines and self.free()
 
-    def send(self, command: Command, now: float) -> None:
+    def send(self, command: OutgoingLine, now: float) -> None:
         """Take `command`; only when it `fits`. It is written at once, or after what must go before it."""
         if 0 < command.number == self._numbers.last + 1 and now < self._traits.listen_at:
             self._put(command, now)
@@ -126,11 +126,11 @@ class Sender:
                 preamble.quiet_until = flight.deadline = now + self._straggle_s
             elif way := preamble.way_to(item):
                 preamble.queue.extendleft((item, *reversed(way)))
-            elif isinstance(item, Command):
+            elif isinstance(item, OutgoingLine):
                 self._put(self._framed(item), now)
             else:
                 number = numbers.last + 1
-                self._put(Command(frame(number, PROBE), PROBE, number, ORDINARY_S), now)
+                self._put(OutgoingLine(frame(number, PROBE), PROBE, number, ORDINARY_S), now)
 
     def locate(self, now: float) -> None:
         """Ask where the printer is."""
@@ -154,22 +154,22 @@ class Sender:
         self._flight.lines.clear()
         self._preamble.queue.clear()
 
-    def _framed(self, command: Command) -> Command:
+    def _framed(self, command: OutgoingLine) -> OutgoingLine:
         """A host's line as it is written; any other as it is."""
         if command.number >= 0:
             return command
         patience = command.patience
         if command.code == RENUMBER:
-            written = Command(command.wire, SET_LINE_NUMBER, 0, patience if command.gives_up else ORDINARY_S)
+            written = OutgoingLine(command.wire, SET_LINE_NUMBER, 0, patience if command.gives_up else ORDINARY_S)
         elif self._numbers.host and numberable(command.code):
             number = self._numbers.last + 1
-            written = Command(frame(number, command.code), command.code, number, patience)
+            written = OutgoingLine(frame(number, command.code), command.code, number, patience)
         else:
             return command
         self._flight.remember(written=written, given=command)
         return written
 
-    def _put(self, command: Command, now: float) -> None:
+    def _put(self, command: OutgoingLine, now: float) -> None:
         self.write(command.wire)
         self._flight.add(command, now)
         self._counters.sent += 1

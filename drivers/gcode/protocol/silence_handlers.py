@@ -11,14 +11,14 @@ from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.patience import heats
 from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.resend_handlers import straggler
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 
 def ignore(_parts: Parts, _reply: Reply, _now: float) -> None:
     """Nothing changes."""
 
 
-def overdue(parts: Parts, _reply: Reply, now: float) -> Command | None:
+def overdue(parts: Parts, _reply: Reply, now: float) -> OutgoingLine | None:
     """Patience is over: what gives up is forgotten, after the `ok` of others is asked."""
     flight = parts.flight
     if not flight.lines:

@@ -1,6 +1,7 @@
 """What a procedure yields: the vocabulary between what to send (procedures, feed) and how it is sent (pump).
 
-A procedure is a generator of steps. A `Command` is sent when a credit is free, and the generator is asked for its next
+A procedure is a generator of steps. An `OutgoingLine` is sent when a credit is free, and the generator is asked for its
+next
 step while the printer still works on it. An `Ask` is sent when nothing else is in flight, and the generator goes on
 with what the printer answered. A `Hold` sends nothing until its condition is true; a `Stop` asks for a pause.
 """
@@ -26,7 +27,7 @@ class Unknown(IntEnum):
     FAILS = 2
 
 
-class Command(msgspec.Struct, frozen=True, gc=False):
+class OutgoingLine(msgspec.Struct, frozen=True, gc=False):
     """One line to send. `number` is UNNUMBERED or its number on the wire; `wire` is the line as it is written.
     `gives_up` (with `patience` in seconds): when no `ok` comes the line is forgotten instead of asked after.
     `unknown`: what it means that the firmware does not know it."""
@@ -43,7 +44,7 @@ class Ask(msgspec.Struct, frozen=True):
     """Send a command and hand its answer (list of texts, None when it gave up) back to the procedure. `settle`:
     seconds to wait after its `ok` for a second one (docs/serial.md §1)."""
 
-    command: Command
+    command: OutgoingLine
     settle: float = 0.0
 
 
@@ -69,7 +70,7 @@ class End(StrEnum):
     REFUSED = "refused"
 
 
-Step = Command | Ask | Hold | Stop
+Step = OutgoingLine | Ask | Hold | Stop
 Answer = list[str] | None
 """What was said until the `ok`; None: there was none."""
 REFUSAL = "!! "
@@ -77,14 +78,14 @@ REFUSAL = "!! "
 Procedure = Generator[Step, Answer, End]
 
 
-def numbered(number: int, code: bytes) -> Command:
+def numbered(number: int, code: bytes) -> OutgoingLine:
     """A line of the file, with its ordinal and checksum."""
-    return Command(frame(number, code), code, number, patience(code))
+    return OutgoingLine(frame(number, code), code, number, patience(code))
 
 
-def unnumbered(code: bytes) -> Command:
+def unnumbered(code: bytes) -> OutgoingLine:
     """A line the host adds, without number."""
-    return Command(code + b"\n", code, UNNUMBERED, patience(code))
+    return OutgoingLine(code + b"\n", code, UNNUMBERED, patience(code))
 
 
 def ask(code: bytes) -> Ask:
@@ -99,4 +100,4 @@ RENUMBER = b"N0 M110 N0*125"
 
 def renumber(*, patience_s: float, gives_up: bool) -> Ask:
     """`M110`, after a newline that ends a line half sent before."""
-    return Ask(Command(b"\n" + RENUMBER + b"\n", RENUMBER, UNNUMBERED, patience_s, gives_up), settle=0.05)
+    return Ask(OutgoingLine(b"\n" + RENUMBER + b"\n", RENUMBER, UNNUMBERED, patience_s, gives_up), settle=0.05)

@@ -42,9 +42,9 @@ from drivers.gcode.protocol.silence_handlers import (
     unanswered,
     wait,
 )
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
-Handler = Callable[[Parts, Reply, float], Command | None]
+Handler = Callable[[Parts, Reply, float], OutgoingLine | None]
 
 _OPEN, _SETTLING, _LOCATING = Phase.OPEN, Phase.SETTLING, Phase.LOCATING
 

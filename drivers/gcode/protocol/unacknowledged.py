@@ -8,7 +8,7 @@ from math import inf
 from drivers.gcode.protocol.in_flight import InFlight
 from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.steps import Command
+from drivers.gcode.protocol.steps import OutgoingLine
 
 
 class Unacknowledged:
@@ -18,7 +18,7 @@ class Unacknowledged:
     __slots__ = ("_rounds", "deadline", "lines", "ok_was_late")
 
     def __init__(self) -> None:
-        self.lines: deque[Command] = deque()
+        self.lines: deque[OutgoingLine] = deque()
         self.deadline = inf
         self.ok_was_late = False
         self._rounds = 0  # in which the answer to an M105 was missing
@@ -38,7 +38,7 @@ class Unacknowledged:
         flight.keep([])
         return True
 
-    def release(self) -> deque[Command]:
+    def release(self) -> deque[OutgoingLine]:
         """An M105 was answered: hand over the lines, which were all executed."""
         lines, self.lines, self.deadline = self.lines, deque(), inf
         self._rounds = 0

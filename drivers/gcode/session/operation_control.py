@@ -17,14 +17,14 @@ import structlog
 from agent.core.driver import Outcome, PrinterState
 from agent.errors import DataError
 from agent.gcode.words import command_word
-from drivers.gcode.printing.identity import PrinterIdentity
 from drivers.gcode.printing.pause_state import PauseState
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.procedures import QUICK_STOP
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
-from drivers.gcode.protocol.steps import Command, Procedure, Unknown
+from drivers.gcode.protocol.steps import OutgoingLine, Procedure, Unknown
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
@@ -139,7 +139,7 @@ class OperationControl:
         elif state is _S.RESUMING:
             self._continue_print()
 
-    def note_unknown(self, command: Command) -> None:
+    def note_unknown(self, command: OutgoingLine) -> None:
         """The firmware does not know `command`, a line of a script (docs/serial.md §25, §k4): what runs fails, heaters
         off, unless that line may be unknown. The way out of a print goes on without it."""
         name, operation = line_name(command), self._operation
@@ -148,7 +148,7 @@ class OperationControl:
         else:
             _log.warning("script command not known", task_id=operation.task_id, code=name)
 
-    def fail_refused(self, command: Command, reason: str) -> None:
+    def fail_refused(self, command: OutgoingLine, reason: str) -> None:
         """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way
         out of a print that is being ended goes on without it."""
         if command_word(command.code) == b"G28":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from agent.gcode.framing import frame
 from drivers.gcode.printing.dialects import with_checksums
-from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.procedures import lines_off
 
 

@@ -12,7 +12,7 @@ from math import inf
 
 import structlog
 
-from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.timing import Timing

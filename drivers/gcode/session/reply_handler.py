@@ -8,7 +8,7 @@ import structlog
 
 from agent.core.driver import PrinterState
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.steps import REFUSAL
 from drivers.gcode.session.host_actions import HostActions

@@ -22,12 +22,12 @@ from agent.core.driver import PrinterState
 from agent.errors import DataError
 from drivers.gcode.printing.dialects import Firmware, by_name, with_checksums
 from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.procedures import is_starting, old_lines_s
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, ReplyKind
-from drivers.gcode.protocol.steps import Command, End
+from drivers.gcode.protocol.steps import End, OutgoingLine
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.operation_control import OperationControl
@@ -264,11 +264,11 @@ class Session:
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
 
-    def refused(self, command: Command, reason: str) -> None:
+    def refused(self, command: OutgoingLine, reason: str) -> None:
         """See `PrinterEvents.refused`."""
         self.control.fail_refused(command, reason)
 
-    def unknown(self, command: Command) -> None:
+    def unknown(self, command: OutgoingLine) -> None:
         """See `PrinterEvents.unknown`."""
         self.control.note_unknown(command)
 

@@ -20,8 +20,8 @@ from agent.faye.long_polling import LongPolling
 from agent.faye.websocket import WebSocketTransport
 from agent.files.fetch import RetryPolicy, download
 from agent.http.adapter import RateFloor
+from agent.http.http_session import COOKIES, NoAuth
 from agent.http.response import HEAD_LIMIT, LINE_LIMIT
-from agent.http.session import COOKIES, NoAuth
 from agent.server.member import pages
 from agent.service.config import CloudSection, Config
 from agent.service.system_clock import SystemClock

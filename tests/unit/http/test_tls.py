@@ -17,8 +17,8 @@ import pytest
 from agent.errors import AgentError, ConfigError, UnavailableError
 from agent.faye.long_polling import LongPolling
 from agent.files.fetch import RetryPolicy, download
-from agent.http.client import HttpClient
-from agent.http.session import NoAuth
+from agent.http.http_client import HttpClient
+from agent.http.http_session import NoAuth
 from agent.server.member import pages
 from agent.service.config import CloudSection, Config
 from agent.service.system_clock import SystemClock

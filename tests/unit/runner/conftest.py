@@ -11,6 +11,6 @@ from tests.rigs.runner_rig import RunnerRig
 
 
 @pytest.fixture
-def desk(tmp_path: Path, store: Store) -> RunnerRig:
+def rig(tmp_path: Path, store: Store) -> RunnerRig:
     """A runner with a driver in the test's hands."""
     return RunnerRig(tmp_path, store)

@@ -40,7 +40,7 @@ class Workshop:
         self.server = FileServer()
         self.server.answers.append(self._answer)
         self._tasks = 0
-        self.desk = self.restart()
+        self.rig = self.restart()
 
     def _answer(self, request: BaseHTTPRequestHandler) -> None:
         path = request.path.partition("?")[0].lstrip("/")
@@ -50,7 +50,7 @@ class Workshop:
         """A new agent."""
         self.store = store or self.store
         script = f"{hook}; echo $PRINTER_AGENT_VERSION >>{self.installed}"
-        self.desk = RunnerRig(
+        self.rig = RunnerRig(
             self.folder,
             self.store,
             f"firmware_upgrade.command=['/bin/sh', '-c', {_quoted(script)}, 'install']",
@@ -58,7 +58,7 @@ class Workshop:
             f"firmware_upgrade.model={MODEL}",
             *settings,
         )
-        return self.desk
+        return self.rig
 
     def build(self, version: str, *, model: str = MODEL, key: Path | None = None, body: bytes = b"firmware") -> str:
         """Make, sign and serve a package. Its name."""
@@ -73,17 +73,17 @@ class Workshop:
         """The command, begun. Its task_id."""
         self._tasks += 1
         url = f"{self.server.url}/{name}?token=secret"
-        task_id = self.desk.task(Name.FIRMWARE_UPGRADE, f"t-{self._tasks}", url=url, **more)
-        self.desk.woken.clear()
-        self.desk.runner.step()
+        task_id = self.rig.task(Name.FIRMWARE_UPGRADE, f"t-{self._tasks}", url=url, **more)
+        self.rig.woken.clear()
+        self.rig.runner.step()
         return task_id
 
     def ended(self, task_id: str) -> dict[str, Any]:
         """Its terminal report, when the work has ended."""
-        assert self.desk.woken.wait(PATIENCE)
-        self.desk.runner.step()
-        assert not list(self.desk.jobs.iterdir())
-        return self.desk.end(task_id)
+        assert self.rig.woken.wait(PATIENCE)
+        self.rig.runner.step()
+        assert not list(self.rig.jobs.iterdir())
+        return self.rig.end(task_id)
 
     def upgrade(self, name: str, **more: Any) -> dict[str, Any]:
         """The command, from begin to end."""
@@ -252,7 +252,7 @@ def test_the_command_gets_the_package_and_what_it_is_about(workshop: Workshop, t
     assert seen.read_text().splitlines() == [
         "PRINTER_AGENT_INSTALLED=1",
         f"PRINTER_AGENT_MODEL={MODEL}",
-        f"PRINTER_AGENT_PACKAGE={workshop.desk.jobs / f'{task_id}.package'}",
+        f"PRINTER_AGENT_PACKAGE={workshop.rig.jobs / f'{task_id}.package'}",
         "PRINTER_AGENT_VERSION=2",
         "firmware2",
     ]
@@ -286,18 +286,18 @@ class TestWhileTheCommandRuns:
         return not reader.is_alive()
 
     def test_the_limit_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
-        workshop.desk.clock.advance(600)
+        workshop.rig.clock.advance(600)
         refused(workshop.ended(hanging), 500, "killed, not done in 600 s: flashing")
         assert self.all_ended(witness)
 
     def test_the_agent_s_stop_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
-        workshop.desk.stop()
-        refused(workshop.desk.end(hanging), 500, "the agent was stopped")
+        workshop.rig.stop()
+        refused(workshop.rig.end(hanging), 500, "the agent was stopped")
         assert self.all_ended(witness)
 
     def test_one_that_did_not_come_to_its_end_counts_as_installed(self, workshop: Workshop, hanging: str) -> None:
         """Nobody knows how far it came."""
-        workshop.desk.clock.advance(600)
+        workshop.rig.clock.advance(600)
         workshop.ended(hanging)
         workshop.restart()
         refused(workshop.upgrade(workshop.build("1")), 422, "2 was installed")
@@ -305,4 +305,4 @@ class TestWhileTheCommandRuns:
 
     def test_an_agent_that_is_killed_meanwhile_has_recorded_it(self, workshop: Workshop, hanging: str) -> None:
         assert workshop.store.firmware.installed(MODEL) == "2"
-        workshop.desk.stop()
+        workshop.rig.stop()

@@ -14,19 +14,19 @@ from agent.runner.print_recovery import ANSWER_MAY_TAKE, LOOK_MAY_TAKE
 from tests.rigs.runner_rig import RunnerRig
 
 
-def restarted(desk: RunnerRig) -> tuple[RunnerRig, str]:
+def restarted(rig: RunnerRig) -> tuple[RunnerRig, str]:
     """The agent after one that was killed while it printed, before its first step."""
-    task_id = desk.printing()
-    desk.store.checkpoints.remember(task_id, b"memory")
-    desk.printer.now(line=3)
-    desk.clock.advance(10)
-    desk.runner.step()
-    return RunnerRig(desk.jobs.parent, desk.store), task_id
+    task_id = rig.printing()
+    rig.store.checkpoints.remember(task_id, b"memory")
+    rig.printer.now(line=3)
+    rig.clock.advance(10)
+    rig.runner.step()
+    return RunnerRig(rig.jobs.parent, rig.store), task_id
 
 
-def recovering(desk: RunnerRig) -> tuple[RunnerRig, str]:
+def recovering(rig: RunnerRig) -> tuple[RunnerRig, str]:
     """The same, when the driver has been opened with the print."""
-    again, task_id = restarted(desk)
+    again, task_id = restarted(rig)
     again.runner.step()
     assert again.woken.wait(5)  # the file was looked at
     again.runner.step()
@@ -35,9 +35,9 @@ def recovering(desk: RunnerRig) -> tuple[RunnerRig, str]:
 
 
 def test_a_file_that_cannot_be_looked_at_in_time_is_given_up_and_the_driver_is_opened_nevertheless(
-    desk: RunnerRig,
+    rig: RunnerRig,
 ) -> None:
-    again, task_id = restarted(desk)
+    again, task_id = restarted(rig)
     file = JobFile(again.jobs, task_id)
     file.index_path.unlink()
     os.mkfifo(file.index_path)  # a disk that does not answer
@@ -57,8 +57,8 @@ def test_a_file_that_cannot_be_looked_at_in_time_is_given_up_and_the_driver_is_o
     assert again.end(task_id)["error_message"].startswith("the file could not be looked at within 60 s")
 
 
-def test_the_end_of_another_operation_is_not_that_of_the_print(desk: RunnerRig) -> None:
-    again, task_id = recovering(desk)
+def test_the_end_of_another_operation_is_not_that_of_the_print(rig: RunnerRig) -> None:
+    again, task_id = recovering(rig)
     again.printer.now(last=Operation("another", Outcome.COMPLETED))
     again.runner.step()
     again.task(Name.PAUSE)
@@ -69,12 +69,12 @@ def test_the_end_of_another_operation_is_not_that_of_the_print(desk: RunnerRig) 
     assert again.end(task_id)["job_status"] == "failed"
 
 
-def test_a_script_that_ran_beside_a_print_has_ended_with_its_agent_and_its_pause_has_not(desk: RunnerRig) -> None:
-    desk.printing()
-    script, pause = desk.task(Name.HOME), desk.task(Name.PAUSE)
-    desk.store.tasks.start(script)
-    desk.store.tasks.start(pause)
-    again = RunnerRig(desk.jobs.parent, desk.store)
+def test_a_script_that_ran_beside_a_print_has_ended_with_its_agent_and_its_pause_has_not(rig: RunnerRig) -> None:
+    rig.printing()
+    script, pause = rig.task(Name.HOME), rig.task(Name.PAUSE)
+    rig.store.tasks.start(script)
+    rig.store.tasks.start(pause)
+    again = RunnerRig(rig.jobs.parent, rig.store)
     again.runner.step()
     end = again.end(script)
     assert (end["error_code"], end["error_message"]) == (500, "home: the agent ended while it ran")

@@ -21,190 +21,190 @@ from tests.support.store import open_store
 S = PrinterState
 
 
-def test_a_print_tells_its_file_its_start_its_way_and_its_end(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    desk.printer.now(line=3)
-    desk.clock.advance(10)
-    desk.runner.step()
-    assert [body.get("job_status") for body in desk.said(task_id)][1:] == ["received", "printing"]
-    way = desk.said(task_id)[-1]
+def test_a_print_tells_its_file_its_start_its_way_and_its_end(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    rig.printer.now(line=3)
+    rig.clock.advance(10)
+    rig.runner.step()
+    assert [body.get("job_status") for body in rig.said(task_id)][1:] == ["received", "printing"]
+    way = rig.said(task_id)[-1]
     assert (way["data"]["line"], way["data"]["layer"], way["data"]["total_layers"]) == (3, 1, 1)
     assert 0 < way["progress"] < 1
-    desk.printer.ends(Outcome.COMPLETED)
-    desk.runner.step()
-    end = desk.end(task_id)
+    rig.printer.ends(Outcome.COMPLETED)
+    rig.runner.step()
+    end = rig.end(task_id)
     assert (end["job_status"], end["job_progress"], end["data"]["line"]) == ("completed", 1.0, 4)
-    assert not list(desk.jobs.iterdir())
-    desk.runner.step()
-    assert len(desk.said(task_id)) == 3  # receipt, milestone, terminal: nothing more
+    assert not list(rig.jobs.iterdir())
+    rig.runner.step()
+    assert len(rig.said(task_id)) == 3  # receipt, milestone, terminal: nothing more
 
 
-def test_progress_is_told_no_more_often_than_configured(desk: RunnerRig) -> None:
-    task_id = desk.printing()
+def test_progress_is_told_no_more_often_than_configured(rig: RunnerRig) -> None:
+    task_id = rig.printing()
     for line in (1, 2):
-        desk.printer.now(line=line)
-        desk.runner.step()
-    assert desk.said(task_id)[-1]["data"]["line"] == 0
-    desk.clock.advance(2.0)
-    desk.runner.step()
-    assert desk.said(task_id)[-1]["data"]["line"] == 2
+        rig.printer.now(line=line)
+        rig.runner.step()
+    assert rig.said(task_id)[-1]["data"]["line"] == 0
+    rig.clock.advance(2.0)
+    rig.runner.step()
+    assert rig.said(task_id)[-1]["data"]["line"] == 2
 
 
-def test_the_printer_may_pause_by_itself_and_the_cloud_is_told_why(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    desk.printer.now(state=S.PAUSED, reason="the file asks for a pause (M0)")
-    desk.runner.step()
-    told = desk.said(task_id)[-1]
+def test_the_printer_may_pause_by_itself_and_the_cloud_is_told_why(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    rig.printer.now(state=S.PAUSED, reason="the file asks for a pause (M0)")
+    rig.runner.step()
+    told = rig.said(task_id)[-1]
     assert told["job_status"] == "paused"
     assert "M0" in told["data"]["ui_sub_state"]
-    desk.printer.now(state=S.PRINTING, reason="")
-    desk.runner.step()
-    assert desk.said(task_id)[-1]["job_status"] == "printing"
+    rig.printer.now(state=S.PRINTING, reason="")
+    rig.runner.step()
+    assert rig.said(task_id)[-1]["job_status"] == "printing"
 
 
-def test_a_pause_is_done_when_the_printer_has_paused_and_not_before(desk: RunnerRig) -> None:
-    desk.printing()
-    pause = desk.task(Name.PAUSE)
-    desk.runner.step()
-    assert len(desk.said(pause)) == 1
-    desk.printer.now(state=S.PAUSED)
-    desk.runner.step()
-    assert desk.end(pause)["job_status"] == "paused"
+def test_a_pause_is_done_when_the_printer_has_paused_and_not_before(rig: RunnerRig) -> None:
+    rig.printing()
+    pause = rig.task(Name.PAUSE)
+    rig.runner.step()
+    assert len(rig.said(pause)) == 1
+    rig.printer.now(state=S.PAUSED)
+    rig.runner.step()
+    assert rig.end(pause)["job_status"] == "paused"
 
 
-def test_a_pause_that_the_end_of_the_job_overtakes_has_failed(desk: RunnerRig) -> None:
-    desk.printing()
-    pause = desk.task(Name.PAUSE)
-    desk.runner.step()
-    desk.printer.ends(Outcome.COMPLETED)
-    desk.runner.step()
-    assert "ended first" in desk.end(pause)["error_message"]
+def test_a_pause_that_the_end_of_the_job_overtakes_has_failed(rig: RunnerRig) -> None:
+    rig.printing()
+    pause = rig.task(Name.PAUSE)
+    rig.runner.step()
+    rig.printer.ends(Outcome.COMPLETED)
+    rig.runner.step()
+    assert "ended first" in rig.end(pause)["error_message"]
 
 
-def test_a_cancel_ends_the_job_canceled_and_without_an_error(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    cancel = desk.task(Name.CANCEL, job_id="job")
-    desk.runner.step()
-    assert desk.printer.asked[-1] == "cancel"
-    desk.printer.ends(Outcome.CANCELLED)
-    desk.runner.step()
-    assert desk.end(task_id)["job_status"] == "canceled"
-    assert "error_code" not in desk.end(task_id)
-    assert desk.end(cancel)["data"]["state"] == "completed"
+def test_a_cancel_ends_the_job_canceled_and_without_an_error(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    cancel = rig.task(Name.CANCEL, job_id="job")
+    rig.runner.step()
+    assert rig.printer.asked[-1] == "cancel"
+    rig.printer.ends(Outcome.CANCELLED)
+    rig.runner.step()
+    assert rig.end(task_id)["job_status"] == "canceled"
+    assert "error_code" not in rig.end(task_id)
+    assert rig.end(cancel)["data"]["state"] == "completed"
 
 
-def test_a_failed_print_says_what_the_driver_says_and_where(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    desk.printer.now(line=3)  # since the last look
-    desk.printer.ends(Outcome.FAILED, "the printer was reset")
-    desk.runner.step()
-    end = desk.end(task_id)
+def test_a_failed_print_says_what_the_driver_says_and_where(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    rig.printer.now(line=3)  # since the last look
+    rig.printer.ends(Outcome.FAILED, "the printer was reset")
+    rig.runner.step()
+    end = rig.end(task_id)
     assert (end["job_status"], end["error_code"]) == ("failed", 500)
     assert end["error_message"] == "the printer was reset at layer 1, line 3"
 
 
-def test_a_reset_is_completed_when_the_printer_is_idle_again_and_has_begun_anew(desk: RunnerRig) -> None:
-    reset = desk.task(Name.RESET)
-    desk.runner.step()
-    assert desk.printer.asked == ["reset"]
-    assert desk.state(reset) is not TaskState.COMPLETED
-    desk.printer.now(state=S.IDLE, reason="")
-    desk.runner.step()
-    assert desk.end(reset)["data"]["state"] == "completed"
+def test_a_reset_is_completed_when_the_printer_is_idle_again_and_has_begun_anew(rig: RunnerRig) -> None:
+    reset = rig.task(Name.RESET)
+    rig.runner.step()
+    assert rig.printer.asked == ["reset"]
+    assert rig.state(reset) is not TaskState.COMPLETED
+    rig.printer.now(state=S.IDLE, reason="")
+    rig.runner.step()
+    assert rig.end(reset)["data"]["state"] == "completed"
 
 
-def test_a_reset_that_reset_nothing_fails_and_says_what_was_not_possible(desk: RunnerRig) -> None:
-    reset = desk.task(Name.RESET)
-    desk.runner.step()
-    desk.printer.now(state=S.IDLE, reason="", reset_error="nothing was reset: the port has no reset line")
-    desk.runner.step()
-    end = desk.end(reset)
+def test_a_reset_that_reset_nothing_fails_and_says_what_was_not_possible(rig: RunnerRig) -> None:
+    reset = rig.task(Name.RESET)
+    rig.runner.step()
+    rig.printer.now(state=S.IDLE, reason="", reset_error="nothing was reset: the port has no reset line")
+    rig.runner.step()
+    end = rig.end(reset)
     assert (end["data"]["state"], end["error_code"]) == ("failed", 500)
     assert end["error_message"] == "reset: nothing was reset: the port has no reset line"
 
 
-def test_a_reset_that_ends_in_an_error_fails_with_its_text(desk: RunnerRig) -> None:
-    reset = desk.task(Name.RESET)
-    desk.runner.step()
-    desk.printer.now(state=S.OFFLINE, reason="Klipper is starting")
-    desk.runner.step()
-    assert desk.state(reset) is not TaskState.FAILED
-    desk.printer.now(state=S.ERROR, reason="Option 'pin' in section 'fan' must be specified")
-    desk.runner.step()
-    assert desk.end(reset)["error_message"] == "reset: Option 'pin' in section 'fan' must be specified"
+def test_a_reset_that_ends_in_an_error_fails_with_its_text(rig: RunnerRig) -> None:
+    reset = rig.task(Name.RESET)
+    rig.runner.step()
+    rig.printer.now(state=S.OFFLINE, reason="Klipper is starting")
+    rig.runner.step()
+    assert rig.state(reset) is not TaskState.FAILED
+    rig.printer.now(state=S.ERROR, reason="Option 'pin' in section 'fan' must be specified")
+    rig.runner.step()
+    assert rig.end(reset)["error_message"] == "reset: Option 'pin' in section 'fan' must be specified"
 
 
-def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does_not(desk: RunnerRig) -> None:
-    desk.printer.now(state=S.OFFLINE, reason="looking for the printer")
-    task_id = desk.print()
-    desk.runner.step()
-    assert desk.woken.wait(5)
-    desk.runner.step()
-    assert desk.said(task_id)[-1]["job_status"] == "received"
-    desk.clock.advance(31)
-    desk.runner.step()
-    end = desk.end(task_id)
+def test_a_printer_that_is_just_saying_hello_gets_time_and_one_that_is_gone_does_not(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.OFFLINE, reason="looking for the printer")
+    task_id = rig.print()
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    assert rig.said(task_id)[-1]["job_status"] == "received"
+    rig.clock.advance(31)
+    rig.runner.step()
+    end = rig.end(task_id)
     assert (end["job_status"], end["error_code"]) == ("failed", 503)
     assert "looking for the printer" in end["error_message"]
 
 
-def test_a_job_may_be_cancelled_while_it_waits_for_the_printer(desk: RunnerRig) -> None:
-    desk.printer.now(state=S.OFFLINE)
-    task_id = desk.print()
-    desk.runner.step()
-    assert desk.woken.wait(5)
-    desk.runner.step()
-    cancel = desk.task(Name.CANCEL)
-    desk.runner.step()
-    desk.runner.step()
-    assert desk.end(task_id)["job_status"] == "canceled"
-    assert desk.end(cancel)["data"]["state"] == "completed"
-    assert "print" not in desk.printer.asked
+def test_a_job_may_be_cancelled_while_it_waits_for_the_printer(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.OFFLINE)
+    task_id = rig.print()
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    cancel = rig.task(Name.CANCEL)
+    rig.runner.step()
+    rig.runner.step()
+    assert rig.end(task_id)["job_status"] == "canceled"
+    assert rig.end(cancel)["data"]["state"] == "completed"
+    assert "print" not in rig.printer.asked
 
 
-def test_a_halted_printer_takes_no_print(desk: RunnerRig) -> None:
-    desk.printer.now(state=S.ERROR, reason="Printer halted")
-    task_id = desk.print()
-    desk.runner.step()
-    assert "Printer halted" in desk.end(task_id)["error_message"]
-    dismiss = desk.task(Name.DISMISS)
-    desk.runner.step()
-    assert "send reset" in desk.end(dismiss)["error_message"]
+def test_a_halted_printer_takes_no_print(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.ERROR, reason="Printer halted")
+    task_id = rig.print()
+    rig.runner.step()
+    assert "Printer halted" in rig.end(task_id)["error_message"]
+    dismiss = rig.task(Name.DISMISS)
+    rig.runner.step()
+    assert "send reset" in rig.end(dismiss)["error_message"]
 
 
-def test_a_script_that_is_not_configured_is_said_to_be_missing(desk: RunnerRig) -> None:
-    task_id = desk.task(Name.CALIBRATE)
-    desk.runner.step()
-    assert desk.end(task_id)["error_code"] == 501
-    assert "[scripts] calibrate" in desk.end(task_id)["error_message"]
+def test_a_script_that_is_not_configured_is_said_to_be_missing(rig: RunnerRig) -> None:
+    task_id = rig.task(Name.CALIBRATE)
+    rig.runner.step()
+    assert rig.end(task_id)["error_code"] == 501
+    assert "[scripts] calibrate" in rig.end(task_id)["error_message"]
 
 
-def test_a_cancel_also_stops_a_script(desk: RunnerRig) -> None:
-    home = desk.task(Name.HOME)
-    desk.runner.step()
-    cancel = desk.task(Name.CANCEL)
-    desk.runner.step()
-    desk.printer.ends(Outcome.CANCELLED)
-    desk.runner.step()
-    assert desk.end(cancel)["data"]["state"] == "completed"
-    assert desk.end(home)["data"]["state"] == "failed"
+def test_a_cancel_also_stops_a_script(rig: RunnerRig) -> None:
+    home = rig.task(Name.HOME)
+    rig.runner.step()
+    cancel = rig.task(Name.CANCEL)
+    rig.runner.step()
+    rig.printer.ends(Outcome.CANCELLED)
+    rig.runner.step()
+    assert rig.end(cancel)["data"]["state"] == "completed"
+    assert rig.end(home)["data"]["state"] == "failed"
 
 
-def test_the_settings_of_printer_and_job_go_before_the_file(desk: RunnerRig) -> None:
-    desk.store.settings.update({"speed_percent": 120, "flow_percent": 90})
-    desk.print(settings={"speed_percent": 150})
-    desk.runner.step()
-    assert desk.woken.wait(5)
-    desk.runner.step()
-    assert desk.printer.preamble == ["M220 S150", "M221 S90"]
+def test_the_settings_of_printer_and_job_go_before_the_file(rig: RunnerRig) -> None:
+    rig.store.settings.update({"speed_percent": 120, "flow_percent": 90})
+    rig.print(settings={"speed_percent": 150})
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    assert rig.printer.preamble == ["M220 S150", "M221 S90"]
 
 
-def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: RunnerRig) -> None:
-    running = desk.task(Name.HOME)
-    desk.runner.step()
-    waiting = desk.task(Name.PARK)
-    (desk.jobs / "stranger.gcode.part").write_bytes(b"x")
-    again = RunnerRig(desk.jobs.parent, desk.store)
+def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(rig: RunnerRig) -> None:
+    running = rig.task(Name.HOME)
+    rig.runner.step()
+    waiting = rig.task(Name.PARK)
+    (rig.jobs / "stranger.gcode.part").write_bytes(b"x")
+    again = RunnerRig(rig.jobs.parent, rig.store)
     again.runner.recover()
     end = again.end(running)
     assert (end["error_code"], end["data"]["state"]) == (500, "failed")
@@ -216,40 +216,40 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(desk: R
 
 
 @pytest.mark.parametrize("table", ["tasks", "checkpoints"])
-def test_a_ledger_that_cannot_be_read_at_the_start_is_read_with_the_next_step(desk: RunnerRig, table: str) -> None:
+def test_a_ledger_that_cannot_be_read_at_the_start_is_read_with_the_next_step(rig: RunnerRig, table: str) -> None:
     if table == "checkpoints":
-        desk.task(Name.PRINT_DATA)
-        desk.store.tasks.start("t-print_data")
-    desk.store.database.execute(f"ALTER TABLE {table} RENAME TO hidden")
+        rig.task(Name.PRINT_DATA)
+        rig.store.tasks.start("t-print_data")
+    rig.store.database.execute(f"ALTER TABLE {table} RENAME TO hidden")
     for _ in range(2):
         with pytest.raises(UnavailableError, match="does not give a row"):
-            desk.runner.step()
-    assert desk.printer.opened == 0
-    desk.store.database.execute(f"ALTER TABLE hidden RENAME TO {table}")
+            rig.runner.step()
+    assert rig.printer.opened == 0
+    rig.store.database.execute(f"ALTER TABLE hidden RENAME TO {table}")
     for _ in range(3):
-        desk.runner.step()
-    assert desk.printer.opened == 1
+        rig.runner.step()
+    assert rig.printer.opened == 1
 
 
-def test_a_stop_ends_what_runs_and_closes_the_driver(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    desk.stop()
-    assert desk.end(task_id)["error_message"].startswith("the agent was stopped")
-    assert desk.printer.asked[-1] == "close"
+def test_a_stop_ends_what_runs_and_closes_the_driver(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    rig.stop()
+    assert rig.end(task_id)["error_message"].startswith("the agent was stopped")
+    assert rig.printer.asked[-1] == "close"
 
 
-def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    desk.store.database.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
+def test_an_end_that_the_disk_does_not_take_is_written_as_soon_as_it_does(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    rig.store.database.execute("PRAGMA query_only = 1")  # SQLite's own refusal, as on a card that went read-only
     with pytest.raises(UnavailableError):
-        desk.store.settings.update({"x": "y"})
-    desk.printer.ends(Outcome.COMPLETED)
-    desk.runner.step()
-    assert desk.state(task_id) is TaskState.RUNNING
-    desk.store.database.execute("PRAGMA query_only = 0")
-    desk.runner.step()
-    assert desk.state(task_id) is TaskState.COMPLETED
-    assert desk.end(task_id)["job_status"] == "completed"
+        rig.store.settings.update({"x": "y"})
+    rig.printer.ends(Outcome.COMPLETED)
+    rig.runner.step()
+    assert rig.state(task_id) is TaskState.RUNNING
+    rig.store.database.execute("PRAGMA query_only = 0")
+    rig.runner.step()
+    assert rig.state(task_id) is TaskState.COMPLETED
+    assert rig.end(task_id)["job_status"] == "completed"
 
 
 def test_a_command_that_waited_too_long_is_refused_and_not_done(tmp_path: Path, store: Store) -> None:
@@ -285,55 +285,55 @@ def test_a_wall_clock_that_jumps_within_one_boot_makes_no_command_old(tmp_path: 
     again.store.close()
 
 
-def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(desk: RunnerRig) -> None:
-    task_id = desk.printing()
-    waiting = desk.task(Name.HOME)
-    desk.store.database.execute("PRAGMA query_only = 1")
-    desk.printer.ends(Outcome.COMPLETED)
-    desk.runner.step()
-    assert desk.board.read().busy == ""
-    desk.store.database.execute("PRAGMA query_only = 0")
-    desk.runner.step()
-    assert desk.end(task_id)["job_status"] == "completed"
-    desk.runner.step()
-    assert desk.printer.asked[-1] == "script"
-    assert desk.store.tasks.get(waiting) is not None
+def test_a_disk_that_takes_nothing_does_not_keep_a_print_from_its_end(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    waiting = rig.task(Name.HOME)
+    rig.store.database.execute("PRAGMA query_only = 1")
+    rig.printer.ends(Outcome.COMPLETED)
+    rig.runner.step()
+    assert rig.board.read().busy == ""
+    rig.store.database.execute("PRAGMA query_only = 0")
+    rig.runner.step()
+    assert rig.end(task_id)["job_status"] == "completed"
+    rig.runner.step()
+    assert rig.printer.asked[-1] == "script"
+    assert rig.store.tasks.get(waiting) is not None
 
 
-def test_a_command_that_the_disk_stops_halfway_gets_an_end(desk: RunnerRig) -> None:
+def test_a_command_that_the_disk_stops_halfway_gets_an_end(rig: RunnerRig) -> None:
     """`settings` is begun in the ledger, and then cannot be kept."""
-    task_id = desk.task(Name.SETTINGS, settings={"speed_percent": 90})
-    real = desk.store.settings.update
+    task_id = rig.task(Name.SETTINGS, settings={"speed_percent": 90})
+    real = rig.store.settings.update
 
     def full(settings: dict[str, Any]) -> None:
         raise UnavailableError("the state folder does not take a write")
 
-    desk.store.settings.update = full  # type: ignore[method-assign]
-    desk.runner.step()
-    desk.store.settings.update = real  # type: ignore[method-assign]
-    assert desk.end(task_id)["error_code"] == 503
+    rig.store.settings.update = full  # type: ignore[method-assign]
+    rig.runner.step()
+    rig.store.settings.update = real  # type: ignore[method-assign]
+    assert rig.end(task_id)["error_code"] == 503
 
 
-def test_a_cancel_does_not_wait_for_a_silent_file_server(desk: RunnerRig) -> None:
+def test_a_cancel_does_not_wait_for_a_silent_file_server(rig: RunnerRig) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes the connection and says nothing
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/part.gcode"
-        task_id = desk.task(Name.PRINT_DATA, url=url)
-        desk.runner.step()
+        task_id = rig.task(Name.PRINT_DATA, url=url)
+        rig.runner.step()
         connection, _ = silent.accept()
         with connection:
-            cancel = desk.task(Name.CANCEL)
-            desk.runner.step()
-            desk.runner.step()
-            assert desk.end(task_id)["job_status"] == "canceled"
-            assert desk.end(cancel)["data"]["state"] == "completed"
-    assert desk.woken.wait(5)  # the thread ends when the server does
-    assert not list(desk.jobs.iterdir())
+            cancel = rig.task(Name.CANCEL)
+            rig.runner.step()
+            rig.runner.step()
+            assert rig.end(task_id)["job_status"] == "canceled"
+            assert rig.end(cancel)["data"]["state"] == "completed"
+    assert rig.woken.wait(5)  # the thread ends when the server does
+    assert not list(rig.jobs.iterdir())
 
 
-def test_each_log_line_of_a_print_names_its_task_and_its_job(desk: RunnerRig) -> None:
+def test_each_log_line_of_a_print_names_its_task_and_its_job(rig: RunnerRig) -> None:
     with capture_logs() as lines:
-        desk.printing()
-        desk.printer.ends(Outcome.COMPLETED)
-        desk.runner.step()
+        rig.printing()
+        rig.printer.ends(Outcome.COMPLETED)
+        rig.runner.step()
     assert [line["event"] for line in lines] == ["print started", "task completed"]
     assert {(line["task_id"], line["job_id"]) for line in lines} == {("p", "job")}

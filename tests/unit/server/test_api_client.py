@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from agent.errors import CloudError, RejectedError, TokenError
-from agent.http.errors import describe
+from agent.http.describe_error import describe
 from agent.server.api_client import ANSWER_LIMIT, MAX_JOB_VALUES, TOKEN_HEADER, ApiClient
 from agent.service.config import CloudSection
 from agent.testing import FakeClock

@@ -41,103 +41,103 @@ class InboxRig:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[InboxRig]:
+def rig(tmp_path: Path) -> Iterator[InboxRig]:
     made = InboxRig(tmp_path / "agent.db")
     yield made
     made.store.close()
 
 
-def test_a_command_is_written_down_with_its_receipt_and_then_somebody_is_woken(desk: InboxRig) -> None:
-    assert desk.inbox.accept({"task_id": "t", "command": "pause", "job_id": "j"})
-    assert desk.woken == [1]
-    (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
+def test_a_command_is_written_down_with_its_receipt_and_then_somebody_is_woken(rig: InboxRig) -> None:
+    assert rig.inbox.accept({"task_id": "t", "command": "pause", "job_id": "j"})
+    assert rig.woken == [1]
+    (task,) = rig.store.tasks.in_state(TaskState.RECEIVED)
     assert (task.command.name, task.command.job_id, task.local) == (Name.PAUSE, "j", False)
-    ((kind, body),) = desk.reports()
+    ((kind, body),) = rig.reports()
     assert (kind, body["progress"], body["data"]["state"], body["job_id"]) == ("receipt", 0.0, "received", "j")
 
 
-def test_a_string_that_holds_the_command_works_as_well(desk: InboxRig) -> None:
-    assert desk.inbox.accept('{"task_id": "t", "command": "home"}')
-    assert len(desk.store.tasks.in_state(TaskState.RECEIVED)) == 1
+def test_a_string_that_holds_the_command_works_as_well(rig: InboxRig) -> None:
+    assert rig.inbox.accept('{"task_id": "t", "command": "home"}')
+    assert len(rig.store.tasks.in_state(TaskState.RECEIVED)) == 1
 
 
-def test_a_second_delivery_does_nothing_but_repeat_the_last_report(desk: InboxRig) -> None:
+def test_a_second_delivery_does_nothing_but_repeat_the_last_report(rig: InboxRig) -> None:
     message = {"task_id": "t", "command": "home"}
-    desk.inbox.accept(message)
-    desk.store.outbox.acknowledge(desk.store.outbox.heads()[0])
-    desk.store.tasks.end("t", TaskEvent.COMPLETE, b'{"progress": 1}')
-    (first,) = desk.store.outbox.heads()
-    desk.store.outbox.acknowledge(first)
-    assert not desk.inbox.accept(message)
-    assert not desk.inbox.accept(message)
-    (again,) = desk.store.outbox.heads()
+    rig.inbox.accept(message)
+    rig.store.outbox.acknowledge(rig.store.outbox.heads()[0])
+    rig.store.tasks.end("t", TaskEvent.COMPLETE, b'{"progress": 1}')
+    (first,) = rig.store.outbox.heads()
+    rig.store.outbox.acknowledge(first)
+    assert not rig.inbox.accept(message)
+    assert not rig.inbox.accept(message)
+    (again,) = rig.store.outbox.heads()
     assert (again.kind, again.body, again.key) == (Kind.TERMINAL, first.body, first.key)
-    assert len(desk.store.outbox.overview()) == 1
-    assert desk.store.tasks.in_state(TaskState.RECEIVED) == []
+    assert len(rig.store.outbox.overview()) == 1
+    assert rig.store.tasks.in_state(TaskState.RECEIVED) == []
 
 
 @pytest.mark.parametrize("name", ["home", "levitate", 7])
-def test_each_delivery_wakes_whoever_sends_the_report(desk: InboxRig, name: object) -> None:
+def test_each_delivery_wakes_whoever_sends_the_report(rig: InboxRig, name: object) -> None:
     """Its last report goes at once, and not with the next heartbeat."""
     message = {"task_id": "t", "command": name}
     for deliveries in range(1, 4):
-        assert desk.inbox.accept(message) is (deliveries == 1)
-        assert len(desk.woken) == deliveries
-        assert desk.store.outbox.heads() != []
-        for _ in desk.reports():
+        assert rig.inbox.accept(message) is (deliveries == 1)
+        assert len(rig.woken) == deliveries
+        assert rig.store.outbox.heads() != []
+        for _ in rig.reports():
             pass
 
 
-def test_an_unknown_command_gets_one_report_that_says_so(desk: InboxRig) -> None:
-    assert desk.inbox.accept({"task_id": "t", "command": "levitate"})
-    ((kind, body),) = desk.reports()
+def test_an_unknown_command_gets_one_report_that_says_so(rig: InboxRig) -> None:
+    assert rig.inbox.accept({"task_id": "t", "command": "levitate"})
+    ((kind, body),) = rig.reports()
     assert kind == "terminal"
     assert (body["progress"], body["error_code"], body["error_message"]) == (1.0, 404, "unknown command")
-    assert [task.command.raw_name for task in desk.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
+    assert [task.command.raw_name for task in rig.store.tasks.in_state(TaskState.FAILED)] == ["levitate"]
 
 
-def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(desk: InboxRig) -> None:
-    assert desk.inbox.accept({"task_id": "t", "command": "print_data", "file_url": "file:///etc/passwd"})
-    (_, receipt), (_, terminal) = desk.reports()
+def test_a_malformed_command_with_a_task_id_is_answered_with_the_reason(rig: InboxRig) -> None:
+    assert rig.inbox.accept({"task_id": "t", "command": "print_data", "file_url": "file:///etc/passwd"})
+    (_, receipt), (_, terminal) = rig.reports()
     assert receipt["progress"] == 0.0
     assert (terminal["progress"], terminal["error_code"]) == (1.0, 422)
     assert terminal["error_message"] == "file_url: expected http:// or https://"
     assert terminal["data"]["state"] == "failed"
-    assert desk.woken == [1]
+    assert rig.woken == [1]
 
 
 @pytest.mark.parametrize("message", [None, 7, "x", b"\xff", [], {}, {"command": "pause"}, {"task_id": "../x"}])
-def test_a_message_that_nobody_can_be_told_about_is_dropped(desk: InboxRig, message: object) -> None:
-    assert not desk.inbox.accept(message)
-    assert desk.store.outbox.overview() == []
-    assert desk.woken == []
+def test_a_message_that_nobody_can_be_told_about_is_dropped(rig: InboxRig, message: object) -> None:
+    assert not rig.inbox.accept(message)
+    assert rig.store.outbox.overview() == []
+    assert rig.woken == []
 
 
-def test_a_local_command_has_no_one_to_report_to(desk: InboxRig) -> None:
-    assert desk.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, raw_name="home"))
-    assert desk.woken == [1]
-    (task,) = desk.store.tasks.in_state(TaskState.RECEIVED)
+def test_a_local_command_has_no_one_to_report_to(rig: InboxRig) -> None:
+    assert rig.inbox.accept_local(Command(task_id="local-1", name=Name.HOME, raw_name="home"))
+    assert rig.woken == [1]
+    (task,) = rig.store.tasks.in_state(TaskState.RECEIVED)
     assert task.local
-    assert desk.reports() == []
+    assert rig.reports() == []
 
 
-def test_a_command_that_cannot_be_written_down_wakes_nobody(desk: InboxRig) -> None:
-    desk.store.database.execute("PRAGMA query_only = 1")
+def test_a_command_that_cannot_be_written_down_wakes_nobody(rig: InboxRig) -> None:
+    rig.store.database.execute("PRAGMA query_only = 1")
     with pytest.raises(UnavailableError):
-        desk.inbox.accept({"task_id": "t", "command": "home"})
-    assert desk.woken == []
+        rig.inbox.accept({"task_id": "t", "command": "home"})
+    assert rig.woken == []
 
 
-def test_a_command_that_the_disk_does_not_take_is_kept_and_written_down_in_its_turn(desk: InboxRig) -> None:
-    desk.store.database.execute("PRAGMA query_only = 1")
-    desk.inbox.enqueue({"task_id": "a", "command": "pause"})
-    desk.inbox.enqueue({"task_id": "b", "command": "resume"})
-    assert desk.woken == []
-    desk.store.database.row("PRAGMA query_only = 0")
-    desk.inbox.enqueue({"task_id": "c", "command": "cancel"})
-    assert [task.command.task_id for task in desk.store.tasks.in_state(TaskState.RECEIVED)] == ["a", "b", "c"]
-    desk.inbox.retry_pending()
-    assert desk.woken == [1, 2, 3]
+def test_a_command_that_the_disk_does_not_take_is_kept_and_written_down_in_its_turn(rig: InboxRig) -> None:
+    rig.store.database.execute("PRAGMA query_only = 1")
+    rig.inbox.enqueue({"task_id": "a", "command": "pause"})
+    rig.inbox.enqueue({"task_id": "b", "command": "resume"})
+    assert rig.woken == []
+    rig.store.database.row("PRAGMA query_only = 0")
+    rig.inbox.enqueue({"task_id": "c", "command": "cancel"})
+    assert [task.command.task_id for task in rig.store.tasks.in_state(TaskState.RECEIVED)] == ["a", "b", "c"]
+    rig.inbox.retry_pending()
+    assert rig.woken == [1, 2, 3]
 
 
 NOW = 1_456_833_600.0
@@ -164,58 +164,58 @@ def test_a_command_that_the_server_sent_too_long_ago_is_refused(
     tmp_path: Path, key: str, sent: object, old: bool
 ) -> None:
     """By the server's own clock; what is no time does not cost a command."""
-    desk = InboxRig(tmp_path / "agent.db")
-    desk.inbox = make_inbox(desk.store, desk.wake, max_age=3600.0, server_now=lambda: NOW)
-    assert desk.inbox.accept({"task_id": "t", "command": "home", key: sent})
-    assert [kind for kind, _ in desk.reports()] == (["receipt", "terminal"] if old else ["receipt"])
-    assert bool(desk.store.tasks.in_state(TaskState.FAILED)) == old
-    assert not desk.inbox.accept({"task_id": "t", "command": "home", key: sent}), "a second delivery is not new"
-    ((_, body),) = desk.reports()
+    rig = InboxRig(tmp_path / "agent.db")
+    rig.inbox = make_inbox(rig.store, rig.wake, max_age=3600.0, server_now=lambda: NOW)
+    assert rig.inbox.accept({"task_id": "t", "command": "home", key: sent})
+    assert [kind for kind, _ in rig.reports()] == (["receipt", "terminal"] if old else ["receipt"])
+    assert bool(rig.store.tasks.in_state(TaskState.FAILED)) == old
+    assert not rig.inbox.accept({"task_id": "t", "command": "home", key: sent}), "a second delivery is not new"
+    ((_, body),) = rig.reports()
     assert (body.get("error_code"), "too old" in body.get("error_message", "")) == (
         (410, True) if old else (None, False)
     )
-    desk.store.close()
+    rig.store.close()
 
 
-def test_without_the_servers_time_no_command_is_too_old(desk: InboxRig) -> None:
-    assert desk.inbox.accept({"task_id": "t", "command": "home", "sent_at": 1})
-    assert len(desk.store.tasks.in_state(TaskState.RECEIVED)) == 1
+def test_without_the_servers_time_no_command_is_too_old(rig: InboxRig) -> None:
+    assert rig.inbox.accept({"task_id": "t", "command": "home", "sent_at": 1})
+    assert len(rig.store.tasks.in_state(TaskState.RECEIVED)) == 1
 
 
-def commands_of(desk: InboxRig) -> list[str]:
-    return [task.command.task_id for task in desk.store.tasks.in_state(TaskState.RECEIVED)]
+def commands_of(rig: InboxRig) -> list[str]:
+    return [task.command.task_id for task in rig.store.tasks.in_state(TaskState.RECEIVED)]
 
 
-def test_a_flood_is_dropped_unwritten_and_what_stops_the_printer_is_not(desk: InboxRig) -> None:
+def test_a_flood_is_dropped_unwritten_and_what_stops_the_printer_is_not(rig: InboxRig) -> None:
     """Two thousand commands of 60 kB made a ledger of 119 MB."""
     for number in range(2000):
-        desk.inbox.enqueue({"task_id": f"t{number}", "command": "settings", "settings": {"x": "y" * 60_000}})
+        rig.inbox.enqueue({"task_id": f"t{number}", "command": "settings", "settings": {"x": "y" * 60_000}})
     for name in ("pause", "resume", "cancel", "reset"):
-        desk.inbox.enqueue({"task_id": name, "command": name})
-    assert commands_of(desk) == [*(f"t{number}" for number in range(BURST)), "pause", "resume", "cancel", "reset"]
-    assert sum(path.stat().st_size for path in desk.store.database.path.parent.iterdir()) < 4 << 20
-    desk.clock.advance(3 / RATE)
+        rig.inbox.enqueue({"task_id": name, "command": name})
+    assert commands_of(rig) == [*(f"t{number}" for number in range(BURST)), "pause", "resume", "cancel", "reset"]
+    assert sum(path.stat().st_size for path in rig.store.database.path.parent.iterdir()) < 4 << 20
+    rig.clock.advance(3 / RATE)
     for number in range(10):
-        desk.inbox.enqueue({"task_id": f"later{number}", "command": "home"})
-    assert commands_of(desk)[-3:] == ["later0", "later1", "later2"]
+        rig.inbox.enqueue({"task_id": f"later{number}", "command": "home"})
+    assert commands_of(rig)[-3:] == ["later0", "later1", "later2"]
 
 
-def test_a_server_that_takes_no_report_gives_no_more_work_and_still_stops_the_printer(desk: InboxRig) -> None:
-    with desk.store.database.transaction():
+def test_a_server_that_takes_no_report_gives_no_more_work_and_still_stops_the_printer(rig: InboxRig) -> None:
+    with rig.store.database.transaction():
         for number in range(REPORTS_LIMIT):
-            desk.store.tasks.accept(Command(task_id=f"t{number}", name=Name.HOME, raw_name="home"), b"r")
-    assert not desk.inbox.accept({"task_id": "more", "command": "home"})
-    assert desk.inbox.accept({"task_id": "stop", "command": "cancel"})
-    assert commands_of(desk)[-1] == "stop"
-    assert desk.store.outbox.pending_count() == REPORTS_LIMIT
+            rig.store.tasks.accept(Command(task_id=f"t{number}", name=Name.HOME, raw_name="home"), b"r")
+    assert not rig.inbox.accept({"task_id": "more", "command": "home"})
+    assert rig.inbox.accept({"task_id": "stop", "command": "cancel"})
+    assert commands_of(rig)[-1] == "stop"
+    assert rig.store.outbox.pending_count() == REPORTS_LIMIT
 
 
-def test_a_cancel_is_kept_in_memory_whatever_comes_after_it(desk: InboxRig) -> None:
-    desk.store.database.execute("PRAGMA query_only = 1")
-    desk.inbox.enqueue({"task_id": "stop", "command": "cancel"})
+def test_a_cancel_is_kept_in_memory_whatever_comes_after_it(rig: InboxRig) -> None:
+    rig.store.database.execute("PRAGMA query_only = 1")
+    rig.inbox.enqueue({"task_id": "stop", "command": "cancel"})
     for number in range(3 * PENDING_LIMIT):
-        desk.inbox.enqueue({"task_id": f"t{number}", "command": "home"})
-    desk.store.database.row("PRAGMA query_only = 0")
-    desk.inbox.retry_pending()
-    assert commands_of(desk)[0] == "stop"
-    assert len(commands_of(desk)) <= PENDING_LIMIT
+        rig.inbox.enqueue({"task_id": f"t{number}", "command": "home"})
+    rig.store.database.row("PRAGMA query_only = 0")
+    rig.inbox.retry_pending()
+    assert commands_of(rig)[0] == "stop"
+    assert len(commands_of(rig)) <= PENDING_LIMIT

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
-from agent.http.client import HttpClient
+from agent.http.http_client import HttpClient
 from agent.server.member import base, pages, table, token
 from agent.service.config import CloudSection, Config, MemberSection
 from agent.service.system_clock import SystemClock

@@ -101,10 +101,10 @@ def test_each_heater_that_is_known_is_switched_off_nozzle_and_bed_always(
 
 def test_a_cancel_ends_the_firmwares_own_watch_over_the_heaters() -> None:
     """docs/serial.md §31: else it would kill a printer that is idle."""
-    desk = SessionRig(settings=DriverSettings(deadman_s=3600)).idle().print(FILE)
-    desk.session.control.cancel()
-    desk.hear("ok")
-    came = desk.acknowledge()
+    rig = SessionRig(settings=DriverSettings(deadman_s=3600)).idle().print(FILE)
+    rig.session.control.cancel()
+    rig.hear("ok")
+    came = rig.acknowledge()
     assert came[came.index(OFF[0]) :] == [*OFF, b"M85 S0", b"M84"]
 
 
@@ -125,41 +125,41 @@ def test_after_a_cancel_the_printer_counts_as_homed_only_if_nothing_speaks_again
 ) -> None:
     """docs/serial.md §25d, §28: switched off, or stopped in a move, the motors may have lost steps; then a pause of the
     next print does not drive the head anywhere."""
-    desk = SessionRig(scripts, caps=caps).idle(homed=True).print([b"G1 X1 F60", *FILE])
-    desk.take()
-    desk.session.control.cancel()
-    desk.session.step(desk.now)
+    rig = SessionRig(scripts, caps=caps).idle(homed=True).print([b"G1 X1 F60", *FILE])
+    rig.take()
+    rig.session.control.cancel()
+    rig.session.step(rig.now)
     for _ in range(6):
-        desk.acknowledge()
-        desk.hear("ok")
-        desk.later(3.0)
-    assert desk.seen.state is PrinterState.IDLE
-    desk.print(FILE)
-    assert (b"G1 X0 Y0 F6000" in desk.pause()) is homed
+        rig.acknowledge()
+        rig.hear("ok")
+        rig.later(3.0)
+    assert rig.seen.state is PrinterState.IDLE
+    rig.print(FILE)
+    assert (b"G1 X0 Y0 F6000" in rig.pause()) is homed
 
 
-def cancelled(desk: SessionRig) -> list[bytes]:
+def cancelled(rig: SessionRig) -> list[bytes]:
     """Cancel while a line is in flight, or nothing; what is sent."""
-    desk.take()
-    desk.session.control.cancel()
-    desk.session.step(desk.now)
-    desk.hear("ok")
-    return desk.acknowledge()
+    rig.take()
+    rig.session.control.cancel()
+    rig.session.step(rig.now)
+    rig.hear("ok")
+    return rig.acknowledge()
 
 
 def test_after_a_resume_a_cancel_parks_again() -> None:
     """docs/serial.md §28: only a head that is out of the way is left where it is."""
-    desk = SessionRig().idle(homed=True).print(FILE)
-    desk.pause()
-    desk.resume()
-    assert b"G1 X0 Y0 F6000" in cancelled(desk)
+    rig = SessionRig().idle(homed=True).print(FILE)
+    rig.pause()
+    rig.resume()
+    assert b"G1 X0 Y0 F6000" in cancelled(rig)
 
 
 def test_a_print_after_one_that_was_cancelled_in_its_pause_is_out_of_the_way_of_nothing() -> None:
     """docs/serial.md §28: its own cancel parks."""
-    desk = SessionRig().idle(homed=True).print(FILE)
-    desk.pause()
-    assert b"G1 X0 Y0 F6000" not in cancelled(desk)
-    desk.print([b"G28", *FILE])
-    desk.hear("ok")
-    assert b"G1 X0 Y0 F6000" in cancelled(desk)
+    rig = SessionRig().idle(homed=True).print(FILE)
+    rig.pause()
+    assert b"G1 X0 Y0 F6000" not in cancelled(rig)
+    rig.print([b"G28", *FILE])
+    rig.hear("ok")
+    assert b"G1 X0 Y0 F6000" in cancelled(rig)

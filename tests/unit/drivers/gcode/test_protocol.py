@@ -8,7 +8,7 @@ from agent.core.driver import COMMAND_SIZE
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HISTORY, file_line
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, unnumbered
+from drivers.gcode.protocol.steps import RENUMBER, OutgoingLine, numbered, unnumbered
 from drivers.gcode.protocol.window import BYTES, CLEAN, MOST, SPOILT, Window
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
 
@@ -673,7 +673,7 @@ def test_busy_extends_patience_and_a_person_may_take_for_ever() -> None:
 def test_a_line_that_gives_up_is_forgotten() -> None:
     """docs/serial.md §18: a hello that is not answered is said again, not asked after."""
     wire = Wire()
-    hello = Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True)
+    hello = OutgoingLine(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True)
     wire.send(hello)
     began = wire.now
     assert wire.silence() is hello
@@ -685,7 +685,7 @@ def test_a_line_that_gives_up_is_forgotten() -> None:
 def test_a_renumbering_that_was_garbled_is_sent_again_whatever_is_asked_for() -> None:
     """docs/serial.md §7, §18: the printer may be at any number when the host comes."""
     wire = Wire()
-    hello = wire.send(Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True))
+    hello = wire.send(OutgoingLine(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True))
     wire.protocol.error("checksum mismatch, Last Line: 4711", wire.now)
     wire.protocol.resend(4712, wire.now)
     wire.asks(4712)

@@ -13,7 +13,7 @@ from drivers.gcode.protocol.ok_traits import MISSED, OkTraits
 from drivers.gcode.protocol.phases import Service
 from drivers.gcode.protocol.preamble import Preamble
 from drivers.gcode.protocol.resend_guard import REQUESTS, ResendGuard
-from drivers.gcode.protocol.steps import Command, numbered, unnumbered
+from drivers.gcode.protocol.steps import OutgoingLine, numbered, unnumbered
 from drivers.gcode.protocol.unacknowledged import Unacknowledged
 from tests.unit.drivers.gcode.wire import TIMING, line
 
@@ -87,7 +87,7 @@ def test_unacknowledged_lines_are_proved_ever_more_rarely() -> None:
     ],
 )
 def test_a_request_is_believed_when_another_says_the_same(
-    number: int, reported: int, oldest: Command | None, locating: bool, believed: bool
+    number: int, reported: int, oldest: OutgoingLine | None, locating: bool, believed: bool
 ) -> None:
     """docs/serial.md §9."""
     guard = ResendGuard(written(9))
@@ -115,7 +115,7 @@ def test_the_same_request_without_progress_is_counted() -> None:
     assert not any(guard.too_often(9, acknowledged=9) for _ in range(2 * REQUESTS))
 
 
-def locator(*lines: Command) -> Locator:
+def locator(*lines: OutgoingLine) -> Locator:
     flight = InFlight(1.0)
     for each in lines:
         flight.add(each, 0.0)

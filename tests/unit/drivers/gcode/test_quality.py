@@ -22,14 +22,14 @@ def test_percentiles_are_those_of_the_last_lines() -> None:
 
 
 def test_a_print_measures_the_time_to_each_acknowledgement() -> None:
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
     for _ in range(3):
-        desk.now += 0.004
-        desk.hear("ok")
-    link = desk.seen.link
+        rig.now += 0.004
+        rig.hear("ok")
+    link = rig.seen.link
     assert link.latency_p50_ms is not None
     assert 0.0 <= link.latency_p50_ms <= 60.0
-    assert 4.0 in [round(value * 1000, 3) for value in desk.session.operation.counters.quality.latencies]
+    assert 4.0 in [round(value * 1000, 3) for value in rig.session.operation.counters.quality.latencies]
 
 
 def test_starvation_counts_the_steps_to_an_empty_planner_during_a_print() -> None:
@@ -51,15 +51,15 @@ def test_without_advanced_ok_starvation_is_not_known() -> None:
 
 def test_the_share_of_lines_sent_again_is_told() -> None:
     """docs/serial.md §10: log the resend rate."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
-    desk.take()
-    desk.hear("Resend: 1", "ok")
-    desk.later(0.03)
-    assert desk.seen.link.resends == 0, "the line after an M110, which may have been carried out twice"
-    desk.hear("ok")
-    desk.hear("Error:checksum mismatch, Last Line: 1", "Resend: 2", "ok")
-    desk.later(0.03)
-    link = desk.seen.link
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2", b"G1 X3"])
+    rig.take()
+    rig.hear("Resend: 1", "ok")
+    rig.later(0.03)
+    assert rig.seen.link.resends == 0, "the line after an M110, which may have been carried out twice"
+    rig.hear("ok")
+    rig.hear("Error:checksum mismatch, Last Line: 1", "Resend: 2", "ok")
+    rig.later(0.03)
+    link = rig.seen.link
     assert link.resends == 1
     assert link.resend_rate == 1 / link.lines
 
@@ -74,13 +74,13 @@ def test_a_slow_chip_is_part_of_the_links_quality() -> None:
 
 def test_more_than_a_tenth_sent_again_is_warned_of_once() -> None:
     """docs/serial.md §10: log the resend rate; warn above 10 %."""
-    desk = SessionRig().idle().print([b"G1 X%d" % n for n in range(1, 60)])
+    rig = SessionRig().idle().print([b"G1 X%d" % n for n in range(1, 60)])
     with capture_logs() as logs:
         for number in range(1, 40):
-            desk.take()
-            desk.hear(f"Resend: {number}", "ok")
-            desk.later(0.03)
-            desk.hear("ok")
+            rig.take()
+            rig.hear(f"Resend: {number}", "ok")
+            rig.later(0.03)
+            rig.hear("ok")
     warned = [entry for entry in logs if entry["log_level"] == "warning"]
     assert len(warned) == 1
     assert warned[0]["event"] == "resend rate high"

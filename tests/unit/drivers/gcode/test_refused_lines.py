@@ -33,9 +33,9 @@ def klipper(*, unsafe: bool = False) -> SessionRig:
     return SessionRig(firmware="Klipper", unsafe=unsafe)
 
 
-def failed(desk: SessionRig) -> str:
+def failed(rig: SessionRig) -> str:
     """Why the operation that ended last has failed."""
-    last = desk.seen.last
+    last = rig.seen.last
     assert last is not None
     assert last.outcome is Outcome.FAILED
     return last.error
@@ -43,92 +43,92 @@ def failed(desk: SessionRig) -> str:
 
 def test_a_refused_line_of_the_file_fails_the_job_with_its_number_text_and_the_reason() -> None:
     """docs/serial.md §k1: and the heaters go off."""
-    desk = klipper().idle().print([b"G1 X50", b"G1 X51", b"G1 X52"])
-    assert desk.take() == [wire(1, b"G1 X50")]
-    desk.hear(NOT_HOMED, "ok")
-    assert desk.session.operation.state is S.CANCELLING
-    sent = desk.acknowledge()
+    rig = klipper().idle().print([b"G1 X50", b"G1 X51", b"G1 X52"])
+    assert rig.take() == [wire(1, b"G1 X50")]
+    rig.hear(NOT_HOMED, "ok")
+    assert rig.session.operation.state is S.CANCELLING
+    sent = rig.acknowledge()
     assert sent[:3] == HEATERS_OFF
     assert not [line for line in sent if line.startswith(b"N2")], "nothing more of the file"
-    assert failed(desk) == ("line 1 (G1 X50): the printer refused it: Must home axis first: 50.000 0.000 0.000 [0.000]")
-    assert desk.seen.state is S.IDLE
+    assert failed(rig) == ("line 1 (G1 X50): the printer refused it: Must home axis first: 50.000 0.000 0.000 [0.000]")
+    assert rig.seen.state is S.IDLE
 
 
 def test_the_refused_line_is_the_oldest_in_flight() -> None:
     """docs/serial.md §k1: with three lines in flight, each is answered in its turn."""
-    desk = SessionRig(firmware="Klipper", settings=DriverSettings(window=3)).idle()
-    desk.print([b"G1 X50", b"G1 X51", b"G1 X52"])
-    assert len(desk.take()) == 3
-    desk.hear("ok", NOT_HOMED, "ok", NOT_HOMED, "ok")
-    desk.acknowledge()
-    assert failed(desk).startswith("line 2 (G1 X51): ")
+    rig = SessionRig(firmware="Klipper", settings=DriverSettings(window=3)).idle()
+    rig.print([b"G1 X50", b"G1 X51", b"G1 X52"])
+    assert len(rig.take()) == 3
+    rig.hear("ok", NOT_HOMED, "ok", NOT_HOMED, "ok")
+    rig.acknowledge()
+    assert failed(rig).startswith("line 2 (G1 X51): ")
 
 
 @pytest.mark.parametrize("code", [b"G28", b"G29", b"G1 X50"])
 def test_a_refused_line_of_a_script_fails_it(code: bytes) -> None:
     """docs/serial.md §k1: home, park and calibrate are scripts."""
-    desk = klipper().idle()
-    desk.session.control.run_script(RunScript("s", (code, b"M117 after")), desk.now)
-    desk.session.step(desk.now)
-    desk.take()
-    desk.hear(NOT_HOMED, "ok")
-    sent = desk.acknowledge()
+    rig = klipper().idle()
+    rig.session.control.run_script(RunScript("s", (code, b"M117 after")), rig.now)
+    rig.session.step(rig.now)
+    rig.take()
+    rig.hear(NOT_HOMED, "ok")
+    sent = rig.acknowledge()
     assert b"M117 after" not in sent
     assert sent[:3] == HEATERS_OFF
-    assert failed(desk).startswith(f"{code.decode()}: the printer refused it: Must home axis first")
+    assert failed(rig).startswith(f"{code.decode()}: the printer refused it: Must home axis first")
 
 
 def test_a_pause_whose_way_is_refused_fails_the_job() -> None:
     """docs/serial.md §k1, §27."""
-    desk = klipper().idle(homed=True).print([b"G1 X1", b"G1 X2"])
-    desk.take()
-    desk.session.control.pause("")
-    desk.hear("ok")
-    assert desk.take() == [b"M400"]
-    desk.hear("!! Move out of range: 0.000 0.000 500.000 [0.000]", "ok")
-    desk.acknowledge()
-    assert failed(desk) == "M400: the printer refused it: Move out of range: 0.000 0.000 500.000 [0.000]"
+    rig = klipper().idle(homed=True).print([b"G1 X1", b"G1 X2"])
+    rig.take()
+    rig.session.control.pause("")
+    rig.hear("ok")
+    assert rig.take() == [b"M400"]
+    rig.hear("!! Move out of range: 0.000 0.000 500.000 [0.000]", "ok")
+    rig.acknowledge()
+    assert failed(rig) == "M400: the printer refused it: Move out of range: 0.000 0.000 500.000 [0.000]"
 
 
 def test_a_resume_whose_way_is_refused_fails_the_job() -> None:
     """docs/serial.md §k1, §27."""
-    desk = klipper().idle(homed=True).print([b"G1 X1", b"G1 X2"])
-    desk.pause()
-    desk.session.control.resume()
-    desk.session.step(desk.now)
-    assert desk.take()
-    desk.hear(NOT_HOMED, "ok")
-    desk.acknowledge()
-    assert "the printer refused it: Must home axis first" in failed(desk)
+    rig = klipper().idle(homed=True).print([b"G1 X1", b"G1 X2"])
+    rig.pause()
+    rig.session.control.resume()
+    rig.session.step(rig.now)
+    assert rig.take()
+    rig.hear(NOT_HOMED, "ok")
+    rig.acknowledge()
+    assert "the printer refused it: Must home axis first" in failed(rig)
 
 
 def test_a_cancel_goes_on_although_lines_of_its_way_are_refused() -> None:
     """docs/serial.md §28, §k1: what is refused on the way out keeps no heater on, and the hello asks what is wrong."""
-    desk = klipper().idle().print([b"G1 X1", b"G1 X2"])
-    desk.take()
-    desk.session.control.cancel()
-    desk.hear("ok")
+    rig = klipper().idle().print([b"G1 X1", b"G1 X2"])
+    rig.take()
+    rig.session.control.cancel()
+    rig.hear("ok")
     sent = []
-    while desk.session.operation.running:
-        new = desk.take()
+    while rig.session.operation.running:
+        new = rig.take()
         assert new
         sent += new
         for _ in new:
-            desk.hear("!! refused", "ok")
+            rig.hear("!! refused", "ok")
     assert sent[:4] == [*HEATERS_OFF, b"M84"]
-    last = desk.seen.last
+    last = rig.seen.last
     assert last is not None
     assert last.outcome is Outcome.CANCELLED
-    assert desk.acknowledge()[:2] == [b"N0 M110 N0*125", b"M115"]
-    assert desk.seen.state is S.IDLE
+    assert rig.acknowledge()[:2] == [b"N0 M110 N0*125", b"M115"]
+    assert rig.seen.state is S.IDLE
 
 
 def test_a_poll_may_be_refused() -> None:
-    desk = klipper().idle()
-    desk.later(2.0)
-    assert desk.take() == [b"M105"]
-    desk.hear("!! something", "ok T:0")
-    assert desk.seen.state is S.IDLE
+    rig = klipper().idle()
+    rig.later(2.0)
+    assert rig.take() == [b"M105"]
+    rig.hear("!! something", "ok T:0")
+    assert rig.seen.state is S.IDLE
 
 
 # --- starting
@@ -161,43 +161,43 @@ class Starting(SessionRig):
 
 
 def starting(*, unsafe: bool = False) -> Starting:
-    desk = Starting(unsafe=unsafe)
-    desk.session.open(desk.now, desk.now)
-    return desk
+    rig = Starting(unsafe=unsafe)
+    rig.session.open(rig.now, rig.now)
+    return rig
 
 
 def test_a_klippy_that_starts_is_waited_for_and_the_status_says_so() -> None:
     """docs/serial.md §k2: M110 and M115 are answered before it is ready."""
-    desk = starting()
-    desk.asked_in(5.0)
-    assert (desk.seen.state, desk.seen.reason) == (S.OFFLINE, "Klipper is starting")
-    assert len(desk.asked_in(60.0)) <= 61, "one question a second"
-    assert (desk.seen.state, desk.seen.reason) == (S.OFFLINE, "Klipper is starting")
-    desk.refusal = ()
-    desk.hear("// Klipper state: Ready")
-    desk.asked_in(1.5)
-    assert (desk.seen.state, desk.seen.reason) == (S.IDLE, "")
+    rig = starting()
+    rig.asked_in(5.0)
+    assert (rig.seen.state, rig.seen.reason) == (S.OFFLINE, "Klipper is starting")
+    assert len(rig.asked_in(60.0)) <= 61, "one question a second"
+    assert (rig.seen.state, rig.seen.reason) == (S.OFFLINE, "Klipper is starting")
+    rig.refusal = ()
+    rig.hear("// Klipper state: Ready")
+    rig.asked_in(1.5)
+    assert (rig.seen.state, rig.seen.reason) == (S.IDLE, "")
 
 
 def test_heaters_that_may_be_on_go_off_once_more_when_klippy_is_ready() -> None:
     """docs/serial.md §k2, §31: before, the line was refused."""
-    desk = starting(unsafe=True)
-    desk.asked_in(6.0)
-    desk.refusal = ()
-    assert desk.asked_in(2.0)[1:4] == HEATERS_OFF
+    rig = starting(unsafe=True)
+    rig.asked_in(6.0)
+    rig.refusal = ()
+    assert rig.asked_in(2.0)[1:4] == HEATERS_OFF
 
 
 def test_a_configuration_error_is_an_error_with_its_text_until_klippy_restarts() -> None:
     """docs/serial.md §k2: it refuses everything for ever."""
-    desk = starting()
-    desk.refusal = CONFIG_ERROR
-    desk.asked_in(5.0)
-    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, "Option 'pin' in section 'fan' must be specified")
-    assert desk.asked_in(60.0) == []
-    desk.refusal = ()
-    desk.hear("// Klipper state: Disconnect")
-    desk.asked_in(2.0)
-    assert desk.seen.state is S.IDLE
+    rig = starting()
+    rig.refusal = CONFIG_ERROR
+    rig.asked_in(5.0)
+    assert (rig.seen.state, rig.seen.reason) == (S.ERROR, "Option 'pin' in section 'fan' must be specified")
+    assert rig.asked_in(60.0) == []
+    rig.refusal = ()
+    rig.hear("// Klipper state: Disconnect")
+    rig.asked_in(2.0)
+    assert rig.seen.state is S.IDLE
 
 
 # --- shutting down, restarting
@@ -205,41 +205,41 @@ def test_a_configuration_error_is_an_error_with_its_text_until_klippy_restarts()
 
 def test_ready_in_the_middle_of_a_job_is_no_restart() -> None:
     """docs/serial.md §k2."""
-    desk = klipper().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear("// Klipper state: Ready", "ok")
-    assert desk.session.operation.state is S.PRINTING
-    assert desk.take()[-1] == wire(2, b"G1 X2")
+    rig = klipper().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear("// Klipper state: Ready", "ok")
+    assert rig.session.operation.state is S.PRINTING
+    assert rig.take()[-1] == wire(2, b"G1 X2")
 
 
 def test_ready_after_a_shutdown_is_a_restart() -> None:
     """docs/serial.md §k3."""
-    desk = klipper().idle()
-    desk.hear("// Klipper state: Shutdown", "!! Lost communication with MCU 'mcu'", "ok")
-    assert desk.seen.reason == "Lost communication with MCU 'mcu'"
-    desk.hear("// Klipper state: Ready")
-    desk.acknowledge()
-    assert desk.seen.state is S.IDLE
+    rig = klipper().idle()
+    rig.hear("// Klipper state: Shutdown", "!! Lost communication with MCU 'mcu'", "ok")
+    assert rig.seen.reason == "Lost communication with MCU 'mcu'"
+    rig.hear("// Klipper state: Ready")
+    rig.acknowledge()
+    assert rig.seen.state is S.IDLE
 
 
 @pytest.mark.parametrize("first", ["// Klipper state: Shutdown", "// Printer is shutdown"])
 def test_a_shutdown_fails_the_job_with_its_reason_which_the_next_line_tells(first: str) -> None:
     """docs/serial.md §k3: `Shutdown` comes first, and why only to the next line."""
-    desk = klipper().idle().print([b"G1 X1", b"G1 X2"])
-    desk.take()
-    desk.hear(first)
-    assert desk.take() == [b"M400"]
-    assert desk.session.operation.state is S.PRINTING
-    desk.hear("ok", "// Printer is shutdown", "!! Lost communication with MCU 'mcu'", "ok")
-    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, "Lost communication with MCU 'mcu'")
-    assert failed(desk) == "Lost communication with MCU 'mcu'"
-    desk.later(100.0)
-    assert desk.take() == []
+    rig = klipper().idle().print([b"G1 X1", b"G1 X2"])
+    rig.take()
+    rig.hear(first)
+    assert rig.take() == [b"M400"]
+    assert rig.session.operation.state is S.PRINTING
+    rig.hear("ok", "// Printer is shutdown", "!! Lost communication with MCU 'mcu'", "ok")
+    assert (rig.seen.state, rig.seen.reason) == (S.ERROR, "Lost communication with MCU 'mcu'")
+    assert failed(rig) == "Lost communication with MCU 'mcu'"
+    rig.later(100.0)
+    assert rig.take() == []
 
 
 def test_a_shutdown_that_is_not_explained_is_an_error_all_the_same() -> None:
     """docs/serial.md §k3."""
-    desk = klipper().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear("// Klipper state: Shutdown")
-    desk.later(6.0)
-    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, "Klipper state: Shutdown")
-    assert failed(desk) == "Klipper state: Shutdown"
+    rig = klipper().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear("// Klipper state: Shutdown")
+    rig.later(6.0)
+    assert (rig.seen.state, rig.seen.reason) == (S.ERROR, "Klipper state: Shutdown")
+    assert failed(rig) == "Klipper state: Shutdown"

@@ -6,7 +6,7 @@ import pytest
 
 from agent.core.driver import PrinterState
 from agent.gcode.framing import checksum, frame
-from drivers.gcode.printing.identity import PrinterIdentity
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.protocol.numbering import HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import RunScript
@@ -30,17 +30,17 @@ def checked(code: bytes) -> bytes:
 def test_polls_and_scripts_have_a_number_and_a_checksum_too(firmware: str) -> None:
     """docs/serial.md Dialects: Repetier wants checksums always; elsewhere they keep a garbled line from being
     another."""
-    desk = SessionRig(firmware=firmware).idle()
-    desk.later(2.0)
-    assert desk.take() == [b"M105"], "the desk takes off what it has verified"
-    assert desk.at > HOST
+    rig = SessionRig(firmware=firmware).idle()
+    rig.later(2.0)
+    assert rig.take() == [b"M105"], "the rig takes off what it has verified"
+    assert rig.at > HOST
 
 
-def told_about_m110(desk: SessionRig) -> list[bytes]:
+def told_about_m110(rig: SessionRig) -> list[bytes]:
     """A script's line that cannot have a number (docs/serial.md §13), as it is written."""
-    desk.session.control.run_script(RunScript("s", (b"M117 about M110",)), desk.now)
-    desk.session.step(desk.now)
-    return desk.take()
+    rig.session.control.run_script(RunScript("s", (b"M117 about M110",)), rig.now)
+    rig.session.step(rig.now)
+    return rig.take()
 
 
 def test_a_line_without_a_number_has_a_checksum_where_the_firmware_wants_it() -> None:
@@ -51,19 +51,19 @@ def test_a_line_without_a_number_has_a_checksum_where_the_firmware_wants_it() ->
 
 def test_a_firmware_that_misses_checksums_gets_them_from_then_on() -> None:
     """docs/serial.md Dialects, checksum outside jobs."""
-    desk = SessionRig().idle()
-    desk.hear("Error:Missing checksum")
-    assert told_about_m110(desk) == [checked(b"M117 about M110")]
+    rig = SessionRig().idle()
+    rig.hear("Error:Missing checksum")
+    assert told_about_m110(rig) == [checked(b"M117 about M110")]
 
 
 @pytest.mark.parametrize("firmware", ["Repetier_1.0.3", "RepRapFirmware for Duet 3", "Smoothieware", "Klipper"])
 def test_without_auto_report_temperatures_are_polled(firmware: str) -> None:
     """docs/serial.md §17: without AUTOREPORT_TEMP M105 is polled, whatever the firmware claims to be able to."""
-    desk = SessionRig(firmware=firmware, caps=("AUTOREPORT_TEMP",))
-    desk.session.open(desk.now, desk.now)
-    assert b"M155 S2" not in desk.acknowledge()
-    desk.later(2.0)
-    assert desk.take()[0].startswith(b"M105")
+    rig = SessionRig(firmware=firmware, caps=("AUTOREPORT_TEMP",))
+    rig.session.open(rig.now, rig.now)
+    assert b"M155 S2" not in rig.acknowledge()
+    rig.later(2.0)
+    assert rig.take()[0].startswith(b"M105")
 
 
 @pytest.mark.parametrize(
@@ -82,24 +82,24 @@ def test_fatal_errors_of_one_or_two_lines_fail_the_job_and_hold_the_printer_unti
     lines: tuple[str, ...], reason: str
 ) -> None:
     """docs/serial.md §25: kill, MINTEMP and MAXTEMP, heating failed are fatal, two lines each at times."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
-    desk.take()
-    desk.hear(*lines)
-    assert desk.seen.state is S.ERROR
-    assert desk.seen.reason == reason
-    assert desk.seen.last is not None
-    assert desk.seen.last.error == reason
-    desk.hear("ok")
-    desk.later(100)
-    assert desk.take() == []
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    rig.take()
+    rig.hear(*lines)
+    assert rig.seen.state is S.ERROR
+    assert rig.seen.reason == reason
+    assert rig.seen.last is not None
+    assert rig.seen.last.error == reason
+    rig.hear("ok")
+    rig.later(100)
+    assert rig.take() == []
 
 
 @pytest.mark.parametrize("line", ['echo:Unknown command: "G99"', "Error:No SD card", "Error:volume.init failed"])
 def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
     """docs/serial.md §25: unknown-command echoes and SD errors are not fatal."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear(line)
-    assert desk.session.operation.state is S.PRINTING
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear(line)
+    assert rig.session.operation.state is S.PRINTING
 
 
 @pytest.mark.parametrize(
@@ -114,10 +114,10 @@ def test_unknown_commands_and_card_errors_are_not_fatal(line: str) -> None:
 )
 def test_a_restart_during_a_print_fails_it_however_the_firmware_says_so(line: str) -> None:
     """docs/serial.md §20, §21: a start line while printing means the board was reset."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear(line)
-    assert desk.seen.last is not None
-    assert "restarted" in desk.seen.last.error
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear(line)
+    assert rig.seen.last is not None
+    assert "restarted" in rig.seen.last.error
 
 
 @pytest.mark.parametrize(
@@ -133,68 +133,68 @@ def test_a_restart_during_a_print_fails_it_however_the_firmware_says_so(line: st
 )  # fmt: skip
 def test_a_halt_is_fatal_however_the_firmware_says_so(line: str, reason: str) -> None:
     """docs/serial.md §25, in the words of each family."""
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear(line)
-    assert (desk.seen.state, desk.seen.reason) == (S.ERROR, reason)
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear(line)
+    assert (rig.seen.state, rig.seen.reason) == (S.ERROR, reason)
 
 
 @pytest.mark.parametrize("line", ["// Klipper state: Ready", "// Klipper state: Startup", "echo:Smoothie"])
 def test_what_only_resembles_a_halt_or_restart_is_none(line: str) -> None:
-    desk = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
-    desk.hear(line)
-    assert desk.session.operation.state is S.PRINTING
+    rig = SessionRig().idle().print([b"G1 X1", b"G1 X2"])
+    rig.hear(line)
+    assert rig.session.operation.state is S.PRINTING
 
 
 def test_a_printer_that_says_ok_before_the_answer_is_understood_all_the_same() -> None:
     """docs/serial.md Dialects: Repetier says `ok` when it has received a line, and the answer when it gets to it."""
-    desk = SessionRig(firmware="Repetier_0.92.9")
+    rig = SessionRig(firmware="Repetier_0.92.9")
 
     def answer(code: bytes) -> None:
-        desk.hear("ok")
+        rig.hear("ok")
         if code == b"M115":
-            desk.hear("FIRMWARE_NAME:Repetier_0.92.9 MACHINE_TYPE:Mendel")
+            rig.hear("FIRMWARE_NAME:Repetier_0.92.9 MACHINE_TYPE:Mendel")
         elif code == b"M114":
-            desk.hear("X:10.00 Y:20.00 Z:3.000 E:4.0000")
+            rig.hear("X:10.00 Y:20.00 Z:3.000 E:4.0000")
 
-    desk.answer = answer  # type: ignore[method-assign]
-    desk.idle(homed=True)
-    assert (desk.seen.firmware, desk.seen.machine) == ("Repetier_0.92.9", "Mendel")
-    desk.print([b"G1 X1", b"G1 X2"])
-    desk.pause()
-    assert b"G1 X10.000 Y20.000 F6000" in desk.resume()
+    rig.answer = answer  # type: ignore[method-assign]
+    rig.idle(homed=True)
+    assert (rig.seen.firmware, rig.seen.machine) == ("Repetier_0.92.9", "Mendel")
+    rig.print([b"G1 X1", b"G1 X2"])
+    rig.pause()
+    assert b"G1 X10.000 Y20.000 F6000" in rig.resume()
 
 
 @pytest.mark.parametrize(("silent", "name"), [(1, "Marlin 2.1.2"), (3, "Marlin 2.1.2"), (99, "")])
 def test_a_printer_that_does_not_say_who_it_is_is_asked_again(silent: int, name: str) -> None:
     """docs/serial.md §18, §19: M115 or its answer was garbled. A firmware that knows no M115 is used too."""
-    desk, usual, left = SessionRig(), SessionRig.answer, [silent]
+    rig, usual, left = SessionRig(), SessionRig.answer, [silent]
 
     def answer(code: bytes) -> None:
         if code == b"M115" and left[0] > 0:
             left[0] -= 1
-            desk.hear("FIRM?ARE_N?ME:Marlin", "ok")
+            rig.hear("FIRM?ARE_N?ME:Marlin", "ok")
         else:
-            usual(desk, code)
+            usual(rig, code)
 
-    desk.answer = answer  # type: ignore[method-assign]
-    desk.idle()
-    assert desk.seen.firmware == name
+    rig.answer = answer  # type: ignore[method-assign]
+    rig.idle()
+    assert rig.seen.firmware == name
     assert left[0] in (0, 95), "asked four times at most"
 
 
 def test_the_answer_may_come_in_one_piece_with_its_ok() -> None:
-    desk = SessionRig(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
-    desk.take()
-    desk.session.control.pause("")
-    desk.hear("ok")
-    desk.take()
-    desk.hear("ok")
+    rig = SessionRig(firmware="Repetier_0.92.9").idle(homed=True).print([b"G1 X1", b"G1 X2"])
+    rig.take()
+    rig.session.control.pause("")
+    rig.hear("ok")
+    rig.take()
+    rig.hear("ok")
     for line in ("ok 12", "X:10.00 Y:20.00 Z:3.000 E:4.0000"):
         for event in parse(line.encode()):
-            desk.session.heard(event, desk.now)
-    desk.session.step(desk.now)
-    desk.acknowledge()
-    assert b"G1 X10.000 Y20.000 F6000" in desk.resume()
+            rig.session.heard(event, rig.now)
+    rig.session.step(rig.now)
+    rig.acknowledge()
+    assert b"G1 X10.000 Y20.000 F6000" in rig.resume()
 
 
 @pytest.mark.parametrize(
@@ -216,13 +216,13 @@ def test_the_emergency_stop_is_sent_in_the_firmwares_way_and_again_with_a_number
 @pytest.mark.parametrize(("firmware", "first"), [("Repetier_1.0.3", S.ERROR), ("Marlin 2.1", S.OFFLINE)])
 def test_a_board_that_starts_anew_by_the_emergency_stop_stays_stopped(firmware: str, first: PrinterState) -> None:
     """docs/serial.md §20, §23, §25: an error until a reset; another start, later, is one."""
-    desk = SessionRig(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
-    desk.session.halt()
-    desk.hear("start", "T:20 /0")
-    assert desk.session.operation.state is first
-    desk.hear("start")
-    desk.acknowledge()
-    assert desk.session.operation.state is S.IDLE
+    rig = SessionRig(firmware=firmware).idle().print([b"G1 X1", b"G1 X2"])
+    rig.session.halt()
+    rig.hear("start", "T:20 /0")
+    assert rig.session.operation.state is first
+    rig.hear("start")
+    rig.acknowledge()
+    assert rig.session.operation.state is S.IDLE
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_reset_also_uses_the_firmwares_own_word_for_it(firmware: str, written:
 
 def test_heaters_are_switched_off_with_checksums_where_they_are_wanted() -> None:
     """docs/serial.md §31, Dialects."""
-    desk = SessionRig(firmware="Repetier_1.0.3").idle()
-    desk.take()
-    desk.session.out_of_band.switch_off(desk.session.heaters.known)
-    assert desk.take() == [checked(b"M104 S0"), checked(b"M140 S0"), checked(b"M107")]
+    rig = SessionRig(firmware="Repetier_1.0.3").idle()
+    rig.take()
+    rig.session.out_of_band.switch_off(rig.session.heaters.known)
+    assert rig.take() == [checked(b"M104 S0"), checked(b"M140 S0"), checked(b"M107")]

@@ -18,7 +18,7 @@ import pytest
 from drivers.gcode.protocol.heard import Heard
 from drivers.gcode.protocol.phases import Phase
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import RENUMBER, Command, numbered, unnumbered
+from drivers.gcode.protocol.steps import RENUMBER, OutgoingLine, numbered, unnumbered
 from drivers.gcode.protocol.transitions import HANDLERS, TRANSITIONS
 from drivers.gcode.protocol.window import Window
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
@@ -56,7 +56,7 @@ def error_before() -> Wire:
 
 def gives_up() -> Wire:
     wire = Wire()
-    wire.send(Command(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True))
+    wire.send(OutgoingLine(b"\n" + RENUMBER + b"\n", RENUMBER, patience=2.0, gives_up=True))
     return wire
 
 

@@ -6,14 +6,14 @@ from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.protocol import Counters, Protocol
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import Command, numbered
+from drivers.gcode.protocol.steps import OutgoingLine, numbered
 from drivers.gcode.protocol.window import Window
 from drivers.gcode.timing import Timing
 
 TIMING = Timing()
 
 
-def line(number: int) -> Command:
+def line(number: int) -> OutgoingLine:
     """A line of the file."""
     return numbered(number, b"G1 X%d" % number)
 
@@ -27,7 +27,7 @@ class Wire:
         self.now = 100.0
         self.protocol = Protocol(self.written.append, self.counters, TIMING, window or Window())
 
-    def send(self, command: Command) -> Command:
+    def send(self, command: OutgoingLine) -> OutgoingLine:
         self.protocol.send_again(self.now)
         assert self.protocol.fits(command)
         self.protocol.send(command, self.now)
@@ -46,16 +46,16 @@ class Wire:
             self.send(line(number))
             self.ok()
 
-    def ok(self, text: str = "") -> Command | None:
+    def ok(self, text: str = "") -> OutgoingLine | None:
         return self.protocol.ok(text, self.now)
 
-    def asks(self, number: int, why: str = "checksum mismatch") -> Command | None:
+    def asks(self, number: int, why: str = "checksum mismatch") -> OutgoingLine | None:
         """Error, request, and its `ok`, as Marlin says them."""
         self.protocol.error(f"{why}, Last Line: {number - 1}", self.now)
         found = self.protocol.resend(number, self.now)
         return self.ok() or found
 
-    def silence(self) -> Command | None:
+    def silence(self) -> OutgoingLine | None:
         """Until something is overdue."""
         self.now = self.protocol.deadline
         return self.protocol.tick(self.now)

@@ -1,4 +1,4 @@
-"""Lifecycle of the link's thread: when it is to stop and how, and its signs of life."""
+"""LinkLifecycle of the link's thread: when it is to stop and how, and its signs of life."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 
-class Lifecycle:
+class LinkLifecycle:
     """`stop_at` is the latest moment to leave once a stop was requested, `inf` before; with `hand_over` a print is left
     as it is for the next agent. `beat` is called every `interval_s` seconds as long as the thread does its work."""
 

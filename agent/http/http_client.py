@@ -16,8 +16,8 @@ import certifi
 from agent.errors import ConfigError
 from agent.http.adapter import BoundedAdapter, Lookup, RateFloor
 from agent.http.addresses import AddressPolicy
+from agent.http.http_session import HttpSession
 from agent.http.response import BoundedResponse
-from agent.http.session import HttpSession
 from agent.service.config import CloudSection
 
 TRANSFER_FLOOR = RateFloor(bytes_per_s=500.0, window_s=60.0)
