@@ -13,11 +13,12 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test test-all mutants lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
+.PHONY: help dry-run test test-all test-oldest mutants lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
+	@echo 'make test-oldest                         the tests of HTTP with the oldest versions that are allowed'
 	@echo 'make test-all                            unit and contract tests with each Python 3.11 to 3.14 of this machine'
 	@echo 'make mutants                             small mistakes in the code that carries promises: does a test notice?'
 	@echo '                                         (half an hour the first time; ARGS=--changed: two minutes at most)'
@@ -38,6 +39,13 @@ dry-run: $(VENV)/.sandbox
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+OLDEST = $(VENV)/oldest
+HTTP_TESTS = tests/unit/http tests/unit/server tests/unit/faye/test_transports.py tests/unit/faye/test_long_polling.py \
+    tests/unit/runner/test_transfers.py tests/integration/test_download.py
+
+test-oldest: $(OLDEST)/.ready
+	$(OLDEST)/bin/python -m pytest -q $(HTTP_TESTS) $(ARGS)
 
 # Each has an environment of its own, in .venvs/. ARGS="tests/unit/core -x" for other tests, or other ways to run them.
 PYTHONS ?= 3.11 3.12 3.13 3.14
@@ -106,6 +114,13 @@ INSTALL_SET = $(BIN)/pip install --quiet --disable-pip-version-check $(PINS:%=--
 $(VENV)/.sandbox $(VENV)/.test: export PIP_CONSTRAINT = $(PINS)
 $(VENV)/.sandbox $(VENV)/.test: export PIP_BUILD_CONSTRAINT = $(PINS)
 NOT_INSTALLED = { echo 'not installed: see above; without the pinned versions: make $(or $(MAKECMDGOALS),test) PINS='; exit 69; }
+
+# Each version is the lowest that pyproject.toml names; pytest is as in PINS.
+$(OLDEST)/.ready: pyproject.toml constraints/oldest.py | $(BIN)/python
+	@rm -rf $(OLDEST) && $(BIN)/python -m venv $(OLDEST)
+	@$(BIN)/python constraints/oldest.py >$(OLDEST)/oldest.txt
+	@$(OLDEST)/bin/pip install --quiet --disable-pip-version-check --requirement $(OLDEST)/oldest.txt
+	@touch $@
 
 $(VENV)/.sandbox: pyproject.toml $(PINS) | $(BIN)/python
 	@$(INSTALL_SET) --editable '.[sandbox]' || $(NOT_INSTALLED)

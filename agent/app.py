@@ -3,7 +3,7 @@
 main         signals, health, watchdog            subscriber   Faye -> inbox
 runner       tasks -> driver                      catch-up     GET printers/jobs after a gap
 link         the serial port (the driver's own)   reporter     outbox -> REST, heartbeat
-local        the socket, with local-0 … local-3   fetch, logs  short-lived, owned by the runner
+local        the socket, with its workers   fetch, logs  short-lived, owned by the runner
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from agent.service.config import Config, need_server
 from agent.service.descriptor_store import port_keeper
 from agent.service.health import Health, watchdog_interval
 from agent.service.lifecycle import Lifecycle
-from agent.service.logs import Ring, append_black_boxes
+from agent.service.logs import Ring, append_black_boxes, report_suppressed
 from agent.service.loop_threads import Loop, LoopThreads
 from agent.service.paths import socket_path, state_dir
 from agent.service.reload import Reload, driver_scripts
@@ -165,6 +165,7 @@ class App:
     def _maintain(self) -> None:
         """Update the conditions that no thread watches, and tidy the store."""
         base = self.base
+        report_suppressed()
         base.conditions.set(Part.CLOCK, self.server.clock.describe_skew())
         base.conditions.update_printer(base.snapshot.read().telemetry)
         try:
@@ -347,7 +348,9 @@ def build_local(base: Base, server: ServerParts, environ: MutableMapping[str, st
     if config.local.status_page:
         from agent.local.status_page import StatusPage  # noqa: PLC0415 late: http.server costs memory, and there is mostly no page
 
-        page = StatusPage(config.local.status_page, api.status, base.health.pulse("page"))
+        page = StatusPage(
+            config.local.status_page, api.status, base.health.pulse("page"), hosts=config.local.page_hosts
+        )
     return LocalParts(
         server=LocalServer(socket_path(config, environ), api, base.health.pulse("local")),
         page=page,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent import __version__
+from agent.core.printable import printable
 from agent.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, AgentError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except AgentError as error:
-        print(f"printer-agent: {error}", file=sys.stderr)  # noqa: T201 this is what stderr is for
+        print(f"printer-agent: {printable(str(error))}", file=sys.stderr)  # noqa: T201 this is what stderr is for
         return error.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -98,9 +99,32 @@ def _parser() -> _Parser:
     printers.add_argument("--all", action="store_true", dest="every", help="follow the pages to the end")
     _json(printers)
 
+    package = add("package", "firmware packages: make keys, sign a package, check one")
+    _package(package.add_subparsers(title="actions", required=True, dest="action", metavar="ACTION"))
+
     check = _configured(add("check-config", "read and check a configuration"), option=False)
     check.add_argument("config", nargs="?", type=Path, metavar="FILE")
     return parser
+
+
+def _package(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    purposes = {
+        "key": "make a pair of Ed25519 keys: FILE, to sign with, and FILE.pub, for [firmware_upgrade] public_key",
+        "make": "write FILE.manifest and its signature, which are served beside FILE",
+        "check": "check FILE, FILE.manifest and its signature as the agent does",
+    }
+    parsers = {
+        name: actions.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        for name, purpose in purposes.items()
+    }
+    for parser in parsers.values():
+        parser.add_argument("file", type=Path, metavar="FILE")
+    parsers["make"].add_argument("--model", required=True, metavar="MODEL", help="the one printers it is for have")
+    parsers["make"].add_argument("--version", required=True, metavar="VERSION", help="numbers and dots, e.g. 2.1.3")
+    parsers["make"].add_argument("--key", required=True, type=Path, metavar="KEY", help="the private key")
+    parsers["check"].add_argument("--model", metavar="MODEL", help="refuse a package for another one")
+    parsers["check"].add_argument("--installed", default="", metavar="VERSION", help="refuse an older package")
+    parsers["check"].add_argument("--key", required=True, type=Path, metavar="KEY", help="the public key")
 
 
 def _configured(parser: argparse.ArgumentParser, *, option: bool = True) -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from agent.core.printable import printable, printable_json
 from agent.errors import EX_OK, UnavailableError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def print_file(arguments: argparse.Namespace) -> int:
     """Print a file; returns when the print has begun."""
     from agent.local.socket_client import print_file as send
 
-    print(f"printing: {send(_socket(arguments), arguments.file)}")
+    print(printable(f"printing: {send(_socket(arguments), arguments.file)}"))
     return EX_OK
 
 
@@ -207,9 +208,10 @@ def outbox(arguments: argparse.Namespace) -> int:
         if arguments.json:
             _emit(row)
         elif row["waiting"]:
-            print(f"waits    {row['task_id']}  {row['kind']}")
+            print(printable(f"waits    {row['task_id']}  {row['kind']}"))
         else:
-            print(f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})")
+            refused = f"refused  {row['task_id']}  {row['kind']}  {row['status']} {row['answer']}  (id {row['id']})"
+            print(printable(refused))
     if not rows and not arguments.json:
         print("nothing waits")
     return EX_OK
@@ -239,6 +241,11 @@ def check_config(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def package(arguments: argparse.Namespace) -> int:
+    """Make keys for firmware packages, sign a package, or check one."""
+    return {"key": _package_key, "make": _package_make, "check": _package_check}[arguments.action](arguments)
+
+
 BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "run": run,
     "dry-run": dry_run,
@@ -255,8 +262,41 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "register": register,
     "outbox": outbox,
     "printers": printers,
+    "package": package,
     "check-config": check_config,
 }
+
+
+def _package_key(arguments: argparse.Namespace) -> int:
+    from agent.service.signature import make_keys
+
+    public = arguments.file.with_name(arguments.file.name + ".pub")
+    make_keys(arguments.file, public)
+    print(f"{arguments.file}: the private key; keep it where packages are signed\n{public}: the public key")
+    return EX_OK
+
+
+def _package_make(arguments: argparse.Namespace) -> int:
+    from agent.files.firmware_file import make_manifest, manifest_path, signature_path
+
+    made = make_manifest(arguments.file, model=arguments.model, version=arguments.version, private_key=arguments.key)
+    print(f"{arguments.file}: version {made.version} for {made.model}, {made.size} bytes, SHA-256 {made.sha256}")
+    print(f"serve beside it: {manifest_path(arguments.file).name}, {signature_path(arguments.file).name}")
+    return EX_OK
+
+
+def _package_check(arguments: argparse.Namespace) -> int:
+    from agent.files.firmware_file import check_content, read_manifest
+    from agent.files.firmware_manifest import check_model, check_version
+    from agent.service.system_clock import SystemClock
+
+    manifest = read_manifest(arguments.file, arguments.key, clock=SystemClock())
+    if arguments.model is not None:
+        check_model(manifest, arguments.model)
+    check_version(manifest, arguments.installed)
+    check_content(arguments.file, manifest)
+    print(f"{arguments.file}: good: version {manifest.version} for {manifest.model}, {manifest.size} bytes")
+    return EX_OK
 
 
 def _config(arguments: argparse.Namespace) -> Config:
@@ -293,7 +333,7 @@ def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:
 
 def _emit(event: dict[str, Any]) -> None:
     """Print an event as one line of JSON, and flush."""
-    sys.stdout.write(msgspec.json.encode(event).decode() + "\n")
+    sys.stdout.write(printable_json(msgspec.json.encode(event).decode()) + "\n")
     sys.stdout.flush()
 
 

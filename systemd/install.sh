@@ -25,7 +25,7 @@ fail() {
 }
 
 check() {
-    case $PREFIX in /*[!/]) ;; *) fail "PREFIX=$PREFIX: expected an absolute path, without a slash at its end" ;; esac
+    check_prefix
     real=$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))') || fail "PYTHON=$PYTHON does not run"
     case $real in /home/* | /root/* | /tmp/*) fail "PYTHON=$PYTHON is $real, which the service cannot see" ;; esac
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "PYTHON=$PYTHON is older than 3.11"
@@ -35,6 +35,15 @@ check() {
         *) fail "EXTRAS=$EXTRAS: a service can have websocket and sandbox" ;;
         esac
     done
+}
+
+# Whatever is at PREFIX goes, as a whole: it must be an environment with an agent in it, or nothing yet.
+check_prefix() {
+    case $PREFIX in /*[!/]) ;; *) fail "PREFIX=$PREFIX: expected an absolute path, without a slash at its end" ;; esac
+    old=$DESTDIR$PREFIX
+    if [ ! -e "$old" ] && [ ! -L "$old" ]; then return; fi
+    if [ ! -L "$old" ] && [ -f "$old/pyvenv.cfg" ] && [ -f "$old/bin/printer-agent" ]; then return; fi
+    fail "PREFIX=$PREFIX is there and is no environment of the agent: it is left as it is"
 }
 
 # An environment in $1 which works at $2: what pip writes knows only the place where it was made.
@@ -83,6 +92,7 @@ install_all() {
 }
 
 uninstall_all() {
+    check_prefix
     if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; then
         systemctl disable --now printer-agent.service 'printer-agent@*.service' || true
     fi

@@ -121,7 +121,7 @@ def _decode(message: object) -> dict[str, Any]:
         if isinstance(message, str | bytes):
             if len(message) > MAX_MESSAGE:
                 raise ValueError(f"the message has {len(message)} bytes; {MAX_MESSAGE} is the limit")
-            if _count_values(message) > MAX_NODES:
+            if count_values(message) > MAX_NODES:
                 raise ValueError(f"the message has more than {MAX_NODES} values")
             message = _json(message)
     if not isinstance(message, dict):
@@ -129,7 +129,7 @@ def _decode(message: object) -> dict[str, Any]:
     return message
 
 
-def _count_values(text: str | bytes) -> int:
+def count_values(text: str | bytes) -> int:
     """At least the number of values in a JSON text: brackets and commas, those within strings included."""
     if isinstance(text, bytes):
         return text.count(b",") + text.count(b"{") + text.count(b"[")

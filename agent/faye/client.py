@@ -36,7 +36,7 @@ THREAD_WAIT = 0.3
 BACKLOG = 16
 """Replies that may wait for the protocol, about; then the transport's thread waits."""
 
-BACKLOG_BYTES = 4 * 1024 * 1024
+BACKLOG_BYTES = 2 * 1024 * 1024
 """Bytes of replies that may wait for the protocol, where it is more than one."""
 
 _Input = Callable[[BayeuxProtocol, float], None]

@@ -13,7 +13,7 @@ from .messages import Message
 
 MAX_MESSAGES = 20_000
 """Messages that may wait for a handler. One real reply of 10,000 has been seen."""
-MAX_BYTES = 4 * 1024 * 1024
+MAX_BYTES = 2 * 1024 * 1024
 """Bytes of source text that may wait for a handler; a message is decoded only when its turn comes."""
 SPARE = 1_000
 """Places that only events may take, so that the alarm about a full queue fits into it."""

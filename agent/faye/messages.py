@@ -23,7 +23,7 @@ MESSAGE_LIMIT = 256 * 1024
 """Bytes of one message's source; a larger one is rejected undecoded. A command is a few hundred."""
 NODE_LIMIT = 10_000
 """Values in one message; one with more is rejected undecoded. A value takes up to 240 bytes."""
-KEPT_LIMIT = 4 * 1024 * 1024
+KEPT_LIMIT = 2 * 1024 * 1024
 """Bytes of the messages of one reply that are kept; further ones are rejected."""
 ELEMENT_LIMIT = 20_000
 """Messages of one reply; what comes after them is skipped. One real reply of 10,000 has been seen."""

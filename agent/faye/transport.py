@@ -12,7 +12,7 @@ from .actions import Send
 REPLY_LIMIT = 64 * 1024 * 1024
 """Bytes of one reply; more is a failure (a real server was seen to send 10 MB). What of it is too large to be used is
 skipped while it arrives."""
-FRAME_LIMIT = 4 * 1024 * 1024
+FRAME_LIMIT = 2 * 1024 * 1024
 """Bytes of one websocket message, which is in memory as a whole; more is a failure (docs/faye.md §10)."""
 CONNECT_WAIT = 10.0
 """Seconds to establish TCP and TLS."""

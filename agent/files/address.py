@@ -18,6 +18,8 @@ def check_download_url(url: str, *, allow_http: bool) -> tuple[str, AuthBase]:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
+        if host and host.isascii():
+            host.encode("idna")  # raises for a label that is empty or too long, which no name server has
     except ValueError:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +69,7 @@ class LocalApi:
         self._listening = listening
         self._wake_reporter = wake_reporter
         self._emergency_stop = emergency_stop
+        self._receiving = threading.Lock()  # held while a file is received
 
     def answer(self, request: Request, stream: BinaryIO) -> dict[str, Any]:
         """Do one request; `stream` has the bytes that follow it. Raises AgentError."""
@@ -146,6 +148,14 @@ class LocalApi:
         return {}
 
     def _print(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
+        if not self._receiving.acquire(blocking=False):
+            raise UnavailableError("print: another file is being received")
+        try:
+            return self._receive(request, stream)
+        finally:
+            self._receiving.release()
+
+    def _receive(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
         identifier = uuid.uuid4()
         task_id = f"local-{identifier}"
         file = JobFile(self._jobs, task_id)

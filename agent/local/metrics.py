@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from agent import __version__
+from agent.core.printable import printable
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # what every Prometheus reads
 STATES = ("ready", "busy", "printing", "paused", "maintenance", "error")  # docs/protocol.md, «Heartbeat»
@@ -52,7 +53,7 @@ class _StatusCollector(Collector):
         return family
 
     def _build(self) -> Metric:
-        labels = {"version": __version__, "firmware": self._status.get("firmware", "")}
+        labels = {"version": __version__, "firmware": printable(self._status.get("firmware", ""))}
         family = GaugeMetricFamily("printer_agent_info", "The agent's version and the printer's.", labels=list(labels))
         family.add_metric(list(labels.values()), 1)
         return family

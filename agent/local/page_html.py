@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from html import escape
+from html import escape as escape_html
 from typing import Any
 
 from agent import __version__
+from agent.core.printable import printable
 from agent.local.status_text import format_duration
 
 REFRESH = 5  # seconds between two reloads by the browser
@@ -31,6 +32,11 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 """The Content-Security-Policy: nothing is loaded, nothing is run; the page's own style alone is applied."""
+
+
+def escape(text: str) -> str:
+    """Escape a value for HTML, with what is not printable made visible."""
+    return escape_html(printable(text))
 
 
 def page(status: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -26,6 +26,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from agent.core.printable import printable_json
 from agent.errors import AgentError, ConfigError, UnavailableError
 from agent.local import page_html
 from agent.service.health import Pulse
@@ -45,14 +46,25 @@ Status = Callable[[], dict[str, Any]]
 class StatusPage:
     """Serves the status page. `status` returns what the local socket answers to `status`; called on any thread."""
 
-    def __init__(self, address: str, status: Status, pulse: Pulse, deadline: float = DEADLINE) -> None:
+    def __init__(
+        self,
+        address: str,
+        status: Status,
+        pulse: Pulse,
+        deadline: float = DEADLINE,
+        *,
+        hosts: Sequence[str] = (),
+    ) -> None:
         """Listens on `address`, HOST:PORT. Raises ConfigError for one that cannot be used, UnavailableError for one
-        that is taken. `deadline` is in seconds."""
+        that is taken. `deadline` is in seconds. `hosts` are the names, beside its address and localhost, under which
+        it may be asked for: a page of somebody else's, whose name was made to mean this address, must not read it."""
         self._socket = _listen(address)
         self._status = status
         self._pulse = pulse
         self._deadline = deadline
+        self._hosts = frozenset({"localhost", *(host.lower().rstrip(".") for host in hosts)})
         host, port = self._socket.getsockname()[:2]
+        self._hosts |= {host}
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def run(self, stop: threading.Event) -> None:
@@ -81,7 +93,7 @@ class StatusPage:
                 head = _read_head(connection, self._deadline, stop)
                 connection.settimeout(self._deadline)
                 if head:
-                    _Handler(connection, peer, head, self._status)
+                    _Handler(connection, peer, head, status=self._status, hosts=self._hosts)
             except OSError as error:
                 log.debug("status page client disconnected", error=str(error))
             except Exception:
@@ -91,8 +103,11 @@ class StatusPage:
 class _Handler(BaseHTTPRequestHandler):
     """Answers one request, which has been received as a whole; then the connection ends (HTTP/1.0)."""
 
-    def __init__(self, connection: socket.socket, peer: Any, head: bytes, status: Status) -> None:
+    def __init__(
+        self, connection: socket.socket, peer: Any, head: bytes, *, status: Status, hosts: frozenset[str]
+    ) -> None:
         self._head = head
+        self._own = {*hosts, connection.getsockname()[0].partition("%")[0]}
         self._status = status
         super().__init__(connection, peer, server=None)  # type: ignore[arg-type]  # it never looks at it
 
@@ -114,7 +129,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         path = self.path.partition("?")[0]
         views = {"/": self._page, "/status.json": self._json, "/metrics": self._metrics}
-        if path not in views:
+        if not self._is_for_us():
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, explain="not a name of this printer ([local] page_hosts)")
+        elif path not in views:
             self.send_error(HTTPStatus.NOT_FOUND)
         elif self.command not in ("GET", "HEAD"):
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED)
@@ -126,11 +143,28 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._send(HTTPStatus.OK, kind, body)
 
+    def _is_for_us(self) -> bool:
+        """Whether the header Host names this page; one without it is no browser's."""
+        values = self.headers.get_all("Host", [])
+        if not values:
+            return True
+        host = str(values[0]).strip().lower()
+        if host.startswith("["):
+            name = host[1:].partition("]")[0]
+            try:
+                name = str(ipaddress.ip_address(name))
+            except ValueError:
+                return False
+        else:
+            name = host.partition(":")[0].rstrip(".")
+        mapped = {own.removeprefix("::ffff:") for own in self._own}  # IPv4 on a socket for both
+        return len(values) == 1 and (name in self._own or name in mapped)
+
     def _page(self, status: dict[str, Any]) -> tuple[str, bytes]:
         return "text/html; charset=utf-8", page_html.page(status).encode()
 
     def _json(self, status: dict[str, Any]) -> tuple[str, bytes]:
-        return "application/json", msgspec.json.encode(status) + b"\n"
+        return "application/json", printable_json(msgspec.json.encode(status).decode()).encode() + b"\n"
 
     def _metrics(self, status: dict[str, Any]) -> tuple[str, bytes]:
         from agent.local import metrics  # noqa: PLC0415 late: prometheus_client costs memory

@@ -6,12 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.core.conditions import Conditions, Part
+from agent.core.printable import printable
 from agent.core.report import TAKING_OVER
 from agent.service.snapshot import Situation
 
 
 def summary(situation: Situation, conditions: Conditions) -> str:
     """Format the situation in one line, for `systemctl status`."""
+    return printable(_summary(situation, conditions))
+
+
+def _summary(situation: Situation, conditions: Conditions) -> str:
     telemetry, job = situation.telemetry, situation.job
     if job is not None and not job.state.ended:
         activity = "taking over" if situation.busy == TAKING_OVER else telemetry.state
@@ -45,7 +50,7 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(f"reports   {status['waiting_reports']} wait for the cloud")
     if status.get("state_set_aside"):
         lines.append(f"state     was damaged at the last start; the old one is kept as {status['state_set_aside']}")
-    return lines
+    return [printable(line) for line in lines]
 
 
 def registration_lines(registration: Mapping[str, Any]) -> list[str]:
@@ -55,7 +60,8 @@ def registration_lines(registration: Mapping[str, Any]) -> list[str]:
     if registration.get("registered"):
         return [f"cloud     printer {registration['printer_id']}, registered"]
     where = f" at {registration['url']}" if registration.get("url") else ""
-    return [f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"]
+    line = f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"
+    return [printable(line)]
 
 
 def format_duration(seconds: int) -> str:

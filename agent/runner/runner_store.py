@@ -1,4 +1,5 @@
-"""The runner's one door to the store: the tasks that it begins, their reports and checkpoints, the settings."""
+"""The runner's one door to the store: the tasks that it begins, their reports and checkpoints, the settings, the
+installed firmware."""
 
 from __future__ import annotations
 
@@ -50,3 +51,11 @@ class RunnerStore:
     def update_settings(self, settings: dict[str, Any]) -> None:
         """Store these over the printer's stored settings."""
         self._store.settings.update(settings)
+
+    def installed_firmware(self, model: str) -> str:
+        """The firmware version that was installed last; empty for none."""
+        return self._store.firmware.installed(model)
+
+    def record_firmware(self, model: str, version: str) -> None:
+        """Store the firmware version that is being installed; an empty one removes what is stored."""
+        self._store.firmware.record(model, version)

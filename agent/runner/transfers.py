@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from agent.core import report
 from agent.core.driver import Telemetry
-from agent.errors import AgentError, CancelledError, DataError, UnavailableError
+from agent.errors import AgentError, CancelledError, DataError, RefusedError, UnavailableError
 from agent.files.address import check_download_url
 from agent.http.errors import describe
 from agent.http.session import HttpSession, read_body
@@ -56,6 +56,8 @@ class TransferActivity:
             return
         try:
             result = self._worker.result()
+        except RefusedError as refusal:
+            self._context.fail(self.task, refusal.code, f"{self.task.command.raw_name}: {refusal}")
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {error}")
         else:

@@ -19,6 +19,7 @@ import urllib3
 from agent import __version__
 from agent.core.answer import Answer, classify, retry_after
 from agent.core.clock import Clock
+from agent.core.command import count_values
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.http.client import HttpClient
 from agent.http.errors import describe
@@ -28,6 +29,7 @@ from agent.service.config import Config, need_server
 
 TOKEN_HEADER = "X-Printer-Auth-Token"  # noqa: S105 a header's name
 ANSWER_LIMIT = 1 << 20  # bytes of an answer that are read
+MAX_JOB_VALUES = 20_000  # values in the answer to `jobs`; a value takes up to 240 bytes
 EXCERPT = 300  # characters of an answer in an error
 SLACK = 5.0  # seconds beyond its limits after which a call counts as hung: encoding, a slow processor
 
@@ -107,6 +109,8 @@ class ApiClient:
         Raises CloudError, TokenError, and RejectedError with status 404 where the server has no such endpoint.
         """
         answer = self._call("GET", "printers/jobs", token)
+        if count_values(answer) > MAX_JOB_VALUES:
+            raise CloudError(f"printers/jobs: the answer has more than {MAX_JOB_VALUES} values")
         try:
             body = msgspec.json.decode(answer)
         except (msgspec.MsgspecError, UnicodeError) as error:

@@ -90,7 +90,7 @@ class Inbox:
         flooded = self._outbox.pending_count() >= REPORTS_LIMIT
         if not urgent and (flooded or not self._take_token()):
             error = "too many reports wait" if flooded else "too many commands at once"
-            log.warning("command dropped", task_id=command.task_id, error=error)
+            log.info("command dropped", task_id=command.task_id, error=error)
             return False
         if isinstance(command, Rejection):
             return self._reject(command)

@@ -10,6 +10,7 @@ import msgspec
 import requests
 import urllib3
 
+from agent.core.printable import printable
 from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
 from agent.http.client import HttpClient
 from agent.http.errors import describe
@@ -105,16 +106,11 @@ def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
     return page
 
 
-def _printable(value: object) -> str:
-    """Text without control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() else "?" for c in str(value))
-
-
 def table(printers: list[dict[str, Any]]) -> str:
     """Format printers as a table, a line each."""
     keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
     rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
-    rows += [[_printable(printer.get(key, "")) for key in keys] for printer in printers]
+    rows += [[printable(str(printer.get(key, ""))) for key in keys] for printer in printers]
     widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -58,7 +58,8 @@ __all__ = [
 ]
 
 ENV_PREFIX = "PRINTER_AGENT_"
-NOT_KEYS = frozenset({"MEMBER_TOKEN"})  # a secret, read where it is needed
+# A secret, read where it is needed; and what an install command gets, which may call printer-agent.
+NOT_KEYS = frozenset({"MEMBER_TOKEN", "PACKAGE", "MODEL", "VERSION", "INSTALLED"})
 OWN_KEYS = "driver"  # the section whose keys are not known here
 
 

@@ -102,17 +102,21 @@ class StateSection(_Section, frozen=True):
 
 
 class LocalSection(_Section, frozen=True):
-    """`[local]`: the local socket's path and the status page's address."""
+    """`[local]`: the local socket's path, the status page's address and the names that it may be asked for under."""
 
     socket: str = "auto"
     status_page: str = ""
+    page_hosts: tuple[str, ...] = ()
 
 
 class FirmwareUpgradeSection(_Section, frozen=True):
-    """`[firmware_upgrade]`: the installer, the key that its packages are signed with, and its time limit."""
+    """`[firmware_upgrade]`: the installer, the key that its packages are signed with, the model and versions that are
+    taken, and the installer's time limit."""
 
     command: tuple[str, ...] = ()
     public_key: str = ""
+    model: str = "auto"
+    allow_downgrade: bool = False
     timeout_s: Positive = 600.0
 
 

@@ -8,15 +8,26 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
+import time
 from collections import deque
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
+from agent.core.printable import printable
+
+log = structlog.get_logger(part="log")
+
 RING_LINES = 2000  # lines
+WINDOW = 60.0  # seconds over which events are counted
+EVENTS = 60  # events of one text in a window; further ones are counted only
+TASK_EVENTS = 1000  # warnings about a task, of one text, in a window
+VALUE_TEXT = 2000  # characters of a value
+TRACEBACK_TEXT = 20_000  # characters of a traceback
 BOX_LIMIT = 3  # black boxes that are appended to the log
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -25,6 +36,41 @@ _SECRET_KEYS = frozenset({"token", "auth_token", "authentication_token", "member
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{43,}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BEARER = re.compile(r"(?i)\bbearer\s+\S+")
+
+
+class RateLimit:
+    """A structlog processor that lets EVENTS events of one text through in WINDOW seconds, of warnings about a task
+    TASK_EVENTS, and counts the others; any thread. `clock` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._began_at = clock()
+        self._counts: dict[tuple[str, bool], int] = {}
+        self._suppressed: dict[str, int] = {}
+
+    def __call__(self, _logger: object, name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Pass the event on, or raise structlog.DropEvent."""
+        self.report()
+        text = str(event.get("event", ""))[:200]
+        of_a_task = bool(event.get("task_id")) and name not in ("debug", "info")
+        with self._lock:
+            count = self._counts[text, of_a_task] = self._counts.get((text, of_a_task), 0) + 1
+            if count <= (TASK_EVENTS if of_a_task else EVENTS):
+                return event
+            self._suppressed[text] = self._suppressed.get(text, 0) + 1
+        raise structlog.DropEvent
+
+    def report(self) -> None:
+        """Log how many events the last window left out, once it is over."""
+        with self._lock:
+            if self._clock() - self._began_at < WINDOW:
+                return
+            self._began_at = self._clock()
+            self._counts.clear()
+            suppressed, self._suppressed = self._suppressed, {}
+        for text, count in suppressed.items():
+            log.warning("events suppressed", suppressed=text, count=count, window_s=WINDOW)
 
 
 class Ring:
@@ -66,19 +112,44 @@ def _hide(match: re.Match[str]) -> str:
 
 
 def _redact_event(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    return {redact(key): _redacted(key, value) for key, value in event.items()}
+    return {printable(redact(key)): _redacted(key, value) for key, value in event.items()}
 
 
 def _redacted(key: str, value: object) -> object:
     if key.lower() in _SECRET_KEYS:
         return "[token]"
-    return value if isinstance(value, bool | int | float | None) else redact(str(value))
+    if isinstance(value, bool | int | float | None):
+        return value
+    return printable(_cut(redact(str(value)), TRACEBACK_TEXT if key == "exception" else VALUE_TEXT), keep="\n\t")
 
 
-def configure(level: str, layout: str, ring: Ring | None = None) -> None:
-    """Configure structlog for this process. `layout` is auto, json or console; auto is console on a terminal."""
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def _one_line(_logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For a terminal: a line break of a value must not look like a line of ours. A traceback keeps its lines."""
+    return {
+        key: printable(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def report_suppressed() -> None:
+    """Log how many events were left out, where a window is over and no further event came."""
+    for processor in structlog.get_config()["processors"]:
+        if isinstance(processor, RateLimit):
+            processor.report()
+
+
+def configure(
+    level: str, layout: str, ring: Ring | None = None, *, clock: Callable[[], float] = time.monotonic
+) -> None:
+    """Configure structlog for this process. `layout` is auto, json or console; auto is console on a terminal. `clock`
+    gives monotonic seconds."""
     console = layout == "console" or (layout == "auto" and sys.stderr.isatty())
     processors: list[Any] = [
+        RateLimit(clock),
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -87,6 +158,7 @@ def configure(level: str, layout: str, ring: Ring | None = None) -> None:
     if ring is not None:
         processors.append(ring)
     if console:
+        processors.append(_one_line)
         processors.append(
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         )

@@ -57,6 +57,13 @@ STEPS = (
             SELECT task_id, '{"job_id":"","task_id":"' || task_id || '","state":"printing"}', '{}', '[]', updated_at
             FROM tasks WHERE state = 'running'""",
     ),
+    (
+        """CREATE TABLE firmware (
+            model TEXT PRIMARY KEY,          -- in lower case
+            version TEXT NOT NULL,           -- installed last by firmware_upgrade
+            updated_at REAL NOT NULL         -- seconds since the epoch, for people only
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 

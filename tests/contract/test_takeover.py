@@ -381,6 +381,18 @@ def test_the_preamble_comes_again_when_no_line_was_done(tmp_path: Path) -> None:
         assert made.executed.count(b"M220 S80") == 2
 
 
+def test_the_preamble_does_not_come_again_when_a_line_was_done(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        with printing(made, source, preamble=["M220 S80"]):
+            pass
+        rig = made.driver()
+        unfinished = made.memories.unfinished("p", Lines(source), 50, ("M220 S80",))
+        rig.driver.open(made.memories.host(rig.wake), unfinished)
+        assert completed(rig).line == 3000
+        assert made.executed.count(b"M220 S80") == 1
+
+
 HOT = [b"G28", b"M109 S200", b"G1 Z5 F6000", *moves(3000)]
 
 

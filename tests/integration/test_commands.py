@@ -36,12 +36,18 @@ def slow(tmp_path: Path) -> Iterator[AgentRig]:
         yield made
 
 
-@pytest.mark.parametrize("command", ["home", "park", "calibrate", "dismiss"])
+@pytest.mark.parametrize("command", ["home", "park", "dismiss"])
 def test_a_printer_command_ends_completed(fast: AgentRig, command: str) -> None:
     task_id = fast.command(command)
     body = fast.ended(task_id)
     assert body["data"]["state"] == "completed", body
     check_record([report["body"] for report in fast.member.reports(task_id)])
+    fast.until("ready again", lambda: fast.state() == "ready")
+
+
+def test_a_calibration_that_the_firmware_does_not_know_fails_and_names_the_command(fast: AgentRig) -> None:
+    body = fast.do("calibrate")
+    assert (body["data"]["state"], body["error_message"]) == ("failed", "G29: the printer does not know this command")
     fast.until("ready again", lambda: fast.state() == "ready")
 
 

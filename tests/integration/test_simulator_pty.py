@@ -312,13 +312,18 @@ def test_a_link_points_to_the_other_name(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_every_dialect_works_on_a_port(dialect: str) -> None:
+    """docs/serial.md §k1: homed first, which Klipper asks for."""
     executed: list[bytes] = []
-    with VirtualPrinter(Options(dialect=dialect), on_line=executed.append) as printer, _open(printer.path) as port:
+    with (
+        VirtualPrinter(Options(dialect=dialect, homed=True), on_line=executed.append) as printer,
+        _open(printer.path) as port,
+    ):
         _ask(port, b"N0 M110 N0*125\n")
-        for number in range(1, 201):
+        assert _ask(port, _numbered(1, "G28"))[-1].startswith(b"ok")
+        for number in range(2, 202):
             assert _ask(port, _numbered(number, f"G1 X{number % 200} F9000"))[-1].startswith(b"ok")
-        assert _until(lambda: printer.executed == 201)
-    assert executed[1:] == [b"G1 X%d F9000" % (n % 200) for n in range(1, 201)]
+        assert _until(lambda: printer.executed == 202)
+    assert executed[2:] == [b"G1 X%d F9000" % (n % 200) for n in range(2, 202)]
 
 
 def test_a_client_that_died_with_the_port_locked_does_not_lock_it_for_ever(tmp_path: Path) -> None:

@@ -72,9 +72,15 @@ class CountingPulse(Pulse):
 class PageRig:
     """A served page."""
 
-    def __init__(self, status: Callable[[], dict[str, Any]], address: str = "127.0.0.1:0", deadline: float = 5) -> None:
+    def __init__(
+        self,
+        status: Callable[[], dict[str, Any]],
+        address: str = "127.0.0.1:0",
+        deadline: float = 5,
+        hosts: tuple[str, ...] = (),
+    ) -> None:
         self.pulse = CountingPulse()
-        self.page = StatusPage(address, status, self.pulse, deadline)
+        self.page = StatusPage(address, status, self.pulse, deadline, hosts=hosts)
         self.stop = threading.Event()
         self._thread = threading.Thread(target=self.page.run, args=(self.stop,), name="page")
 

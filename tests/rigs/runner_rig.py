@@ -99,10 +99,12 @@ class ScriptedDriver(SlotDriver):
 
 
 class RunnerRig:
-    """`runner.step()` is one turn; `said` are the reports that it left on a task."""
+    """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
+    over the defaults."""
 
-    def __init__(self, folder: Path, store: Store, overrides: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, store: Store, *settings: str) -> None:
         self.store = store
+        self.logs = b"a line of the log\n"
         self.clock = FakeClock()
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
@@ -110,7 +112,7 @@ class RunnerRig:
         self.woken = threading.Event()
         self.handing_over = False
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *overrides])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -118,7 +120,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"a line of the log\n",
+            logs=lambda: self.logs,
             wake_reporter=lambda: None,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )

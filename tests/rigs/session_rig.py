@@ -17,7 +17,7 @@ from drivers.gcode.protocol.numbering import HOST, NOWHERE
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
-from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage, decode
+from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint, Stage, decode
 from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
@@ -77,6 +77,7 @@ class SessionRig:
             settings = msgspec.structs.replace(settings, scripts=scripts)
         self.written: list[bytes] = []
         self.history: list[bytes | Stage] = []
+        self.checkpoint: DriverCheckpoint | None = None  # the last one
         self.at = 0
         self.slot = Slot()
         self.now = 50.0
@@ -127,7 +128,8 @@ class SessionRig:
         self.history.append(line)
 
     def _remember(self, _task_id: str, checkpoint: bytes) -> None:
-        self.history.append(decode(checkpoint).stage)
+        self.checkpoint = decode(checkpoint)
+        self.history.append(self.checkpoint.stage)
 
     def hear_one(self, line: str) -> None:
         """One line of the printer's, and nothing else."""

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "agent.testing": (*PLAIN, "agent.service.system_clock"),
     "agent.app": OURS,
     "agent.commands": OURS,
-    "agent.cli": ("agent.errors", "agent.commands", "agent.__version__"),
+    "agent.cli": ("agent.core.printable", "agent.errors", "agent.commands", "agent.__version__"),
     "drivers": (*PLAIN, "drivers.settings"),
     "drivers.settings": PLAIN,
     "drivers.gcode": (*PLAIN, "agent.gcode", "drivers"),

@@ -204,9 +204,9 @@ def cancel(
         yield Ask(Command(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
+        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
         yield from _send_script(lines, heaters)
         yield from send_each(lines_off(heaters.known))
-        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
     else:
         if parking is not None and modes.homed:
             position = yield from query_position()

@@ -47,7 +47,8 @@ def test_make_install_and_uninstall(machine: System) -> None:
     """Over what is there: an older agent goes, the configuration stays."""
     python = f"SYSTEM_PYTHON={system_python()}"
     machine.write(CONFIG, CONFIGURED)
-    machine.write("/opt/printer-agent/of-an-older-one", "")
+    for file in ("of-an-older-one", "pyvenv.cfg", "bin/printer-agent"):
+        machine.write(f"/opt/printer-agent/{file}", "")
     machine.run(*make("install", python), timeout=110)
     assert all(there(machine, file) for file in FILES)
     assert not there(machine, "/opt/printer-agent/of-an-older-one")
@@ -60,6 +61,10 @@ def test_make_install_and_uninstall(machine: System) -> None:
         missing = [path.name for path in package.rglob("*.py") if f"{path.stem}.{tag}{level}.pyc" not in compiled]
         assert missing == [], f"what would be compiled at each start{level}"
     assert compiled
+    others = machine.run(
+        "find", "/opt/printer-agent", "(", "!", "-user", "root", "-o", "-perm", "/022", ")", "!", "-type", "l"
+    )
+    assert others.stdout == "", "what somebody else could change"
     machine.systemctl("enable", "--now", UNIT)
     assert "No such file" in machine.run("printer-agent", "status").stdout
     machine.run(*make("uninstall", python))
@@ -74,16 +79,28 @@ def test_make_install_and_uninstall(machine: System) -> None:
         ("SYSTEM_PYTHON=/bin/false", "does not run"),
         ("PREFIX=opt", "expected an absolute path"),
         ("PREFIX=/", "absolute"),
+        ("PREFIX=/opt", "is no environment of the agent"),
         ("EXTRAS=test", "a service can have websocket and sandbox"),
     ],
 )
 def test_make_install_says_what_cannot_be(wrong: str, why: str, possible: None, tmp_path: Path) -> None:
+    (tmp_path / "opt" / "somebody-else-s").mkdir(parents=True)
     done = subprocess.run(
         make("install", f"DESTDIR={tmp_path}", wrong), capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode != 0
     assert why in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == ["opt", "opt/somebody-else-s"]
+
+
+def test_make_uninstall_removes_no_folder_that_is_not_the_agent_s(possible: None, tmp_path: Path) -> None:
+    (tmp_path / "opt" / "somebody-else-s").mkdir(parents=True)
+    done = subprocess.run(
+        make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt"), capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode != 0
+    assert "is no environment of the agent" in done.stderr
+    assert (tmp_path / "opt" / "somebody-else-s").exists()
 
 
 def test_the_debian_package_is_installed_upgraded_and_purged(machine: System) -> None:
@@ -105,6 +122,30 @@ def test_the_debian_package_is_installed_upgraded_and_purged(machine: System) ->
     assert machine.show(UNIT)["ActiveState"] == "inactive"
     assert machine.inside(CONFIG).exists()
     assert machine.inside("/var/lib/private/printer-agent/agent.db").exists()
+    ours, kept = others_in_var_lib(machine)
     machine.run("dpkg", "--purge", "printer-agent")
-    gone = (CONFIG, "/var/lib/private/printer-agent", "/opt/printer-agent", "/usr/bin/printer-agent")
-    assert not any(there(machine, path) for path in gone)
+    gone = (CONFIG, "/var/lib/private/printer-agent", "/opt/printer-agent", "/usr/bin/printer-agent", *ours)
+    assert [path for path in gone if there(machine, path)] == []
+    assert [path for path in kept if not there(machine, path)] == []
+
+
+def others_in_var_lib(machine: System) -> tuple[list[str], list[str]]:
+    """What is the agent's, of a second printer and of one that never started, and what only looks like it."""
+    machine.write("/var/lib/private/printer-agent-left/agent.db", "")
+    machine.write("/etc/printer-agent/right.toml", "")
+    machine.run("mkdir", "/var/lib/private/printer-agent-right", "/var/lib/private/printer-agent-empty")
+    machine.run("ln", "-s", "private/printer-agent-left", "/var/lib/printer-agent-left")
+    machine.write("/var/lib/private/printer-agent-exporter/data", "somebody else's")
+    machine.run("ln", "-s", "private/printer-agent-exporter", "/var/lib/printer-agent-exporter")
+    machine.write("/var/lib/printer-agent-backup/agent.db", "")
+    machine.write("/srv/archive/agent.db", "")
+    machine.run("ln", "-s", "/srv/archive", "/var/lib/private/printer-agent-archive")
+    wants = "/etc/systemd/system/multi-user.target.wants"
+    machine.run("mkdir", "-p", wants)
+    machine.run("ln", "-s", "/lib/systemd/system/printer-agent@.service", f"{wants}/printer-agent@left.service")
+    machine.write("/etc/printer-agent/member_token", "")
+    ours = [f"/var/lib/private/printer-agent-{name}" for name in ("left", "right")]
+    ours += ["/var/lib/printer-agent-left", "/etc/printer-agent/member_token", f"{wants}/printer-agent@left.service"]
+    kept = [f"/var/lib/private/printer-agent-{name}" for name in ("empty", "exporter/data", "archive")]
+    kept += ["/var/lib/printer-agent-exporter", "/var/lib/printer-agent-backup/agent.db", "/srv/archive/agent.db"]
+    return ours, [*kept, "/etc/printer-agent/right.toml"]

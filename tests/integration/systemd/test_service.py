@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from agent.files.firmware_file import make_manifest
+from agent.service.signature import make_keys
 from tests.integration.systemd.conftest import GCODE
 from tests.integration.systemd.service import CONFIG, UNIT, Service
+from tests.support.file_server import FileServer, reply
 
 READY = 0.8  # seconds from the start of the process
 GAP = 3.0  # seconds without an agent when one is killed
@@ -61,6 +64,13 @@ def test_it_starts_where_no_serial_module_is_loaded_and_may_open_no_other_device
     agent.system.systemctl("start", UNIT)
     agent.until("the port is refused", lambda: "Operation not permitted" in agent.show("StatusText"))
     assert agent.show("ActiveState") == "active"
+
+
+def test_link_local_and_multicast_addresses_are_denied_and_the_cloud_is_reached(agent: Service) -> None:
+    agent.start()
+    denied = set(agent.show("IPAddressDeny").split())
+    assert denied == {"169.254.0.0/16", "fe80::/64", "224.0.0.0/4", "ff00::/8"}
+    assert "IPAddressDeny" not in agent.log(), "systemd has nothing to say about it"
 
 
 def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> None:
@@ -115,6 +125,39 @@ def test_credentials_may_be_there_or_not(agent: Service) -> None:
     assert credential.read_text() == "a-member's-token\n"
     assert credential.stat().st_mode & 0o077 == 0
     assert "a-member's-token" not in agent.system.systemctl("show", UNIT) + agent.log()
+
+
+def test_a_firmware_package_is_installed_within_the_service_and_an_older_one_is_refused_after_a_restart(
+    agent: Service, tmp_path: Path
+) -> None:
+    make_keys(tmp_path / "key", tmp_path / "key.pub")
+    agent.system.write("/etc/printer-agent/firmware_key", (tmp_path / "key.pub").read_text(), 0o600)
+    secrets = "NOTIFY_SOCKET|CREDENTIALS_DIRECTORY|PYTHONOPTIMIZE|STATE_DIRECTORY|INVOCATION_ID"
+    script = f'env | grep -cE "^({secrets})="; cat "$1"; sleep 1000 & test "$PRINTER_AGENT_VERSION" != 9'
+    agent.configure(
+        f"[firmware_upgrade]\ncommand = ['/bin/sh', '-c', '{script}', 'sh']\nmodel = 'Mk-3'\n"
+        f"public_key = '/run/credentials/{UNIT}/firmware_key'\n"
+    )
+    server = FileServer()
+    try:
+        for version in ("1", "2", "9"):
+            package = tmp_path / f"fw-{version}"
+            package.write_text(f"firmware {version}\n")
+            make_manifest(package, model="Mk-3", version=version, private_key=tmp_path / "key")
+        server.answers.append(lambda asked: reply(body=(tmp_path / asked.path.lstrip("/")).read_bytes())(asked))
+        agent.start()
+        failed = agent.do("firmware_upgrade", package_url=f"{server.url}/fw-9")
+        assert failed["error_message"] == "firmware_upgrade: /bin/sh: exit code 1: 0 / firmware 9"
+        done = agent.do("firmware_upgrade", package_url=f"{server.url}/fw-2")
+        assert done["data"]["message"] == "version 2 installed", done
+        agent.system.systemctl("restart", UNIT)
+        agent.until("the next agent listens", agent.listens)
+        refused = agent.do("firmware_upgrade", package_url=f"{server.url}/fw-1")
+        assert (refused["error_code"], "2 was installed" in refused["error_message"]) == (422, True), refused
+        tasks = agent.system.inside(f"/sys/fs/cgroup/system.slice/{UNIT}/cgroup.procs")
+        assert len(tasks.read_text().split()) == 1, "what the command left behind has ended"
+    finally:
+        server.close()
 
 
 def test_one_that_is_killed_is_back_soon_and_one_that_is_killed_again_and_again_takes_its_time(agent: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +13,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.core.command import MAX_DEPTH, MAX_MESSAGE, MAX_SETTINGS, Command, Name, Rejection, parse
+from agent.core.command import (
+    KEPT_SETTINGS,
+    MAX_DEPTH,
+    MAX_MESSAGE,
+    MAX_NODES,
+    MAX_SETTINGS,
+    Command,
+    Name,
+    Rejection,
+    parse,
+)
 
 ID = "7b0b6a0e-4f6c-4a55-9d5b-6a8f5a1f0001"
 URL = "https://files.example.com/a%20part.gcode?sig=1"
@@ -288,3 +299,17 @@ def test_nothing_from_the_network_names_a_file_here() -> None:
 def test_a_job_name_that_cannot_be_shown_is_left_out() -> None:
     assert taken(parse(message(command="print_data", file_url=URL, job_name="\x1b[2J"))).job_name == ""
     assert taken(parse(message(command="print_data", file_url=URL, job_name="a" * 300))).job_name == "a" * 200
+
+
+@pytest.mark.parametrize("form", [str, str.encode])
+def test_a_command_of_too_many_values_is_refused_undecoded(form: Callable[[str], str | bytes]) -> None:
+    text = f'{{"task_id": "{ID}", "command": "pause", "x": [{",".join(["{}"] * MAX_NODES)}]}}'
+    found = parse(form(text))
+    assert isinstance(found, Rejection)
+    assert found.reason == f"the message has more than {MAX_NODES} values"
+
+
+def test_of_large_settings_the_known_ones_are_kept() -> None:
+    wanted = {"JobName": "x" * 1000, "slicer": "y" * (KEPT_SETTINGS + 1), "flow_percent": 90}
+    kept = taken(parse(message(command="print_data", file_url="https://h/x", settings=wanted))).settings
+    assert kept == {"flow_percent": 90, "JobName": "x" * 1000}

@@ -10,6 +10,7 @@ from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 from agent.gcode import Caution, Limits, Scanner
 from agent.gcode.framing import framed_length
+from agent.gcode.preflight import refusal
 from tests.unit.gcode.samples import scan, sliced
 
 
@@ -139,3 +140,27 @@ def test_waits_for_a_person_and_a_relative_end_are_warned_of_once_each() -> None
         Caution("M1 waits for a person", 5, 1),
         Caution("relative positioning (G91) is still on at the end", 9),
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "quoted"),
+    [
+        (b"M104 S900", "M104 S900"),
+        (b"M104 S900 hunter2", "M104 S900"),
+        (b"G1 X10.5 Y-3 ; the password is hunter2", "G1 X10.5 Y-3"),
+        (b"g1 x1 y2", "g1 x1 y2"),
+        (b"g1x1y2", ""),
+        (b"M117 hunter2", "M117"),
+        (b"M1hunter2", ""),
+        (b"G1_hunter2", ""),
+        (b"T0ken=hunter2", ""),
+        (b"token=hunter2", ""),
+        (b"G12345678901", ""),
+        (b"G1 X" + b"1" * 100, "G1"),
+        (b"G1" + b" X1" * 40, "G1" + " X1" * 19 + "…"),
+        (b"G28 " + b" " * 200_000 + b"!", "G28"),
+    ],
+)
+def test_a_refused_line_is_quoted_only_as_far_as_it_is_gcode(line: bytes, quoted: str) -> None:
+    """It may be an answer that whoever named its address is not entitled to read."""
+    assert str(refusal(3, line, "why")) == "line 3 of the file: why" + (f": «{quoted}»" if quoted else "")

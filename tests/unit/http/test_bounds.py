@@ -251,3 +251,23 @@ def test_a_websockets_handshake_that_drips_in_is_given_up(monkeypatch: pytest.Mo
         transport.send(ask())
         ear.wait(failures=1, within=3.0)
         transport.close(5)
+
+
+def test_a_reply_that_drips_in_is_given_up() -> None:
+    """Each byte counts as heard, so the protocol would wait for it for ever."""
+    with trickling(CHUNKED + b"1\r\n[\r\n", b"1\r\n \r\n") as url:
+        ear = Ear()
+        transport = LongPolling(url, ear, clock=lambda: time.monotonic() * 300)
+        transport.send(ask())
+        ear.wait(failures=1, within=5.0)
+        transport.close(5)
+    assert ear.failures[0][0] == "the reply is slower than 500 bytes a second"
+
+
+def test_a_page_of_printers_that_drips_in_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.server.member.CALL_LIMIT", 0.5)
+    with (
+        trickling(OK + b"Content-Length: 1000\r\n\r\n", b"x") as url,
+        pytest.raises(UnavailableError, match="timed out"),
+    ):
+        member(url, tmp_path)

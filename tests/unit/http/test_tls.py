@@ -3,9 +3,13 @@ a certificate that fits."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,3 +129,50 @@ def test_a_file_that_holds_no_certificate_is_an_error_at_the_start(tmp_path: Pat
             monotonic=time.monotonic,
             lookup=lambda *_: [],
         )
+
+
+@contextmanager
+def tunnel() -> Iterator[tuple[str, list[str]]]:
+    """A proxy that takes one CONNECT and passes bytes on, both ways; its URL, and what it was asked."""
+    asked: list[str] = []
+
+    def pump(source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def play(peer: Peer) -> None:
+        line, _, _ = peer.request()
+        asked.append(line)
+        host, _, port = line.split(" ")[1].rpartition(":")
+        with socket.create_connection((host, int(port))) as there:
+            peer.link.sendall(b"HTTP/1.1 200 Connection established\r\nVia: a-proxy\r\n\r\n")
+            back = threading.Thread(target=pump, args=(there, peer.link), name="tunnel", daemon=True)
+            back.start()
+            pump(peer.link, there)
+            back.join(5)
+
+    proxy = Loopback(play)
+    try:
+        yield f"http://127.0.0.1:{proxy.port}", asked
+    finally:
+        proxy.close()
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.__name__)
+def test_the_server_is_reached_through_a_proxys_tunnel(
+    client: Callable[[CloudSection, Path], None],
+    server: Loopback,
+    asked: list[str],
+    certificate: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with tunnel() as (url, tunnelled):
+        monkeypatch.setenv("https_proxy", url)
+        client(CloudSection(server=server.url.removesuffix("/faye"), ca_file=str(certificate)), tmp_path)
+    assert [line.rpartition(" ")[0] for line in tunnelled] == [f"CONNECT 127.0.0.1:{server.port}"]
+    assert len(asked) == 1

@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from agent.errors import UnavailableError
-from agent.local.local_requests import OutboxRequest, StatusRequest
+from agent.local.local_requests import CommandRequest, HaltRequest, OutboxRequest, StatusRequest
 from agent.local.socket_client import AnsweredError, ask
-from agent.local.socket_server import LocalServer
+from agent.local.socket_server import AT_ONCE, LINE_TIME, WAITING_AT_ONCE, LocalServer
 from agent.service.health import Pulse
 from tests.rigs.local_rig import PATIENCE, SocketRig
 
@@ -113,3 +113,60 @@ def test_running_out_of_descriptors_does_not_end_the_server(rig: SocketRig) -> N
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert [line["event"] for line in logs] == ["local connection not accepted"]
         assert ask(rig.path, StatusRequest())["ok"]
+
+
+def connect(rig: SocketRig) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(PATIENCE)
+    client.connect(str(rig.path))
+    return client
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"op": ', b'{"op": "print", "size": 1000000}\nG28'])
+def test_silent_clients_do_not_make_a_halt_wait(rig: SocketRig, sent: bytes) -> None:
+    """Seven silent connections made it wait for half a minute, and give up."""
+    clients = [connect(rig) for _ in range(7)]
+    for client in clients:
+        client.sendall(sent)
+    began = time.monotonic()
+    assert ask(rig.path, HaltRequest())["ok"]
+    assert ask(rig.path, CommandRequest("cancel"))["ok"]
+    assert time.monotonic() - began < 1.0
+    assert rig.halts == 1
+    for client in clients:
+        client.close()
+
+
+def test_a_pause_has_workers_of_its_own(rig: SocketRig) -> None:
+    """Each of the others waits for the database, which somebody holds."""
+    busy = [connect(rig) for _ in range(3 * AT_ONCE)]
+    with rig.store.database.locked():
+        for client in busy:
+            client.sendall(b'{"op": "outbox"}\n')
+        assert ask(rig.path, HaltRequest())["ok"]
+    assert rig.halts == 1
+    for client in busy:
+        assert client.recv(100).startswith(b'{"ok":true')
+        client.close()
+
+
+def test_the_oldest_silent_client_goes_when_one_more_comes(rig: SocketRig) -> None:
+    clients = [connect(rig) for _ in range(WAITING_AT_ONCE + 1)]
+    began = time.monotonic()
+    assert clients[0].recv(1) == b""
+    assert time.monotonic() - began < LINE_TIME / 2
+    clients[1].sendall(b'{"op": "status"}\n')
+    assert clients[1].recv(100).startswith(b'{"ok":true')
+    for client in clients:
+        client.close()
+
+
+def test_one_file_is_received_at_a_time(rig: SocketRig) -> None:
+    with connect(rig) as first:
+        first.sendall(b'{"op": "print", "size": 1000}\nG28')
+        with connect(rig) as second:
+            deadline = time.monotonic() + PATIENCE
+            while not list(rig.jobs.iterdir()) and time.monotonic() < deadline:
+                time.sleep(0.01)
+            second.sendall(b'{"op": "print", "size": 4}\nG28\n')
+            assert b"another file is being received" in second.recv(1000)

@@ -147,3 +147,33 @@ def test_an_address_that_the_network_has_not_given_yet_does_not_keep_the_agent_f
 def test_it_listens_where_it_is_told(address: str) -> None:
     with PageRig(dict, address) as running:
         assert running.ask("/x")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [
+        ("{address}", 200),
+        ("127.0.0.1", 200),
+        ("localhost:9101", 200),
+        ("LocalHost.", 200),
+        ("Printer.LAN:80", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example:80", 421),
+        ("10.0.0.1", 421),
+        ("[::1]:9101", 421),
+        ("[x]", 421),
+        ("", 421),
+        ("localhost\r\nHost: evil.example", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/status.json", "/metrics", "/x"])
+def test_the_page_answers_only_to_its_own_names(host: str, code: int, path: str, tmp_path: Path) -> None:
+    """Else a page of somebody else's reads it, once its name means this address (DNS rebinding)."""
+    api, store = local_api(tmp_path, TELEMETRY)
+    with PageRig(api.status, hosts=("printer.lan",)) as running:
+        request = f"GET {path} HTTP/1.1\r\nHost: {host.format(address=running.page.address)}\r\n\r\n"
+        answer = running.say(request.encode())
+    store.close()
+    expected = 404 if (path, code) == ("/x", 200) else code
+    assert answer.startswith(f"HTTP/1.0 {expected} ".encode())
+    assert code == 200 or TELEMETRY.firmware.encode() not in answer

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import random
+import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +120,7 @@ def test_an_address_inside_is_only_used_when_the_owner_says_so(
 ) -> None:
     """The configured server is not on loopback here."""
     more = ['cloud.allow_addresses=["127.0.0.0/8"]'] if allow else []
-    desk = RunnerRig(tmp_path, store, ["cloud.server=https://203.0.113.1", *more])
+    desk = RunnerRig(tmp_path, store, "cloud.server=https://203.0.113.1", *more)
     end = upload(desk, f"{server.url}/l")
     assert len(server.asked()) == allow
     assert ("error_code" not in end) is allow
@@ -134,3 +137,37 @@ def test_a_dripping_server_does_not_hold_the_thread(desk: RunnerRig) -> None:
             desk.clock.advance(UPLOAD_MAY_TAKE / 10)
         desk.runner.step()
         assert "did not answer" in desk.end(task_id)["error_message"]
+
+
+def test_a_server_that_takes_the_logs_slowly_does_not_hold_the_thread(desk: RunnerRig) -> None:
+    desk.logs = random.Random(1).randbytes(24 << 20)  # more than the sockets between them take
+    end = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def take_slowly() -> None:
+            client, _ = server.accept()
+            with client:
+                while not end.wait(0.05) and client.recv(32768):
+                    pass
+
+        taker = threading.Thread(target=take_slowly, name="slow-taker")
+        taker.start()
+        task_id = desk.task(Name.LOGS, url=f"http://127.0.0.1:{server.getsockname()[1]}/l")
+        desk.runner.step()
+        for _ in range(60):
+            if desk.woken.wait(0.2):
+                break
+            desk.clock.advance(UPLOAD_MAY_TAKE / 10)
+        end.set()
+        taker.join(5)
+    desk.runner.step()
+    assert "the logs were not taken within 300 s" in desk.end(task_id)["error_message"]
+
+
+def test_an_endless_answer_to_an_upload_is_not_read(desk: RunnerRig) -> None:
+    flood = Flood(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65536)
+    try:
+        assert upload(desk, f"{flood.url}/l")["data"]["url"] == f"{flood.url}/l"
+    finally:
+        flood.close()
+    assert flood.sent < 16 << 20

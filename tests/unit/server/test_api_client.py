@@ -11,7 +11,7 @@ import pytest
 
 from agent.errors import CloudError, RejectedError, TokenError
 from agent.http.errors import describe
-from agent.server.api_client import ANSWER_LIMIT, TOKEN_HEADER, ApiClient
+from agent.server.api_client import ANSWER_LIMIT, MAX_JOB_VALUES, TOKEN_HEADER, ApiClient
 from agent.service.config import CloudSection
 from agent.testing import FakeClock
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
@@ -112,6 +112,12 @@ def test_lost_jobs_come_as_a_list_in_either_form(server: ScriptedServer, cloud: 
 def test_lost_jobs_that_make_no_sense_are_asked_for_again(server: ScriptedServer, cloud: ApiClient, bad: Reply) -> None:
     server.script(JOBS, bad)
     with pytest.raises(CloudError, match="printers/jobs: the answer"):
+        cloud.jobs(TOKEN)
+
+
+def test_missed_jobs_of_too_many_values_are_refused_undecoded(server: ScriptedServer, cloud: ApiClient) -> None:
+    server.script(JOBS, answer([{}] * (MAX_JOB_VALUES // 2 + 1)))
+    with pytest.raises(CloudError, match="more than 20000 values"):
         cloud.jobs(TOKEN)
 
 

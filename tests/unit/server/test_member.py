@@ -155,5 +155,5 @@ def test_the_table_is_aligned_and_obeys_no_name() -> None:
         ]
     ).splitlines()
     assert lines[0].split() == ["ID", "NAME", "LAST", "HEALTH", "FIRMWARE", "PRIMARY"]
-    assert lines[1].split() == ["1", "a?]0;x?", "offline", "True"]
-    assert {line.index(word) for line, word in zip(lines, ["NAME", "a?", "Längerer"], strict=True)} == {6}
+    assert lines[1].split() == ["1", r"a\x1b]0;x\x07", "offline", "True"]
+    assert {line.index(word) for line, word in zip(lines, ["NAME", r"a\x1b", "Längerer"], strict=True)} == {6}

@@ -70,6 +70,7 @@ def test_one_value_from_above_leaves_the_others_of_its_table(file: Path) -> None
         ("JOB_MAX_TEMPERATURE", "{ bed = 90 }", "job.max_temperature.bed", 90),
         ("MEMBER_TOKEN_FILE", "/t", "member.token_file", "/t"),
         ("LOCAL_STATUS_PAGE", "", "local.status_page", ""),
+        ("LOCAL_PAGE_HOSTS", '["printer.lan"]', "local.page_hosts", ("printer.lan",)),
     ],
 )
 def test_a_value_from_outside_is_read_as_its_key_needs_it(variable: str, text: str, key: str, expected: Any) -> None:
@@ -250,3 +251,9 @@ def test_the_keys_of_a_plug_in_driver_are_kept_as_they_are_for_it(file: Path) ->
 
 def test_a_driver_section_that_is_no_table_is_refused(file: Path) -> None:
     assert refused(file, "driver = 3\n") == "[driver]: expected table, got int"
+
+
+def test_what_an_install_command_gets_is_no_key_of_the_configuration() -> None:
+    """It may call printer-agent itself."""
+    environ = {f"PRINTER_AGENT_{name}": "x" for name in ("PACKAGE", "MODEL", "VERSION", "INSTALLED")}
+    assert load(None, environ) == load(None, {})

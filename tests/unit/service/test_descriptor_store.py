@@ -30,6 +30,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervis
 def keeper(systemd: Supervisor) -> Iterator[SystemdKeeper]:
     notify = NotifySocket(systemd.address)
     yield SystemdKeeper(notify, None)
+    systemd.read()
     notify.close()
 
 

@@ -24,6 +24,7 @@ def systemd(tmp_path: Path) -> Iterator[Supervisor]:
 def health(systemd: Supervisor, clock: FakeClock) -> Iterator[Health]:
     made = Health(clock, NotifySocket(systemd.address))
     yield made
+    systemd.read()
     made.notify.close()
 
 

@@ -12,7 +12,19 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.service.logs import RING_LINES, Ring, configure, redact, set_level
+from agent.service.logs import (
+    EVENTS,
+    RING_LINES,
+    TASK_EVENTS,
+    VALUE_TEXT,
+    WINDOW,
+    Ring,
+    configure,
+    redact,
+    report_suppressed,
+    set_level,
+)
+from agent.testing import FakeClock
 
 tokens = st.binary(min_size=32, max_size=32).map(
     lambda raw: __import__("base64").urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -103,7 +115,7 @@ def test_the_level_decides_what_is_said_and_kept(capsys: pytest.CaptureFixture[s
 def test_the_last_2000_lines_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     log, ring = log_with("json")
     for number in range(RING_LINES + 5):
-        log.info("x", number=number)
+        log.info(f"x{number % 50}", number=number)
     lines = [json.loads(line)["number"] for line in ring.text().splitlines()]
     assert lines == list(range(5, RING_LINES + 5))
     assert RING_LINES == 2000
@@ -118,3 +130,63 @@ def test_another_level_holds_for_loggers_that_are_there_already() -> None:
     set_level("error")
     structlog.get_logger(part="y").warning("unheard")
     assert [json.loads(line)["event"] for line in ring.text().splitlines()] == ["heard", "heard too"]
+
+
+def events(ring: Ring) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ring.text().splitlines()]
+
+
+def limited(capsys: pytest.CaptureFixture[str]) -> tuple[Any, Ring, FakeClock]:
+    ring, clock = Ring(), FakeClock()
+    configure("info", "json", ring, clock=clock.monotonic)
+    return structlog.get_logger("test"), ring, clock
+
+
+def test_an_event_without_end_is_counted_and_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """A printer that sends `//action:` without end made 65 MB of log in 8 s."""
+    log, ring, clock = limited(capsys)
+    for number in range(100_000):
+        log.info("host action ignored", action=f"x{number}")
+    log.info("something else")
+    assert len(capsys.readouterr().err) < 20_000
+    assert len(events(ring)) == EVENTS + 1
+    clock.advance(WINDOW)
+    report_suppressed()
+    last = events(ring)[-1]
+    assert (last["event"], last["suppressed"], last["count"]) == (
+        "events suppressed",
+        "host action ignored",
+        100_000 - EVENTS,
+    )
+    log.info("host action ignored", action="again")
+    assert events(ring)[-1]["action"] == "again"
+
+
+def test_warnings_of_tasks_are_not_lost_in_a_flood(capsys: pytest.CaptureFixture[str]) -> None:
+    log, ring, _ = limited(capsys)
+    for number in range(EVENTS * 5):
+        log.warning("task failed", task_id=f"t{number}")
+    log.warning("task failed")
+    assert len(events(ring)) == EVENTS * 5 + 1
+    assert TASK_EVENTS == 1000
+
+
+def test_a_value_of_any_length_makes_a_short_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log, ring, _ = limited(capsys)
+    log.info("answer", text="x y" * 1_000_000)
+    assert len(events(ring)[0]["text"]) < VALUE_TEXT + 50
+
+
+@pytest.mark.parametrize("layout", ["json", "console"])
+def test_a_log_has_no_character_that_a_terminal_obeys(layout: str, capsys: pytest.CaptureFixture[str]) -> None:
+    nasty = "\x1b]0;owned\x07\x9b2J\u202egnp\nfake line\r"
+    log, _ = log_with(layout)
+    log.info("value", text=nasty, inside={nasty: [nasty]}, error=ValueError(nasty))
+    try:
+        raise ValueError(nasty)
+    except ValueError:
+        log.exception("traceback")
+    shown = capsys.readouterr().err
+    assert all(one.isprintable() or one == "\n" for one in shown)
+    assert not any(line.startswith("fake line") for line in shown.splitlines()[:1])
+    assert "gnp" in shown

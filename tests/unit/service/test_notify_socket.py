@@ -28,6 +28,7 @@ def systemd(tmp_path: Path) -> Iterator[Supervisor]:
 def notify(systemd: Supervisor) -> Iterator[NotifySocket]:
     made = NotifySocket(systemd.address)
     yield made
+    systemd.read()  # so that not even a send that waits does it for ever
     made.close()
 
 

@@ -148,6 +148,13 @@ def test_the_printer_does_not_wait_for_the_network(unit: dict[str, list[str]]) -
     assert "Unit.Requires" not in unit
 
 
+def test_the_network_is_open_but_for_link_local_and_multicast_addresses(unit: dict[str, list[str]]) -> None:
+    """Loopback and private networks stay open: the server may be there."""
+    assert unit["Service.IPAddressDeny"] == ["link-local multicast"]
+    assert "Service.IPAddressAllow" not in unit
+    assert "Service.PrivateNetwork" not in unit
+
+
 def test_the_serial_ports_can_be_reached(unit: dict[str, list[str]]) -> None:
     """Each kind of port is allowed, its module is loaded first, and the devices of the system are to be seen."""
     assert [rule.split() for rule in unit["Service.DeviceAllow"]] == [

@@ -14,7 +14,7 @@ from agent.core.command import Command, Name
 from agent.core.report import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
-from agent.state.schema import VERSION
+from agent.state.schema import STEPS, VERSION
 from agent.state.store import Identity, Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
@@ -246,3 +246,31 @@ def test_threads_share_the_store(store: Store) -> None:
     assert problems == []
     assert len(store.tasks.in_state(TaskState.COMPLETED)) == 80
     assert len(store.outbox.overview()) == 160
+
+
+def test_the_installed_firmware_is_kept_for_each_model(path: Path, store: Store) -> None:
+    assert store.firmware.installed("Mk-3") == ""
+    store.firmware.record("Mk-3", "2.1")
+    store.firmware.record("mk-3", "2.2")
+    store.firmware.record("Mk-4", "9")
+    store.close()
+    again = open_store(path, FakeClock())
+    assert (again.firmware.installed("MK-3"), again.firmware.installed("Mk-4")) == ("2.2", "9")
+    again.firmware.record("Mk-3", "")
+    assert again.firmware.installed("Mk-3") == ""
+    again.close()
+
+
+def test_a_state_of_before_firmware_was_recorded_is_migrated(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with sqlite3.connect(path) as db:
+        for step in STEPS[:3]:
+            for statement in step:
+                db.execute(statement)
+        db.execute("INSERT INTO settings VALUES ('speed_percent', '90')")
+        db.execute("PRAGMA user_version = 3")
+    db.close()
+    store = open_store(path, FakeClock())
+    assert store.settings.read() == {"speed_percent": 90}
+    assert store.firmware.installed("Mk-3") == ""
+    store.close()

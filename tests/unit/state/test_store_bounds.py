@@ -93,3 +93,16 @@ def test_a_large_state_of_an_earlier_version_is_reduced_at_the_start(tmp_path: P
     assert len(reduced.tasks.in_state(TaskState.FAILED)) == 300
     reduced.close()
     assert sum(file.stat().st_size for file in path.parent.iterdir()) < 8 << 20
+
+
+def test_the_oldest_refused_reports_go(store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "KEEP_REFUSED", 5)
+    for number in range(150):
+        store.tasks.accept(Command(task_id=f"t{number}", name=Name.HOME, raw_name="home"), b"r")
+    while heads := store.outbox.heads():
+        for head in heads:
+            store.outbox.set_aside(head, 422, "no")
+    clock.advance(TRIM_EVERY)
+    store.tidy()
+    left = [row["task_id"] for row in store.outbox.overview()]
+    assert left == [f"t{number}" for number in range(145, 150)]

@@ -136,3 +136,30 @@ def test_after_a_cancel_the_printer_counts_as_homed_only_if_nothing_speaks_again
     assert desk.seen.state is PrinterState.IDLE
     desk.print(FILE)
     assert (b"G1 X0 Y0 F6000" in desk.pause()) is homed
+
+
+def cancelled(desk: SessionRig) -> list[bytes]:
+    """Cancel while a line is in flight, or nothing; what is sent."""
+    desk.take()
+    desk.session.control.cancel()
+    desk.session.step(desk.now)
+    desk.hear("ok")
+    return desk.acknowledge()
+
+
+def test_after_a_resume_a_cancel_parks_again() -> None:
+    """docs/serial.md §28: only a head that is out of the way is left where it is."""
+    desk = SessionRig().idle(homed=True).print(FILE)
+    desk.pause()
+    desk.resume()
+    assert b"G1 X0 Y0 F6000" in cancelled(desk)
+
+
+def test_a_print_after_one_that_was_cancelled_in_its_pause_is_out_of_the_way_of_nothing() -> None:
+    """docs/serial.md §28: its own cancel parks."""
+    desk = SessionRig().idle(homed=True).print(FILE)
+    desk.pause()
+    assert b"G1 X0 Y0 F6000" not in cancelled(desk)
+    desk.print([b"G28", *FILE])
+    desk.hear("ok")
+    assert b"G1 X0 Y0 F6000" in cancelled(desk)

@@ -35,6 +35,17 @@ def test_the_hello_asks_for_reports_only_where_the_firmware_has_them() -> None:
         assert (desk.seen.firmware, desk.seen.machine) == (firmware, "Test")
 
 
+def test_a_busy_that_is_heard_is_believed_whatever_the_firmware_told() -> None:
+    """docs/serial.md §17: a printer that is silent is then gone soon, when its print is to be taken over."""
+    for busy in (False, True):
+        desk = SessionRig(firmware="Marlin 1.1.9").idle()
+        if busy:
+            desk.hear("echo:busy: processing")
+        desk.print(CODES)
+        assert desk.checkpoint is not None
+        assert ("BUSY_PROTOCOL" in desk.checkpoint.capabilities) is busy
+
+
 def test_the_hello_is_said_again_when_the_answer_is_noise_and_given_up_at_last() -> None:
     """docs/serial.md §18: the first answer may be line noise."""
     desk = SessionRig()

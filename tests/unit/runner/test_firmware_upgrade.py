@@ -1,0 +1,308 @@
+"""The command firmware_upgrade: a runner, a real HTTP server with packages, real signatures, real install commands."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.core.command import Name
+from agent.files import fetch
+from agent.files.firmware_file import make_manifest, manifest_path, signature_path
+from agent.service.signature import make_keys
+from agent.state.store import Store
+from agent.testing import FakeClock
+from tests.rigs.runner_rig import RunnerRig
+from tests.support.file_server import FileServer, reply
+from tests.support.store import open_store
+
+MODEL = "Mk-3"
+PATIENCE = 20.0
+
+
+class Workshop:
+    """Where packages are built, signed and served, and a printer that may install them. The install command appends the
+    version to `installed`, after what `hook` (shell) does."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self.folder = folder
+        self.store = store
+        self.key = folder / "key"
+        make_keys(self.key, folder / "key.pub")
+        self.installed = folder / "installed"
+        self.installed.touch()
+        self.files: dict[str, bytes] = {}
+        self.server = FileServer()
+        self.server.answers.append(self._answer)
+        self._tasks = 0
+        self.desk = self.restart()
+
+    def _answer(self, request: BaseHTTPRequestHandler) -> None:
+        path = request.path.partition("?")[0].lstrip("/")
+        reply(200 if path in self.files else 404, self.files.get(path, b""))(request)
+
+    def restart(self, *settings: str, hook: str = "true", store: Store | None = None) -> RunnerRig:
+        """A new agent."""
+        self.store = store or self.store
+        script = f"{hook}; echo $PRINTER_AGENT_VERSION >>{self.installed}"
+        self.desk = RunnerRig(
+            self.folder,
+            self.store,
+            f"firmware_upgrade.command=['/bin/sh', '-c', {_quoted(script)}, 'install']",
+            f"firmware_upgrade.public_key={self.folder / 'key.pub'}",
+            f"firmware_upgrade.model={MODEL}",
+            *settings,
+        )
+        return self.desk
+
+    def build(self, version: str, *, model: str = MODEL, key: Path | None = None, body: bytes = b"firmware") -> str:
+        """Make, sign and serve a package. Its name."""
+        package = self.folder / f"fw-{version}"
+        package.write_bytes(body + version.encode())
+        make_manifest(package, model=model, version=version, private_key=key or self.key)
+        for path in (package, manifest_path(package), signature_path(package)):
+            self.files[path.name] = path.read_bytes()
+        return package.name
+
+    def begin(self, name: str, **more: Any) -> str:
+        """The command, begun. Its task_id."""
+        self._tasks += 1
+        url = f"{self.server.url}/{name}?token=secret"
+        task_id = self.desk.task(Name.FIRMWARE_UPGRADE, f"t-{self._tasks}", url=url, **more)
+        self.desk.woken.clear()
+        self.desk.runner.step()
+        return task_id
+
+    def ended(self, task_id: str) -> dict[str, Any]:
+        """Its terminal report, when the work has ended."""
+        assert self.desk.woken.wait(PATIENCE)
+        self.desk.runner.step()
+        assert not list(self.desk.jobs.iterdir())
+        return self.desk.end(task_id)
+
+    def upgrade(self, name: str, **more: Any) -> dict[str, Any]:
+        """The command, from begin to end."""
+        return self.ended(self.begin(name, **more))
+
+    def versions(self) -> list[str]:
+        """What was installed, in order."""
+        return self.installed.read_text().split()
+
+
+def _quoted(script: str) -> str:
+    return "'''" + script + "'''"
+
+
+@pytest.fixture
+def workshop(tmp_path: Path, store: Store) -> Iterator[Workshop]:
+    made = Workshop(tmp_path, store)
+    yield made
+    made.server.close()
+
+
+def refused(end: dict[str, Any], code: int, says: str) -> None:
+    assert end["error_code"] == code, end
+    assert says in end["error_message"]
+    assert end["error_message"].isprintable()
+    assert "secret" not in end["error_message"]
+
+
+def test_a_signed_package_is_installed_and_the_report_says_its_version(workshop: Workshop) -> None:
+    end = workshop.upgrade(workshop.build("2.1.3"))
+    assert (end["data"]["state"], end["data"]["message"]) == ("completed", "version 2.1.3 installed")
+    assert workshop.versions() == ["2.1.3"]
+    assert workshop.store.firmware.installed(MODEL) == "2.1.3"
+
+
+def test_an_older_package_is_refused_after_a_newer_one_again_and_again_and_after_a_restart(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    old, new = workshop.build("1.9"), workshop.build("1.10")
+    workshop.upgrade(new)
+    for _ in range(3):
+        refused(workshop.upgrade(old), 422, "the package has version 1.9, and 1.10 was installed")
+    workshop.store.close()
+    again = open_store(tmp_path / "agent.db", FakeClock())
+    workshop.restart(store=again)
+    asked = len(workshop.server.paths)
+    refused(workshop.upgrade(old), 422, "allow_downgrade")
+    paths = [path.partition("?")[0] for path in workshop.server.paths[asked:]]
+    assert paths == ["/fw-1.9.manifest", "/fw-1.9.manifest.sig"], "the package itself is not fetched"
+    assert workshop.versions() == ["1.10"]
+    again.close()
+
+
+def test_the_owner_may_go_back_and_then_the_older_one_counts(workshop: Workshop) -> None:
+    for version in ("1", "2", "3"):
+        workshop.build(version)
+    workshop.upgrade("fw-3")
+    workshop.restart("firmware_upgrade.allow_downgrade=true")
+    assert workshop.upgrade("fw-1")["data"]["state"] == "completed"
+    workshop.restart()
+    assert workshop.upgrade("fw-2")["data"]["state"] == "completed"
+    assert workshop.versions() == ["3", "1", "2"]
+
+
+def test_the_same_version_may_be_installed_again(workshop: Workshop) -> None:
+    workshop.build("2.0")
+    workshop.build("2")
+    assert [workshop.upgrade(name)["data"]["state"] for name in ("fw-2.0", "fw-2", "fw-2.0")] == ["completed"] * 3
+
+
+def test_a_package_for_another_model_is_refused_before_it_is_fetched(workshop: Workshop) -> None:
+    refused(
+        workshop.upgrade(workshop.build("1", model="Mk-4")), 422, "for the model 'Mk-4', and this printer is 'Mk-3'"
+    )
+    assert not [path for path in workshop.server.paths if path.startswith("/fw-1?")]
+    assert workshop.versions() == []
+
+
+def test_the_model_is_the_type_at_the_cloud_unless_it_is_set(workshop: Workshop) -> None:
+    workshop.restart("firmware_upgrade.model=auto", "printer.type_id=7FAF097F-DB2E-45DC-9395-A30210E789AA")
+    package = workshop.build("1", model="7faf097f-db2e-45dc-9395-a30210e789aa")
+    assert workshop.upgrade(package)["data"]["state"] == "completed"
+    refused(workshop.upgrade(workshop.build("2")), 422, "for the model 'Mk-3'")
+
+
+def test_a_manifest_that_another_key_has_signed_is_refused(workshop: Workshop, tmp_path: Path) -> None:
+    make_keys(tmp_path / "other", tmp_path / "other.pub")
+    refused(workshop.upgrade(workshop.build("1", key=tmp_path / "other")), 422, "not by the configured key")
+
+
+def test_a_manifest_that_was_changed_is_refused(workshop: Workshop) -> None:
+    name = workshop.build("1.2")
+    manifest = workshop.files[f"{name}.manifest"]
+    workshop.files[f"{name}.manifest"] = manifest.replace(b'"version":"1.2"', b'"version":"9.2"')
+    refused(workshop.upgrade(name), 422, "not by the configured key")
+
+
+@pytest.mark.parametrize("change", [lambda body: body[::-1], lambda body: body[:-1], lambda body: body + b"!"])
+def test_a_package_that_is_not_the_signed_one_is_refused(workshop: Workshop, change: Any) -> None:
+    name = workshop.build("1")
+    workshop.files[name] = change(workshop.files[name])
+    end = workshop.upgrade(name)
+    refused(end, 422, "")
+    assert workshop.versions() == []
+    assert workshop.store.firmware.installed(MODEL) == ""
+
+
+def test_a_package_that_is_signed_without_a_manifest_is_refused_and_the_report_says_how_it_is_made(
+    workshop: Workshop,
+) -> None:
+    name = workshop.build("1")
+    workshop.files[f"{name}.sig"] = workshop.files.pop(f"{name}.manifest.sig")
+    refused(workshop.upgrade(name), 422, "a signature over the package alone is not enough")
+    workshop.files.pop(f"{name}.manifest")
+    refused(workshop.upgrade(name), 422, "`printer-agent package make`")
+
+
+@pytest.mark.parametrize("suffix", [".manifest", ".manifest.sig"])
+def test_an_endless_manifest_is_refused(workshop: Workshop, suffix: str) -> None:
+    name = workshop.build("1")
+    workshop.files[name + suffix] = b"x" * 100_000
+    refused(workshop.upgrade(name), 422, "no signed manifest")
+
+
+def test_a_checksum_in_the_command_must_fit_too(workshop: Workshop) -> None:
+    refused(workshop.upgrade(workshop.build("1"), digest=f"sha-256={'0' * 64}"), 422, "")
+
+
+def test_a_server_that_does_not_serve_is_502(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "delay", lambda _: 0.0)  # the waits between the attempts
+    workshop.server.answers[:] = [reply(503)]
+    refused(workshop.upgrade("fw-1"), 502, "503")
+
+
+def test_a_key_that_is_no_key_is_said_and_is_not_the_sender_s_fault(workshop: Workshop, tmp_path: Path) -> None:
+    name = workshop.build("1")
+    (tmp_path / "empty").write_text("\n")  # what systemd makes of a credential that is not there
+    for key, says in (("empty", "not a public key"), ("nowhere", "No such file")):
+        workshop.restart(f"firmware_upgrade.public_key={tmp_path / key}")
+        refused(workshop.upgrade(name), 500, says)
+
+
+def test_a_command_that_fails_is_500_with_its_last_words_and_the_version_is_not_recorded(workshop: Workshop) -> None:
+    old, new = workshop.build("1"), workshop.build("2")
+    workshop.restart(hook="echo step one; printf 'no \\033[1mdevice\\n' >&2; exit 9")
+    refused(workshop.upgrade(new), 500, "/bin/sh: exit code 9: step one / no ?[1mdevice")
+    workshop.restart()
+    assert workshop.upgrade(old)["data"]["state"] == "completed"
+
+
+def test_a_command_that_is_not_there_is_500_and_the_version_is_not_recorded(workshop: Workshop) -> None:
+    workshop.restart("firmware_upgrade.command=['/nowhere/install']")
+    refused(workshop.upgrade(workshop.build("2")), 500, "/nowhere/install: No such file")
+    assert workshop.store.firmware.installed(MODEL) == ""
+
+
+def test_the_command_gets_the_package_and_what_it_is_about(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.upgrade(workshop.build("1"))
+    seen = tmp_path / "seen"
+    name = workshop.build("2")
+    workshop.restart(
+        f"firmware_upgrade.command=['/bin/sh', '-c', '''env | grep PRINTER_ | sort >{seen}; cat $1 >>{seen}''', 'sh']"
+    )
+    task_id = workshop.begin(name)
+    workshop.ended(task_id)
+    assert seen.read_text().splitlines() == [
+        "PRINTER_AGENT_INSTALLED=1",
+        f"PRINTER_AGENT_MODEL={MODEL}",
+        f"PRINTER_AGENT_PACKAGE={workshop.desk.jobs / f'{task_id}.package'}",
+        "PRINTER_AGENT_VERSION=2",
+        "firmware2",
+    ]
+
+
+class TestWhileTheCommandRuns:
+    """An install command that says that it has begun, and then hangs with a child."""
+
+    @pytest.fixture
+    def witness(self, tmp_path: Path) -> Iterator[int]:
+        os.mkfifo(tmp_path / "witness")
+        reader = os.open(tmp_path / "witness", os.O_RDONLY | os.O_NONBLOCK)
+        os.set_blocking(reader, True)
+        yield reader
+        os.close(reader)
+
+    @pytest.fixture
+    def hanging(self, workshop: Workshop, witness: int, tmp_path: Path) -> str:
+        """The task_id."""
+        hook = f"exec 3>{tmp_path}/witness; echo flashing; echo here >&3; sleep 1000 & sleep 1000"
+        workshop.restart(hook=hook)
+        task_id = workshop.begin(workshop.build("2"))
+        while not os.read(witness, 100):
+            pass
+        return task_id
+
+    def all_ended(self, witness: int) -> bool:
+        reader = threading.Thread(target=os.read, args=(witness, 100), daemon=True)
+        reader.start()
+        reader.join(PATIENCE)
+        return not reader.is_alive()
+
+    def test_the_limit_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
+        workshop.desk.clock.advance(600)
+        refused(workshop.ended(hanging), 500, "killed, not done in 600 s: flashing")
+        assert self.all_ended(witness)
+
+    def test_the_agent_s_stop_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
+        workshop.desk.stop()
+        refused(workshop.desk.end(hanging), 500, "the agent was stopped")
+        assert self.all_ended(witness)
+
+    def test_one_that_did_not_come_to_its_end_counts_as_installed(self, workshop: Workshop, hanging: str) -> None:
+        """Nobody knows how far it came."""
+        workshop.desk.clock.advance(600)
+        workshop.ended(hanging)
+        workshop.restart()
+        refused(workshop.upgrade(workshop.build("1")), 422, "2 was installed")
+        assert workshop.upgrade("fw-2")["data"]["state"] == "completed"
+
+    def test_an_agent_that_is_killed_meanwhile_has_recorded_it(self, workshop: Workshop, hanging: str) -> None:
+        assert workshop.store.firmware.installed(MODEL) == "2"
+        workshop.desk.stop()
