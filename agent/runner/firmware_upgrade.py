@@ -30,7 +30,7 @@ from agent.http.http_session import HttpSession
 from agent.runner.activity import Context
 from agent.runner.transfers import TransferActivity
 from agent.service import child_process
-from agent.service.child_process import End
+from agent.service.child_process import ChildEnd
 from agent.state.store import Task
 
 AUTO = "auto"
@@ -159,7 +159,7 @@ class _Upgrade:
         except UnavailableError:
             store.record_firmware(self._model, before)
             raise
-        if done.end is End.EXITED and done.code > 0:
+        if done.end is ChildEnd.EXITED and done.code > 0:
             store.record_firmware(self._model, before)
         log.info(
             "firmware installation ended",
@@ -170,9 +170,9 @@ class _Upgrade:
             output=done.last_words,
         )
         said = f": {done.last_words}" if done.last_words else ""
-        if done.end is End.CANCELLED:
+        if done.end is ChildEnd.CANCELLED:
             raise CancelledError(f"{program}: killed, because the agent was stopped{said}")
-        if done.end is End.TIMED_OUT:
+        if done.end is ChildEnd.TIMED_OUT:
             raise UnavailableError(f"{program}: killed, not done in {self._settings.timeout_s:g} s{said}")
         if done.code < 0:
             raise UnavailableError(f"{program}: killed by signal {-done.code}{said}")

@@ -35,7 +35,7 @@ REAP = 2.0  # seconds for a killed process to be gone; one that hangs in the ker
 SHORT = 300  # characters of the output in a message
 
 
-class End(Enum):
+class ChildEnd(Enum):
     """How a child came to its end."""
 
     EXITED = "exited"
@@ -47,7 +47,7 @@ class Ended(msgspec.Struct, frozen=True):
     """The end of a child. `code` is its exit code, negative for a signal's number; `printed` counts all bytes of its
     output and errors, of which `tail` has the last."""
 
-    end: End
+    end: ChildEnd
     code: int
     printed: int
     tail: bytes
@@ -130,17 +130,17 @@ class _Output:
             del self.tail[:-TAIL]
 
 
-def _wait(pid: int, output: _Output, expired: Callable[[], bool], cancelled: Callable[[], bool]) -> End:
+def _wait(pid: int, output: _Output, expired: Callable[[], bool], cancelled: Callable[[], bool]) -> ChildEnd:
     """Wait for the child's end, reading its output meanwhile."""
     while True:
         exited = _has_exited(pid)
         output.read()
         if exited:
-            return End.EXITED
+            return ChildEnd.EXITED
         if cancelled():
-            return End.CANCELLED
+            return ChildEnd.CANCELLED
         if expired():
-            return End.TIMED_OUT
+            return ChildEnd.TIMED_OUT
         output.wait(LOOK)
 
 

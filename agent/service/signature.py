@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.core.clock import Clock
 from agent.errors import CancelledError, ConfigError, DataError, UnavailableError
 from agent.service import child_process
-from agent.service.child_process import End
+from agent.service.child_process import ChildEnd
 
 OPENSSL = "/usr/bin/openssl"
 TIMEOUT = 30.0  # seconds for one call; what is verified has a few hundred bytes
@@ -27,9 +27,9 @@ def verify(message: Path, signature: Path, public_key: Path, *, clock: Clock, ca
         done = child_process.run(argv, clock=clock, timeout_s=TIMEOUT, cancelled=cancelled, environ={})
     except UnavailableError as error:
         raise ConfigError(f"the signature cannot be verified: {error}") from None
-    if done.end is End.CANCELLED:
+    if done.end is ChildEnd.CANCELLED:
         raise CancelledError("cancelled while the signature was verified")
-    if done.end is End.TIMED_OUT:
+    if done.end is ChildEnd.TIMED_OUT:
         raise UnavailableError("verifying the signature took too long")
     if done.code != 0:
         raise DataError("the signature is not by the configured key")

@@ -164,10 +164,10 @@ def _report(machine: Machine, command: ParsedCommand) -> None:
 def _keepalive(machine: Machine, command: ParsedCommand) -> None:
     seconds = command.number("S")
     if seconds is None:
-        shown = 0 if machine.keepalive > 60 else int(machine.keepalive)
+        shown = 0 if machine.reports.keepalive > 60 else int(machine.reports.keepalive)
         machine.say(b"echo:M113 S%d" % shown)
     else:
-        machine.keepalive = min(seconds, 60.0) if seconds > 0 else float("inf")
+        machine.reports.keepalive = min(seconds, 60.0) if seconds > 0 else float("inf")
 
 
 def _fan(machine: Machine, command: ParsedCommand) -> None:

@@ -107,7 +107,7 @@ class Controller:
         if timers.silent_until > -math.inf and not self.unresponsive:
             timers.silent_until = -math.inf
             timers.restart()
-            self.machine.next_report = max(self.machine.next_report, self.machine.now)
+            self.machine.reports.next_report = max(self.machine.reports.next_report, self.machine.now)
             self.work()
         elif self.link_due <= timers.now:
             timers.restart()
@@ -309,7 +309,7 @@ class Controller:
                 self._paused = None
             else:
                 self.task = handle(self.machine, command) or iter(())
-            self.busy_at = self.machine.now + self.machine.keepalive
+            self.busy_at = self.machine.now + self.machine.reports.keepalive
             self.resume_command()
 
     def _restart(self, line: bytes | None = None) -> None:
@@ -322,7 +322,7 @@ class Controller:
 
     def _after_person(self, command: Callable[[], Wait | None], event: ScheduledFault) -> Iterator[float]:
         self.timers.expect_person(event.seconds)
-        self.machine.attended = False
+        self.machine.person.attended = False
         if event.fault is LineFault.RUNOUT:
             yield from waits.change_filament(self.machine, None)
         else:

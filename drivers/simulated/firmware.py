@@ -105,7 +105,7 @@ class VirtualFirmware:
         if controller.stopped or controller.unresponsive:
             return controller.link_due
         if self._link_rests and controller.task is None and not self.machine.out:
-            return self.machine.next_report - self._ahead
+            return self.machine.reports.next_report - self._ahead
         if self.machine.out or (self._leap and controller.wake < math.inf):
             return self.machine.now - self._ahead
         return min(self._due() - self._ahead, controller.link_due)
@@ -115,7 +115,7 @@ class VirtualFirmware:
         data = self._faults.to_printer(data)
         controller = self._controller
         rests = self._link_rests and controller.timers.silent_until == -math.inf
-        if not rests or controller.task is not None or now + self._ahead >= self.machine.next_report:
+        if not rests or controller.task is not None or now + self._ahead >= self.machine.reports.next_report:
             self._pass_time(now)
         machine, controller = self.machine, self._controller
         machine.now = max(machine.now, now + self._ahead)
@@ -144,7 +144,7 @@ class VirtualFirmware:
 
     def _due(self) -> float:
         """The simulated instant of the next thing that happens by itself."""
-        return min(self._controller.wake, self._controller.busy_at, self.machine.next_report)
+        return min(self._controller.wake, self._controller.busy_at, self.machine.reports.next_report)
 
     def _pass_time(self, now: float) -> None:
         """Do everything that is due until `now`, in order; with `leap`, until nothing blocks any more."""
@@ -168,12 +168,12 @@ class VirtualFirmware:
                 self._ahead += due - until
             machine.now = max(machine.now, due)
             controller.timers.now = max(controller.timers.now, due - self._ahead)
-            if machine.next_report <= due:
+            if machine.reports.next_report <= due:
                 machine.say(machine.temperatures())
-                machine.next_report += machine.report_every
+                machine.reports.next_report += machine.reports.report_every
             if controller.busy_at <= due:
-                machine.say(b"echo:busy: " + machine.busy_with)
-                controller.busy_at += machine.keepalive
+                machine.say(b"echo:busy: " + machine.reports.busy_with)
+                controller.busy_at += machine.reports.keepalive
             if controller.wake <= due:
                 controller.resume_command()
                 controller.work()
@@ -224,7 +224,7 @@ class VirtualFirmware:
         if machine.motion.free(machine.now) > 0:
             return True
         opening = machine.motion.next_free()
-        if not self._leap or opening >= min(machine.next_report, machine.now + machine.keepalive):
+        if not self._leap or opening >= min(machine.reports.next_report, machine.now + machine.reports.keepalive):
             return False
         self._ahead += opening - machine.now
         machine.now = opening

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from drivers.simulated import heater
@@ -24,6 +25,27 @@ class Question(Enum):
     NOTHING = auto()  # it only tells something
 
 
+@dataclass(slots=True)
+class PersonQuestions:
+    """What the firmware asks the person at the printer, and what it waits for."""
+
+    user_wait: bool = False  # M108 ends it, and M876 where the prompt asks for that
+    purge_wait: bool = False  # M876 ends it, or the person; M108 does not (docs/serial.md §25b)
+    purge_more: bool = False
+    attended: bool = False  # a person answers whatever is asked
+    question: Question = Question.NONE
+
+
+@dataclass(slots=True)
+class UnaskedReports:
+    """What the firmware says by itself, and how often."""
+
+    keepalive: float  # seconds between two `busy`
+    busy_with: bytes = BUSY
+    report_every: float = 0.0  # seconds between two temperature reports
+    next_report: float = math.inf
+
+
 class Machine:
     """A printer that has just been switched on at the simulated instant `now`."""
 
@@ -43,16 +65,9 @@ class Machine:
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False
-        self.keepalive = 2.0 if self.dialect.busy else math.inf  # seconds between two `busy`
-        self.busy_with = BUSY
-        self.report_every = 0.0
-        self.next_report = math.inf
+        self.reports = UnaskedReports(keepalive=2.0 if self.dialect.busy else math.inf)
         self.heating_wait = False  # M108 ends it
-        self.user_wait = False  # M108 ends it, and M876 where the prompt asks for that
-        self.purge_wait = False  # M876 ends it, or the person; M108 does not (docs/serial.md §25b)
-        self.purge_more = False
-        self.attended = False  # a person answers whatever is asked
-        self.question = Question.NONE
+        self.person = PersonQuestions()
         self.leaps = False  # heat that a host waits for is there at its next M105
         self.ok_data = b""  # follows the `ok` of the running command
         self.new_line_number: int | None = None  # what M110 sets, once it is executed
@@ -106,7 +121,7 @@ class Machine:
 
     def prompt(self, question: Question, text: bytes, *buttons: bytes) -> None:
         """Show the host a prompt, after the end of the one before (docs/serial.md §25b)."""
-        self.question = question
+        self.person.question = question
         if not self.dialect.prompts:
             return
         self.act(b"prompt_end")
@@ -117,7 +132,7 @@ class Machine:
 
     def end_prompt(self) -> None:
         """Take the prompt away."""
-        self.question = Question.NONE
+        self.person.question = Question.NONE
         if self.dialect.prompts:
             self.act(b"prompt_end")
 
@@ -146,27 +161,27 @@ class Machine:
 
     def set_report(self, seconds: float) -> None:
         """Report temperatures every so many seconds, 0 for never (M155)."""
-        self.report_every = min(max(seconds, 0.0), 60.0)
-        self.next_report = self.now + self.report_every if self.report_every else math.inf
+        self.reports.report_every = min(max(seconds, 0.0), 60.0)
+        self.reports.next_report = self.now + self.reports.report_every if self.reports.report_every else math.inf
 
     def end_waits(self) -> None:
         """End a wait for heat, and a wait for one press of the button (M108)."""
         self.heating_wait = False
-        self.user_wait = False
+        self.person.user_wait = False
 
     def respond(self, number: int) -> None:
         """Press a button of the prompt, 0 the first (M876). Each prompt takes one answer."""
-        question, self.question = self.question, Question.NONE
+        question, self.person.question = self.person.question, Question.NONE
         if question is Question.CONTINUE:
-            self.user_wait = False
+            self.person.user_wait = False
         elif question is Question.PURGE_MORE and number in (0, 1):
-            self.purge_wait, self.purge_more = False, number == 0
+            self.person.purge_wait, self.person.purge_more = False, number == 0
 
     def attend(self) -> None:
         """Somebody comes to the printer, and answers whatever it asks."""
         self.end_waits()
-        self.purge_wait = self.purge_more = False
-        self.attended = True
+        self.person.purge_wait = self.person.purge_more = False
+        self.person.attended = True
 
     def quick_stop(self) -> None:
         """Stop moving now and drop the planned moves (M410)."""

@@ -91,13 +91,13 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
 
 def person(machine: Machine, seconds: float | None) -> Wait:
     """Wait for the person at the printer (or M108) to resume, `seconds` at most."""
-    machine.user_wait = True
-    machine.busy_with = b"paused for user"
+    machine.person.user_wait = True
+    machine.reports.busy_with = b"paused for user"
     until = math.inf if seconds is None else machine.now + seconds
-    while machine.user_wait and machine.now < until:
+    while machine.person.user_wait and machine.now < until:
         yield until
-    machine.user_wait = False
-    machine.busy_with = BUSY
+    machine.person.user_wait = False
+    machine.reports.busy_with = BUSY
 
 
 def stop(machine: Machine, command: ParsedCommand) -> Wait:
@@ -124,22 +124,22 @@ def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
     yield from _stand_still(machine, PARK_S)
     if machine.dialect.actions:
         machine.say(b"echo:Insert filament and send M108")
-    if not machine.attended:
+    if not machine.person.attended:
         machine.prompt(Question.CONTINUE, b"Nozzle Parked", b"Continue")
         yield from person(machine, None)
     while True:
         yield from _stand_still(machine, LOAD_S)
         machine.prompt(Question.PURGE_MORE, b"Paused", b"PurgeMore", b"Continue")
-        machine.purge_wait = not machine.attended and machine.dialect.asks_to_purge
-        machine.purge_more = False
-        machine.busy_with = b"paused for user"
-        while machine.purge_wait:
+        machine.person.purge_wait = not machine.person.attended and machine.dialect.asks_to_purge
+        machine.person.purge_more = False
+        machine.reports.busy_with = b"paused for user"
+        while machine.person.purge_wait:
             yield math.inf
-        machine.busy_with = BUSY
-        if not machine.purge_more:
+        machine.reports.busy_with = BUSY
+        if not machine.person.purge_more:
             break
     machine.end_prompt()
-    machine.attended = False
+    machine.person.attended = False
     machine.act(b"resumed")
     machine.prompt(Question.NOTHING, b"Resuming", b"Dismiss")
 

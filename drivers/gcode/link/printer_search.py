@@ -165,10 +165,14 @@ class PrinterSearch:
         finally:
             self._unsafe = session.operation.unsafe
         why = session.over
-        if session.answered:
+        if session.hello_answers.seen:
             _log.info("printer disconnected", port=port.device, baud=port.baud, error=why)
         leave = self._lifecycle.hand_over and not why and session.can_be_handed_over
-        return session.answered, f"{why} on {port.device} at {port.baud} baud" if why == "no answer" else why, leave
+        return (
+            session.hello_answers.seen,
+            f"{why} on {port.device} at {port.baud} baud" if why == "no answer" else why,
+            leave,
+        )
 
     def _begin(self, session: Session, port: Port, now: float) -> None:
         """Begin the session: with the takeover that is pending, else with a hello."""

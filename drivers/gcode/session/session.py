@@ -16,6 +16,7 @@ The session itself says hello (OFFLINE → IDLE), keeps the time, and knows when
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import inf
 
 from agent.core.driver import PrinterState
@@ -48,6 +49,29 @@ _S = PrinterState
 _BEGINNINGS = (ReplyKind.START, ReplyKind.READY)
 
 
+class HelloAnswers:
+    """Whether a hello was ever answered on this connection; `on_answer` is called each time."""
+
+    def __init__(self, on_answer: Callable[[], None]) -> None:
+        self._on_answer = on_answer
+        self.seen = False
+
+    def note(self) -> None:
+        """The printer has answered, or was recovered."""
+        self.seen = True
+        self._on_answer()
+
+
+@dataclass(slots=True)
+class Expected:
+    """What a session expects of the board, and until when."""
+
+    begin_at: float = inf  # the board may still be starting until then
+    partial_line_until: float = inf  # should the line's end not come, it was garbled
+    restarting: bool = False  # the board restarts by our emergency stop
+    refusal: str = ""  # why a printer that answers the hello is not ready
+
+
 class Session:
     """Used by the link's thread alone. `write` is the port's; `on_answer` is called when the printer has answered a
     hello or was recovered; `resets` outlives it; `unsafe`: heaters may be on because the print before ended without its
@@ -70,7 +94,7 @@ class Session:
         self._slot = slot
         self._timing = timing
         self._checkpoints = checkpoints
-        self._on_answer = on_answer
+        self.hello_answers = HelloAnswers(on_answer)
         self._resets = resets
         self._identity = PrinterIdentity(dialect)
         self.heaters = Heaters(timing)
@@ -113,19 +137,15 @@ class Session:
             events=self,
         )
         self.over = ""
-        self.answered = False  # whether a hello was ever answered
         self._takeover: Takeover | None = None
-        self._begin_at = inf
-        self._partial_line_until = inf
-        self._restarting = False  # the board restarts by our emergency stop
-        self._refusal = ""  # why a printer that answers the hello is not ready
+        self._expected = Expected()
         self._standstill = Standstill(self, timing)
 
     # --- from the link's loop
 
     def open(self, now: float, begin_at: float) -> None:
         """Begin on a port that is open; the board may still be starting until `begin_at`."""
-        self._begin_at = begin_at
+        self._expected.begin_at = begin_at
         self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
         self.step(now)
 
@@ -152,11 +172,13 @@ class Session:
             return inf
         if self._standstill.active:
             return self._standstill.due
-        return min(self._begin_at, self._partial_line_until, self._person.due(), self.stack.pump.due(now))
+        return min(
+            self._expected.begin_at, self._expected.partial_line_until, self._person.due(), self.stack.pump.due(now)
+        )
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
-        self._begin_at = inf
+        self._expected.begin_at = inf
         self.control.drop()
         self.stack.renew()
         self._identity.clear_capabilities()
@@ -166,13 +188,13 @@ class Session:
 
     def heard(self, event: Event, now: float) -> None:
         """Deal with what the printer said. A halted printer is believed nothing but its restart."""
-        self._partial_line_until = inf
+        self._expected.partial_line_until = inf
         if self._takeover is not None:
             self._takeover.heard(event, now)
         elif self._standstill.active:
             self._standstill.heard(event, now)
-        elif event.kind is ReplyKind.START and self._restarting:
-            self._restarting = False
+        elif event.kind is ReplyKind.START and self._expected.restarting:
+            self._expected.restarting = False
         elif self.operation.state is not _S.ERROR or event.kind in _BEGINNINGS:
             try:
                 self._replies.heard(event, now)
@@ -181,7 +203,7 @@ class Session:
 
     def half_heard(self, now: float) -> None:
         """Note that a line has begun and not ended. Should its end not come, it was garbled."""
-        self._partial_line_until = now + self._timing.garbled
+        self._expected.partial_line_until = now + self._timing.garbled
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
@@ -190,12 +212,12 @@ class Session:
         self._standstill.step(now)
         if self._standstill.active or self.operation.state is _S.ERROR:
             return
-        if now >= self._begin_at:
+        if now >= self._expected.begin_at:
             self.begin(now)
         self._person.step(now)
         protocol, pump = self.stack.protocol, self.stack.pump
-        if now >= self._partial_line_until:
-            self._partial_line_until = inf
+        if now >= self._expected.partial_line_until:
+            self._expected.partial_line_until = inf
             protocol.damaged(now)
         try:
             if now >= protocol.deadline:
@@ -219,7 +241,7 @@ class Session:
     def halt(self) -> None:
         """Emergency stop: an error until a reset, also where the board restarts by it."""
         self.out_of_band.halt(self.stack.protocol.last)
-        self._restarting = self._identity.firmware.dialect.restarts_when_halted
+        self._expected.restarting = self._identity.firmware.dialect.restarts_when_halted
         self.halted("emergency stop")
 
     def reset(self, now: float, *, reset_line: bool) -> None:
@@ -235,7 +257,7 @@ class Session:
         else:
             in_flight, answered = len(self.stack.protocol.in_flight), firmware.dialect.reboot_answered
             self._standstill.await_restart(now, in_flight=in_flight, answered=answered)
-            self._restarting = False
+            self._expected.restarting = False
             self.control.drop()
             self.operation.fail(RESET, _S.OFFLINE)
         self.out_of_band.reboot()
@@ -308,7 +330,7 @@ class Session:
             last, ok_carries_temps=checkpoint.ok_carries_temps, patience_s=old_lines_s(firmware)
         )
         self._checkpoints.recover(task_id, checkpoint)
-        self._answer()
+        self.hello_answers.note()
         self.operation.begin(task_id, _S.PRINTING)
         self.control.set_polling(now)
 
@@ -346,14 +368,14 @@ class Session:
                 return
         elif end is End.REFUSED:
             self._resets.conclude()
-            self.operation.fail(self._refusal, _S.ERROR)
+            self.operation.fail(self._expected.refusal, _S.ERROR)
             return
         elif end is End.NO_ANSWER:
             self.over = "no answer"
             return
         else:
             self.operation.unsafe = False
-            self._answer()
+            self.hello_answers.note()
             if self._resets.pending:
                 self._slot.update(reset_error=self._resets.conclude())
             self.operation.enter(_S.IDLE)
@@ -361,15 +383,11 @@ class Session:
 
     def _not_ready(self, refusal: str) -> None:
         """The printer answers the hello, and refuses all else."""
-        self._refusal = refusal
-        if not self.answered:
-            self._answer()
+        self._expected.refusal = refusal
+        if not self.hello_answers.seen:
+            self.hello_answers.note()
         if is_starting(refusal):
             self._slot.update(reason=f"{self._identity.firmware.name} is starting")
-
-    def _answer(self) -> None:
-        self.answered = True
-        self._on_answer()
 
     def _learn(self, texts: list[str]) -> Firmware:
         firmware = self._identity.identify(texts)

@@ -12,7 +12,7 @@ import pytest
 
 from agent.errors import UnavailableError
 from agent.service import child_process
-from agent.service.child_process import End, Ended
+from agent.service.child_process import ChildEnd, Ended
 from agent.testing import FakeClock
 
 LIMIT = 600.0
@@ -62,7 +62,7 @@ def test_output_of_300_mb_is_counted_and_its_end_is_kept() -> None:
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert (done.end, done.code, done.printed) == (End.EXITED, 0, 300_000_008)
+    assert (done.end, done.code, done.printed) == (ChildEnd.EXITED, 0, 300_000_008)
     assert len(done.tail) == child_process.TAIL
     assert done.last_words.endswith("xxx / the end") or done.last_words.endswith("the end")
     assert peak < 1 << 20, peak
@@ -107,7 +107,7 @@ def test_the_time_limit_ends_all_that_was_started(witness: Witness) -> None:
     thread.start()
     done = run("sh", "-c", witness.script, clock=clock)
     thread.join(PATIENCE)
-    assert (done.end, done.code) == (End.TIMED_OUT, -15)
+    assert (done.end, done.code) == (ChildEnd.TIMED_OUT, -15)
     witness.wait_for_the_end_of_all()
 
 
@@ -128,20 +128,20 @@ def test_a_cancel_ends_all_that_was_started_also_what_ignores_sigterm(witness: W
         environ={},
     )
     thread.join(PATIENCE)
-    assert (done.end, done.code) == (End.CANCELLED, -9)
+    assert (done.end, done.code) == (ChildEnd.CANCELLED, -9)
     witness.wait_for_the_end_of_all()
 
 
 def test_what_a_child_leaves_behind_ends_with_it(witness: Witness) -> None:
     script = f"exec 3>{witness.path}; (trap '' TERM HUP; sleep 1000) & echo started; exit 3"
     done = run("sh", "-c", script)
-    assert (done.end, done.code, done.last_words) == (End.EXITED, 3, "started")
+    assert (done.end, done.code, done.last_words) == (ChildEnd.EXITED, 3, "started")
     witness.wait_for_the_end_of_all()
 
 
 def test_a_child_that_closes_its_output_is_waited_for() -> None:
     done = run("sh", "-c", "echo closing; exec >&- 2>&-; sleep 0.2; exit 4")
-    assert (done.end, done.code, done.last_words) == (End.EXITED, 4, "closing")
+    assert (done.end, done.code, done.last_words) == (ChildEnd.EXITED, 4, "closing")
 
 
 def test_endless_output_does_not_hold_the_limit_up() -> None:
@@ -150,7 +150,7 @@ def test_endless_output_does_not_hold_the_limit_up() -> None:
     thread.start()
     done = run("yes", clock=clock)
     thread.join(PATIENCE)
-    assert done.end is End.TIMED_OUT
+    assert done.end is ChildEnd.TIMED_OUT
     assert done.printed > child_process.TAIL == len(done.tail)
 
 
