@@ -119,7 +119,7 @@ def printing(made: DriverRig, source: Sequence[bytes], until: int = 50, **starte
 
 
 def tell(made: DriverRig, data: bytes) -> None:
-    """Write to the port while no agent runs."""
+    """Write to the port beside the agent, or while none runs."""
     fd = os.open(made.printer.path, os.O_WRONLY | os.O_NOCTTY)
     try:
         os.write(fd, data)
@@ -367,6 +367,20 @@ def test_a_long_line_that_the_printer_is_at_is_waited_for(tmp_path: Path, window
             settle(lambda: b"G4 P3000" in made.executed)
         assert completed(made.next(source, 20)).line == 42
         assert [line for line in made.executed if line in source] == source
+
+
+def test_temperatures_are_shown_before_it_is_known_where_the_printer_is(tmp_path: Path) -> None:
+    source = moves(3000)
+    with world(tmp_path) as made:
+        made.timing = msgspec.structs.replace(TIMING, calm=0.5)
+        with printing(made, source):
+            pass
+        rig = made.next(source, 50)
+        tell(made, b"M105\n")
+        settle(lambda: rig.driver.telemetry().heaters or rig.driver.telemetry().state is not S.RECOVERING)
+        now = rig.driver.telemetry()
+        assert (now.state, [heater.name for heater in now.heaters]) == (S.RECOVERING, ["tool0", "bed"])
+        assert completed(rig).line == 3000
 
 
 def test_the_preamble_comes_again_when_no_line_was_done(tmp_path: Path) -> None:

@@ -396,6 +396,35 @@ def test_an_error_whose_request_was_garbled_is_one_nevertheless(why: str) -> Non
     assert wire.settle() == [frame(1, b"G1 X1")]
 
 
+def test_an_error_while_a_request_settles_names_the_line_of_the_next_request() -> None:
+    """docs/serial.md §8, §9: a request for an older line is believed at once when its own error says the same."""
+    wire = Wire()
+    wire.print(1, 3)
+    wire.send(line(4))
+    wire.protocol.resend(4, wire.now)
+    wire.take()
+    wire.asks(3)
+    assert wire.take() == [], "the printer need not be asked where it is"
+    assert wire.settle() == [frame(3, b"G1 X3")]
+
+
+def test_a_place_asked_for_only_as_a_precaution_costs_no_wait_for_stragglers() -> None:
+    """docs/serial.md §9a: nothing was amiss, and the temperatures in an M105's ok tell it from any other."""
+    wire = Wire()
+    wire.print(1, 1)
+    wire.send(unnumbered(b"M105"))
+    wire.serve()
+    wire.ok("T:20.0 /0.0")
+    wire.send(line(2))
+    wire.serve()
+    wire.ok()
+    wire.send(unnumbered(b"M114"))
+    assert wire.take() == [TOO_HIGH]
+    wire.asks(3, "Line Number is not Last Line Number+1")
+    wire.protocol.send_again(wire.now)
+    assert wire.take() == [moves(host_base(2))], "no time has passed"
+
+
 @pytest.mark.parametrize("last", ["0x", "x0", "", "\u0660", "12345678901", "-1"])
 def test_an_error_with_a_garbled_number_does_not_say_which_line_a_garbled_request_is_for(last: str) -> None:
     """docs/serial.md §8, §9a: the printer is asked where it is."""

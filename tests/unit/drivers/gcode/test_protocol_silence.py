@@ -145,3 +145,19 @@ def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
     for text in ("", "", "T:20.0 /0.0", "T:20.0 /0.0"):
         wire.ok(text)
     assert wire.counters.line == slow.number
+
+
+def test_a_line_that_the_printer_has_and_never_acknowledges_fails_after_a_long_lines_patience() -> None:
+    """docs/serial.md §15, §16: it tells its place each time, but neither the line nor an M105 is ever acknowledged."""
+    wire = Wire()
+    wire.send(line(1))
+    began = wire.now
+    for _ in range(10_000):
+        if wire.protocol.failure:
+            break
+        wire.silence()
+        if TOO_HIGH in wire.take():
+            wire.asks(wire.place + 1, "Line Number is not Last Line Number+1")
+    assert wire.protocol.failure == "line 1 (G1 X1): the printer has it and never said ok"
+    assert 900.0 <= wire.now - began <= 1800.0
+    assert wire.counters.line == 0
