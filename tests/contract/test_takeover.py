@@ -490,8 +490,10 @@ def test_a_pause_script_that_is_done_again_pulls_nothing_back_a_second_time(tmp_
 def test_a_cancel_that_was_begun_is_done_again(tmp_path: Path) -> None:
     source = moves(3000)
     with world(tmp_path, scripts=Scripts(cancel=("M117 bye",))) as made:
+        made.settings = msgspec.structs.replace(made.settings, deadman_s=600)
         with printing(made, source):
             pass
+        assert b"M85 S600" in made.executed
         known = decode(made.memories.written[-1])
         made.memories.written.append(msgspec.json.encode(msgspec.structs.replace(known, stage=Stage.CANCELLING)))
         moved = len(made.executed)
@@ -500,6 +502,7 @@ def test_a_cancel_that_was_begun_is_done_again(tmp_path: Path) -> None:
         assert last is not None
         assert last.outcome is Outcome.CANCELLED
         assert b"M117 bye" in made.executed[moved:]
+        assert b"M85 S600" not in made.executed[moved:], "the heaters' watch is for a print"
         assert made.executed[-1] == b"M107"
         rig.driver.close()
 
