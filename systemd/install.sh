@@ -69,8 +69,7 @@ environment() {
     sed -i "1s|^#!.*|#!$2/bin/python|" "$1/bin/printer-agent"
     sed -i '/^command = /d' "$1/pyvenv.cfg"
     # The service may not write there, so what Python would keep for the next start is made now.
-    # Twice: for a person's commands, and for the service, which runs with PYTHONOPTIMIZE=2.
-    "$1/bin/python" -m compileall -q -o 0 -o 2 -s "$1" -p "$2" "$1/lib"
+    "$1/bin/python" -m compileall -q -s "$1" -p "$2" "$1/lib"
 }
 
 install_all() {

@@ -138,11 +138,6 @@ def test_the_command_is_one_that_the_agent_has(unit: dict[str, list[str]]) -> No
     assert _parser().parse_args(arguments).config == DEFAULT_CONFIG
 
 
-def test_the_service_runs_without_docstrings_which_install_has_compiled(unit: dict[str, list[str]]) -> None:
-    assert "PYTHONOPTIMIZE=2" in unit["Service.Environment"]
-    assert "-o 2" in (FOLDER / "install.sh").read_text()
-
-
 def test_the_printer_does_not_wait_for_the_network(unit: dict[str, list[str]]) -> None:
     assert "network-online.target" not in " ".join(unit["Unit.After"] + unit["Unit.Wants"])
     assert "Unit.Requires" not in unit
