@@ -49,6 +49,11 @@ class AgentSnapshot:
         """Replace the job and the agent's own work."""
         self._job, self._busy = job, busy
 
+    def log_keys(self, task_id: str) -> dict[str, str]:
+        """The keys of a log event about the task: `task_id`, and `job_id` where the job is that task's. Any thread."""
+        job = self._job
+        return {"task_id": task_id, **({"job_id": job.job_id} if job is not None and job.task_id == task_id else {})}
+
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""
         return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy)

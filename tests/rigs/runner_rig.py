@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class ScriptedDriver(SlotDriver):
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
+        self.on_print: Callable[[str], None] = lambda _task_id: None
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """With a print to take over it has its task_id at once, and the test says what comes of it."""
@@ -57,6 +58,7 @@ class ScriptedDriver(SlotDriver):
 
     def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
+        self.on_print(task_id)
         self.asked.append("print")
         self.preamble = list(preamble)
         assert next(iter(source.lines())) == b"G28"
