@@ -120,13 +120,15 @@ class LongPolling(Transport):
                 note = ", and redirects are not followed" if response.is_redirect else ""
                 after = _seconds(response.headers.get("Retry-After", ""))
                 return None, f"HTTP {response.status_code}{note}", after
+            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                return None, "the reply is compressed, which was not asked for", 0.0
             return self._read(response, request.number)
 
     def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
         splitter = ReplySplitter()  # keeps only what can be used: a reply may be far larger than the memory for it
         size = 0
         began_at = reported_at = self._clock()
-        for chunk in response.iter_content(CHUNK):
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
             try:
                 splitter.feed(chunk)
             except ValueError as error:

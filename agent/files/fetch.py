@@ -15,7 +15,6 @@ import http.client
 import math
 import re
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
 from pathlib import Path
@@ -33,6 +32,7 @@ from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
 from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
+from agent.http.content_encoding import KNOWN, ContentEncodingError, Inflater, content_encoding
 from agent.http.describe_error import describe, is_too_slow
 from agent.http.http_session import HttpSession
 from agent.server.retry import delay
@@ -171,7 +171,7 @@ class _Fetch:
         if file.size and self._validator:
             headers |= {"Range": f"bytes={file.size}-", "If-Range": self._validator}
         with self._request(headers) as response:
-            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            encoding = content_encoding(response.headers.get("Content-Encoding"))
             self._accept(response, encoding)
             blocks = _body(response)
             if encoding != "identity":
@@ -266,20 +266,15 @@ def _body(response: requests.Response) -> Iterator[bytes]:
 
 def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Undo a Content-Encoding that was not asked for, in bounded pieces."""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in KNOWN:
         raise DataError("the server sent the file with an unknown Content-Encoding")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    inflater = Inflater(encoding)
     for block in blocks:
-        rest = block
-        while rest:
-            try:
-                piece = inflate.decompress(rest, BLOCK)
-            except zlib.error as error:
-                raise DataError(f"the server's {encoding} stream is damaged: {error}") from error
-            rest = inflate.unconsumed_tail
-            if piece:
-                yield piece
-    if not inflate.eof:
+        try:
+            yield from inflater.feed(block)
+        except ContentEncodingError as error:
+            raise DataError(f"the server sent {error}") from None
+    if not inflater.complete:
         raise CloudError(f"the transfer broke off inside the {encoding} stream")
 
 
