@@ -20,7 +20,18 @@ from urllib3.exceptions import HTTPError
 from .actions import Lane, Send
 from .messages import ReplySplitter, encode
 from .sockets import OpenSockets, TrackedAdapter
-from .transport import CONNECT_WAIT, RATE_FLOOR, RATE_WINDOW, REPLY_LIMIT, Sink, Transport, describe, tls_context
+from .transport import (
+    CONNECT_WAIT,
+    RATE_FLOOR,
+    RATE_WINDOW,
+    REPLY_LIMIT,
+    Resolve,
+    Sink,
+    Transport,
+    describe,
+    resolve,
+    tls_context,
+)
 
 CHUNK = 16 * 1024
 READ_SLACK = 5.0
@@ -35,7 +46,7 @@ MAX_RETRY_AFTER = 300.0
 
 class LongPolling(Transport):
     """Long-polling transport on two connections. `limit` is in bytes; `clock` gives monotonic seconds. `tls` makes the
-    context of https, `response_class` reads the answers. Raises ValueError for a bad URL."""
+    context of https, `response_class` reads the answers, `resolve` looks up names. Raises ValueError for a bad URL."""
 
     name = "long-polling"
 
@@ -46,6 +57,7 @@ class LongPolling(Transport):
         *,
         tls: Callable[[], ssl.SSLContext] = tls_context,
         response_class: type[HTTPResponse] = HTTPResponse,
+        resolve: Resolve = resolve,
         clock: Callable[[], float],
         limit: int = REPLY_LIMIT,
     ) -> None:
@@ -57,7 +69,7 @@ class LongPolling(Transport):
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc; the proxies are asked for here
         self._session.proxies.update(get_environ_proxies(url, no_proxy=None))
-        self._adapter = TrackedAdapter(self._open_sockets, tls, response_class)
+        self._adapter = TrackedAdapter(self._open_sockets, tls, response_class, resolve)
         # What all requests share; preparing each one anew would be a good part of its CPU time.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._prepared = self._session.prepare_request(requests.Request("POST", url, headers=headers))
