@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.printable import printable
 from agent.errors import DataError
 
 LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss"]
@@ -75,8 +76,9 @@ _EXPECTED = {
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,
 }
-_FIELD = re.compile(r"at `\$\.(\w+)`|missing required field `(\w+)`")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+# Only where the text is msgspec's own: in the middle it quotes what came.
+_FIELD = re.compile(r"at `\$\.(\w+)`\Z|\AObject missing required field `(\w+)`\Z")
+_UNKNOWN = re.compile(r"\AObject contains unknown field `([^`]*)`")
 
 
 def parse(message: object) -> Request:
@@ -98,7 +100,7 @@ def _describe(message: object, problem: str) -> str:
     unknown = _UNKNOWN.search(problem)
     if unknown and isinstance(message, dict):
         known = ("op", *_BY_OP[message["op"]].__struct_fields__)
-        return f"{unknown[1][:100]}: no such field; {message['op']} has {', '.join(known)}"
+        return f"{printable(unknown[1][:100])}: no such field; {message['op']} has {', '.join(known)}"
     match = _FIELD.search(problem)
     field = next(filter(None, match.groups()), "op") if match else "op"
     return f"expected {field} to be {_EXPECTED[field]}"
