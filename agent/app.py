@@ -21,6 +21,7 @@ import structlog
 import drivers
 from agent import __version__
 from agent.core.clock import Clock
+from agent.core.command_age import AgeLimits
 from agent.core.conditions import Part
 from agent.core.driver import Driver, Host, PortKeeper, SupportsEmergencyStop
 from agent.errors import UnavailableError
@@ -167,7 +168,9 @@ class App:
         base = self.base
         report_suppressed()
         base.conditions.set(Part.CLOCK, self.server.clock.describe_skew())
-        base.conditions.update_printer(base.snapshot.read().telemetry)
+        situation = base.snapshot.read()
+        base.conditions.update_printer(situation.telemetry)
+        base.conditions.update_bed(situation.busy)
         try:
             base.store.tidy()
         except UnavailableError as error:
@@ -292,7 +295,7 @@ def build_server(base: Base) -> ServerParts:
         outbox=base.store.outbox,
         clock=clock,
         wake=wake_both,
-        max_age=config.job.max_age_s,
+        limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),
         server_now=server_clock.now,
     )
     reporter = Reporter(

@@ -27,6 +27,8 @@ from agent.core.shrink import MAX_DATA, length, shrink
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
 ERROR_TEXT = 500  # characters of a message for a person
 TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
+AWAITING_BED = "awaiting_bed"  # what it does with a print that waits until somebody confirms that the bed is clear
+WAITS_FOR_BED = "waits until the bed is clear"
 
 
 class Kind(StrEnum):
@@ -99,6 +101,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: int | UnsetType = UNSET
     temperature: int | UnsetType = UNSET
     temperatures: dict[str, Temperature] | UnsetType = UNSET
+    bed: str | UnsetType = UNSET
     is_error: bool
     message: str | UnsetType = UNSET
     link: LinkQuality | UnsetType = UNSET
@@ -181,17 +184,26 @@ def receipt(command: Command) -> Receipt:
 
 
 def progress(
-    command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
+    command: Command,
+    value: float,
+    job: JobView | None,
+    telemetry: Telemetry,
+    message: str = "",
+    *,
+    busy: str = "",
+    bed: str = "",
 ) -> TaskReport:
-    """Build a report on the way. `value` comes from `advance`; `message` is for a person."""
+    """Build a report on the way. `value` comes from `advance`; `message` is for a person; `busy` and `bed` are as in
+    `heartbeat`."""
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
         command=command.raw_name,
         state=str(job.state) if job is not None else str(telemetry.state),
-        ui_sub_state=_sub_state(telemetry),
+        ui_sub_state=_sub_state(telemetry, busy),
         **_fields(_position(job)),
         temperature=first,
         temperatures=readings,
+        bed=bed or UNSET,
         is_error=False,
         message=message[:ERROR_TEXT] or UNSET,
     )
@@ -226,10 +238,12 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
     return TaskReport(progress=1.0, error_code=code, error_message=message, **ended, data=data)
 
 
-def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> Heartbeat:
+def heartbeat(
+    job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "", *, bed: str = ""
+) -> Heartbeat:
     """Build the heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing.
     `trouble` is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from
-    working."""
+    working. `bed` is `clear` or `not_confirmed`; empty where nobody is asked."""
     printer_status = printer_state(job, telemetry, busy)
     is_error = printer_status == "error"
     code: int | UnsetType = UNSET
@@ -240,10 +254,11 @@ def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
         state=printer_status,
-        ui_sub_state="taking over the print" if busy == TAKING_OVER else _sub_state(telemetry),
+        ui_sub_state=_sub_state(telemetry, busy),
         **_fields(_position(job)),
         temperature=first,
         temperatures=readings,
+        bed=bed or UNSET,
         is_error=is_error,
         message=trouble[:ERROR_TEXT] or UNSET,
         link=link(telemetry.link),
@@ -328,8 +343,11 @@ def _known(value: float | None) -> float | UnsetType:
     return UNSET if value is None else value
 
 
-def _sub_state(telemetry: Telemetry) -> str:
-    return telemetry.waiting or telemetry.reason[:ERROR_TEXT]
+_BUSY_TEXT = {TAKING_OVER: "taking over the print", AWAITING_BED: WAITS_FOR_BED}
+
+
+def _sub_state(telemetry: Telemetry, busy: str) -> str:
+    return _BUSY_TEXT.get(busy, "") or telemetry.waiting or telemetry.reason[:ERROR_TEXT]
 
 
 def _ended_job(command: Command, job: JobView | None) -> _Job:

@@ -96,6 +96,7 @@ class LocalApi:
         situation = self._snapshot.read()
         telemetry = situation.telemetry
         self._conditions.update_printer(telemetry)
+        self._conditions.update_bed(situation.busy)
         conditions = self._conditions.read()
         return {
             **msgspec.to_builtins(situation.body(conditions.first())),

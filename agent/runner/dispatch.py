@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from agent.core.bed import BedEvent, Start, refusal
 from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
@@ -38,6 +39,9 @@ def _begin_print(context: Context, running: RunningActivities, task: Task) -> Ac
     telemetry = context.driver.telemetry()
     if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
         raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+    bed = context.store.bed()
+    if bed.start(context.config.job.bed) is Start.REFUSE:
+        raise RefusedError(409, refusal("print_data", bed))
     return PrintActivity(context, task)
 
 
@@ -87,9 +91,14 @@ def _request_settings(context: Context, running: RunningActivities, task: Task) 
 
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
     check_dismiss(context.driver.telemetry())
-    if running.print() is not None:
+    running_print = running.print()
+    if running_print is not None and running_print.begun:
         raise RefusedError(409, "dismiss: a job is running")
-    context.complete(task)
+    command = task.command
+    objection = context.store.bed().objection(command.job_id, age=task.age, sent=command.sent_at is not None)
+    if objection:
+        raise RefusedError(409, f"dismiss: {objection}")
+    context.complete(task, bed=BedEvent.CONFIRM)
 
 
 _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]] = {

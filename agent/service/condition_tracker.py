@@ -10,6 +10,8 @@ import threading
 
 import structlog
 
+from agent.core import report
+from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.driver import PrinterState, Telemetry
 from agent.errors import CloudError, RejectedError
@@ -49,6 +51,10 @@ class ConditionTracker:
         offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
+
+    def update_bed(self, busy: str) -> None:
+        """Set the bed's condition from the agent's own work: raised while a print waits for it."""
+        self.set(Part.BED, f"a print {report.WAITS_FOR_BED}: {HINT}" if busy == report.AWAITING_BED else "")
 
     def update_server(self, error: CloudError | RejectedError | None) -> None:
         """Set the network's and the cloud's condition from the last call; None when it succeeded. The reason has

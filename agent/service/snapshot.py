@@ -14,11 +14,12 @@ from agent.core.job import JobView
 
 class Situation(msgspec.Struct, frozen=True):
     """Telemetry, job and the agent's own work at one moment; `busy` names that work (`print_data` while a file is
-    fetched, …), empty for none."""
+    fetched, …), empty for none; `bed` is `data.bed`, empty where nobody is asked."""
 
     telemetry: Telemetry
     job: JobView | None = None
     busy: str = ""
+    bed: str = ""
 
     def change_key(self) -> tuple[object, ...]:
         """What is compared to decide whether the cloud must be told at once."""
@@ -28,11 +29,13 @@ class Situation(msgspec.Struct, frozen=True):
             self.telemetry.reason,
             self.telemetry.waiting,
             (job.job_id, job.state) if job is not None else None,
+            self.busy == report.AWAITING_BED,
+            self.bed,
         )
 
     def body(self, condition: str = "") -> report.Heartbeat:
         """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
-        return report.heartbeat(self.job, self.telemetry, self.busy, condition)
+        return report.heartbeat(self.job, self.telemetry, self.busy, condition, bed=self.bed)
 
 
 class AgentSnapshot:
@@ -41,12 +44,12 @@ class AgentSnapshot:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._job: JobView | None = None
-        self._busy = ""
+        self._busy = self._bed = ""
 
-    def publish(self, job: JobView | None, busy: str) -> None:
-        """Replace the job and the agent's own work."""
-        self._job, self._busy = job, busy
+    def publish(self, job: JobView | None, busy: str, bed: str = "") -> None:
+        """Replace the job, the agent's own work and what is told of the bed."""
+        self._job, self._busy, self._bed = job, busy, bed
 
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""
-        return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy)
+        return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy, bed=self._bed)
