@@ -138,10 +138,13 @@ def status(arguments: argparse.Namespace) -> int:
 
 
 def print_file(arguments: argparse.Namespace) -> int:
-    """Print a file; returns when the print has begun."""
+    """Print a file; returns when the print has begun, or waits for the bed."""
+    from agent.core.bed import HINT
     from agent.local.socket_client import print_file as send
 
-    print(printable(f"printing: {send(_socket(arguments), arguments.file)}"))
+    started = send(_socket(arguments), arguments.file)
+    waits = f"\nwaits until the bed is clear: {HINT}" if started.waits_for_bed else ""
+    print(printable(f"{'accepted' if waits else 'printing'}: {started.job_id}") + waits)
     return EX_OK
 
 
@@ -167,6 +170,16 @@ def halt(arguments: argparse.Namespace) -> int:
 
     ask(_socket(arguments), HaltRequest())
     print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
+    return EX_OK
+
+
+def ready(arguments: argparse.Namespace) -> int:
+    """Confirm that the bed is clear: the last print's part is off it."""
+    from agent.local.local_requests import ReadyRequest
+    from agent.local.socket_client import ask
+
+    was_clear = ask(_socket(arguments), ReadyRequest())["bed"] == "clear"
+    print("ready: the bed was known to be clear already" if was_clear else "ready: the bed is clear")
     return EX_OK
 
 
@@ -258,6 +271,7 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "resume": resume,
     "cancel": cancel,
     "halt": halt,
+    "ready": ready,
     "reset": reset,
     "register": register,
     "outbox": outbox,

@@ -10,7 +10,7 @@ from agent.core.command import Command, Name
 
 
 class AgeLimits(msgspec.Struct, frozen=True):
-    """Seconds since a command was sent after which it is refused (410): `start` for print_data, `other` for the rest."""
+    """Seconds since a command was sent after which it is refused: `start` for print_data, `other` for the rest."""
 
     other: float
     start: float

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
 from agent.core.bed import BedEvent, Start, refusal
 from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
-from agent.runner.activity import Activity, Context
+from agent.runner.activity import Activity, Context, task_keys
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
@@ -22,6 +24,8 @@ from agent.runner.script_activity import (
 )
 from agent.runner.transfers import upload_logs
 from agent.state.store import Task
+
+log = structlog.get_logger(part="runner")
 
 
 def begin(context: Context, running: RunningActivities, task: Task) -> Activity | None:
@@ -99,6 +103,7 @@ def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
     if objection:
         raise RefusedError(409, f"dismiss: {objection}")
     context.complete(task, bed=BedEvent.CONFIRM)
+    log.info("bed confirmed by the cloud", **task_keys(task))
 
 
 _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]] = {

@@ -74,8 +74,8 @@ class TaskRecords:
         return [RecordedReport(_decode(row["body"]), row["time"]) for row in rows]
 
     def waiting_jobs(self, printer_id: int) -> list[Body]:
-        """Return the messages of the printer's jobs that are `sent` and not reported on, the oldest first, each with the time
-        at which it was sent."""
+        """Return the messages of the printer's jobs that are `sent` and not reported on, the oldest first, each with
+        the time at which it was sent."""
         rows = self._records.rows(
             "SELECT tasks.message, jobs.created FROM jobs JOIN tasks USING (task_id)"
             " WHERE jobs.printer_id = ? AND jobs.status = 'sent'"

@@ -68,8 +68,8 @@ class MaxTemperature(_Section, frozen=True):
 
 
 class JobSection(_Section, frozen=True):
-    """`[job]`: limits of a print: MiB, °C, seconds; what it does on a bed that is not confirmed clear; what SIGTERM does
-    to one."""
+    """`[job]`: limits of a print: MiB, °C, seconds; what it does on a bed that is not confirmed clear; what SIGTERM
+    does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()

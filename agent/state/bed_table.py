@@ -19,7 +19,7 @@ class BedTable:
     """The table `bed`. Any thread."""
 
     def __init__(self, database: Database, time: ServiceTime) -> None:
-        """Raises UnavailableError, as Database. After a damaged database was replaced nobody knows what is on the bed."""
+        """After a damaged database was replaced nobody knows what is on the bed. Raises UnavailableError."""
         self._database = database
         self._time = time
         if database.damaged is not None:
@@ -48,7 +48,7 @@ class BedTable:
     # --- inside the transaction of a print or a task
 
     def begin(self, task_id: str, job_id: str, policy: BedPolicy) -> None:
-        """Take the bed for a print that is about to begin. Raises RefusedError for a bed that must be confirmed first."""
+        """Take the bed for a print that is about to begin. Raises RefusedError for one that must be confirmed first."""
         bed = self.read()
         if bed.state is BedState.PRINTING and bed.task_id == task_id:
             return
@@ -58,8 +58,8 @@ class BedTable:
         self._write(Bed(advance(bed.state, BedEvent.BEGIN), task_id, job_id, was_clear))
 
     def end_task(self, task_id: str, event: BedEvent) -> None:
-        """What a task's end does to the bed: CONFIRM of a command that was checked (`Bed.objection`), END of a print, or
-        ABANDON of one whose first line was not sent. The END of a task that did not take the bed changes nothing."""
+        """What a task's end does to the bed: CONFIRM of a command that was checked (`Bed.objection`), END of a print,
+        or ABANDON of one whose first line was not sent. The END of a task that did not take the bed changes nothing."""
         bed = self.read()
         if event is BedEvent.CONFIRM:
             if bed.state is BedState.NOT_CONFIRMED:

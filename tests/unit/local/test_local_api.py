@@ -127,7 +127,7 @@ def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: obj
 def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
-    job_id = print_file(rig.path, file)
+    job_id = print_file(rig.path, file).job_id
     (task,) = rig.store.tasks.in_state(TaskState.RUNNING)
     assert job_id == task.command.job_id == f"local_{task.command.task_id.removeprefix('local-')}"
     assert task.command.job_name == "cube.gcode"
