@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.report import WAITS_FOR_BED
+from agent.core.printer_status import WAITS_FOR_BED
 from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
 from agent.local.local_requests import (
     CommandRequest,

@@ -8,7 +8,7 @@ from typing import Any
 from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.report import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
+from agent.core.printer_status import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
 from agent.service.snapshot import Situation
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from agent.core.command import Name
 from agent.core.driver import PrinterState, Telemetry
 from agent.core.job import JobState
-from agent.core.report import AWAITING_BED, WAITS_FOR_BED
+from agent.core.printer_status import AWAITING_BED, WAITS_FOR_BED
 from agent.errors import NotReadyError, RefusedError
 from agent.runner.activity import Context, Deadline, require_running_job
 from agent.runner.print_activity import PrintActivity

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 import structlog
 
-from agent.core import report
+from agent.core import report, report_bodies
 from agent.core.clock import Clock
 from agent.core.command import STOPS, Command, Rejection, parse
 from agent.core.command_age import AgeLimits
@@ -100,7 +100,7 @@ class Inbox:
             return self._reject(command)
         if flooded:
             return self.accept_local(command)
-        receipt = report.encode(report.receipt(command))
+        receipt = report_bodies.encode(report.receipt(command))
         sent = self._age(command)
         command = msgspec.structs.replace(command, age_on_receipt=max(sent or 0.0, waited))
         expired = self._limits.objection(command, command.age_on_receipt)
@@ -139,7 +139,7 @@ class Inbox:
             log.warning("message rejected", task_id="", error=rejection.reason)
             return False
         command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
-        return self._refuse(command, rejection, report.encode(report.receipt(command)))
+        return self._refuse(command, rejection, report_bodies.encode(report.receipt(command)))
 
     def _age(self, command: Command) -> float | None:
         """Seconds since the server sent it, by the server's own time; None when that is not known."""
@@ -147,7 +147,7 @@ class Inbox:
         return None if command.sent_at is None or now is None else max(now - command.sent_at, 0.0)
 
     def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
-        terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
+        terminal = report_bodies.encode(report.failed(command, rejection.code, rejection.reason))
         new = self._tasks.refuse(command, receipt, terminal, rejection.reason)
         log.warning(
             "task refused",

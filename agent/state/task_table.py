@@ -14,7 +14,7 @@ import msgspec
 from agent.core.bed import BedEvent
 from agent.core.command import STOPS, Command, without_payload
 from agent.core.job import JobView
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState, advance
 from agent.state.bed_table import BedTable
 from agent.state.checkpoint import Checkpoints
