@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from agent.core.command import Command
+from agent.core.command import Command, Name
 from agent.core.driver import Telemetry
 from agent.core.job import JobView
 from agent.core.printer_status import BUSY_TEXT, link, printer_state, temperatures
@@ -110,7 +110,10 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
         error_message=message,
         **_fields(_position(job)),
     )
-    ended = _fields(_ended_job(command, job))
+    about = _ended_job(command, job)
+    if job is None and command.raw_name == Name.PRINT_DATA:  # else a server shows the job as sent for ever
+        about = msgspec.structs.replace(about, job_status="failed", job_progress=0.0)
+    ended = _fields(about)
     return TaskReport(progress=1.0, error_code=code, error_message=message, **ended, data=data)
 
 
