@@ -46,6 +46,10 @@ class HaltRequest(_Request, frozen=True, tag="halt"):
     """Emergency stop, beside the ledger and the runner."""
 
 
+class ReadyRequest(_Request, frozen=True, tag="ready"):
+    """The bed is clear: the last print's part is off it."""
+
+
 class TaskRequest(_Request, frozen=True, tag="task"):
     """State of a task that a request before this one created."""
 
@@ -63,7 +67,16 @@ class OutboxRequest(_Request, frozen=True, tag="outbox"):
     drop: RefusedReport | UnsetType = UNSET
 
 
-Request = StatusRequest | CommandRequest | PrintRequest | HaltRequest | TaskRequest | RegisterRequest | OutboxRequest
+Request = (
+    StatusRequest
+    | CommandRequest
+    | PrintRequest
+    | HaltRequest
+    | ReadyRequest
+    | TaskRequest
+    | RegisterRequest
+    | OutboxRequest
+)
 
 _BY_OP: dict[object, type[_Request]] = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
 _REFUSED_REPORT = "the id of a refused report, or all"
