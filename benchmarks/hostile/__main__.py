@@ -39,7 +39,9 @@ def main() -> int:
     limit = memory_limit()
     print(f"memory: {'held to 128 MiB by systemd' if limit else 'watched (VmHWM); no limit can be held here'}")
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        summary = run_groups(GROUPS, Selection(quick=arguments.quick, names=frozenset(arguments.names)), Path(folder), say)
+        summary = run_groups(
+            GROUPS, Selection(quick=arguments.quick, names=frozenset(arguments.names)), Path(folder), say
+        )
     print(summary.text(load=os.getloadavg()[0]))
     return int(bool(summary.broken))
 

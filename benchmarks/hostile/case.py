@@ -10,6 +10,7 @@ import msgspec
 from benchmarks.hostile.limits import ACT_S, LOG_MB_A_MINUTE, PEAK_MB, STATE_MB
 from benchmarks.hostile.stage import Stage
 
+
 class Control(Enum):
     """What a person does while the attack runs, and what is compared then."""
 
@@ -75,4 +76,3 @@ class Figures(msgspec.Struct):
             f"{self.seconds:.1f} s",
         ]
         return ", ".join([*control, *rest])
-

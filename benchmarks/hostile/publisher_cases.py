@@ -88,7 +88,18 @@ def wrong_types() -> list[Message]:
 
 def injections() -> list[Message]:
     """G-code where a number or a name is expected."""
-    texts = ["200\nM112", "1;M112", "M112", "0x7f", "NaN", "1e999", "\u0664\u0662", "${M112}", "210 M112", "\r\nM112\r\n"]
+    texts = [
+        "200\nM112",
+        "1;M112",
+        "M112",
+        "0x7f",
+        "NaN",
+        "1e999",
+        "\u0664\u0662",
+        "${M112}",
+        "210 M112",
+        "\r\nM112\r\n",
+    ]
     names = ("nozzle_temperature", "bed_temperature", "speed_percent", "flow_percent", "fan_percent", "z_offset")
     return [
         {"command": "settings", "task_id": f"i{i}-{name}", "settings": {name: text}}
@@ -152,62 +163,215 @@ PUBLISHER = (
         ),
         long=True,
     ),
-    Case("unterminated", "server", "a string without end in a reply of 400 kB", "split in linear time", unterminated,
-         Control.CANCEL_LOCALLY, quick=True),
-    Case("tasks-100000", "publisher", "100,000 distinct tasks at full speed", UNHARMED,
-         flood(lambda n: {"command": "home", "task_id": f"t{n}"}, 100_000, 5000), long=True),
-    Case("settings-10000", "publisher", "10,000 settings at full speed", UNHARMED,
-         flood(lambda n: {"command": "settings", "task_id": f"u{n}", "settings": {"fan_percent": n % 100}}, 10_000),
-         long=True),
-    Case("stops-10000", "publisher", "10,000 pauses of another job", "the person's cancel waits behind none",
-         stop_commands, Control.CANCEL_LOCALLY, long=True),
-    Case("stops-10000-cloud", "publisher", "10,000 pauses of another job before the person's cancel, one channel",
-         "the cancel is acted on as soon as it is written down", stop_commands, long=True),
-    Case("cancels-2000", "publisher", "2,000 cancels of another job", "refused together",
-         flood(lambda n: {"command": "cancel", "task_id": f"c{n}", "job_id": "another"}, 2000)),
-    Case("pauses-500", "publisher", "500 pauses of this print", "superseded together",
-         flood(lambda n: {"command": "pause", "task_id": f"q{n}"}, 500, 500), Control.CANCEL),
-    Case("pauses-and-resumes", "publisher", "a hundred pauses and resumes in turn", "the print comes to its end whole",
-         pauses_and_resumes, Control.WHOLE),
-    Case("one-task-5000", "publisher", "5,000 times the same task", "done once",
-         flood(lambda _: {"command": "request_settings", "task_id": "same"}, 5000)),
-    Case("unknown-5000", "publisher", "5,000 commands that there are not", UNHARMED,
-         flood(lambda n: {"command": f"x{n}", "task_id": f"n{n}"}, 5000)),
-    Case("prints-2000", "publisher", "2,000 print_data during a print", "refused as busy, dropped beyond the rate",
-         flood(lambda n: {"command": "print_data", "task_id": f"d{n}", "file_url": "http://127.0.0.1:9/x"}, 2000)),
-    Case("deep", "publisher", "100,000 lists in each other", "skipped undecoded",
-         elements(b"[" * 100_000 + b"]" * 100_000, b'{"command":"x","settings":%b}' % (b'{"a":' * 9000 + b"1" + b"}" * 9000))),
-    Case("one-string", "publisher", "strings of 200 kB and 2 MB", UNHARMED,
-         elements(b'"%b"' % (b"x" * 200_000), b'"%b"' % (b"y" * 2_000_000), times=3)),
-    Case("escapes", "publisher", "strings of nothing but \\u escapes", UNHARMED,
-         elements(b'{"command":"%b","task_id":"e"}' % (b"\\u001b" * 40_000), times=3)),
-    Case("json-in-json", "publisher", "a command as text in text, with 100,000 values", "refused undecoded",
-         elements(b'"[%b]"' % (b"0," * 100_000 + b"0"), times=3)),
-    Case("names-4-mb", "publisher", "an object with 10,000 names of 20 characters", UNHARMED,
-         elements(b"{%b}" % b",".join(b'"name-of-a-field-%05d":0' % n for n in range(9_000)), times=5)),
-    Case("numbers", "publisher", "numbers of 100,000 digits, 1e999999, NaN", UNHARMED,
-         elements(b'{"command":"home","task_id":"n","sent_at":%b}' % (b"9" * 100_000), b'{"task_id":1e999999}', b"NaN")),
-    Case("encoding", "publisher", "bytes that are no UTF-8, lone surrogates, NUL", "that message alone is lost",
-         elements(b'{"command":"\\ud800","task_id":"\\udfff"}', b'"\xff\xfe\x00\x80"', b'"\\u0000"')),
-    Case("paths", "publisher", "task_ids that are paths", "refused; nothing is written beside the state",
-         each([{"command": "home", "task_id": task} for task in ("../../x", "/etc/passwd", "..", "a/b", "a\0b", "~", "%2e%2e")])),
-    Case("wrong-types", "publisher", "117 messages with values that a field cannot have", "refused with a reason",
-         each(wrong_types()), quick=True),
+    Case(
+        "unterminated",
+        "server",
+        "a string without end in a reply of 400 kB",
+        "split in linear time",
+        unterminated,
+        Control.CANCEL_LOCALLY,
+        quick=True,
+    ),
+    Case(
+        "tasks-100000",
+        "publisher",
+        "100,000 distinct tasks at full speed",
+        UNHARMED,
+        flood(lambda n: {"command": "home", "task_id": f"t{n}"}, 100_000, 5000),
+        long=True,
+    ),
+    Case(
+        "settings-10000",
+        "publisher",
+        "10,000 settings at full speed",
+        UNHARMED,
+        flood(lambda n: {"command": "settings", "task_id": f"u{n}", "settings": {"fan_percent": n % 100}}, 10_000),
+        long=True,
+    ),
+    Case(
+        "stops-10000",
+        "publisher",
+        "10,000 pauses of another job",
+        "the person's cancel waits behind none",
+        stop_commands,
+        Control.CANCEL_LOCALLY,
+        long=True,
+    ),
+    Case(
+        "stops-10000-cloud",
+        "publisher",
+        "10,000 pauses of another job before the person's cancel, one channel",
+        "the cancel is acted on as soon as it is written down",
+        stop_commands,
+        long=True,
+    ),
+    Case(
+        "cancels-2000",
+        "publisher",
+        "2,000 cancels of another job",
+        "refused together",
+        flood(lambda n: {"command": "cancel", "task_id": f"c{n}", "job_id": "another"}, 2000),
+    ),
+    Case(
+        "pauses-500",
+        "publisher",
+        "500 pauses of this print",
+        "superseded together",
+        flood(lambda n: {"command": "pause", "task_id": f"q{n}"}, 500, 500),
+        Control.CANCEL,
+    ),
+    Case(
+        "pauses-and-resumes",
+        "publisher",
+        "a hundred pauses and resumes in turn",
+        "the print comes to its end whole",
+        pauses_and_resumes,
+        Control.WHOLE,
+    ),
+    Case(
+        "one-task-5000",
+        "publisher",
+        "5,000 times the same task",
+        "done once",
+        flood(lambda _: {"command": "request_settings", "task_id": "same"}, 5000),
+    ),
+    Case(
+        "unknown-5000",
+        "publisher",
+        "5,000 commands that there are not",
+        UNHARMED,
+        flood(lambda n: {"command": f"x{n}", "task_id": f"n{n}"}, 5000),
+    ),
+    Case(
+        "prints-2000",
+        "publisher",
+        "2,000 print_data during a print",
+        "refused as busy, dropped beyond the rate",
+        flood(lambda n: {"command": "print_data", "task_id": f"d{n}", "file_url": "http://127.0.0.1:9/x"}, 2000),
+    ),
+    Case(
+        "deep",
+        "publisher",
+        "100,000 lists in each other",
+        "skipped undecoded",
+        elements(
+            b"[" * 100_000 + b"]" * 100_000, b'{"command":"x","settings":%b}' % (b'{"a":' * 9000 + b"1" + b"}" * 9000)
+        ),
+    ),
+    Case(
+        "one-string",
+        "publisher",
+        "strings of 200 kB and 2 MB",
+        UNHARMED,
+        elements(b'"%b"' % (b"x" * 200_000), b'"%b"' % (b"y" * 2_000_000), times=3),
+    ),
+    Case(
+        "escapes",
+        "publisher",
+        "strings of nothing but \\u escapes",
+        UNHARMED,
+        elements(b'{"command":"%b","task_id":"e"}' % (b"\\u001b" * 40_000), times=3),
+    ),
+    Case(
+        "json-in-json",
+        "publisher",
+        "a command as text in text, with 100,000 values",
+        "refused undecoded",
+        elements(b'"[%b]"' % (b"0," * 100_000 + b"0"), times=3),
+    ),
+    Case(
+        "names-4-mb",
+        "publisher",
+        "an object with 10,000 names of 20 characters",
+        UNHARMED,
+        elements(b"{%b}" % b",".join(b'"name-of-a-field-%05d":0' % n for n in range(9_000)), times=5),
+    ),
+    Case(
+        "numbers",
+        "publisher",
+        "numbers of 100,000 digits, 1e999999, NaN",
+        UNHARMED,
+        elements(b'{"command":"home","task_id":"n","sent_at":%b}' % (b"9" * 100_000), b'{"task_id":1e999999}', b"NaN"),
+    ),
+    Case(
+        "encoding",
+        "publisher",
+        "bytes that are no UTF-8, lone surrogates, NUL",
+        "that message alone is lost",
+        elements(b'{"command":"\\ud800","task_id":"\\udfff"}', b'"\xff\xfe\x00\x80"', b'"\\u0000"'),
+    ),
+    Case(
+        "paths",
+        "publisher",
+        "task_ids that are paths",
+        "refused; nothing is written beside the state",
+        each(
+            [
+                {"command": "home", "task_id": task}
+                for task in ("../../x", "/etc/passwd", "..", "a/b", "a\0b", "~", "%2e%2e")
+            ]
+        ),
+    ),
+    Case(
+        "wrong-types",
+        "publisher",
+        "117 messages with values that a field cannot have",
+        "refused with a reason",
+        each(wrong_types()),
+        quick=True,
+    ),
     Case("injection", "publisher", "G-code in the values of settings", "no M112 reaches the printer", no_injection),
-    Case("times", "publisher", "sent_at of all ages", UNHARMED,
-         each([{"command": "home", "task_id": f"a{i}", "sent_at": at} for i, at in
-               enumerate(("0001-01-01", "9999-12-31T23:59:59+14:00", -1, 1e13, 1e300, "x" * 5000, "2020-01-01"))])),
-    Case("foreign", "publisher", "20,000 messages on channels nobody asked for", "skipped",
-         lambda stage: stage.publish([], raw=[b'{"channel":"/printers/1%d/command","data":{}}' % n for n in range(20_000)])),
-    Case("meta", "publisher", "meta messages among the events", "what is not asked for is not believed",
-         lambda stage: stage.publish([], raw=[
-             b'{"channel":"/meta/disconnect","successful":true}', b'{"channel":"/meta/handshake","successful":false}',
-             b'{"channel":"/meta/subscribe","successful":false,"error":"403::no"}',
-             b'{"channel":"CHANNEL","data":{},"advice":{"reconnect":"none"}}'])),
-    Case("users", "publisher", "registration events that are none", UNHARMED,
-         lambda stage: stage.publish([], raw=[
-             b'{"channel":"%b","data":%b}' % (f"/printers/{stage.rig.printer_id}/users".encode(), data)
-             for data in (b"null", b"[]", b'"{"', b'{"registration":"success"}', b'{"registration":{"a":[]}}') * 50])),
+    Case(
+        "times",
+        "publisher",
+        "sent_at of all ages",
+        UNHARMED,
+        each(
+            [
+                {"command": "home", "task_id": f"a{i}", "sent_at": at}
+                for i, at in enumerate(
+                    ("0001-01-01", "9999-12-31T23:59:59+14:00", -1, 1e13, 1e300, "x" * 5000, "2020-01-01")
+                )
+            ]
+        ),
+    ),
+    Case(
+        "foreign",
+        "publisher",
+        "20,000 messages on channels nobody asked for",
+        "skipped",
+        lambda stage: stage.publish(
+            [], raw=[b'{"channel":"/printers/1%d/command","data":{}}' % n for n in range(20_000)]
+        ),
+    ),
+    Case(
+        "meta",
+        "publisher",
+        "meta messages among the events",
+        "what is not asked for is not believed",
+        lambda stage: stage.publish(
+            [],
+            raw=[
+                b'{"channel":"/meta/disconnect","successful":true}',
+                b'{"channel":"/meta/handshake","successful":false}',
+                b'{"channel":"/meta/subscribe","successful":false,"error":"403::no"}',
+                b'{"channel":"CHANNEL","data":{},"advice":{"reconnect":"none"}}',
+            ],
+        ),
+    ),
+    Case(
+        "users",
+        "publisher",
+        "registration events that are none",
+        UNHARMED,
+        lambda stage: stage.publish(
+            [],
+            raw=[
+                b'{"channel":"%b","data":%b}' % (f"/printers/{stage.rig.printer_id}/users".encode(), data)
+                for data in (b"null", b"[]", b'"{"', b'{"registration":"success"}', b'{"registration":{"a":[]}}') * 50
+            ],
+        ),
+    ),
 )
 
 HEAD = OK + JSON

@@ -100,11 +100,15 @@ class Stage:
     def print(self, lines: list[str]) -> None:
         """Begin to print this, as a person at the printer does, and wait until lines come out."""
         path = write_gcode(self.rig.folder / "file.gcode", lines)
-        self.executed()
-        self._executed.clear()
+        self.begin_record()
         answer = ask(self.rig.socket, PrintRequest(name="file.gcode", size=path.stat().st_size), path)
         self._local_task = str(answer["task_id"])
         self.rig.until("lines come out", lambda: len(self.own()) > 2, within=20.0)
+
+    def begin_record(self) -> None:
+        """Forget what the printer executed until now."""
+        self.executed()
+        self._executed.clear()
 
     def executed(self) -> list[str]:
         """What the printer executed since the last print began."""
@@ -145,9 +149,9 @@ class Stage:
 
     # --- control
 
-    def act(self, name: LocalCommand, *, locally: bool = False) -> float:
+    def act(self, name: LocalCommand, *, locally: bool = False, by_log: bool = False) -> float:
         """Cancel or pause the print that runs; the seconds from the publication until the driver acts on it, by the
-        agent's status or its log, whichever says so first."""
+        agent's status or its log, whichever says so first (the log alone for a job that does not print yet)."""
         at = len(self.rig.log())
         began, began_wall = time.monotonic(), time.time()
         if locally:
@@ -160,7 +164,7 @@ class Stage:
             moment = _requested(self.rig.log()[at:], name)
             if moment is not None:
                 took.append(max(moment - began_wall, 0.0))
-            elif self.rig.status()["printer_status"] != "printing":
+            elif not by_log and self.rig.status()["printer_status"] != "printing":
                 took.append(time.monotonic() - began)
             return bool(took)
 
@@ -212,7 +216,11 @@ Prepare = Callable[[Path, HostileHost], tuple[str, dict[str, Any]]]
 
 @contextmanager
 def stage(
-    folder: Path, *, more: str = "", prepare: Prepare | None = None, behind: Callable[[ExitStack, str], str] | None = None
+    folder: Path,
+    *,
+    more: str = "",
+    prepare: Prepare | None = None,
+    behind: Callable[[ExitStack, str], str] | None = None,
 ) -> Iterator[Stage]:
     """Everything up, the printer registered and idle. `more` is TOML behind the agent's configuration; `prepare` gives
     more of it, and what the cases need; `behind` puts something between the cloud and the front: it gets the cloud's URL
@@ -241,9 +249,7 @@ def stage(
         member = stack.enter_context(SandboxMember(url, token))
         agent = stack.enter_context(_agent(config, folder))
         processes.append(agent)
-        rig = Part(
-            lambda: processes[0], parts=parts, member=member, url=url, member_token=token, folder=folder
-        )
+        rig = Part(lambda: processes[0], parts=parts, member=member, url=url, member_token=token, folder=folder)
         made = Stage(rig, agent, front, cable)
         made.host, made.config = host, known
         rig.register(*known.get("registered", ()))
