@@ -49,6 +49,11 @@ class AgentSnapshot:
         """Replace the job and the agent's own work."""
         self._job, self._busy = job, busy
 
+    def running_job(self) -> str:
+        """The id of the job that runs; empty for none."""
+        job = self._job
+        return job.job_id if job is not None and not job.state.ended else ""
+
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""
         return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent import __version__
+from agent.server.admission import Admission
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -61,7 +62,7 @@ def build_server(base: Base) -> ServerParts:
     inbox = Inbox(
         tasks=base.store.tasks,
         outbox=base.store.outbox,
-        clock=clock,
+        admission=Admission(clock, base.snapshot.running_job),
         wake=wake_both,
         max_age=config.job.max_age_s,
         server_now=server_clock.now,

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from benchmarks.hostile.answers import OK, SECRET, Answer, HostileHost, endless, raw, reset, silent, take_body, whole
+from benchmarks.hostile.answers import OK, SECRET, HostileHost, endless, raw, reset, silent, take_body, whole
 from benchmarks.hostile.case import Case, Control
 from benchmarks.hostile.run import Group
 from benchmarks.hostile.stage import Stage, short_print
 from tests.support.certificates import make_certificate, server_context
+from tests.support.hostile_front import Answer
 
 MAX_FILE_MB = 24
 TEXT = b"Content-Type: text/plain\r\n"

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable, Sequence
 
 from benchmarks.hostile import answers
-from benchmarks.hostile.answers import JSON, OK, Answer, bomb, endless, gzipped, raw, reset, silent, whole
+from benchmarks.hostile.answers import JSON, OK, bomb, endless, gzipped, raw, reset, silent, whole
 from benchmarks.hostile.case import Case, Control
 from benchmarks.hostile.run import Group
 from benchmarks.hostile.stage import Stage
+from tests.support.hostile_front import Answer
 
 Message = dict[str, object]
 Attack = Callable[[Stage], None]

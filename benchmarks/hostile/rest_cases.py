@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.hostile.answers import JSON, OK, Answer, bomb, endless, gzipped, raw, reset, silent, whole
+from benchmarks.hostile.answers import JSON, OK, bomb, endless, gzipped, raw, reset, silent, whole
 from benchmarks.hostile.case import Case, Control
 from benchmarks.hostile.run import Group
 from benchmarks.hostile.stage import Stage
+from tests.support.hostile_front import Answer
 
 CHUNKED = OK + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
 NASTY = b"\\u001b]0;owned\\u0007\\u001b[2J\\u202e\\u009b31m"

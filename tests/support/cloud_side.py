@@ -10,6 +10,7 @@ from collections.abc import Callable
 from agent.core.clock import Clock
 from agent.http.http_client import HttpClient
 from agent.server.api_client import ApiClient
+from agent.server.admission import Admission
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
@@ -67,12 +68,13 @@ def make_inbox(
     clock: Clock | None = None,
     max_age: float = math.inf,
     server_now: Callable[[], float | None] = lambda: None,
+    running_job: Callable[[], str] = str,
 ) -> Inbox:
     """An inbox that takes commands of any age."""
     return Inbox(
         tasks=store.tasks,
         outbox=store.outbox,
-        clock=clock or SystemClock(),
+        admission=Admission(clock or SystemClock(), running_job),
         wake=wake,
         max_age=max_age,
         server_now=server_now,
