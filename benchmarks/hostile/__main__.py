@@ -1,8 +1,8 @@
 """Attacks on an agent that prints: `python -m benchmarks.hostile [--quick] [NAME]…`
 
-Each case is a row: who attacks, with what. While the attack runs the agent prints; what the printer executes is compared
-with the file, and a cancel (or a pause) is timed from its publication to the driver. One line a case and a summary;
-exit code 1 when a figure is beyond its limit or a print lost a line.
+Each case is a row: who attacks, with what. While the attack runs the agent prints; what the printer executes is
+compared with the file, and a cancel (or a pause) is timed from its publication to the driver. One line a case and a
+summary; exit code 1 when a figure is beyond its limit or a print lost a line.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ def main() -> int:
     if arguments.list:
         for group in GROUPS:
             for one in group.cases:
-                print(f"{group.name} | {one.name} | {one.attacker} | {one.what} | {one.expected}")
+                say(f"{group.name} | {one.name} | {one.attacker} | {one.what} | {one.expected}")
         return 0
     limit = memory_limit()
-    print(f"memory: {'held to 128 MiB by systemd' if limit else 'watched (VmHWM); no limit can be held here'}")
+    say(f"memory: {'held to 128 MiB by systemd' if limit else 'watched (VmHWM); no limit can be held here'}")
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         summary = run_groups(
             GROUPS, Selection(quick=arguments.quick, names=frozenset(arguments.names)), Path(folder), say
         )
-    print(summary.text(load=os.getloadavg()[0]))
+    say(summary.text(load=os.getloadavg()[0]))
     return int(bool(summary.broken))
 
 

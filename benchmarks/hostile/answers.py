@@ -51,7 +51,7 @@ def endless(ends: threading.Event, head: bytes, chunk: bytes, *, every: float = 
 def silent(ends: threading.Event) -> Answer:
     """Nothing at all."""
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:  # noqa: ARG001
+    def answer(handler: BaseHTTPRequestHandler) -> None:
         ends.wait(PATIENCE)
 
     return answer

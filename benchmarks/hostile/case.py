@@ -22,9 +22,9 @@ class Control(Enum):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One row. `attack` runs on a thread of its own while the print goes on; it sets `stage.under_way` (or returns) when
-    control may be measured, and ends when `stage.ends` is set. `long` cases are not part of the quick run, `quick` ones
-    are of the bounded slice in the tests too."""
+    """One row. `attack` runs on a thread of its own while the print goes on; it sets `stage.under_way` (or returns)
+    when control may be measured, and ends when `stage.ends` is set. `long`: it may take minutes to get under way;
+    `quick`: part of the quick run."""
 
     name: str
     attacker: str

@@ -13,8 +13,9 @@ from typing import Any
 
 from benchmarks.hostile.answers import OK, SECRET, HostileHost, endless, raw, reset, silent, take_body, whole
 from benchmarks.hostile.case import Case, Control
+from benchmarks.hostile.prints import short_print
 from benchmarks.hostile.run import Group
-from benchmarks.hostile.stage import Stage, short_print
+from benchmarks.hostile.stage import Stage
 from tests.support.certificates import make_certificate, server_context
 from tests.support.hostile_front import Answer
 
@@ -24,7 +25,7 @@ SOME = b"G28\n" + b"".join(b"G1 X%d.%d F6000\n" % (n % 200, n % 10) for n in ran
 Make = Callable[[Stage], Answer]
 
 
-def prepare(folder: Path, host: HostileHost) -> tuple[str, dict[str, Any]]:  # noqa: ARG001
+def prepare(folder: Path, host: HostileHost) -> tuple[str, dict[str, Any]]:
     """A small limit of files, and a private CA."""
     certificate = make_certificate(folder)
     cloud = f'ca_file = "{folder / "cert.pem"}"\n'
@@ -160,19 +161,28 @@ FILES: dict[str, tuple[str, Make, bool | None]] = {
     "hot": ("M104 S99999", plain(SOME + b"M104 S99999\n"), True),
     "hot-hidden": ("m 1 0 9 s 9 9 9", plain(SOME + b"n5 m109 s999*1\n"), True),
     "inner": ("the answer of an inner server", plain(SECRET.encode() + b"\n"), True),
-    "inner-error": ("the error of an inner server", lambda _: whole(
-        SECRET.encode(), status=f"404 {SECRET}"), True),
+    "inner-error": ("the error of an inner server", lambda _: whole(SECRET.encode(), status=f"404 {SECRET}"), True),
     "redirect-file": ("a redirect to file:///etc/passwd", redirected("file:///etc/passwd"), True),
     "redirect-private": ("a redirect to a link-local address", redirected("http://169.254.169.254/latest"), True),
     "redirect-names": ("a redirect to 127.1 in other words", redirected("http://[::ffff:10.0.0.1]/"), True),
     "redirect-loop": ("a redirect to itself", redirected("/file-loop"), True),
-    "redirect-body": ("a redirect whose body has no end", lambda s: endless(
-        s.ends, b"HTTP/1.1 302 F\r\nLocation: http://10.0.0.1/\r\n\r\n", b"x" * 65536), True),
+    "redirect-body": (
+        "a redirect whose body has no end",
+        lambda s: endless(s.ends, b"HTTP/1.1 302 F\r\nLocation: http://10.0.0.1/\r\n\r\n", b"x" * 65536),
+        True,
+    ),
     "encoding": ("an encoding that there is not", lambda _: whole(SOME, head=b"Content-Encoding: lol\r\n"), True),
-    "gzip-garbage": ("gzip that is none", lambda _: whole(b"\x1f\x8b" + b"\0" * 9999, head=b"Content-Encoding: gzip\r\n"), None),
-    "size": ("a Content-Length of 10^15", lambda s: endless(
-        s.ends, OK + b"Content-Length: 1000000000000000\r\n\r\n", b"G1 X1\n" * 10_000), True),
-}  # fmt: skip
+    "gzip-garbage": (
+        "gzip that is none",
+        lambda _: whole(b"\x1f\x8b" + b"\0" * 9999, head=b"Content-Encoding: gzip\r\n"),
+        None,
+    ),
+    "size": (
+        "a Content-Length of 10^15",
+        lambda s: endless(s.ends, OK + b"Content-Length: 1000000000000000\r\n\r\n", b"G1 X1\n" * 10_000),
+        True,
+    ),
+}
 
 HANGING: dict[str, tuple[str, Make]] = {
     "drip": ("a byte each tenth of a second", lambda s: endless(s.ends, OK + TEXT + b"\r\n", b"G", every=0.1)),
@@ -181,7 +191,7 @@ HANGING: dict[str, tuple[str, Make]] = {
     "broken-off": ("a byte, and RST", lambda _: reset),
     "later": ("503, in 10^9 seconds", lambda _: whole(b"", status="503 N", head=b"Retry-After: 999999999\r\n")),
     "lies": ("half of what was promised, always", lambda _: raw(OK + b"Content-Length: 99999\r\n\r\nG1 X1\n")),
-}  # fmt: skip
+}
 
 
 def uploads(make: Make, count: int = 1) -> Callable[[Stage], None]:
@@ -207,32 +217,68 @@ UPLOADS: dict[str, tuple[str, Make, int]] = {
     "head": ("a head without end", lambda s: take_body(endless(s.ends, OK, b"X: " + b"y" * 4000 + b"\r\n")), 1),
     "drip-32": ("32 uploads to a server that drips", lambda s: endless(s.ends, OK + b"\r\n", b" ", every=0.1), 32),
     "silent": ("a server that takes nothing", lambda s: silent(s.ends), 1),
-    "inner": ("the answer of an inner server as data.url", lambda _: take_body(
-        whole(b'{"url":"%b"}' % SECRET.encode())), 1),
+    "inner": (
+        "the answer of an inner server as data.url",
+        lambda _: take_body(whole(b'{"url":"%b"}' % SECRET.encode())),
+        1,
+    ),
     "private": ("a redirect to a link-local address", lambda _: take_body(redirected("http://169.254.169.254/")(_)), 1),
     "reset": ("RST", lambda _: reset, 1),
-}  # fmt: skip
+}
 
 CASES = (
     *(
-        Case(f"file-{name}", "host of files", what, "refused or bounded; nothing of the answer is told",
-             job(make, refused=refused), Control.OWN, quick=name in ("bomb-lines", "inner", "layers"))
+        Case(
+            f"file-{name}",
+            "host of files",
+            what,
+            "refused or bounded; nothing of the answer is told",
+            job(make, refused=refused),
+            Control.OWN,
+            quick=name in ("bomb-lines", "inner", "layers"),
+        )
         for name, (what, make, refused) in FILES.items()
     ),
-    Case("file-name", "publisher", "a job's name of escape sequences", "made printable",
-         job(plain(SOME), refused=False, name="\u202ecode.\x1b[2J"), Control.OWN),
+    Case(
+        "file-name",
+        "publisher",
+        "a job's name of escape sequences",
+        "made printable",
+        job(plain(SOME), refused=False, name="\u202ecode.\x1b[2J"),
+        Control.OWN,
+    ),
     *(
-        Case(f"file-{name}", "host of files", what, "a cancel is acted on at once", cancelled(make), Control.OWN,
-             quick=name == "silent")
+        Case(
+            f"file-{name}",
+            "host of files",
+            what,
+            "a cancel is acted on at once",
+            cancelled(make),
+            Control.OWN,
+            quick=name == "silent",
+        )
         for name, (what, make) in HANGING.items()
     ),
     *(
-        Case(f"logs-{name}", "server of logs", what, "pause and cancel are served; nothing of the answer is told",
-             uploads(make, count), Control.PAUSE, quick=name in ("redirect", "drip-32"))
+        Case(
+            f"logs-{name}",
+            "server of logs",
+            what,
+            "pause and cancel are served; nothing of the answer is told",
+            uploads(make, count),
+            Control.PAUSE,
+            quick=name in ("redirect", "drip-32"),
+        )
         for name, (what, make, count) in UPLOADS.items()
     ),
-    Case("file-own-ca", "owner", "a file over TLS from a CA of the owner's own", "printed whole: ca_file counts for files",
-         over_tls, Control.OWN),
-)  # fmt: skip
+    Case(
+        "file-own-ca",
+        "owner",
+        "a file over TLS from a CA of the owner's own",
+        "printed whole: ca_file counts for files",
+        over_tls,
+        Control.OWN,
+    ),
+)
 
 GROUPS = (Group("files", CASES, prepare),)

@@ -19,7 +19,7 @@ REFUSED = 2  # connections in a row that are not taken until an attacker has wha
 Attack = Callable[[Stage], None]
 
 
-def prepare(folder: Path, host: HostileHost) -> tuple[str, dict[str, Any]]:  # noqa: ARG001
+def prepare(folder: Path, host: HostileHost) -> tuple[str, dict[str, Any]]:
     """A status page."""
     port = free_port()
     return "", {"local": f'status_page = "127.0.0.1:{port}"\n', "page": port}
@@ -110,46 +110,161 @@ def asks(head: str, *, refused: bool) -> Attack:
 
 JSON_TREE = b'{"op":"status","x":' + b"[" * 30_000 + b"]" * 30_000 + b"}\n"
 CASES = (
-    Case("socket-silent", "local", "64 silent connections", "the oldest go; a cancel at the printer is served",
-         hold(unix, 64, b""), Control.CANCEL_LOCALLY, quick=True),
+    Case(
+        "socket-silent",
+        "local",
+        "64 silent connections",
+        "the oldest go; a cancel at the printer is served",
+        hold(unix, 64, b""),
+        Control.CANCEL_LOCALLY,
+        quick=True,
+    ),
     Case("socket-half", "local", "64 half requests", "the same", hold(unix, 64, b'{"op":"sta'), Control.CANCEL_LOCALLY),
-    Case("socket-half-cloud", "local", "64 half requests, and a pause from the cloud", "the same",
-         hold(unix, 64, b'{"op":'), Control.PAUSE),
-    Case("socket-long-line", "local", "lines of 60 kB without end", "closed", hold(unix, 40, b"x" * 60_000), Control.CANCEL_LOCALLY),
-    Case("socket-flood", "local", "requests one after the other", "served beside", again(unix, b'{"op":"status"}\n'),
-         Control.CANCEL_LOCALLY, quick=True),
-    Case("socket-gone", "local", "clients that ask and hang up", "served beside",
-         again(unix, b'{"op":"status"}\n', read=False), Control.CANCEL_LOCALLY),
-    Case("socket-garbage", "local", "bytes that are no request", "refused", again(unix, bytes(range(256)) * 8 + b"\n"), Control.CANCEL_LOCALLY),
-    Case("socket-deep", "local", "30,000 lists in each other", "refused", again(unix, JSON_TREE), Control.CANCEL_LOCALLY),
-    Case("socket-print-silent", "local", "8 files of 10^12 bytes that never come", "one at a time, and it stops nothing",
-         hold(unix, 8, b'{"op":"print","name":"x","size":1000000000000}\n'), Control.CANCEL_LOCALLY),
-    Case("socket-print-endless", "local", "a file of 10^12 bytes that comes", "refused or bounded by the limit of a file",
-         endless(unix, b'{"op":"print","name":"x","size":1000000000000}\n', b"G1 X1\n" * 10_000), Control.CANCEL_LOCALLY),
-    Case("socket-print-line", "local", "a file that is one line of 2 GB", "refused",
-         endless(unix, b'{"op":"print","name":"x","size":2000000000}\n', b"G" * 65536), Control.CANCEL_LOCALLY),
-    Case("socket-halves", "local", "print with names of escape sequences", "refused or made printable",
-         again(unix, b'{"op":"print","name":"\\u001b[2J\\u202e","size":3}\nM1\n'), Control.CANCEL_LOCALLY),
+    Case(
+        "socket-half-cloud",
+        "local",
+        "64 half requests, and a pause from the cloud",
+        "the same",
+        hold(unix, 64, b'{"op":'),
+        Control.PAUSE,
+    ),
+    Case(
+        "socket-long-line",
+        "local",
+        "lines of 60 kB without end",
+        "closed",
+        hold(unix, 40, b"x" * 60_000),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-flood",
+        "local",
+        "requests one after the other",
+        "served beside",
+        again(unix, b'{"op":"status"}\n'),
+        Control.CANCEL_LOCALLY,
+        quick=True,
+    ),
+    Case(
+        "socket-gone",
+        "local",
+        "clients that ask and hang up",
+        "served beside",
+        again(unix, b'{"op":"status"}\n', read=False),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-garbage",
+        "local",
+        "bytes that are no request",
+        "refused",
+        again(unix, bytes(range(256)) * 8 + b"\n"),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-deep", "local", "30,000 lists in each other", "refused", again(unix, JSON_TREE), Control.CANCEL_LOCALLY
+    ),
+    Case(
+        "socket-print-silent",
+        "local",
+        "8 files of 10^12 bytes that never come",
+        "one at a time, and it stops nothing",
+        hold(unix, 8, b'{"op":"print","name":"x","size":1000000000000}\n'),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-print-endless",
+        "local",
+        "a file of 10^12 bytes that comes",
+        "refused or bounded by the limit of a file",
+        endless(unix, b'{"op":"print","name":"x","size":1000000000000}\n', b"G1 X1\n" * 10_000),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-print-line",
+        "local",
+        "a file that is one line of 2 GB",
+        "refused",
+        endless(unix, b'{"op":"print","name":"x","size":2000000000}\n', b"G" * 65536),
+        Control.CANCEL_LOCALLY,
+    ),
+    Case(
+        "socket-halves",
+        "local",
+        "print with names of escape sequences",
+        "refused or made printable",
+        again(unix, b'{"op":"print","name":"\\u001b[2J\\u202e","size":3}\nM1\n'),
+        Control.CANCEL_LOCALLY,
+    ),
     Case("page-silent", "page", "300 silent connections to the page", "bounded", hold(page, 300, b""), quick=True),
-    Case("page-half", "page", "100 half requests to the page", "bounded", hold(page, 100, b"GET / HTTP/1.1\r\nHost: a")),
-    Case("page-head", "page", "a head without end", "closed", endless(page, b"GET / HTTP/1.1\r\n", b"A: " + b"b" * 4000 + b"\r\n")),
+    Case(
+        "page-half", "page", "100 half requests to the page", "bounded", hold(page, 100, b"GET / HTTP/1.1\r\nHost: a")
+    ),
+    Case(
+        "page-head",
+        "page",
+        "a head without end",
+        "closed",
+        endless(page, b"GET / HTTP/1.1\r\n", b"A: " + b"b" * 4000 + b"\r\n"),
+    ),
     Case("page-line", "page", "a request line without end", "closed", endless(page, b"GET /", b"a" * 65536)),
-    Case("page-body", "page", "a POST without end", "closed", endless(
-        page, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n", b"x" * 65536)),
-    Case("page-flood", "page", "requests one after the other", "served beside",
-         again(page, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")),
-    Case("page-metrics", "page", "metrics one after the other", "served beside",
-         again(page, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")),
-    Case("page-gone", "page", "clients that ask and hang up", "served beside",
-         again(page, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", read=False)),
-    Case("page-rebinding", "page", "another Host (DNS rebinding)", "refused",
-         asks("GET / HTTP/1.1\r\nHost: evil.example.com:PORT\r\nConnection: close", refused=True), quick=True),
-    Case("page-own", "page", "its own Host", "answered: the case above can fail",
-         asks("GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close", refused=False)),
-    Case("page-path", "page", "a path out of the folder", "refused",
-         asks("GET /../../../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close", refused=True)),
-    Case("page-post", "page", "POST", "refused", asks(
-        "POST /cancel HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 0\r\nConnection: close", refused=True)),
-)  # fmt: skip
+    Case(
+        "page-body",
+        "page",
+        "a POST without end",
+        "closed",
+        endless(page, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999999\r\n\r\n", b"x" * 65536),
+    ),
+    Case(
+        "page-flood",
+        "page",
+        "requests one after the other",
+        "served beside",
+        again(page, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+    ),
+    Case(
+        "page-metrics",
+        "page",
+        "metrics one after the other",
+        "served beside",
+        again(page, b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+    ),
+    Case(
+        "page-gone",
+        "page",
+        "clients that ask and hang up",
+        "served beside",
+        again(page, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", read=False),
+    ),
+    Case(
+        "page-rebinding",
+        "page",
+        "another Host (DNS rebinding)",
+        "refused",
+        asks("GET / HTTP/1.1\r\nHost: evil.example.com:PORT\r\nConnection: close", refused=True),
+        quick=True,
+    ),
+    Case(
+        "page-own",
+        "page",
+        "its own Host",
+        "answered: the case above can fail",
+        asks("GET / HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close", refused=False),
+    ),
+    Case(
+        "page-path",
+        "page",
+        "a path out of the folder",
+        "refused",
+        asks("GET /../../../../etc/passwd HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nConnection: close", refused=True),
+    ),
+    Case(
+        "page-post",
+        "page",
+        "POST",
+        "refused",
+        asks("POST /cancel HTTP/1.1\r\nHost: 127.0.0.1:PORT\r\nContent-Length: 0\r\nConnection: close", refused=True),
+    ),
+)
 
 GROUPS = (Group("local", CASES, prepare),)

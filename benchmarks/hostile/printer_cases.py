@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import count, repeat
 
 from benchmarks.hostile.case import Case, Control
+from benchmarks.hostile.prints import long_print
 from benchmarks.hostile.run import Group
-from benchmarks.hostile.stage import Stage, long_print
+from benchmarks.hostile.stage import Stage
 
 Chunks = Callable[[], Iterator[bytes]]
 NONSENSE = 3 << 20  # bytes that a print is to survive
@@ -72,10 +73,16 @@ FLOODS: dict[str, tuple[str, Chunks]] = {
     "garbage": ("bytes by dice", garbage),
     "nul": ("NULs", lambda: repeat(b"\0" * 500 + b"\n")),
     "escapes": ("escape sequences", lines(b"echo:\x1b[2J\x1b]0;x\x07\xc2\x9b31m")),
-    "huge-temperatures": ("temperatures that cannot be", lines(b"T:1e308 /-1e308 B:nan /inf @:999999999", b" T:-9999 B:x")),
+    "huge-temperatures": (
+        "temperatures that cannot be",
+        lines(b"T:1e308 /-1e308 B:nan /inf @:999999999", b" T:-9999 B:x"),
+    ),
     "tools": ("a report of 300 tools", lines(TOOLS, times=1)),
     "busy": ("busy: processing without end", lines(b"echo:busy: processing")),
-    "prompts": ("prompts without end", numbered(b"//action:prompt_begin %d\n//action:prompt_button Yes\n//action:prompt_show")),
+    "prompts": (
+        "prompts without end",
+        numbered(b"//action:prompt_begin %d\n//action:prompt_button Yes\n//action:prompt_show"),
+    ),
     "buttons": ("a prompt of buttons without end", lines(b"//action:prompt_button x" + b"y" * 200)),
     "unknown": ("«Unknown command» without end", numbered(b'echo:Unknown command: "G%d"')),
     "capabilities": ("capabilities without end", numbered(b"Cap:NONSENSE_%d:1")),
@@ -83,13 +90,19 @@ FLOODS: dict[str, tuple[str, Chunks]] = {
     "positions": ("positions without end", numbered(b"X:%d.00 Y:1e99 Z:nan E:0.00 Count X:0 Y:0 Z:0")),
     "sd": ("SD status without end", numbered(b"SD printing byte %d/999999999999999999999")),
     "waits": ("wait without end", lines(b"wait", times=1)),
-}  # fmt: skip
+}
 # What a print cannot come through whole, or not in the time of a case: it is cancelled in the middle of it.
 STORMS: dict[str, tuple[str, Chunks]] = {
-    "resend-far": ("requests for lines that were never sent", lines(b"Resend: 999999999999", b"rs -5", b"Resend: x", times=5)),
-    "resend-storm": ("requests for line 3 without end", lines(b"Error:Line Number is not Last Line Number+1, Last Line: 2", b"Resend: 3", times=1)),
+    "resend-far": (
+        "requests for lines that were never sent",
+        lines(b"Resend: 999999999999", b"rs -5", b"Resend: x", times=5),
+    ),
+    "resend-storm": (
+        "requests for line 3 without end",
+        lines(b"Error:Line Number is not Last Line Number+1, Last Line: 2", b"Resend: 3", times=1),
+    ),
     "checksums": ("checksum errors without a request", lines(b"Error:checksum mismatch, Last Line: 1", times=1)),
-}  # fmt: skip
+}
 
 
 def cancel_or_end(chunks: Chunks) -> Callable[[Stage], None]:
@@ -112,20 +125,38 @@ def cancel_or_end(chunks: Chunks) -> Callable[[Stage], None]:
 
 CASES = (
     *(
-        Case(f"printer-{name}", "printer", what, "the print loses no line", between(chunks), Control.WHOLE,
-             quick=name in ("actions", "garbage"))
+        Case(
+            f"printer-{name}",
+            "printer",
+            what,
+            "the print loses no line",
+            between(chunks),
+            Control.WHOLE,
+            quick=name in ("actions", "garbage"),
+        )
         for name, (what, chunks) in FLOODS.items()
     ),
     *(
-        Case(f"printer-{name}-cancel", "printer", f"{FLOODS[name][0]}, and a cancel",
-             "the cancel is acted on", between(FLOODS[name][1], 1 << 40))
+        Case(
+            f"printer-{name}-cancel",
+            "printer",
+            f"{FLOODS[name][0]}, and a cancel",
+            "the cancel is acted on",
+            between(FLOODS[name][1], 1 << 40),
+        )
         for name in ("actions", "garbage", "endless-line", "busy", "prompts")
     ),
     *(
-        Case(f"printer-{name}", "printer", what, "no line out of order; cancelled, or failed with the reason",
-             cancel_or_end(chunks), Control.OWN)
+        Case(
+            f"printer-{name}",
+            "printer",
+            what,
+            "no line out of order; cancelled, or failed with the reason",
+            cancel_or_end(chunks),
+            Control.OWN,
+        )
         for name, (what, chunks) in STORMS.items()
     ),
-)  # fmt: skip
+)
 
 GROUPS = (Group("printer", CASES),)

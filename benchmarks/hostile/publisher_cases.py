@@ -1,30 +1,16 @@
-"""Cases of whoever may publish on the printer's channel, and of a Faye server gone wrong (long-polling)."""
+"""Cases of whoever may publish on the printer's channel, and of a server that adds to its replies."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
 
-from benchmarks.hostile import answers
-from benchmarks.hostile.answers import JSON, OK, bomb, endless, gzipped, raw, reset, silent, whole
 from benchmarks.hostile.case import Case, Control
+from benchmarks.hostile.messages import Attack, Message, each, elements, injections, tree, wrong_types
 from benchmarks.hostile.run import Group
 from benchmarks.hostile.stage import Stage
-from tests.support.hostile_front import Answer
 
-Message = dict[str, object]
-Attack = Callable[[Stage], None]
 UNHARMED = "dropped or refused; the print goes on"
-
-
-def elements(*data: bytes, times: int = 1) -> Attack:
-    """These as `data` of messages on the channel."""
-
-    def attack(stage: Stage) -> None:
-        for _ in range(times):
-            stage.publish([], raw=[b'{"channel":"CHANNEL","data":%b}' % one for one in data])
-
-    return attack
 
 
 def flood(make: Callable[[int], Message], count: int, batch: int = 1000) -> Attack:
@@ -40,33 +26,6 @@ def flood(make: Callable[[int], Message], count: int, batch: int = 1000) -> Atta
     return attack
 
 
-def each(messages: Sequence[Message]) -> Attack:
-    """These messages, once."""
-    return lambda stage: stage.publish(messages)
-
-
-def instead(answer: Callable[[Stage], Answer], channel: bytes = b"/meta/") -> Attack:
-    """Answer so where the server would answer a Faye request; control is measured after the first of them."""
-
-    def attack(stage: Stage) -> None:
-        stage.front.instead(lambda path, body: path.startswith("/faye") and channel in body, answer(stage))
-        for _ in range(1500):
-            if stage.front.answered or stage.ends.wait(0.01):
-                break
-            if _ % 100 == 50:
-                stage.rig.command("request_settings")  # ends a held connect
-        stage.ends.wait(0.5)
-        stage.under_way.set()
-        stage.ends.wait(60.0)
-
-    return attack
-
-
-def tree(megabytes: int) -> bytes:
-    """A message of nothing but empty objects, by the issue's 3 bytes each."""
-    return b'{"command":"x","x":[%b]}' % b",".join([b"{}"] * (megabytes * 333_333))
-
-
 def braces(stage: Stage) -> None:
     """3 MB and 6 MB of them."""
     for megabytes in (3, 6, 3):
@@ -77,36 +36,6 @@ def unterminated(stage: Stage) -> None:
     """400 kB of a string without its end, thrice."""
     for _ in range(3):
         stage.publish([], raw=(b'{"channel":"CHANNEL","data":"' + b'\\"' * 200_000,), tail=b" ")
-
-
-def wrong_types() -> list[Message]:
-    """Every field with values that it cannot have."""
-    values: list[object] = [None, True, -1, 1e308, [], [[]], {}, {"a": {}}, "", " ", "\u202e", "\x1b[2J", "x" * 9000]
-    fields = ("task_id", "command", "job_id", "job_name", "settings", "file_url", "upload_url", "sent_at", "file_md5")
-    base: Message = {"command": "home", "task_id": "w"}
-    return [{**base, "task_id": f"w{i}-{field}", field: value} for field in fields for i, value in enumerate(values)]
-
-
-def injections() -> list[Message]:
-    """G-code where a number or a name is expected."""
-    texts = [
-        "200\nM112",
-        "1;M112",
-        "M112",
-        "0x7f",
-        "NaN",
-        "1e999",
-        "\u0664\u0662",
-        "${M112}",
-        "210 M112",
-        "\r\nM112\r\n",
-    ]
-    names = ("nozzle_temperature", "bed_temperature", "speed_percent", "flow_percent", "fan_percent", "z_offset")
-    return [
-        {"command": "settings", "task_id": f"i{i}-{name}", "settings": {name: text}}
-        for name in names
-        for i, text in enumerate(texts)
-    ]
 
 
 def no_injection(stage: Stage) -> None:
@@ -132,14 +61,6 @@ def pauses_and_resumes(stage: Stage) -> None:
 def stop_commands(stage: Stage) -> None:
     """10,000 pauses of other jobs, then the person's."""
     flood(lambda n: {"command": "pause", "task_id": f"p{n}", "job_id": "another"}, 10_000)(stage)
-
-
-def advice(**fields: object) -> Callable[[Stage], Answer]:
-    """A connect that succeeds and advises this."""
-    import json
-
-    body = json.dumps([{"channel": "/meta/connect", "successful": False, "error": "402::x", "advice": fields}])
-    return lambda _: whole(body.encode())
 
 
 PUBLISHER = (
@@ -375,38 +296,4 @@ PUBLISHER = (
     ),
 )
 
-HEAD = OK + JSON
-FAYE_ANSWERS: dict[str, tuple[str, Callable[[Stage], Answer]]] = {
-    "endless-body": ("a body without end", lambda s: endless(s.ends, HEAD + b"\r\n[", b"{}," * 20_000)),
-    "endless-head": ("a head without end", lambda s: endless(s.ends, HEAD, b"X-A: " + b"b" * 4000 + b"\r\n")),
-    "endless-100": ("interim answers without end", lambda s: endless(s.ends, b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 500)),
-    "endless-chunk": ("a chunk's size without end", lambda s: endless(s.ends, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"0" * 65536)),
-    "drip": ("a byte each tenth of a second", lambda s: endless(s.ends, HEAD + b"\r\n", b" ", every=0.1)),
-    "silent": ("nothing", lambda s: silent(s.ends)),
-    "reset": ("RST", lambda _: reset),
-    "bomb": ("1 GB as 1 MB of gzip", lambda _: gzipped(bomb(b"["))),
-    "html": ("a page of HTML", lambda _: whole(b"<html>" + b"<p>" * 100_000, head=b"Content-Type: text/html\r\n")),
-    "brackets": ("2 MB of [", lambda _: whole(b"[" * 2_000_000)),
-    "commas": ("a list of 700,000 empty messages", lambda _: whole(b"[" + b"{}," * 700_000 + b"{}]")),
-    "redirect": ("a redirect whose body has no end", lambda s: endless(
-        s.ends, b"HTTP/1.1 302 Found\r\nLocation: /faye\r\n\r\n", b"x" * 65536)),
-    "cookies": ("a thousand cookies", lambda _: whole(
-        b"[]", head=JSON + b"".join(b"Set-Cookie: c%d=%b\r\n" % (n, b"v" * 40) for n in range(900)))),
-    "unknown-client": ("«unknown client», always", lambda _: whole(
-        b'[{"channel":"/meta/connect","successful":false,"error":"402:x:Unknown client"}]')),
-    "client-id": ("a clientId of 200 kB", lambda _: whole(
-        b'[{"channel":"/meta/handshake","successful":true,"version":"1.0","supportedConnectionTypes":["long-polling"],'
-        b'"clientId":"%b"}]' % (b"c" * 200_000))),
-    "advice-none": ("advice: never again", advice(reconnect="none")),
-    "advice-times": ("advice: intervals that cannot be", advice(reconnect="retry", interval=-1e300, timeout="x" * 1000)),
-    "later": ("503, in 10^9 seconds", lambda _: whole(b"", status="503 No", head=b"Retry-After: 1000000000\r\n")),
-    "status-line": ("no HTTP", lambda _: raw(b"SSH-2.0-OpenSSH_9.6\r\n" * 1000)),
-}  # fmt: skip
-SERVER = tuple(
-    Case(f"faye-{name}", "server", f"Faye: {what}", "given up; the print goes on", instead(answer),
-         Control.CANCEL_LOCALLY, quick=name in ("endless-body", "bomb"))
-    for name, (what, answer) in FAYE_ANSWERS.items()
-)  # fmt: skip
-
-GROUPS = (Group("publisher", PUBLISHER), Group("faye", SERVER))
-__all__ = ["GROUPS", "answers"]
+GROUPS = (Group("publisher", PUBLISHER),)

@@ -28,25 +28,40 @@ ANSWERS: dict[str, tuple[str, Callable[[Stage], Answer]]] = {
     "reset": ("RST", lambda _: reset),
     "bomb": ("1 GB as 1 MB of gzip", lambda _: gzipped(bomb(b'{"a":"'))),
     "bomb-in-bomb": ("gzip within gzip", lambda _: gzipped(bomb(), JSON + b"Content-Encoding: gzip\r\n")),
-    "redirect": ("a redirect whose body has no end", lambda s: endless(
-        s.ends, b"HTTP/1.1 307 T\r\nLocation: /v1/print\r\n\r\n", b"x" * 65536)),
-    "redirect-away": ("a redirect to a private address", lambda _: whole(
-        b"", status="302 Found", head=b"Location: http://169.254.169.254/latest/meta-data\r\n")),
+    "redirect": (
+        "a redirect whose body has no end",
+        lambda s: endless(s.ends, b"HTTP/1.1 307 T\r\nLocation: /v1/print\r\n\r\n", b"x" * 65536),
+    ),
+    "redirect-away": (
+        "a redirect to a private address",
+        lambda _: whole(b"", status="302 Found", head=b"Location: http://169.254.169.254/latest/meta-data\r\n"),
+    ),
     "deep": ("100,000 lists in each other", lambda _: whole(b"[" * 100_000 + b"]" * 100_000)),
     "tree": ("900 kB of {}", lambda _: whole(b'{"jobs":[%b{}]}' % (b"{}," * 300_000))),
-    "length-more": ("a length that is never reached", lambda s: endless(
-        s.ends, OK + b"Content-Length: 999999999999\r\n\r\n", b" " * 1000, every=0.2)),
-    "length-wrong": ("lengths that cannot be", lambda _: raw(OK + b"Content-Length: -5\r\nContent-Length: 7\r\n\r\n{}")),
+    "length-more": (
+        "a length that is never reached",
+        lambda s: endless(s.ends, OK + b"Content-Length: 999999999999\r\n\r\n", b" " * 1000, every=0.2),
+    ),
+    "length-wrong": (
+        "lengths that cannot be",
+        lambda _: raw(OK + b"Content-Length: -5\r\nContent-Length: 7\r\n\r\n{}"),
+    ),
     "status-line": ("no HTTP", lambda _: raw(b"\x00\x01\x02 220 ftp\r\n" * 1000)),
-    "cookies": ("a thousand cookies", lambda _: whole(
-        b"{}", head=b"".join(b"Set-Cookie: c%d=%b\r\n" % (n, b"v" * 40) for n in range(900)))),
+    "cookies": (
+        "a thousand cookies",
+        lambda _: whole(b"{}", head=b"".join(b"Set-Cookie: c%d=%b\r\n" % (n, b"v" * 40) for n in range(900))),
+    ),
     "later": ("429, in 10^12 seconds", lambda _: whole(b"", status="429 L", head=b"Retry-After: 1000000000000\r\n")),
     "date": ("a Date of the year 9999", lambda _: whole(b"{}", head=b"Date: Fri, 31 Dec 9999 23:59:59 GMT\r\n")),
-    "escapes": ("escape sequences in the error", lambda _: whole(
-        b'{"error":{"message":"%b"}}' % (NASTY * 20), status="422 \x1b[31mNo")),
-    "long-error": ("an error of 900 kB", lambda _: whole(
-        b'{"error":{"message":"%b"}}' % (b"e" * 900_000), status="400 Bad")),
-}  # fmt: skip
+    "escapes": (
+        "escape sequences in the error",
+        lambda _: whole(b'{"error":{"message":"%b"}}' % (NASTY * 20), status="422 \x1b[31mNo"),
+    ),
+    "long-error": (
+        "an error of 900 kB",
+        lambda _: whole(b'{"error":{"message":"%b"}}' % (b"e" * 900_000), status="400 Bad"),
+    ),
+}
 
 
 def instead(answer: Callable[[Stage], Answer]) -> Callable[[Stage], None]:
@@ -70,9 +85,16 @@ def _printable(stage: Stage) -> None:
 
 
 CASES = tuple(
-    Case(f"rest-{name}", "server", f"REST: {what}", "given up; the print goes on", instead(answer), Control.CANCEL,
-         quick=name in ("endless-body", "bomb", "tree"))
+    Case(
+        f"rest-{name}",
+        "server",
+        f"REST: {what}",
+        "given up; the print goes on",
+        instead(answer),
+        Control.CANCEL,
+        quick=name in ("endless-body", "bomb", "tree"),
+    )
     for name, (what, answer) in ANSWERS.items()
-)  # fmt: skip
+)
 
 GROUPS = (Group("rest", CASES),)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from agent.errors import AgentError
 from benchmarks.hostile.case import Case, Control, Figures
-from benchmarks.hostile.stage import Prepare, Stage, answers, long_print, short_print, stage
+from benchmarks.hostile.prints import long_print, short_print
+from benchmarks.hostile.stage import Behind, Prepare, Stage, answers, stage
 
 WARM_UP = 30.0  # seconds at most until an attack says that it is under way
 ATTACK_MAY_TAKE = 150.0  # seconds
@@ -24,7 +25,7 @@ class Group(msgspec.Struct, frozen=True):
     name: str
     cases: tuple[Case, ...]
     prepare: Prepare | None = None
-    behind: Callable[[ExitStack, str], str] | None = None
+    behind: Behind | None = None
     missing: Callable[[], str] | None = None
 
 
@@ -132,7 +133,7 @@ class _Runner:
         self._summary.broken[case.name] = why.splitlines()[0][:300]
         if figures is not None:
             self._summary.figures[case.name] = figures
-        self._say(f"{case.name}: BROKEN: {why[:3000]}{f' ({figures.text()})' if figures is not None else ''}")
+        self._say(f"{case.name}: BROKEN: {why[:600]}{f' ({figures.text()})' if figures is not None else ''}")
 
 
 def measure(made: Stage, case: Case, figures: Figures) -> None:

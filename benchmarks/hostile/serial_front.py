@@ -1,4 +1,4 @@
-"""A cable between the virtual printer and the agent on which lines of a printer gone mad are put between the real ones."""
+"""A cable between the virtual printer and the agent; lines of a printer gone mad are put between the real ones."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 from agent.core.clock import Clock
 from agent.http.http_client import HttpClient
-from agent.server.api_client import ApiClient
 from agent.server.admission import Admission
+from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter

@@ -38,6 +38,7 @@ class HostileFront:
         self._lock = threading.Lock()
         self._elements: deque[list[bytes]] = deque()
         self._tail = b""
+        self._taken_over: tuple[Callable[[str], bool], Answer] | None = None
         self._instead: tuple[Callable[[str, bytes], bool], Answer] | None = None
         front = self
 
@@ -81,6 +82,10 @@ class HostileFront:
             self.answered = 0
             self._instead = (match, answer)
 
+    def take_over(self, match: Callable[[str], bool], answer: Answer) -> None:
+        """Answer so in the cloud's place where `match` is true of the path, for good."""
+        self._taken_over = (match, answer)
+
     def relent(self) -> None:
         """Pass everything on again, with nothing added."""
         with self._lock:
@@ -97,6 +102,11 @@ class HostileFront:
             handler.close_connection = True
             with suppress(OSError):
                 instead[1](handler)
+            return
+        if self._taken_over is not None and self._taken_over[0](handler.path):
+            handler.close_connection = True
+            with suppress(OSError):
+                self._taken_over[1](handler)
             return
         with http_connection(self.upstream) as connection:
             headers = {key: value for key, value in handler.headers.items() if key.lower() not in DROPPED}

@@ -24,8 +24,9 @@ def test_a_full_backlog_is_waited_for(tmp_path: Path) -> None:
         crowd = stack.enter_context(socket.socket(socket.AF_UNIX))
         crowd.setblocking(False)
         crowd.connect(str(path))
-        with pytest.raises(BlockingIOError), socket.socket(socket.AF_UNIX) as one_more:
-            one_more.setblocking(False)
+        one_more = stack.enter_context(socket.socket(socket.AF_UNIX))
+        one_more.setblocking(False)
+        with pytest.raises(BlockingIOError):
             one_more.connect(str(path))
         client = threading.Thread(target=lambda: answers.append(ask(path, HaltRequest())), name="client")
         client.start()
