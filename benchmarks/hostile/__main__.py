@@ -15,7 +15,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks.hostile.groups import GROUPS
+from benchmarks.hostile.groups import GROUPS, QUICK
 from benchmarks.hostile.host import memory_limit
 from benchmarks.hostile.run import Selection, run_groups
 
@@ -38,10 +38,9 @@ def main() -> int:
         return 0
     limit = memory_limit()
     say(f"memory: {'held to 128 MiB by systemd' if limit else 'watched (VmHWM); no limit can be held here'}")
+    names = frozenset(arguments.names) or (QUICK if arguments.quick else frozenset())
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
-        summary = run_groups(
-            GROUPS, Selection(quick=arguments.quick, names=frozenset(arguments.names)), Path(folder), say
-        )
+        summary = run_groups(GROUPS, Selection(names), Path(folder), say)
     say(summary.text(load=os.getloadavg()[0]))
     return int(bool(summary.broken))
 

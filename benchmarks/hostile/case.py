@@ -23,8 +23,7 @@ class Control(Enum):
 
 class Case(msgspec.Struct, frozen=True):
     """One row. `attack` runs on a thread of its own while the print goes on; it sets `stage.under_way` (or returns)
-    when control may be measured, and ends when `stage.ends` is set. `long`: it may take minutes to get under way;
-    `quick`: part of the quick run."""
+    when control may be measured, and ends when `stage.ends` is set. `long`: it may take minutes to get under way."""
 
     name: str
     attacker: str
@@ -33,7 +32,6 @@ class Case(msgspec.Struct, frozen=True):
     attack: Callable[[Stage], None]
     control: Control = Control.CANCEL
     long: bool = False
-    quick: bool = False
 
 
 class Figures(msgspec.Struct):

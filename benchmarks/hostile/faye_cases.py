@@ -89,7 +89,6 @@ SERVER = tuple(
         "given up; the print goes on",
         instead(answer),
         Control.CANCEL_LOCALLY,
-        quick=name in ("endless-body", "bomb"),
     )
     for name, (what, answer) in FAYE_ANSWERS.items()
 )

@@ -235,7 +235,6 @@ CASES = (
             "refused or bounded; nothing of the answer is told",
             job(make, refused=refused),
             Control.OWN,
-            quick=name in ("bomb-lines", "inner", "layers"),
         )
         for name, (what, make, refused) in FILES.items()
     ),
@@ -248,15 +247,7 @@ CASES = (
         Control.OWN,
     ),
     *(
-        Case(
-            f"file-{name}",
-            "host of files",
-            what,
-            "a cancel is acted on at once",
-            cancelled(make),
-            Control.OWN,
-            quick=name == "silent",
-        )
+        Case(f"file-{name}", "host of files", what, "a cancel is acted on at once", cancelled(make), Control.OWN)
         for name, (what, make) in HANGING.items()
     ),
     *(
@@ -267,7 +258,6 @@ CASES = (
             "pause and cancel are served; nothing of the answer is told",
             uploads(make, count),
             Control.PAUSE,
-            quick=name in ("redirect", "drip-32"),
         )
         for name, (what, make, count) in UPLOADS.items()
     ),

@@ -23,3 +23,24 @@ GROUPS = (
     *printer_cases.GROUPS,
     *local_cases.GROUPS,
 )
+
+QUICK = frozenset(
+    {
+        "braces",
+        "cancels-2000",
+        "unterminated",
+        "faye-bomb",
+        "ws-fragments",
+        "rest-endless-body",
+        "rest-bomb",
+        "file-bomb-lines",
+        "file-silent",
+        "logs-redirect",
+        "package-older",
+        "printer-garbage",
+        "printer-capabilities",
+        "socket-half-cloud",
+        "page-rebinding",
+    }
+)
+"""The cases of a quick run: one or two of each attacker's."""

@@ -117,7 +117,6 @@ CASES = (
         "the oldest go; a cancel at the printer is served",
         hold(unix, 64, b""),
         Control.CANCEL_LOCALLY,
-        quick=True,
     ),
     Case("socket-half", "local", "64 half requests", "the same", hold(unix, 64, b'{"op":"sta'), Control.CANCEL_LOCALLY),
     Case(
@@ -143,7 +142,6 @@ CASES = (
         "served beside",
         again(unix, b'{"op":"status"}\n'),
         Control.CANCEL_LOCALLY,
-        quick=True,
     ),
     Case(
         "socket-gone",
@@ -196,7 +194,7 @@ CASES = (
         again(unix, b'{"op":"print","name":"\\u001b[2J\\u202e","size":3}\nM1\n'),
         Control.CANCEL_LOCALLY,
     ),
-    Case("page-silent", "page", "300 silent connections to the page", "bounded", hold(page, 300, b""), quick=True),
+    Case("page-silent", "page", "300 silent connections to the page", "bounded", hold(page, 300, b"")),
     Case(
         "page-half", "page", "100 half requests to the page", "bounded", hold(page, 100, b"GET / HTTP/1.1\r\nHost: a")
     ),
@@ -242,7 +240,6 @@ CASES = (
         "another Host (DNS rebinding)",
         "refused",
         asks("GET / HTTP/1.1\r\nHost: evil.example.com:PORT\r\nConnection: close", refused=True),
-        quick=True,
     ),
     Case(
         "page-own",

@@ -134,15 +134,7 @@ def environment(stage: Stage) -> None:
 OWN = Control.OWN
 NOT = "not installed"
 CASES = (
-    Case(
-        "package-older",
-        "publisher",
-        "an older signed package after a newer one, again and again",
-        NOT,
-        older,
-        OWN,
-        quick=True,
-    ),
+    Case("package-older", "publisher", "an older signed package after a newer one, again and again", NOT, older, OWN),
     Case(
         "package-key",
         "publisher",
@@ -200,15 +192,7 @@ CASES = (
         OWN,
     ),
     Case("package-print", "publisher", "twenty good packages during a print", "refused as busy", during_a_print),
-    Case(
-        "package-output",
-        "owner's package",
-        "an install command that prints 300 MB",
-        "its end is kept",
-        output,
-        OWN,
-        quick=True,
-    ),
+    Case("package-output", "owner's package", "an install command that prints 300 MB", "its end is kept", output, OWN),
     Case(
         "package-forever", "owner's package", "one that prints without end", "killed at its limit", endless_output, OWN
     ),

@@ -125,15 +125,7 @@ def cancel_or_end(chunks: Chunks) -> Callable[[Stage], None]:
 
 CASES = (
     *(
-        Case(
-            f"printer-{name}",
-            "printer",
-            what,
-            "the print loses no line",
-            between(chunks),
-            Control.WHOLE,
-            quick=name in ("actions", "garbage"),
-        )
+        Case(f"printer-{name}", "printer", what, "the print loses no line", between(chunks), Control.WHOLE)
         for name, (what, chunks) in FLOODS.items()
     ),
     *(

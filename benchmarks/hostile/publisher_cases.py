@@ -64,14 +64,13 @@ def stop_commands(stage: Stage) -> None:
 
 
 PUBLISHER = (
-    Case("braces", "publisher", "one message of 3 and 6 MB of {}", "skipped undecoded", braces, quick=True),
+    Case("braces", "publisher", "one message of 3 and 6 MB of {}", "skipped undecoded", braces),
     Case(
         "settings-1000",
         "publisher",
         "1,000 settings of 20 kB under unknown names",
         "not stored",
         flood(lambda n: {"command": "settings", "task_id": f"s{n}", "settings": {f"x{n}": "y" * 20_000}}, 1000, 200),
-        quick=True,
     ),
     Case(
         "refused-2000",
@@ -92,7 +91,6 @@ PUBLISHER = (
         "split in linear time",
         unterminated,
         Control.CANCEL_LOCALLY,
-        quick=True,
     ),
     Case(
         "tasks-100000",
@@ -240,7 +238,6 @@ PUBLISHER = (
         "117 messages with values that a field cannot have",
         "refused with a reason",
         each(wrong_types()),
-        quick=True,
     ),
     Case("injection", "publisher", "G-code in the values of settings", "no M112 reaches the printer", no_injection),
     Case(

@@ -85,15 +85,7 @@ def _printable(stage: Stage) -> None:
 
 
 CASES = tuple(
-    Case(
-        f"rest-{name}",
-        "server",
-        f"REST: {what}",
-        "given up; the print goes on",
-        instead(answer),
-        Control.CANCEL,
-        quick=name in ("endless-body", "bomb", "tree"),
-    )
+    Case(f"rest-{name}", "server", f"REST: {what}", "given up; the print goes on", instead(answer), Control.CANCEL)
     for name, (what, answer) in ANSWERS.items()
 )
 

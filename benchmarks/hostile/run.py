@@ -30,15 +30,13 @@ class Group(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """Which cases run: those for a quick run, or of these groups and names (none: all)."""
+    """Which cases run: those of these groups and names (none: all)."""
 
-    quick: bool = False
     names: frozenset[str] = frozenset()
 
     def of(self, group: Group) -> list[Case]:
         """The group's cases that are chosen."""
-        chosen = [one for one in group.cases if not self.names or {group.name, one.name} & self.names]
-        return [one for one in chosen if one.quick or not self.quick]
+        return [one for one in group.cases if not self.names or {group.name, one.name} & self.names]
 
 
 class Summary(msgspec.Struct):

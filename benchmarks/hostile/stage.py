@@ -226,7 +226,7 @@ def stage(
 
     `prepare` gives TOML for the end of the agent's configuration, and what the cases need: `cloud` and `local` are
     lines of these tables, `sandbox` arguments of it, `before` is called before the printer is registered, `send`
-    publishes in the portal's place. `behind` puts something between cloud and front: it gets a URL and gives another."""
+    publishes in the portal's place. `behind` puts something between cloud and front: it gets a URL, gives another."""
     processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
         folder.mkdir(parents=True, exist_ok=True)

@@ -115,14 +115,7 @@ def handshake(stage: Stage) -> None:
 
 
 WEBSOCKET = (
-    Case(
-        "ws-braces",
-        "publisher",
-        "frames of 1 MB of {}",
-        "skipped undecoded",
-        frames(data(tree(1)), times=4),
-        quick=True,
-    ),
+    Case("ws-braces", "publisher", "frames of 1 MB of {}", "skipped undecoded", frames(data(tree(1)), times=4)),
     Case("ws-many", "publisher", "20,000 messages", "dropped beyond the rate", many),
     Case(
         "ws-deep", "publisher", "lists in each other", "skipped", frames(data(b"[" * 50_000 + b"]" * 50_000), times=3)
@@ -143,7 +136,7 @@ WEBSOCKET = (
         LOCALLY,
     ),
     Case("ws-huge", "server", "a frame of 10^18 bytes", "the same", frames(b"x" * 1_000_000, length=10**18), LOCALLY),
-    Case("ws-fragments", "server", "fragments without end", "the same", endless_fragments, LOCALLY, quick=True),
+    Case("ws-fragments", "server", "fragments without end", "the same", endless_fragments, LOCALLY),
     Case("ws-utf-8", "server", "text that is no UTF-8", "the same", frames(b"[\xff\xfe]"), LOCALLY),
     Case("ws-masked", "server", "masked frames", "the same", frames(b"0123[]", mask=0x80), LOCALLY),
     Case("ws-bits", "server", "reserved bits and opcodes", "the same", frames(b"[]", first=0xF7), LOCALLY),
