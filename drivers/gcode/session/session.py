@@ -36,6 +36,8 @@ from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
 from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.position_query import PositionQuery
+from drivers.gcode.session.printer_prompts import PrinterPrompts
+from drivers.gcode.session.prompts import AskedPrompt
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -115,6 +117,9 @@ class Session:
             stack=self.stack,
             timing=timing,
         )
+        self._prompts = PrinterPrompts(
+            slot=slot, checkpoints=checkpoints, stack=self.stack, identity=self._identity, person=self._person
+        )
         self.control = OperationControl(
             operation=self.operation,
             stack=self.stack,
@@ -122,6 +127,7 @@ class Session:
             identity=self._identity,
             checkpoints=checkpoints,
             person=self._person,
+            prompts=self._prompts,
             timing=timing,
         )
         self.out_of_band = OutOfBandWriter(write, self._identity)
@@ -132,8 +138,11 @@ class Session:
             heaters=self.heaters,
             identity=self._identity,
             slot=slot,
-            actions=HostActions(control=self.control, events=self, person=self._person, slot=slot),
+            actions=HostActions(
+                control=self.control, events=self, person=self._person, prompts=self._prompts, slot=slot
+            ),
             person=self._person,
+            prompts=self._prompts,
             events=self,
         )
         self.over = ""
@@ -152,6 +161,9 @@ class Session:
     def take_over(self, pending: PendingTakeover, now: float) -> None:
         """Begin on a port that is open with the takeover of a print, in place of `open`."""
         self.operation.enter(_S.RECOVERING, "finding out where the printer is")
+        self._identity.recover(pending.checkpoint.identity())
+        if isinstance(pending.checkpoint.prompt, AskedPrompt):
+            self._prompts.restore(pending.checkpoint.prompt)
         self._takeover = Takeover(
             pending,
             owner=self,
@@ -180,6 +192,7 @@ class Session:
         """Say hello, with a protocol that knows nothing."""
         self._expected.begin_at = inf
         self.control.drop()
+        self._prompts.close()
         self.stack.renew()
         self._identity.clear_capabilities()
         self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
@@ -190,6 +203,7 @@ class Session:
         """Deal with what the printer said. A halted printer is believed nothing but its restart."""
         self._expected.partial_line_until = inf
         if self._takeover is not None:
+            self._replies.hear_dialog(event, now)
             self._takeover.heard(event, now)
         elif self._standstill.active:
             self._standstill.heard(event, now)
@@ -272,6 +286,8 @@ class Session:
         """End the connection; what ran has failed. A print that is being taken over waits for the next connection."""
         self.over = why
         self.stack.pump.drop()
+        if self._takeover is None:
+            self._prompts.close()
         self.operation.fail(why, _S.OFFLINE if self._takeover is None else _S.RECOVERING)
 
     # --- from the parts, see `interfaces`
@@ -282,6 +298,7 @@ class Session:
             self._takeover.decide()
             self._takeover = None
         self.control.drop()
+        self._prompts.close()
         self._standstill.end()
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
@@ -332,6 +349,7 @@ class Session:
         self._checkpoints.recover(task_id, checkpoint)
         self.hello_answers.note()
         self.operation.begin(task_id, _S.PRINTING)
+        self._prompts.store()
         self.control.set_polling(now)
 
     def abandon(self, error: str, now: float) -> None:
