@@ -237,6 +237,10 @@ class Controller:
                 self.refused_number = number
             case LineFault.RESET:
                 self._restart()
+            case LineFault.STOP if self._dialect.stop_button:
+                self.machine.say(self._dialect.stop_button)
+            case LineFault.RUNOUT if self._dialect.runout:
+                self.machine.say(self._dialect.runout)
             case LineFault.PERSON | LineFault.RUNOUT:
                 self._paused = (line, event)
             case LineFault.SILENCE:
@@ -337,6 +341,8 @@ class Controller:
                 return
             if code == b"M410":
                 self.machine.quick_stop()
+            elif code[:4] == b"M292":
+                self.machine.person.box = False
             elif code[:4] == b"M876":
                 self.machine.respond(int(code[-1:]))
             else:

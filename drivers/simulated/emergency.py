@@ -17,6 +17,8 @@ def codes_in(line: bytes, dialect: Dialect) -> list[bytes]:
     line = line.lstrip(b" ")
     if line[:1] == b"N" and dialect.early_numbered:
         line = body_of(line)
+    if dialect.boxes and line[:4] == b"M292":
+        return [line]
     return [line[:4]] if line[:4] in dialect.early else []
 
 

@@ -27,11 +27,17 @@ STORED_AT_ONCE = 12
 makes the printer ask without end must not write the card without end. Answers are always stored."""
 STORE_EVERY_S = 5.0
 
+QUIET_S = 0.03
+"""Seconds that an answer waits at most for the lines in flight, where its own `ok` should be known."""
+BOXES_MAX = 6
+"""Message boxes that a cancel answers one after the other."""
+
 _OK, _CANCEL = Choice("OK", "M292"), Choice("Cancel", "M292 P1")
 _BOXES = {
     "Send M292 to continue": (_OK,),
     "Send M292 to continue or M292 P1 to cancel": (_OK, _CANCEL),
 }
+_RESUME = Choice("Resume", "M601")
 _SUSPENDED = "Print Suspended, enter resume to continue printing"
 
 _log = structlog.get_logger(part="gcode")
@@ -57,6 +63,11 @@ class PrinterPrompts:
         self._dialog = PromptDialog(slot.new_prompt_id, lambda: identity.firmware.answers)
         self._published: AskedPrompt | None = None
         self._last_texts: deque[str] = deque(maxlen=2)  # what was said before a message box asks
+        self._suspended = False  # the firmware has suspended the print, and the host is about to pause
+        self._boxes_left = 0  # message boxes that the cancel that runs still answers
+        self._pending = b""  # an answer that waits for the lines in flight, until `_send_at`
+        self._send_at = inf
+        self._sent: OutgoingLine | None = None  # the answer, while its `ok` is awaited
         self._stores = float(STORED_AT_ONCE)
         self._stores_at = -inf
 
@@ -73,6 +84,32 @@ class PrinterPrompts:
         self._dialog.hear(heard, text, now)
         self._publish(now)
 
+    def acknowledged(self, command: OutgoingLine | None, now: float) -> None:
+        """A line was acknowledged. A macro that a button has declared may take a while: only its own `ok` counts."""
+        asked = self._dialog.asked
+        if asked is None or (asked.way is Answers.DECLARED and (self._sent is None or command is not self._sent)):
+            return
+        self._sent = None
+        self.hear(Heard.DONE, "", now)
+
+    def due(self) -> float:
+        """When `step` has something to do, if nothing is heard before."""
+        return self._send_at
+
+    def step(self, now: float) -> None:
+        """Send an answer that has waited for the lines in flight."""
+        if not self._pending:
+            return
+        protocol, code = self._stack.protocol, self._pending
+        if protocol.quiet():
+            self._sent = OutgoingLine(code + b"\n", code, patience=LONG_S)
+            protocol.send(self._sent, now)
+        elif now >= self._send_at:
+            protocol.urgent(code)
+        else:
+            return
+        self._pending, self._send_at = b"", inf
+
     def hear_text(self, text: str, now: float) -> None:
         """A line of text: with some firmwares it asks (docs/serial.md §32d, §32e)."""
         way = self._identity.firmware.answers
@@ -87,14 +124,19 @@ class PrinterPrompts:
             self._dialog.ask(f"{title}: {message}" if title else message, choices, way)
             self._publish(now)
         elif way is Answers.SUSPENDED and text.strip("/ ") == _SUSPENDED:
-            self._dialog.ask("the printer has suspended the print", (Choice("Resume", "M601"),), way)
-            self._publish(now)
+            self._suspended = True
+            if self._dialog.asked is not None:  # the host has paused before
+                self.ask_to_resume("")
 
     def ask_to_resume(self, reason: str) -> None:
         """The print is paused because the file or the printer asked for it: the host itself waits for a person. What
         the printer asks goes before."""
         asked = self._dialog.asked
-        if asked is None or asked.way is Answers.HOST:
+        if self._suspended:
+            self._suspended = False
+            self._dialog.ask("the printer has suspended the print", (_RESUME,), Answers.SUSPENDED)
+            self._publish(inf)
+        elif asked is None or asked.way is Answers.HOST:
             self._dialog.ask(reason, (Choice(CONTINUE),), Answers.HOST)
             self._publish(inf)
 
@@ -117,11 +159,13 @@ class PrinterPrompts:
         """A cancel or a resume from afar takes the place of an answer; whether that has answered what the firmware
         asks, which then says by itself that the print goes on."""
         asked = self._dialog.asked
+        self._boxes_left = BOXES_MAX if cancelled else 0
         if asked is None or asked.answered:
             return False
         self._dialog.mark_answered()
         self._checkpoints.change_prompt(self._dialog.asked)
         if asked.way is Answers.BOX:
+            self._boxes_left -= 1
             self._send(asked.choices[-1 if cancelled else 0].code.encode("ascii"), asked.way, 0.0)
         elif asked.way is Answers.SUSPENDED and not cancelled:
             self._send(asked.choices[0].code.encode("ascii"), asked.way, 0.0)
@@ -132,6 +176,8 @@ class PrinterPrompts:
 
     def close(self) -> None:
         """Nothing is asked any more: the print has gone on or ended, or the printer begins anew."""
+        self._suspended, self._boxes_left = False, 0
+        self._pending, self._send_at, self._sent = b"", inf, None
         self._dialog.hear(Heard.END, "", 0.0)
         self._publish(inf)
 
@@ -148,17 +194,22 @@ class PrinterPrompts:
         self._checkpoints.change_prompt(self._dialog.asked)
 
     def _send(self, code: bytes, way: Answers, now: float) -> None:
-        protocol = self._stack.protocol
-        if way is Answers.DECLARED and protocol.quiet():
-            protocol.send(OutgoingLine(code + b"\n", code, patience=LONG_S), now)
+        if way is Answers.DECLARED:
+            self._pending, self._send_at = code, now + QUIET_S
+            self.step(now)
         else:
-            protocol.urgent(code)
+            self._stack.protocol.urgent(code)
 
     def _publish(self, now: float) -> None:
         """Tell of what is asked, if that has changed; `now` is infinite for what cannot come without end."""
         if self._person.answering:
             self._dialog.mark_answered()
         asked = self._dialog.asked
+        if self._boxes_left and asked is not None and asked.way is Answers.BOX and not asked.answered:
+            self._boxes_left -= 1
+            self._dialog.mark_answered()
+            self._send(asked.choices[-1].code.encode("ascii"), asked.way, now)
+            asked = self._dialog.asked
         if asked == self._published:
             return
         self._published = asked

@@ -165,8 +165,7 @@ class ReplyHandler:
         if command is not None:
             pump.acknowledged(command, now)
         self._person.acknowledged()
-        if self._prompts.asked is not None:
-            self._prompts.hear(Heard.DONE, "", now)
+        self._prompts.acknowledged(command, now)
 
     def _resend(self, event: Event, now: float) -> None:
         command = self._stack.protocol.resend(event.number, now)

@@ -184,9 +184,8 @@ class Session:
             return inf
         if self._standstill.active:
             return self._standstill.due
-        return min(
-            self._expected.begin_at, self._expected.partial_line_until, self._person.due(), self.stack.pump.due(now)
-        )
+        expected, asked = self._expected, min(self._person.due(), self._prompts.due())
+        return min(expected.begin_at, expected.partial_line_until, asked, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
@@ -229,6 +228,7 @@ class Session:
         if now >= self._expected.begin_at:
             self.begin(now)
         self._person.step(now)
+        self._prompts.step(now)
         protocol, pump = self.stack.protocol, self.stack.pump
         if now >= self._expected.partial_line_until:
             self._expected.partial_line_until = inf
