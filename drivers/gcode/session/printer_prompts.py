@@ -11,6 +11,7 @@ from collections import deque
 from math import inf
 
 import structlog
+from msgspec import UnsetType
 
 from drivers.gcode.printing.dialects import Answers
 from drivers.gcode.printing.printer_identity import PrinterIdentity
@@ -181,8 +182,10 @@ class PrinterPrompts:
         self._dialog.hear(Heard.END, "", 0.0)
         self._publish(inf)
 
-    def restore(self, asked: AskedPrompt) -> None:
-        """Take up what an agent before this one had heard."""
+    def restore(self, asked: AskedPrompt | UnsetType) -> None:
+        """Take up what an agent before this one had heard, if it had."""
+        if isinstance(asked, UnsetType):
+            return
         self._slot.reserve_prompt_id(asked.id)
         self._dialog.restore(asked)
         self._publish(inf)
