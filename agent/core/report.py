@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from agent.core.command import Command
 from agent.core.driver import Telemetry
 from agent.core.job import JobView
-from agent.core.printer_status import TAKING_OVER, link, printer_state, temperatures
+from agent.core.printer_status import TAKING_OVER, link, printer_state, prompt, temperatures
 from agent.core.report_bodies import Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
@@ -73,6 +73,7 @@ def progress(
         temperatures=readings,
         is_error=False,
         message=message[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
     )
     return TaskReport(progress=value, **_fields(_job(job, value)), data=data)
 
@@ -125,6 +126,7 @@ def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble
         temperatures=readings,
         is_error=is_error,
         message=trouble[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
         link=link(telemetry.link),
         error_code=code,
         error=code,

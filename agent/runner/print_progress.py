@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from agent.core import report
-from agent.core.driver import Telemetry
+from agent.core.driver import Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
 from agent.gcode import Index
 from agent.runner.activity import Context
@@ -25,6 +25,7 @@ class PrintProgress:
         self._task = task
         self._reported = task.progress
         self._last_report = 0.0
+        self._reported_prompt: Prompt | None = None
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
@@ -54,13 +55,16 @@ class PrintProgress:
             seconds_left=place.seconds_left,
         )
 
-    def report_due(self) -> bool:
-        """Whether the last report is older than `reports.progress_s`."""
+    def report_due(self, telemetry: Telemetry) -> bool:
+        """Whether the last report is older than `reports.progress_s`, or the printer asks something else since."""
+        if telemetry.prompt != self._reported_prompt:
+            return True
         return self._context.clock.monotonic() - self._last_report >= self._context.config.reports.progress_s
 
     def report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
         """Queue a report on the way; `value` is the task's progress, 0 to 1. Raises UnavailableError."""
         self._last_report = self._context.clock.monotonic()
+        self._reported_prompt = telemetry.prompt
         self._reported = report.advance(self._reported, value)
         body = report.progress(self._task.command, self._reported, self.view, telemetry, message)
         self._context.store.reports.progress(self._task, body, self.view, milestone=milestone)

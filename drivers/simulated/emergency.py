@@ -8,7 +8,7 @@ import re
 from drivers.simulated.command_line import body_of
 from drivers.simulated.dialect import Dialect
 
-_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M876 *S\d|M\d{3})")
+_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M876 *S\d|M(?!876)\d{3})")
 _KEEP = 64
 
 

@@ -86,9 +86,10 @@ class PrinterPrompts:
         self._publish(now)
 
     def acknowledged(self, command: OutgoingLine | None, now: float) -> None:
-        """A line was acknowledged. A macro that a button has declared may take a while: only its own `ok` counts."""
+        """A line was acknowledged; None: that `ok` was no line's, as one after a resend request. A macro that a button
+        has declared may take a while: only its own `ok` counts."""
         asked = self._dialog.asked
-        if asked is None or (asked.way is Answers.DECLARED and (self._sent is None or command is not self._sent)):
+        if asked is None or command is None or (asked.way is Answers.DECLARED and command is not self._sent):
             return
         self._sent = None
         self.hear(Heard.DONE, "", now)
@@ -123,6 +124,7 @@ class PrinterPrompts:
             title = title[2:-2] if title.startswith("- ") and title.endswith(" -") else ""
             self._last_texts.clear()
             self._dialog.ask(f"{title}: {message}" if title else message, choices, way)
+            self._person.begin_prompt(message)
             self._publish(now)
         elif way is Answers.SUSPENDED and text.strip("/ ") == _SUSPENDED:
             self._suspended = True
@@ -154,7 +156,10 @@ class PrinterPrompts:
         self._published = self._dialog.asked
         self._slot.update(answered=prompt_id)
         _log.info("prompt answered", prompt=prompt_id, choice=choice, text=chosen.label)
-        return asked.way is Answers.HOST
+        if asked.way is not Answers.HOST:
+            return False
+        self.close()
+        return True
 
     def give_way(self, *, cancelled: bool) -> bool:
         """A cancel or a resume from afar takes the place of an answer; whether that has answered what the firmware
@@ -197,6 +202,8 @@ class PrinterPrompts:
         self._checkpoints.change_prompt(self._dialog.asked)
 
     def _send(self, code: bytes, way: Answers, now: float) -> None:
+        if way is Answers.BOX:
+            self._person.end()
         if way is Answers.DECLARED:
             self._pending, self._send_at = code, now + QUIET_S
             self.step(now)
