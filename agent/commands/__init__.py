@@ -28,6 +28,7 @@ FUNCTIONS = {
     "cancel": "printer_commands.cancel",
     "respond": "printer_commands.respond",
     "halt": "printer_commands.halt",
+    "ready": "printer_commands.ready",
     "reset": "printer_commands.reset",
     "printers": "member_printers.printers",
     "package": "firmware_package.package",
