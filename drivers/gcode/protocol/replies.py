@@ -195,6 +195,11 @@ def _action(text: str) -> tuple[Event, ...]:
     return _unknown(text) or (Event(ReplyKind.TEXT, text),)
 
 
+def _requested(action: str, text: str) -> tuple[Event, ...]:
+    """Parse what Repetier asks of its host (docs/serial.md §32f): a host action in other words."""
+    return (Event(ReplyKind.ACTION, f"{action} {text.partition(':')[2].strip()}".strip()),)
+
+
 def _unknown(text: str) -> tuple[Event, ...]:
     """Parse what firmwares say of a command that they do not know (docs/serial.md §25, §k4); nothing for other text."""
     found = _UNKNOWN.match(text)
@@ -220,6 +225,9 @@ _PREFIXES: Final = (
     ("!!", _refused),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),
+    ("requestpause:", lambda text: _requested("pause", text)),
+    ("requestcontinue:", lambda text: _requested("resume", text)),
+    ("requeststop:", lambda text: _requested("cancel", text)),
     ("busy:", _busy),
     ("echo:busy:", _busy),
     ("echo: busy:", _busy),
