@@ -58,7 +58,7 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        ({}, "expected op to be one of status, command, print, halt, ready, task, register, outbox"),
+        ({}, "expected op to be one of status, command, respond, print, halt, ready, task, register, outbox"),
         ([], "expected op to be one of status, command"),
         (None, "expected op to be one of status, command"),
         ({"op": None}, "expected op to be one of status, command"),
