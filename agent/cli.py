@@ -99,9 +99,7 @@ def _add_printer(add: Add) -> None:
     printing.add_argument("file", type=Path, metavar="FILE")
     for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
         _configured(add(name, purpose))
-    answer = _configured(add("respond", "answer what the printer asks: status shows it with its choices"))
-    answer.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
-    answer.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
+    _response(_configured(add("respond", "answer what the printer asks: status shows it with its choices")))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
     _configured(add("ready", "the bed is clear: the part of the last print is off it, and the next may begin"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
@@ -159,6 +157,11 @@ def _configured(parser: argparse.ArgumentParser, *, option: bool = True) -> argp
         help="over the file and the environment",
     )
     return parser
+
+
+def _response(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
+    parser.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
