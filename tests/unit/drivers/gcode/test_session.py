@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import Operation, Outcome, PrinterState, Scripts
-from drivers.gcode.protocol.numbering import HOST
+from drivers.gcode.protocol.numbering import HISTORY, HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
-from drivers.gcode.protocol.numbering import HISTORY
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.settings import DriverSettings
 from tests.rigs.session_rig import MemorySource, SessionRig, wire
