@@ -150,8 +150,8 @@ def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
 
 
 def test_a_line_that_the_printer_has_and_never_acknowledges_fails_after_a_long_lines_patience() -> None:
-    """docs/serial.md §15, §16: it tells its place each time, but neither the line nor an M105 is ever acknowledged. It
-    is asked ever more rarely, at least once a minute."""
+    """docs/serial.md §15, §16: it tells its place each time, but acknowledges neither the line nor an M105. It is
+    asked ever more rarely, at least once a minute."""
     wire = Wire()
     wire.send(line(1))
     began, asked = wire.now, []
