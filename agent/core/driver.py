@@ -102,6 +102,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     display: str = ""  # what the printer has on its display, as far as it tells the host
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 
