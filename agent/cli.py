@@ -74,9 +74,6 @@ def _add_simulation(add: Add) -> None:
 
     simulate = add("simulate", "a virtual printer on a pseudo-terminal")
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
-    simulate.add_argument(
-        "--dialect", default="marlin", metavar="NAME", help="the firmware to be (default: %(default)s)"
-    )
     _simulation(simulate, speed="1")
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
@@ -171,6 +168,12 @@ def _json(parser: argparse.ArgumentParser) -> None:
 def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
     parser.add_argument(
         "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
+    )
+    parser.add_argument(
+        "--dialect",
+        default="marlin",
+        metavar="NAME",
+        help="the virtual printer's firmware (default: %(default)s; a name that does not exist lists them)",
     )
     parser.add_argument(
         "--fault",
