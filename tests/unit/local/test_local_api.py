@@ -233,7 +233,7 @@ def test_ready_confirms_the_bed_and_says_whether_it_was_needed(rig: SocketRig) -
 
 def test_ready_does_not_count_while_a_print_is_on_the_bed(rig: SocketRig) -> None:
     take_bed(rig)
-    with pytest.raises(AnsweredError, match="ready: a print is on the bed .job j.; confirm that it is clear when"):
+    with pytest.raises(AnsweredError, match=r"ready: a print is on the bed .job j.; confirm that it is clear when"):
         ask(rig.path, ReadyRequest())
     assert rig.store.bed.read().state is BedState.PRINTING
 

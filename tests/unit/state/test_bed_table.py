@@ -56,7 +56,7 @@ def test_a_second_print_leaves_no_checkpoint_on_a_bed_that_is_not_confirmed(stor
     begin(store)
     store.tasks.end("t", TaskEvent.COMPLETE, b"e")
     with pytest.raises(
-        RefusedError, match="nobody has confirmed that the bed is clear after the last print .job job-t"
+        RefusedError, match=r"nobody has confirmed that the bed is clear after the last print .job job-t"
     ):
         begin(store, "u")
     assert store.checkpoints.get("u") is None
