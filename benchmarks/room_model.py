@@ -69,10 +69,9 @@ class Model:
         made.delivered_at = None if "local" not in str(message["task_id"]) else self.now
 
     def delivered(self, message: Mapping[str, Any], *, missed: bool) -> None:
-        """It reaches the agent; only the first time can count."""
+        """It reaches the agent, whose ledger has not heard it yet."""
         sent = self._sent[str(message["task_id"])]
-        if sent.delivered_at is None or str(message["task_id"]) not in self._judged:
-            sent.delivered_at, sent.missed, sent.boot = self.now, missed, self._boot
+        sent.delivered_at, sent.missed, sent.boot = self.now, missed, self._boot
 
     def started(self, task_id: str, policy: str) -> None:
         """The first line of a print has gone to the printer."""

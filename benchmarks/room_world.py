@@ -31,6 +31,7 @@ from agent.gcode import Index, Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.runner_store import RunnerStore
+from agent.server.admission import Admission
 from agent.server.inbox import Inbox
 from agent.service.config import Config, load
 from agent.service.health import Health
@@ -109,6 +110,7 @@ class World:
         self.inbox = Inbox(
             tasks=self.store.tasks,
             outbox=self.store.outbox,
+            admission=Admission(self.clock, self.board.running_job),
             clock=self.clock,
             wake=self._wake.set,
             limits=limits,
@@ -286,9 +288,10 @@ class World:
 
     def deliver(self, message: dict[str, Any], *, missed: bool) -> None:
         """A message reaches the agent, by the channel or by the catch-up."""
-        self.model.delivered(message, missed=missed)
-        if message["command"] == "print_data" and self.store.tasks.get(message["task_id"]) is None:
-            self.file(message["task_id"])
+        if self.store.tasks.get(message["task_id"]) is None:
+            self.model.delivered(message, missed=missed)
+            if message["command"] == "print_data":
+                self.file(message["task_id"])
         if missed:
             self.inbox.accept(message, missed=True)
         else:

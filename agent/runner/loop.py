@@ -83,6 +83,7 @@ class Runner:
         self._context.store.reports.flush()
         self.recover()
         self._begin_received()
+        self._refresh_job()  # before the driver can log anything about it
         telemetry = self._context.driver.telemetry()
         for activity in self._running:
             activity.step(telemetry)
@@ -132,14 +133,13 @@ class Runner:
                 self._job = None
 
     def _refresh_job(self) -> None:
-        running = self._running.last_print()
+        running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
+        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._bed_told())
 
     def _publish(self) -> None:
-        """Update the snapshot; wake the reporter when the cloud must be told at once."""
-        running = self._running.exclusive()
-        self._snapshot.publish(self._job, running.busy if running is not None else "", self._bed_told())
+        """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""
         key = self._snapshot.read().change_key()
         if key != self._last_published:
             self._last_published = key

@@ -248,7 +248,7 @@ class PrintActivity:
         event = follow(self.view.state, telemetry.state)
         if event is not None:
             self._job.advance_job(event)
-        if event is not None or self._job.report_due():
+        if event is not None or self._job.report_due(telemetry):
             self._job.report(telemetry, self.view.progress)
 
     def _step_ended(self, telemetry: Telemetry) -> None:
