@@ -94,11 +94,15 @@ def _add_printer(add: Add) -> None:
     _json(_configured(add("status", "what the running agent is doing")))
     printing = _configured(add("print", "print a file on the running agent's printer"))
     printing.add_argument("file", type=Path, metavar="FILE")
-    for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
+    for name, purpose in (
+        ("pause", "pause the print"),
+        ("resume", "resume the print"),
+        ("cancel", "end the print"),
+        ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
+    ):
         _configured(add(name, purpose))
     _response(_configured(add("respond", "answer what the printer asks: status shows it with its choices")))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
-    _configured(add("ready", "the bed is clear: the part of the last print is off it, and the next may begin"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
 
 
