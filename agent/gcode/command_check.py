@@ -31,6 +31,7 @@ from agent.gcode.command_policy import (
 )
 from agent.gcode.limits import Limits
 from agent.gcode.strict_reader import (
+    HIGHEST,
     CodeLine,
     NamedLine,
     UnreadableError,
@@ -40,18 +41,19 @@ from agent.gcode.strict_reader import (
     named_line,
     unprintable,
 )
+from agent.gcode.waiting import wants_person
 
 LONGEST_DWELL_S: Final = 3_600.0
 """Seconds that a G4 may wait: the heaters stay on meanwhile, and nothing moves."""
 
 _RENUMBERS = re.compile(rb"M110.*N")
-_AT_PAUSE = re.compile(rb"@PAUSE\b")
-_IN_TEXT = re.compile(rb"([GM])[ \t]*0*(\d+)(\.?\d*[EX])?")
+_IN_TEXT = re.compile(rb"([GM])[ \t]*([-+]?)0*(\d+)(\.?\d*[EX])?")
 _PRUSA = re.compile(rb"PRUSA(?![^\"]*\"[^\"]*$)")  # outside of quotes
 _TEMPERATURE_KEY = re.compile(
     r"(?:^|_)TEMP(?:ERATURE)?S?\d*(?:_|$)|TEMP(?:ERATURE)?\d*$|^TARGET$|^(?:BED|CHAMBER|HOTEND|NOZZLE|EXTRUDER|TOOL)\d*$"
 )
 _PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _SET_HEATER: Final = "SET_HEATER_TEMPERATURE"
 
 
@@ -114,6 +116,8 @@ class _Judge:
 
     def line(self, code: bytes) -> tuple[str, str]:
         """See `judge`. Raises UnreadableError."""
+        if person := wants_person(code):  # the driver waits itself: such a line is never sent
+            return unprintable(code, text=True), f"{person} waits for a person"
         upper = code.upper()
         command, at = first_command(upper)
         if command in HARMLESS and not unprintable(code, text=False):
@@ -123,10 +127,13 @@ class _Judge:
         rule = self._rule(command)
         if why := unprintable(code, text=rule.text or upper[:1] == b"@") or self._misread(code, upper, command):
             return why, ""
+        if upper[:1] == b"@":
+            return self._host_command(code, upper)
         if not command:
             return self._without_command(upper)
         if rule.text:
-            letters = "" if command in WHOLE_TEXTS.get(self._dialect, ()) else TEXT_LETTERS[self._dialect]
+            whole = command in WHOLE_TEXTS.get(self._dialect, ()) and upper[:at] == command.encode()
+            letters = "" if whole else TEXT_LETTERS[self._dialect]
             why = self._forbidden(command, rule) or self._hidden(upper[at:], letters)
             return why, "" if why else _waits(command, rule)
         return self._commands(code_line(code, upper, command, at))
@@ -148,7 +155,7 @@ class _Judge:
         warning = f"{line.placeholder} was not filled in by the slicer" if line.placeholder else ""
         for command in (line.command, *line.others):
             rule = self._rule(command)
-            why = self._forbidden(command, rule, line.words)
+            why = self._forbidden(command, rule, None if line.others else line.words)
             if not why and line.placeholder and (rule != ALLOWED or self._dialect in LISTS):
                 why = f"{line.placeholder} was not filled in by the slicer"
             if not why and rule.text and line.others:
@@ -156,7 +163,7 @@ class _Judge:
             if not why and rule.heats:
                 why = self._heat(command, rule, line)
             if not why and rule.dwells:
-                why = _dwell(command, line.words)
+                why = _dwell(command, line)
             if why:
                 return why, ""
             warning = warning or _waits(command, rule)
@@ -170,15 +177,17 @@ class _Judge:
             return ALLOWED if self._dialect == "klipper" else UNKNOWN
         return found
 
-    def _forbidden(self, command: str, rule: Rule, words: Iterable[Word] = ()) -> str:
-        """Why the group of the rule forbids it; empty if it does not."""
+    def _forbidden(self, command: str, rule: Rule, words: Iterable[Word] | None = None) -> str:
+        """Why the group of the rule forbids it; empty if it does not. `words` are None where they cannot be told from
+        those of another command."""
         if not rule.group:
             return ""
-        given = [_spelled(word) for word in words]
-        if rule.only and not any(word[0] in rule.only for word in given):
-            return ""
-        if rule.safe and " ".join(given) in rule.safe:
-            return ""
+        if words is not None:
+            given = [_spelled(word) for word in words]
+            if rule.only and not any(word[0] in rule.only for word in given):
+                return ""
+            if rule.safe and " ".join(given) in rule.safe:
+                return ""
         return self._unless(rule.group, f"{command} {rule.does}")
 
     def _unless(self, group: str, why: str) -> str:
@@ -206,20 +215,28 @@ class _Judge:
         for found in _IN_TEXT.finditer(text):
             if found[1].decode() not in letters:
                 continue
-            if found[3]:
+            number = int(found[3][:9])
+            if found[2] or found[4] or number > HIGHEST:
                 return "the text holds what this firmware may execute"
-            command = f"{found[1].decode()}{int(found[2][:9])}"
+            command = f"{found[1].decode()}{number}"
             rule = self._policy.get(command, ALLOWED)
-            if rule.heats or rule.dwells or self._forbidden(command, rule):
+            if rule.heats or rule.dwells or (rule.group and self._unless(rule.group, command)):
                 return f"the text holds {command}, which this firmware would execute"
         return ""
 
+    def _host_command(self, code: bytes, upper: bytes) -> tuple[str, str]:
+        """Judge a line that begins with `@`: it is for a host, but all except @pause is sent."""
+        if self._dialect == "klipper":  # which passes over what stands between the line's number and a letter
+            rest = upper.lstrip(bytes(set(range(128)) - set(_NAME_BYTES)))
+            return self.line(rest) if rest else ("", "")
+        if self._dialect == "prusa" and not set(b"GMD").isdisjoint(code):
+            return "the firmware looks for a G, M or D anywhere in such a line", ""
+        return self._hidden(upper, NAME_LETTERS[self._dialect]), ""
+
     def _without_command(self, upper: bytes) -> tuple[str, str]:
-        """Judge a line that begins with `@` or a longer name."""
+        """Judge a line that begins with a longer name."""
         if why := self._hidden(upper, NAME_LETTERS[self._dialect]):
             return why, ""
-        if upper[:1] == b"@":
-            return "", "@pause waits for a person" if _AT_PAUSE.match(upper) else ""
         line = named_line(upper)
         if self._dialect != "klipper":
             return self._unless("extended", f"{line.name} is no command of this firmware"), ""
@@ -250,8 +267,10 @@ def _spelled(word: Word) -> str:
     return word.letter + ":".join(f"{number:g}" for number in word.numbers)
 
 
-def _dwell(command: str, words: Iterable[Word]) -> str:
-    for word in words:
+def _dwell(command: str, line: CodeLine) -> str:
+    if line.exponents:
+        return f"{command} with a letter behind a digit that may be part of the number"
+    for word in line.words:
         for number in word.numbers:
             seconds = number / 1000 if word.letter == "P" else number
             if word.letter in "PS" and not 0 <= seconds <= LONGEST_DWELL_S:
@@ -265,7 +284,7 @@ def _waits(command: str, rule: Rule) -> str:
 
 def _pairs(whole: str) -> Iterator[tuple[str, str]]:
     """Whatever may be KEY=VALUE once a shell's quoting is undone (Klipper: shlex)."""
-    for found in re.finditer(r"([A-Z0-9_]+)[ \t]*=[ \t]*([^\s=]*)", re.sub(r"[\"'\\]", "", whole)):
+    for found in re.finditer(r"([A-Z0-9_]+)[ \t]*=(?=[ \t]*([^\s=#]*))", re.sub(r"[\"'\\]", "", whole)):
         yield found[1], found[2]
 
 

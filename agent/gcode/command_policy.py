@@ -55,12 +55,12 @@ _BED = {"S": "bed", "R": "bed"}
 _CHAMBER = {"S": "chamber", "R": "chamber"}
 
 _ALLOWED = """
-G0-G3 G5 G6 G11 G12 G17-G23 G27-G38 G40 G42 G49 G53-G61 G68 G69 G80-G94 G161 G162 G425
-M17 M18 M27 M31 M48 M73 M75-M78 M80 M82-M84 M92 M99-M103 M105-M111 M113 M114 M116 M119-M121 M123 M125 M144 M150 M154
-M155 M163-M166 M192 M200-M210 M217 M218 M220 M221 M231-M233 M240 M250 M255 M256 M280 M282 M290 M300 M340 M350
-M351 M355 M360-M364 M380 M381 M400-M409 M412-M417 M420-M425 M428 M430 M493 M501 M503 M530-M532 M555-M558 M561 M566
-M567 M569 M572 M573 M579 M585 M591-M593 M602-M604 M665 M666 M669 M671-M673 M675 M704-M707 M710 M808 M851
-M852 M860 M863 M900 M905-M907 M911-M919 M951 M955 M956
+G0-G3 G5 G6 G11 G12 G17-G23 G27-G38 G40 G42 G49 G53-G61 G68 G69 G80-G94 G161 G162 G425 M0 M1 M17 M18 M27 M31 M48 M73
+M75-M78 M80 M82-M84 M92 M99-M103 M105-M111 M113 M114 M116 M119-M121 M123 M125 M144 M150 M154 M155 M163-M166 M192
+M200-M210 M217 M218 M220 M221 M226 M231-M233 M240 M250 M255 M256 M280 M282 M290 M300 M340 M350 M351 M355 M360-M364
+M380 M381 M400-M409 M412-M417 M420-M425 M428 M430 M493 M501 M503 M530-M532 M555-M558 M561 M566 M567 M569 M572 M573
+M579 M585 M591-M593 M600 M602-M604 M665 M666 M669 M671-M673 M675 M704-M707 M710 M808 M851 M852 M860 M863 M900
+M905-M907 M911-M919 M951 M955 M956
 """
 _TEXTS = "M16 M115 M117 M118 M408 M409 M486 M862"
 
@@ -83,9 +83,7 @@ COMMON: Final[Mapping[str, Rule]] = MappingProxyType(
     {
         **_each(_ALLOWED, ALLOWED),
         **_each(_TEXTS, TEXT),
-        **_each("M0 M1", Rule(waits=True, text=True)),
-        **_each("M25 M226 M601", Rule(waits=True)),
-        "M600": Rule(waits=True, heats={"R": "tool"}, letters="*"),
+        **_each("M25 M601", Rule(waits=True)),
         "M291": Rule(waits=True, text=True),
         "G4": Rule(dwells=True),
         # temperatures
@@ -125,7 +123,8 @@ COMMON: Final[Mapping[str, Rule]] = MappingProxyType(
         "M149": Rule(group="guards", does="changes the unit of temperatures", safe=("", "C")),
         **_refused("guards", "changes how a heater is controlled or measured",
                    "M301 M304-M310 M563 M570 M571 M574", text=True),
-        **_refused("guards", "heats to temperatures of its own", "G26 G76 M303 M306 M871 M701-M703", text=True),
+        **_refused("guards", "heats to temperatures of its own", "G26 G76 M303 M306 M701 M871", text=True),
+        "M702": Rule(group="guards", does="heats to temperatures of its own", only="W"),
         "M605": Rule(group="guards", does="adds to the temperature of the other nozzle", only="R"),
         **_refused("guards", "switches a fault off", "M562 M564 M581 M582"),
         **_refused("guards", "answers or breaks off what the printer waits for", "M410 M876"),
@@ -136,7 +135,7 @@ COMMON: Final[Mapping[str, Rule]] = MappingProxyType(
         "M122": Rule(group="pins", does="runs a test of the board", only="P"),
         "M908": Rule(group="pins", does="sets a digital potentiometer"),
         # macros
-        **_refused("macros", "runs or writes a script that is stored in the printer", "M98 M810-M819", text=True),
+        **_refused("macros", "runs or writes a script that is stored in the printer", "M98 M703 M810-M819", text=True),
     }
 )  # fmt: skip
 """The rules of every firmware, where its own row says nothing else."""
@@ -220,7 +219,7 @@ NAMES: Final[Mapping[str, Rule]] = MappingProxyType(
 it is allowed, and its arguments that look like temperatures are held to the limits."""
 
 TEXT_LETTERS: Final[Mapping[str, str]] = MappingProxyType(
-    {"marlin": "", "klipper": "", "marlin1": "G", "prusa": "G", "repetier": "G", "reprap": "GM", "smoothie": "GM"}
+    {"marlin": "", "klipper": "", "marlin1": "G", "prusa": "G", "repetier": "GM", "reprap": "GM", "smoothie": "GM"}
 )
 """Letters that make a firmware take up a command in the midst of a text, where they stand before a number."""
 

@@ -40,9 +40,10 @@ class Scanner:
     """Scans one file: `feed` its bytes in order, then `finish`. Both raise DataError when the file must not be printed;
     the message names the line. Memory does not grow with the file."""
 
-    def __init__(self, limits: Limits | None = None, dialect: str = "") -> None:
+    def __init__(self, limits: Limits | None = None, dialect: str = "", *, begun: bool = False) -> None:
         """`dialect` is the firmware's of the printer that the file is for; empty when that is not known yet: what it
-        may refuse is in `Index.refused`."""
+        may refuse is in `Index.refused`. `begun`: the file is being printed, its commands are not judged again."""
+        self._begun = begun
         self._limits = limits or Limits()
         self._commands = CommandCheck(self._limits, dialect)
         self._blocks = LineBlocks()
@@ -157,7 +158,7 @@ class Scanner:
         """Check a line that is not plainly harmless."""
         if why := preflight.not_a_command(code):
             raise preflight.refusal(self._physical_line(*place), code, why)
-        refusals, warning = self._commands.check(code)
+        refusals, warning = self._commands.check(code) if not self._begun else ({}, "")
         if refusals:
             line = self._physical_line(*place)
             texts = {dialect: str(preflight.refusal(line, code, why)) for dialect, why in refusals.items()}

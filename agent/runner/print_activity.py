@@ -75,7 +75,14 @@ class PrintActivity:
             self._preamble = _preamble(context, task)
             self._fetch = Worker(
                 "fetch",
-                lambda cancelled: fetch(command, self._file, context.config, context.http, cancelled),
+                lambda cancelled: fetch(
+                    command,
+                    self._file,
+                    context.config,
+                    context.http,
+                    cancelled,
+                    dialect=context.driver.telemetry().dialect,
+                ),
                 context.wake,
                 command.task_id,
             )
@@ -162,6 +169,9 @@ class PrintActivity:
         if telemetry.state is not PrinterState.IDLE:
             if not telemetry.state.absent or self._start_deadline.expired():
                 self._fail(503, f"the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+            return
+        if self._job.index is not None and (why := self._job.index.refusal(telemetry.dialect)):
+            self._fail(422, why)  # which firmware it is was not known while the file arrived
             return
         try:
             self._start_print()
