@@ -82,7 +82,11 @@ def _parser() -> _Parser:
     printing.add_argument("file", type=Path, metavar="FILE")
     for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
         _configured(add(name, purpose))
+    answer = _configured(add("respond", "answer what the printer asks: status shows it with its choices"))
+    answer.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
+    answer.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
+    _configured(add("ready", "the bed is clear: the part of the last print is off it, and the next may begin"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
