@@ -104,6 +104,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     port: str = ""
     firmware: str = ""  # FIRMWARE_NAME of M115
     machine: str = ""  # MACHINE_TYPE of M115
+    dialect: str = ""  # the firmware's family, a name of agent.gcode.command_policy; empty when the driver knows none
     heaters: tuple[Heater, ...] = ()
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one

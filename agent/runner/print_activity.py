@@ -63,7 +63,14 @@ class PrintActivity:
             self._preamble = _preamble(context, task)
             self._fetch = Worker(
                 "fetch",
-                lambda cancelled: fetch(command, self._file, context.config, context.http, cancelled),
+                lambda cancelled: fetch(
+                    command,
+                    self._file,
+                    context.config,
+                    context.http,
+                    cancelled,
+                    dialect=context.driver.telemetry().dialect,
+                ),
                 context.wake,
                 command.task_id,
             )
@@ -172,6 +179,9 @@ class PrintActivity:
     def _step_starting(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle. Raises RefusedError."""
         if not self._gate.is_printer_ready(telemetry):
+            return
+        if self._job.index is not None and (why := self._job.index.refusal(telemetry.dialect)):
+            self._fail(422, why)  # which firmware it is was not known while the file arrived
             return
         try:
             self._start_print()

@@ -27,6 +27,7 @@ class TelemetryUpdate(TypedDict, total=False):
     port: str
     firmware: str
     machine: str
+    dialect: str
     heaters: tuple[Heater, ...]
     task_id: str
     waiting: str
