@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from agent.core.clock import Clock
+from agent.core.command_age import AgeLimits
 from agent.http.http_client import HttpClient
 from agent.server.admission import Admission
 from agent.server.api_client import ApiClient
@@ -67,6 +68,7 @@ def make_inbox(
     *,
     clock: Clock | None = None,
     max_age: float = math.inf,
+    start_within: float = math.inf,
     server_now: Callable[[], float | None] = lambda: None,
     running_job: Callable[[], str] = str,
 ) -> Inbox:
@@ -75,8 +77,9 @@ def make_inbox(
         tasks=store.tasks,
         outbox=store.outbox,
         admission=Admission(clock or SystemClock(), running_job),
+        clock=clock or SystemClock(),
         wake=wake,
-        max_age=max_age,
+        limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,
     )
 
