@@ -104,6 +104,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     port: str = ""
     firmware: str = ""  # FIRMWARE_NAME of M115
     machine: str = ""  # MACHINE_TYPE of M115
+    dialect: str = ""  # the firmware's family, a name of agent.gcode.command_policy; empty when the driver knows none
     heaters: tuple[Heater, ...] = ()
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
@@ -113,6 +114,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     answered: int = 0  # id of the prompt whose answer was written last; 0: none yet
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 

@@ -45,6 +45,7 @@ IDLE_LIMIT = 30.0  # seconds that a client may be silent
 LINE_TIME = 5.0  # seconds that a client has for its request line
 AT_ONCE = 4  # requests served beside each other
 STOPS_AT_ONCE = 2  # requests that stop the printer, beside those
+BACKLOG = 128  # connections that the kernel holds until they are accepted; a further one is told to try again
 WAITING_AT_ONCE = 16  # connections whose line is still to come; the oldest is closed when one more comes
 POLL = 1.0  # seconds between two looks at `stop`
 
@@ -221,7 +222,7 @@ def _listen(path: Path) -> socket.socket:
             server.bind(str(path))
         finally:
             os.umask(mask)
-        server.listen(WAITING_AT_ONCE)
+        server.listen(BACKLOG)
     except UnavailableError:
         server.close()
         raise

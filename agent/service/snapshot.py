@@ -58,6 +58,11 @@ class AgentSnapshot:
         job = self._job
         return {"task_id": task_id, **({"job_id": job.job_id} if job is not None and job.task_id == task_id else {})}
 
+    def running_job(self) -> str:
+        """The id of the job that runs; empty for none."""
+        job = self._job
+        return job.job_id if job is not None and not job.state.ended else ""
+
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""
         return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy, bed=self._bed)
