@@ -88,6 +88,8 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Time left", format_duration(data["seconds_left"])
     if data.get("ui_sub_state") and not status.get("error_message"):
         yield "Waiting for", str(data["ui_sub_state"])
+    if status.get("display"):
+        yield "Display", str(status["display"])
     if "bed" in data:
         yield "Bed", "confirmed clear" if data["bed"] == "clear" else "not confirmed clear"
     for name, heater in data.get("temperatures", {}).items():
