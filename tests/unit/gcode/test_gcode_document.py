@@ -29,7 +29,7 @@ def rows(heading: str) -> list[list[str]]:
 @pytest.mark.parametrize("example", [row[0].strip("`") for row in rows("What is refused")])
 def test_each_example_of_a_refused_line_is_refused(example: str) -> None:
     with pytest.raises(DataError, match="line 2 of the file"):
-        scan(f"G28\n{example}\n".encode(), limits=LIMITS)
+        scan(f"G28\n{example}\n".encode(), limits=LIMITS, dialect="marlin")
 
 
 @pytest.mark.parametrize(("example", "warning"), [(row[0].strip("`"), row[1]) for row in rows("What is warned of")])
