@@ -126,9 +126,9 @@ def _chamber(size: Size, *, heats: bool, door: bool = False) -> Run:
 
 def _filament_change(size: Size) -> Run:
     """M600: the firmware lets the nozzle cool after a while, and still tells its target (docs/serial.md §32)."""
-    return _print(PETG, extra=lambda warm: [(warm + 700.0, idle("tool0", off=True)), (warm + 860.0, idle("tool0", off=False))])(
-        size
-    )
+    return _print(
+        PETG, extra=lambda warm: [(warm + 700.0, idle("tool0", off=True)), (warm + 860.0, idle("tool0", off=False))]
+    )(size)
 
 
 def _cold_plate(size: Size) -> Run:
@@ -140,9 +140,9 @@ def _busy(size: Size) -> Run:
     """The firmware levels its bed for minutes, changes the target meanwhile, and reports nothing."""
     warm = _WARM[size.name]
     reports = Reports(silences=((warm * 0.3, warm * 0.55), (warm + 300.0, warm + 640.0)))
-    return _print(PLA, reports, extra=lambda warm: [(warm + 310.0, aim("tool0", 160.0)), (warm + 620.0, aim("tool0", 215.0))])(
-        size
-    )
+    return _print(
+        PLA, reports, extra=lambda warm: [(warm + 310.0, aim("tool0", 160.0)), (warm + 620.0, aim("tool0", 215.0))]
+    )(size)
 
 
 def _old_waits(size: Size) -> Run:

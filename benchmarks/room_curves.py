@@ -155,7 +155,9 @@ def _failing(size: Size) -> Iterator[Curve]:
             (Fault.READS, "holding", _K.JUMP),
             (Fault.MISSING, "holding", _K.SILENT),
         ):
-            yield _broken(size, "chamber", phase, fault, -14.0 if fault is Fault.READS else 0.0, (kind,), Reports(), number)
+            yield _broken(
+                size, "chamber", phase, fault, -14.0 if fault is Fault.READS else 0.0, (kind,), Reports(), number
+            )
 
 
 _FORMS = (
@@ -181,7 +183,6 @@ def _broken(
     tool, bed = 210.0, 60.0 if size.name == "small" else 90.0
     chamber = 45.0
     warm = {"small": 400.0, "standard": 500.0, "large": 1500.0}[size.name]
-    target = {"tool0": tool, "bed": bed, "chamber": chamber}[heater]
     lower = {"tool0": 150.0, "bed": 40.0}.get(heater, chamber)
     heats_s = {"tool0": 40.0, "bed": warm / 6, "chamber": 300.0}[heater]
     fault_at = {"heating": heats_s, "off": 60.0}.get(phase, warm if heater != "chamber" else 6000.0)

@@ -86,8 +86,8 @@ class DriverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of a driver. `port` is a device path or `auto`; `baud` is in bits per second; `window` is lines in
     flight; `build_volume` is x, y, z in mm, empty when it is not known. `deadman_s`: seconds without a move after which
     the firmware itself turns the heaters off during a print (M85), 0 for never. `black_box_dir`: the folder for black
-    boxes of failures, empty for none. `watch`: what the heat monitor takes for a fault. `own`: the table `[driver]` as it was read, which `drivers.own_settings` converts
-    to the driver's own struct."""
+    boxes of failures, empty for none. `watch`: what the heat monitor takes for a fault. `own`: the table `[driver]` as
+    it was read, which `drivers.own_settings` converts to the driver's own struct."""
 
     port: str = "auto"
     baud: Literal["auto"] | int = "auto"

@@ -18,7 +18,7 @@ import structlog
 from agent.core import report
 from agent.core.clock import Clock
 from agent.core.command import Command
-from agent.core.driver import Driver, Host, Telemetry
+from agent.core.driver import Driver, HeatCurve, Host, Telemetry
 from agent.core.job import JobView
 from agent.core.report_bodies import Result
 from agent.core.task import TaskEvent
@@ -89,9 +89,12 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
         self.wake_reporter()
 
-    def fail(self, task: Task, code: int, message: str, job: JobView | None = None) -> None:
+    def fail(
+        self, task: Task, code: int, message: str, job: JobView | None = None, heat_curve: HeatCurve | None = None
+    ) -> None:
         """End a task that was refused or failed. Never raises; see ReportWriter."""
-        self.store.reports.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
+        body = report.failed(task.command, code, message, job, heat_curve)
+        self.store.reports.end(task, TaskEvent.FAIL, body, message)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()
 

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from agent.core import settings
-from agent.core.driver import Operation, Outcome, PrinterState, Telemetry
+from agent.core.driver import HeatCurve, Operation, Outcome, PrinterState, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import TAKING_OVER
 from agent.core.report_bodies import Kind, Result
@@ -247,7 +247,7 @@ class PrintActivity:
         elif last.outcome is Outcome.CANCELLED:
             self._end_cancelled()
         else:
-            self._fail(500, self._lost or last.error)
+            self._fail(500, self._lost or last.error, last.heat_curve)
 
     def _complete(self) -> None:
         self._job.complete()
@@ -259,10 +259,10 @@ class PrintActivity:
         self._context.complete(self.task, self.view, Result(message="canceled"))
         self._close()
 
-    def _fail(self, code: int, message: str) -> None:
+    def _fail(self, code: int, message: str, heat_curve: HeatCurve | None = None) -> None:
         where = f" at layer {self.view.layer}, line {self.view.line}" if self.view.line else ""
         self._job.advance_job(JobEvent.FAIL, error=message)
-        self._context.fail(self.task, code, f"{message}{where}", self.view)
+        self._context.fail(self.task, code, f"{message}{where}", self.view, heat_curve)
         self._close()
 
     def _close(self) -> None:

@@ -23,6 +23,8 @@ COOLS_PER_S = 0.02
 """°C by which the memory of a heater's warmth fades each second: what it has warmed stays warm for a while."""
 
 
+FULL_POWER = 127
+"""What Marlin tells as the power of a heater that is fully on (docs/serial.md §22)."""
 SMOOTH_S = 10.0
 """Time constant in seconds by which a temperature is smoothed, to see whether it rises."""
 
@@ -99,11 +101,14 @@ class HeaterWatch:
         self._tells_power = self._tells_power or bool(power)
         if not 0.0 <= gap <= GAP_S:
             self._begin_anew()
-        changed = self._learn_target(target)
+        if self._learn_target(target) and self.state is not HeatState.UNKNOWN:
+            self._enter(now, self.value)
         if not self.on and not COLDEST < actual < HOTTEST:
             return None
         stray = self._strays.judge(now, gap, actual, self._recent[-1] if self._recent else None)
-        if stray is not Stray.NO and not (stray is Stray.AGREED and self._may_be_there(actual)):
+        if stray is Stray.AGREED and self._may_be_there(actual):
+            self._recent.clear()
+        elif stray is not Stray.NO:
             return self._jump(now, actual) if self.on and stray is not Stray.ONE else None
         self._recent.append(actual)
         if len(self._recent) < 3:
@@ -112,7 +117,7 @@ class HeaterWatch:
         self.peak = max(value, self.peak - max(0.0, gap) * COOLS_PER_S)
         if target is None:
             self.state = HeatState.UNKNOWN
-        elif changed or self.state is HeatState.UNKNOWN:
+        elif self.state is HeatState.UNKNOWN:
             self._enter(now, value)
         return self._judge(now, value, passive)
 
@@ -140,7 +145,7 @@ class HeaterWatch:
 
     def _may_be_there(self, actual: float) -> bool:
         """Whether a heater may have gone to `actual` °C, however quickly: towards its target, or while it is off."""
-        if not self.on:
+        if not self.on or self.state is HeatState.UNKNOWN:
             return True
         last, limits = self._recent[-1], self._limits
         if self.state is HeatState.HEATING:
@@ -180,8 +185,8 @@ class HeaterWatch:
 
     @property
     def _heats(self) -> bool:
-        """Whether it is known to have a heater that the firmware uses: a firmware that tells its power as 0 has switched
-        it off for a while (docs/serial.md §32), and a chamber may have a target and nothing but the bed's warmth."""
+        """Whether it is known to have a heater that the firmware uses. Firmware that tells its power as 0 has switched
+        it off for a while (docs/serial.md §32); a chamber may have a target and nothing but the bed's warmth."""
         if self._power == 0 and self._tells_power:
             return False
         return self.name != "chamber" or self._tells_power
@@ -229,7 +234,3 @@ class HeaterWatch:
         base, since = (climb.base, climb.base_at) if stalled else (climb.top, climb.top_at)
         change = f"{base:.0f} → {value:.0f} °C in {now - since:.0f} s"
         return Alarm(self.name, kind, f"{self.name}: {change} {why}{full}", since)
-
-
-FULL_POWER = 127
-"""What Marlin tells as the power of a heater that is fully on (docs/serial.md §22)."""
