@@ -48,12 +48,12 @@ def main(settings: WatchSettings | None = None) -> int:
     verdicts = [judge(curve, settings or WatchSettings()) for curve in curves()]
     wrong = [verdict for verdict in verdicts if verdict.wrong]
     for verdict in wrong:
-        print(f"{verdict.curve.name}: {verdict.wrong}", file=sys.stderr)
+        sys.stderr.write(f"{verdict.curve.name}: {verdict.wrong}\n")
     sound = [verdict for verdict in verdicts if not verdict.curve.kinds]
     failing = [verdict for verdict in verdicts if verdict.curve.kinds]
-    print(
+    sys.stdout.write(
         f"curves: {len(verdicts)} ({len(sound)} healthy, {len(failing)} failing), {len(wrong)} wrong; "
-        f"the latest alarm after {max(verdict.share for verdict in failing):.0%} of the time that is promised"
+        f"the latest alarm after {max(verdict.share for verdict in failing):.0%} of the time that is promised\n"
     )
     return 1 if wrong else 0
 

@@ -92,8 +92,8 @@ CASES: dict[str, Case] = {
 """The names are those of `printer-agent simulate --fault help`, with a remark where there are two of one. `seed` has no
 meaning alone: with it, everything goes wrong that a print can survive."""
 
-NO_PRINT = {"klippy-config-error"}
-"""With these faults there is no print that could end: `test_klipper.py`."""
+NO_PRINT = {"klippy-config-error", "heater"}
+"""Faults that have tests of their own: `test_klipper.py`, where no print could end, and `test_heat_alarms.py`."""
 
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no number and ask for no line again. From the host, a line that is lost and an `ok` that is lost look

@@ -63,9 +63,9 @@ RULES = (
         frozenset(_S),
         "`limit_c` or more, whatever asked for it",
         Action.STOP,
-        15,
-        15,
-        15,
+        20,
+        20,
+        20,
     ),
     Rule(
         AlarmKind.NO_RISE,

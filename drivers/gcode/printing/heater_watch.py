@@ -26,7 +26,9 @@ COOLS_PER_S = 0.02
 FULL_POWER = 127
 """What Marlin tells as the power of a heater that is fully on (docs/serial.md §22)."""
 SMOOTH_S = 10.0
-"""Time constant in seconds by which a temperature is smoothed, to see whether it rises."""
+"""Time constant in seconds by which a temperature is smoothed, to see whether it rises, at most…"""
+SMOOTH_SHARE = 1 / 9
+"""…and as a share of the time that it has to rise."""
 
 
 class Alarm(msgspec.Struct, frozen=True):
@@ -47,13 +49,14 @@ class Climb:
     """How a heater gets warmer from some instant on: the least temperature since then and when it was last left upwards
     by enough, and the same of the highest. Noise is smoothed away."""
 
-    def __init__(self, now: float, value: float) -> None:
+    def __init__(self, now: float, value: float, smooth_s: float) -> None:
+        self._smooth_s = smooth_s
         self.since = self.base_at = self.top_at = self._at = now
         self.base = self.top = self.value = value
 
     def update(self, now: float, value: float, enough: float) -> None:
         """Note a temperature; `enough` °C above the least, or the highest, begin anew."""
-        self.value += (value - self.value) * (1.0 - exp((self._at - now) / SMOOTH_S))
+        self.value += (value - self.value) * (1.0 - exp((self._at - now) / self._smooth_s))
         self._at, value = now, self.value
         if value >= self.base + enough:
             self.base_at, self.base = now, value
@@ -79,7 +82,7 @@ class HeaterWatch:
         self._recent: deque[float] = deque(maxlen=3)
         self._strays = StrayReadings(limits)
         self._next_target: float | None = None  # heard once: believed when it is heard again
-        self._climb = Climb(0.0, 0.0)
+        self._climb = self._new_climb(0.0, 0.0)
         self._low: Climb | None = None  # while it holds, and is too far below
         self._floor = 0.0  # the least since this state began
         self._power: int | None = None
@@ -107,7 +110,7 @@ class HeaterWatch:
             return None
         stray = self._strays.judge(now, gap, actual, self._recent[-1] if self._recent else None)
         if stray is Stray.AGREED and self._may_be_there(actual):
-            self._recent.clear()
+            self._recent.extend((actual, actual))  # those that agreed are as good as this one
         elif stray is not Stray.NO:
             return self._jump(now, actual) if self.on and stray is not Stray.ONE else None
         self._recent.append(actual)
@@ -162,9 +165,12 @@ class HeaterWatch:
             self.state = HeatState.COOLING
         else:
             self.state = HeatState.HOLDING
-        self._climb = Climb(now, value)
+        self._climb = self._new_climb(now, value)
         self._low = None
         self._floor = value
+
+    def _new_climb(self, now: float, value: float) -> Climb:
+        return Climb(now, value, min(SMOOTH_S, self._limits.rise_s * SMOOTH_SHARE))
 
     def _judge(self, now: float, value: float, passive: float) -> Alarm | None:
         """Apply the rules of the state."""
@@ -193,7 +199,7 @@ class HeaterWatch:
 
     def _heating(self, now: float, value: float) -> Alarm | None:
         if not self._heats:
-            self._climb = Climb(now, value)
+            self._climb = self._new_climb(now, value)
         limits, climb = self._limits, self._climb
         climb.update(now, value, limits.rise_c)
         if now - climb.base_at < limits.rise_s and now - climb.top_at < limits.back_s:
@@ -206,7 +212,7 @@ class HeaterWatch:
             self._low = None
             return None
         if self._low is None:
-            self._low = Climb(now, value)
+            self._low = self._new_climb(now, value)
         low = self._low
         low.update(now, value, limits.rise_c)
         if now - low.base_at < limits.fall_s and now - low.since < limits.back_s:
