@@ -32,7 +32,8 @@ help:
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
 	@echo 'make pins                                renew the pinned versions in constraints/'
-	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
+	@echo 'make fuzz                                each parser of text from outside against mutated examples, a million of'
+	@echo '                                         Faye'"'"'s (an hour; ARGS=--seconds=60: a minute)'
 
 dry-run: $(VENV)/.sandbox
 	$(BIN)/printer-agent dry-run $(ARGS)
@@ -70,7 +71,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m benchmarks.faye_fuzz 1000000
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench: $(VENV)/.test
 	@command -v gcc >/dev/null || { echo 'make bench needs gcc: the firmware that it measures against is written in C'; exit 69; }

@@ -83,6 +83,7 @@ def _parser() -> _Parser:
     for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
         _configured(add(name, purpose))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
+    _configured(add("ready", "the bed is clear: the part of the last print is off it, and the next may begin"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))

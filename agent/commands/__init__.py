@@ -27,6 +27,7 @@ FUNCTIONS = {
     "resume": "printer_commands.resume",
     "cancel": "printer_commands.cancel",
     "halt": "printer_commands.halt",
+    "ready": "printer_commands.ready",
     "reset": "printer_commands.reset",
     "printers": "member_printers.printers",
     "package": "firmware_package.package",

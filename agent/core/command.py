@@ -65,6 +65,8 @@ class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
     `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
     given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
     comes from the network sets it. `sent_at` is when the server says that it sent it, in seconds since the epoch.
+    `age_on_receipt` is how many seconds before it was written down it was sent, by the server's time or as long as it
+    waited for the disk; 0 where neither is known.
     `digest` is what the file must have, as `sha-256=` or `md5=` and hexadecimal digits; empty where none was given.
     """
 
@@ -78,6 +80,7 @@ class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
     spooled: str = ""
     sent_at: float | None = None
     digest: str = ""
+    age_on_receipt: float = 0.0
 
 
 def without_payload(command: Command) -> Command:

@@ -175,6 +175,11 @@ def _forgotten(_task_id: str, _memory: bytes) -> None:
     """Nobody writes it down: the print ends with its agent."""
 
 
+def _task_alone(task_id: str) -> dict[str, str]:
+    """The task's id, when nobody knows of a job."""
+    return {"task_id": task_id}
+
+
 class Host(msgspec.Struct, frozen=True):
     """What a driver may ask of the agent it works for, all of it from the driver's own thread. `wake` and `beat` must
     not block."""
@@ -188,6 +193,9 @@ class Host(msgspec.Struct, frozen=True):
     when the call returns, and may take as long as a disk does, so the driver calls it at the beginning of a print and
     around a pause, never per line. Raises UnavailableError: the print continues, it only cannot be recovered."""
     port: PortKeeper = NoKeeper()
+    log_keys: Callable[[str], dict[str, str]] = _task_alone
+    """(task id) → the keys of a log event that concerns that task: `task_id`, and `job_id` where it is a print's, so
+    that one search of the journal gives all of a job. Must not block."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):

@@ -12,6 +12,10 @@ from agent.core.job import JobView
 from agent.core.report_bodies import LinkQuality, Temperature
 
 TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
+AWAITING_BED = "awaiting_bed"  # what it does with a print that waits until somebody confirms that the bed is clear
+WAITS_FOR_BED = "waits until the bed is clear"
+BUSY_TEXT = {TAKING_OVER: "taking over the print", AWAITING_BED: WAITS_FOR_BED}
+"""Agent's own work → `data.ui_sub_state`."""
 
 _STATUS = {
     PrinterState.OFFLINE: "error",

@@ -91,6 +91,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: int | UnsetType = UNSET
     temperature: int | UnsetType = UNSET
     temperatures: dict[str, Temperature] | UnsetType = UNSET
+    bed: str | UnsetType = UNSET
     is_error: bool
     message: str | UnsetType = UNSET
     link: LinkQuality | UnsetType = UNSET

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.printable import printable
 from agent.errors import DataError
 
 LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss"]
@@ -45,6 +46,10 @@ class HaltRequest(_Request, frozen=True, tag="halt"):
     """Emergency stop, beside the ledger and the runner."""
 
 
+class ReadyRequest(_Request, frozen=True, tag="ready"):
+    """The bed is clear: the last print's part is off it."""
+
+
 class TaskRequest(_Request, frozen=True, tag="task"):
     """State of a task that a request before this one created."""
 
@@ -62,7 +67,16 @@ class OutboxRequest(_Request, frozen=True, tag="outbox"):
     drop: RefusedReport | UnsetType = UNSET
 
 
-Request = StatusRequest | CommandRequest | PrintRequest | HaltRequest | TaskRequest | RegisterRequest | OutboxRequest
+Request = (
+    StatusRequest
+    | CommandRequest
+    | PrintRequest
+    | HaltRequest
+    | ReadyRequest
+    | TaskRequest
+    | RegisterRequest
+    | OutboxRequest
+)
 
 _BY_OP: dict[object, type[_Request]] = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
 _REFUSED_REPORT = "the id of a refused report, or all"
@@ -75,8 +89,9 @@ _EXPECTED = {
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,
 }
-_FIELD = re.compile(r"at `\$\.(\w+)`|missing required field `(\w+)`")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+# Only where the text is msgspec's own: in the middle it quotes what came.
+_FIELD = re.compile(r"at `\$\.(\w+)`\Z|\AObject missing required field `(\w+)`\Z")
+_UNKNOWN = re.compile(r"\AObject contains unknown field `([^`]*)`")
 
 
 def parse(message: object) -> Request:
@@ -98,7 +113,7 @@ def _describe(message: object, problem: str) -> str:
     unknown = _UNKNOWN.search(problem)
     if unknown and isinstance(message, dict):
         known = ("op", *_BY_OP[message["op"]].__struct_fields__)
-        return f"{unknown[1][:100]}: no such field; {message['op']} has {', '.join(known)}"
+        return f"{printable(unknown[1][:100])}: no such field; {message['op']} has {', '.join(known)}"
     match = _FIELD.search(problem)
     field = next(filter(None, match.groups()), "op") if match else "op"
     return f"expected {field} to be {_EXPECTED[field]}"

@@ -88,6 +88,8 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Time left", format_duration(data["seconds_left"])
     if data.get("ui_sub_state") and not status.get("error_message"):
         yield "Waiting for", str(data["ui_sub_state"])
+    if "bed" in data:
+        yield "Bed", "confirmed clear" if data["bed"] == "clear" else "not confirmed clear"
     for name, heater in data.get("temperatures", {}).items():
         target = f"{heater['target']:.0f} °C" if heater["target"] else "off"
         yield f"Heater {name}", f"{heater['actual']:.1f} °C, target {target}"

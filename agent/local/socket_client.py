@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core.printer_status import WAITS_FOR_BED
 from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
 from agent.local.local_requests import (
     CommandRequest,
@@ -69,8 +70,15 @@ def run_command(path: Path, command: LocalCommand) -> None:
     wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]))
 
 
-def print_file(path: Path, file: Path) -> str:
-    """Send a file to be printed; returns its job_id once it prints. Raises as `run_command`."""
+class StartedPrint(msgspec.Struct, frozen=True):
+    """A print that has begun, or begins as soon as the bed is confirmed clear."""
+
+    job_id: str
+    waits_for_bed: bool = False
+
+
+def print_file(path: Path, file: Path) -> StartedPrint:
+    """Send a file to be printed; returns once it prints or waits for the bed. Raises as `run_command`."""
     try:
         size = file.stat().st_size
         if not file.is_file():
@@ -87,7 +95,9 @@ def print_file(path: Path, file: Path) -> str:
         if task["state"] == "completed" or (
             status.get("job_id") == answer["job_id"] and status.get("job_status") in ("printing", "paused")
         ):
-            return str(answer["job_id"])
+            return StartedPrint(str(answer["job_id"]))
+        if status.get("job_id") == answer["job_id"] and status["data"].get("ui_sub_state") == WAITS_FOR_BED:
+            return StartedPrint(str(answer["job_id"]), waits_for_bed=True)
         time.sleep(POLL)
     raise UnavailableError(f"{file}: the printer did not begin within {TASK_TIMEOUT:.0f} s")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from agent.core.command import Name
 from agent.core.driver import PrinterState, Telemetry
 from agent.core.job import JobState
+from agent.core.printer_status import AWAITING_BED, WAITS_FOR_BED
 from agent.errors import NotReadyError, RefusedError
 from agent.runner.activity import Context, Deadline, require_running_job
 from agent.runner.print_activity import PrintActivity
@@ -77,7 +78,8 @@ class JobControlActivity:
         if name is Name.CANCEL:
             self._print.cancel()
         elif self._print.busy:
-            raise RefusedError(409, f"{self.task.command.raw_name}: the job has not begun to print")
+            why = f"; it {WAITS_FOR_BED}" if self._print.busy == AWAITING_BED else ""
+            raise RefusedError(409, f"{self.task.command.raw_name}: the job has not begun to print{why}")
         elif name is Name.PAUSE:
             self._context.driver.pause()
         else:

@@ -48,6 +48,7 @@ class Subscriber:
     ) -> None:
         self._config = config
         self._http = http
+        self._resolver = http.resolver()  # one for all sessions: a lookup that hangs is not begun again
         self._api = api
         self._registrar = registrar
         self._inbox = inbox
@@ -87,6 +88,7 @@ class Subscriber:
             transport=section.faye_transport,
             tls=self._http.tls,
             response_class=self._http.response_class,
+            resolve=self._resolver.resolve,
             clock=self._beat_and_read_clock,
             on_event=self._on_event,
             ext_on=section.faye_ext,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from agent import __version__
+from agent.core.command_age import AgeLimits
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -63,7 +64,7 @@ def build_server(base: Base) -> ServerParts:
         outbox=base.store.outbox,
         clock=clock,
         wake=wake_both,
-        max_age=config.job.max_age_s,
+        limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),
         server_now=server_clock.now,
     )
     reporter = Reporter(

@@ -105,8 +105,8 @@ class Faults:
     @property
     def counts(self) -> Mapping[str, int]:
         """How often each fault has happened so far, by its name; those that have not are not there."""
-        broken = sum(fault.began is not None for fault in self.heaters)
-        random = {"corrupt": self._to_printer.count, "corrupt-back": self._to_host.count, "heater": broken}
+        random = {"corrupt": self._to_printer.count, "corrupt-back": self._to_host.count}
+        random["heater"] = sum(fault.began is not None for fault in self.heaters)
         random |= {name: fault.count for name, fault in self._random.items()}
         return +(self._counted + Counter(random))
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from agent.core.clock import Clock
+from agent.core.command_age import AgeLimits
 from agent.http.http_client import HttpClient
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
@@ -66,6 +67,7 @@ def make_inbox(
     *,
     clock: Clock | None = None,
     max_age: float = math.inf,
+    start_within: float = math.inf,
     server_now: Callable[[], float | None] = lambda: None,
 ) -> Inbox:
     """An inbox that takes commands of any age."""
@@ -74,7 +76,7 @@ def make_inbox(
         outbox=store.outbox,
         clock=clock or SystemClock(),
         wake=wake,
-        max_age=max_age,
+        limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,
     )
 

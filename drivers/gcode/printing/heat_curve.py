@@ -12,7 +12,7 @@ APART_S = 2.0
 
 
 class HeatHistory:
-    """Points of one heater: time on the monotonic clock, °C, target in °C or None; those of the last KEPT_S, and the newest."""
+    """Points of one heater: time on the monotonic clock, °C, target in °C or None; of the last KEPT_S."""
 
     def __init__(self) -> None:
         self._last: tuple[float, float, float | None] | None = None

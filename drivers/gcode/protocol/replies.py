@@ -82,8 +82,6 @@ _UNKNOWN = re.compile(
     re.IGNORECASE,
 )
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
-# Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
-_START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
 _GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
 _RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Disconnect")
 _READY = re.compile(r"// ?Klipper state: Ready")
@@ -123,7 +121,7 @@ def parse(line: bytes) -> tuple[Event, ...]:
         if lower.startswith(prefix):
             return handler(text)
     banner = _GARBAGE.sub("", text)
-    if _START.search(text):
+    if text.endswith("start") and _is_start(text):
         return (Event(ReplyKind.START, text),)
     return (_banner(banner) if banner is not text else ()) or _glued(text)
 
@@ -135,6 +133,12 @@ def _other_dialects(text: str) -> tuple[Event, ...]:
     if _SHUTDOWN.match(text):
         return (Event(ReplyKind.SHUTDOWN, text.strip("/ ")),)
     return (Event(ReplyKind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+
+
+def _is_start(text: str) -> bool:
+    """Whether a text that ends with `start` is that banner: boot garbage may come before it, a word that merely ends so
+    (`restart`) may not (docs/serial.md §21)."""
+    return text == "start" or not text.rpartition(" ")[2].isascii()
 
 
 def _banner(text: str) -> tuple[Event, ...]:
@@ -244,7 +248,8 @@ def readings_in(text: str) -> tuple[Reading, ...]:
         name = _name(letter, index)
         if name in found and not index:
             continue
-        found[name] = Reading(name, value, float(target) if target else None, powers.get(name))
+        aim = float(target) if target else math.inf
+        found[name] = Reading(name, value, aim if math.isfinite(aim) else None, powers.get(name))
     return tuple(found.values())
 
 

@@ -82,11 +82,19 @@ def decode(stored: bytes) -> DriverCheckpoint:
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one connection, by `remember`, which may take as long as a disk does."""
+    """Writes the checkpoints of one connection, by `remember`, which may take as long as a disk does. `log_keys` gives
+    the keys of a log event on a task (`Host.log_keys`)."""
 
-    def __init__(self, remember: Callable[[str, bytes], None], port: PortIdentity, baud: int) -> None:
+    def __init__(
+        self,
+        remember: Callable[[str, bytes], None],
+        port: PortIdentity,
+        baud: int,
+        log_keys: Callable[[str], dict[str, str]],
+    ) -> None:
         self._port, self._baud = port, baud
         self._remember = remember
+        self._log_keys = log_keys
         self._task_id = ""
         self._checkpoint: DriverCheckpoint | None = None
         self._refused = False
@@ -127,5 +135,5 @@ class CheckpointWriter:
             self._remember(self._task_id, msgspec.json.encode(checkpoint))
         except UnavailableError as error:
             if not self._refused:  # the print continues, it only cannot be recovered after a restart
-                _log.warning("driver checkpoint not stored", task_id=self._task_id, error=str(error))
+                _log.warning("driver checkpoint not stored", **self._log_keys(self._task_id), error=str(error))
             self._refused = True

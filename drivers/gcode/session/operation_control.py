@@ -154,7 +154,7 @@ class OperationControl:
         if command.unknown is Unknown.FAILS and operation.running and operation.state is not _S.CANCELLING:
             self._end_safely(f"{name}: the printer does not know this command")
         else:
-            _log.warning("script command not known", task_id=operation.task_id, code=name)
+            _log.warning("script command not known", **operation.task_keys(), code=name)
 
     def fail_refused(self, command: OutgoingLine, reason: str) -> None:
         """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way
@@ -166,7 +166,7 @@ class OperationControl:
             self._end_safely(f"{name}: the printer refused it: {reason}")
         else:
             self.refused_at_end = self._operation.state is _S.CANCELLING
-            _log.warning("line refused", task_id=self._operation.task_id, code=name, error=reason)
+            _log.warning("line refused", **self._operation.task_keys(), code=name, error=reason)
 
     def fail_unreadable(self, error: DataError) -> None:
         """Fail the print because its file cannot be sent any more, heaters off."""

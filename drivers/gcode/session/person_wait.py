@@ -100,5 +100,5 @@ class PersonWait:
     def _leave_to_person(self) -> None:
         self._press_at = inf
         text = f"{HAS_TO_CONFIRM} on its display" + (f": {self._text}" if self._text else "")
-        _log.warning("confirmation needed at the printer", task_id=self._operation.task_id, prompt=self._text)
+        _log.warning("confirmation needed at the printer", **self._operation.task_keys(), prompt=self._text)
         self._operation.need_person(True, text)

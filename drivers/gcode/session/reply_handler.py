@@ -166,7 +166,7 @@ class ReplyHandler:
         counters = operation.counters
         if not self._warned and counters.resent > 10 and counters.resent * 10 > counters.sent:
             self._warned = True  # more than one line in ten: the cable
-            _log.warning("resend rate high", task_id=operation.task_id, **operation.link_counts())
+            _log.warning("resend rate high", **operation.task_keys(), **operation.link_counts())
 
     def _action(self, event: Event, now: float) -> None:
         """A host action (docs/serial.md §30). The line before which the printer has paused may take as long as a person

@@ -33,7 +33,8 @@ class SessionContext:
     """What a session is given.
 
     `write` is the port's; `on_answer` is called when the printer has answered a hello or was recovered; `resets`
-    outlives the session; `unsafe`: heaters may be on because the print before ended without its end."""
+    outlives the session; `unsafe`: heaters may be on because the print before ended without its end; `log_keys` is
+    `Host.log_keys`."""
 
     write: Callable[[bytes], object]
     slot: Slot
@@ -43,6 +44,7 @@ class SessionContext:
     on_answer: Callable[[], None]
     resets: ResetWatch
     unsafe: bool
+    log_keys: Callable[[str], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,13 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
     checked_write = with_checksums(context.write) if dialect and dialect.checksums else context.write
     identity = PrinterIdentity(dialect)
     heaters = Heaters(timing)
-    operation = OperationState(slot=slot, checkpoints=checkpoints, counters=slot.new_counters(), unsafe=context.unsafe)
+    operation = OperationState(
+        slot=slot,
+        checkpoints=checkpoints,
+        counters=slot.new_counters(),
+        unsafe=context.unsafe,
+        log_keys=context.log_keys,
+    )
     stack = ProtocolStack(write=checked_write, counters=operation.counters, timing=timing, window=settings.window)
     routines = Routines(
         settings=settings,
