@@ -225,7 +225,7 @@ class Faults:
         self.of_klipper = name
 
     def set_heater(self, _name: str, text: str) -> None:
-        """Apply `heater=HEATER:FAULT:PHASE`. Raises ValueError when it is none."""
+        """Apply `heater=NAME:FAULT:PHASE`. Raises ValueError when it is none."""
         self.heaters.append(parse_heater_fault(text))
 
     def set_line_fault(self, name: str, text: str) -> None:

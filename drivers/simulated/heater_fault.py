@@ -28,7 +28,7 @@ class HeaterPhase(Enum):
 
 
 HEATERS = ("tool0", "bed")
-HEATER_FORM = "heater=HEATER:FAULT:PHASE"
+HEATER_FORM = "heater=NAME:FAULT:PHASE"
 HEATER_MEANING = (
     f"{' or '.join(HEATERS)} or its sensor is {', '.join(kind.value for kind in HeaterBreak)} from a PHASE on: "
     f"{', '.join(phase.value for phase in HeaterPhase)}"
@@ -56,7 +56,7 @@ class PlannedHeaterFault:
 
 
 def parse_heater_fault(text: str) -> PlannedHeaterFault:
-    """Parse `HEATER:FAULT:PHASE`. Raises ValueError."""
+    """Parse `NAME:FAULT:PHASE`. Raises ValueError."""
     heater, _, rest = text.partition(":")
     kind, _, phase = rest.partition(":")
     if heater not in HEATERS:

@@ -61,6 +61,7 @@ FACTS = {
     "29": "the cable is pulled",
     "30": "//action",
     "31": "heaters do not stay on",
+    "32": "the firmware's own thermal protection",
     "k1": "Klipper: a refused line ends what runs",
     "k2": "Klipper: not ready, a wrong configuration",
     "k3": "Klipper: shutdown, restart, a lost board",
