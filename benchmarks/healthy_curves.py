@@ -125,7 +125,7 @@ def _chamber(size: Size, *, heats: bool, door: bool = False) -> Run:
 
 
 def _filament_change(size: Size) -> Run:
-    """M600: the firmware lets the nozzle cool after a while, and still tells its target (docs/serial.md §32)."""
+    """M600: the firmware lets the nozzle cool after a while, and still tells its target (docs/serial.md §22a)."""
     return _print(
         PETG, extra=lambda warm: [(warm + 700.0, idle("tool0", off=True)), (warm + 860.0, idle("tool0", off=False))]
     )(size)

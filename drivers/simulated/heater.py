@@ -14,7 +14,7 @@ FULL_POWER = 127
 FALLS_S = 8.0
 """Time constant in seconds of a sensor that hangs in the air."""
 OPEN_READS, SHORT_READS = -14.0, 450.0
-"""°C that a thermistor reads without its wires, and with them touching (docs/serial.md §32)."""
+"""°C that a thermistor reads without its wires, and with them touching (docs/serial.md §22a)."""
 GUARD_S = 40.0
 """Seconds for which the firmware's own protection looks at a heater that does not do what it is told."""
 

@@ -1,7 +1,8 @@
 """Heat monitor: the agent's own thermal protection, beside the firmware's. Pure: fed with temperature readings, it
 raises an alarm when one of the rules is broken (`heat_rules.RULES`, docs/heat-monitor.md).
 
-Slower than the protection in the firmware (docs/serial.md §32), so that this acts first where it is there and works."""
+Slower than the protection in the firmware (docs/serial.md §22a), which so acts first where it is there and
+works."""
 
 from __future__ import annotations
 

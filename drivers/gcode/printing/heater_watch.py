@@ -192,7 +192,7 @@ class HeaterWatch:
     @property
     def _heats(self) -> bool:
         """Whether it is known to have a heater that the firmware uses. Firmware that tells its power as 0 has switched
-        it off for a while (docs/serial.md §32); a chamber may have a target and nothing but the bed's warmth."""
+        it off for a while (docs/serial.md §22a); a chamber may have a target and nothing but the bed's warmth."""
         if self._power == 0 and self._tells_power:
             return False
         return self.name != "chamber" or self._tells_power

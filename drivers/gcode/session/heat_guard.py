@@ -107,8 +107,9 @@ class HeatGuard:
     def _act(self, alarm: Alarm, now: float) -> None:
         """Heaters off; what runs does not go on."""
         self._alarm = alarm
-        task_id = self._operation.task_id
-        _log.error("heat alarm", task_id=task_id, heater=alarm.heater, kind=alarm.kind.value, error=alarm.text)
+        _log.error(
+            "heat alarm", **self._operation.task_keys(), heater=alarm.heater, kind=alarm.kind.value, error=alarm.text
+        )
         self._owner.heaters_off()
         if alarm.action is Action.STOP:
             self._finish(alarm, now, stop=True)

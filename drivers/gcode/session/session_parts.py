@@ -20,6 +20,7 @@ from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -58,6 +59,7 @@ class SessionParts:
     stack: ProtocolStack
     routines: Routines
     person: PersonWait
+    prompts: PrinterPrompts
     control: OperationControl
     heat_guard: HeatGuard
     hello: Hello
@@ -93,6 +95,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         identity=identity,
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
+    prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
     control = OperationControl(
         operation=operation,
         stack=stack,
@@ -100,6 +103,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         identity=identity,
         checkpoints=checkpoints,
         person=person,
+        prompts=prompts,
         timing=timing,
     )
     heat_guard = HeatGuard(
@@ -128,8 +132,9 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         identity=identity,
         slot=slot,
         control=control,
-        actions=HostActions(control=control, events=events, person=person, slot=slot),
+        actions=HostActions(control=control, events=events, person=person, prompts=prompts, slot=slot),
         person=person,
+        prompts=prompts,
         events=events,
     )
     return SessionParts(
@@ -140,6 +145,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         stack=stack,
         routines=routines,
         person=person,
+        prompts=prompts,
         control=control,
         heat_guard=heat_guard,
         hello=hello,

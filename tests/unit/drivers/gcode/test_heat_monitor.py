@@ -193,7 +193,7 @@ def test_a_reading_without_a_target_says_nothing_but_the_limit() -> None:
 
 
 def test_a_firmware_that_tells_no_power_has_switched_the_heater_off_for_a_while() -> None:
-    """docs/serial.md §32: in a filament change the target stays as it was."""
+    """docs/serial.md §22a: in a filament change the target stays as it was."""
 
     def cooling(seconds: float) -> float:
         return max(60.0, 210.0 - seconds)

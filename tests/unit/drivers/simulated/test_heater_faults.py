@@ -36,7 +36,7 @@ def at_200(kind: str, phase: str = "holding") -> SimulatedHeater:
 def test_a_heater_breaks_in_its_phase(
     phase: str, targets: tuple[tuple[float, float], ...], before: float, after: float
 ) -> None:
-    """docs/serial.md §32."""
+    """docs/serial.md §22a."""
     heater = broken("dead", phase)
     fault = heater.fault
     assert fault is not None
@@ -96,7 +96,7 @@ def test_a_silent_sensor_reads_no_number() -> None:
     ],
 )
 def test_the_firmware_s_own_protection_looks_at_it(kind: str, phase: str, at: float, stopped_for: str) -> None:
-    """docs/serial.md §32."""
+    """docs/serial.md §22a."""
     assert at_200(kind, phase).look(at) == stopped_for
 
 
