@@ -28,7 +28,6 @@ _QUOTABLE = re.compile(
 _COMMAND = re.compile(rb"(?<![A-Z_])" + COMMAND)
 _DEGREES = re.compile(rb"(?<![A-Z_])[SR]" + BLANKS + rb"(\+?" + UNSIGNED + rb")")
 _HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
-_SENT_RENUMBER = re.compile(rb"M110.*N")
 _TEXTS = frozenset((b"M117", b"M118"))  # the rest of the line is for people
 _HEADS = (
     (b"GCDE", "a binary G-code file; export it as plain G-code"),
@@ -77,9 +76,8 @@ def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
         return "", ""
     warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
     upper = code.upper()
-    if _SENT_RENUMBER.search(
-        upper
-    ):  # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13)
+    # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13).
+    if (renumber := upper.find(b"M110")) >= 0 and b"N" in upper[renumber:]:
         return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
     for command in _COMMAND.finditer(upper):
         name = command[1] + command[2]
