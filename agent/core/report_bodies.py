@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.driver import HeatCurve
 from agent.core.shrink import MAX_DATA, length, shrink
 
 
@@ -68,9 +69,20 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    heat_curve: HeatCurve | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     message: str | UnsetType = UNSET
     url: str | UnsetType = UNSET
+
+
+class PromptData(msgspec.Struct, frozen=True, kw_only=True):
+    """What the printer asks; `choices` are those that can be answered from afar. `answered`: an answer is on its
+    way."""
+
+    id: int
+    text: str
+    choices: tuple[str, ...]
+    answered: bool
 
 
 class SituationData(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +104,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     bed: str | UnsetType = UNSET
     is_error: bool
     message: str | UnsetType = UNSET
+    prompt: PromptData | UnsetType = UNSET
     link: LinkQuality | UnsetType = UNSET
     error_code: int | UnsetType = UNSET
     error: int | UnsetType = UNSET

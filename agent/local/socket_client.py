@@ -24,6 +24,8 @@ from agent.local.local_requests import (
 
 ANSWER_TIMEOUT = 30.0  # seconds for an answer
 TASK_TIMEOUT = 120.0  # seconds until a command must have ended
+CONNECT_TIMEOUT = 5.0  # seconds for a connection while others crowd the socket
+RETRY = 0.02  # seconds between two attempts at it
 POLL = 0.2  # seconds between two requests for a running task's state
 ENDED = ("completed", "failed")
 
@@ -36,6 +38,20 @@ class AnsweredError(AgentError):
         self.exit_code = exit_code
 
 
+def _connect(connection: socket.socket, path: Path) -> None:
+    """Connect, again and again while the socket's backlog is full (EAGAIN, connect(2)). Raises OSError."""
+    end = time.monotonic() + CONNECT_TIMEOUT
+    while True:
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(RETRY)
+        else:
+            return
+
+
 def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any]:
     """Send one request to the agent at the socket `path`, followed by the bytes of `file`; return its answer.
 
@@ -46,7 +62,7 @@ def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any
             connection.settimeout(
                 ANSWER_TIMEOUT if file is None else TASK_TIMEOUT
             )  # a large file is checked and synced first
-            connection.connect(str(path))
+            _connect(connection, path)
             # Refused before all of it was sent? The answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(encode(request))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeGuard
 
 import msgspec
 import structlog
@@ -17,14 +18,13 @@ from agent.core.clock import Clock
 from agent.core.command import STOPS, Command, Rejection, parse
 from agent.core.command_age import AgeLimits
 from agent.errors import UnavailableError
+from agent.server.admission import Admission
 from agent.state.outbox import Outbox
 from agent.state.task_table import TaskTable
 
 log = structlog.get_logger(part="inbox")
 
 PENDING_LIMIT = 100  # messages kept in memory while the disk does not take them
-BURST = 60  # commands from the cloud that are accepted at once; STOPS are not counted
-RATE = 2.0  # commands a second that are accepted after that
 REPORTS_LIMIT = 2000  # reports that wait; with more of them the server takes none, and gives no more work
 
 
@@ -34,9 +34,9 @@ class Inbox:
     `wake` is called after each commit. A command that the server sent longer ago than `limits` say, by its own clock
     `server_now` (None while that is not known), is refused: nobody stands at the printer any more.
 
-    More than BURST commands at once and RATE a second, or any while REPORTS_LIMIT reports wait, are dropped unwritten,
-    so that whoever may publish cannot fill the disk. STOPS are always accepted; with so many reports waiting they are
-    done without a report.
+    What `admission` does not admit, and any command while REPORTS_LIMIT reports wait, is dropped unwritten, so that
+    whoever may publish cannot fill the disk. STOPS are accepted but for repetitions in a flood; with so many reports
+    waiting they are done without a report.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Inbox:
         *,
         tasks: TaskTable,
         outbox: Outbox,
+        admission: Admission,
         clock: Clock,
         wake: Callable[[], None],
         limits: AgeLimits,
@@ -51,19 +52,19 @@ class Inbox:
     ) -> None:
         self._tasks = tasks
         self._outbox = outbox
+        self._admission = admission
         self._clock = clock
         self._wake = wake
         self._limits = limits
         self._server_now = server_now
         self._pending: deque[tuple[Command | Rejection, float]] = deque()  # with the monotonic time of the receipt
         self._lock = threading.Lock()  # guards the order of the pending messages
-        self._tokens = float(BURST)
-        self._filled_at = clock.monotonic()
-        self._rate_lock = threading.Lock()  # guards the two above
 
     def enqueue(self, message: object) -> None:
         """Accept a message that nobody will send again: now, or in its turn as soon as the disk takes it."""
         command = parse(message)
+        if not self._admits(command):
+            return
         with self._lock:
             self._pending.append((command, self._clock.monotonic()))
             if len(self._pending) > PENDING_LIMIT:  # the newest that stops nothing goes
@@ -73,8 +74,11 @@ class Inbox:
         self.retry_pending()
 
     def retry_pending(self) -> None:
-        """Accept the messages that the disk did not take before."""
+        """Accept the messages that the disk did not take before, and what came late in a flood."""
+        late = self._admission.take_late()
         with self._lock:
+            if late is not None:
+                self._pending.append((late, self._clock.monotonic()))
             while self._pending:
                 try:
                     command, received_at = self._pending[0]
@@ -87,14 +91,20 @@ class Inbox:
     def accept(self, message: object, *, missed: bool = False) -> bool:
         """Accept one message from the cloud; whether it was new. `missed`: the channel may have lost it at any time
         before. Raises UnavailableError when it cannot be written."""
-        return self._accept(parse(message), missed=missed)
+        command = parse(message)
+        return self._admits(command) and self._accept(command, missed=missed)
+
+    def _admits(self, command: Command | Rejection) -> bool:
+        """Whether it is accepted at all: asked once, however often the disk does not take it."""
+        admitted = self._admission.admits_stop(command) if _is_stop(command) else self._admission.admits()
+        if not admitted:
+            _log_dropped(command, "too many commands at once")
+        return admitted
 
     def _accept(self, command: Command | Rejection, *, waited: float = 0.0, missed: bool = False) -> bool:
-        urgent = _is_stop(command)
         flooded = self._outbox.pending_count() >= REPORTS_LIMIT
-        if not urgent and (flooded or not self._take_token()):
-            error = "too many reports wait" if flooded else "too many commands at once"
-            log.info("command dropped", task_id=command.task_id, error=error)
+        if flooded and not _is_stop(command):
+            _log_dropped(command, "too many reports wait")
             return False
         if isinstance(command, Rejection):
             return self._reject(command)
@@ -122,17 +132,6 @@ class Inbox:
         log.info("local task accepted", command=command.raw_name, task_id=command.task_id, job_id=command.job_id)
         self._wake()
         return new
-
-    def _take_token(self) -> bool:
-        """Whether one more command fits into the rate."""
-        with self._rate_lock:
-            now = self._clock.monotonic()
-            self._tokens = min(self._tokens + (now - self._filled_at) * RATE, float(BURST))
-            self._filled_at = now
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
 
     def _reject(self, rejection: Rejection) -> bool:
         if not rejection.task_id:
@@ -162,5 +161,10 @@ class Inbox:
         return new
 
 
-def _is_stop(command: Command | Rejection) -> bool:
+def _log_dropped(command: Command | Rejection, error: str) -> None:
+    log.info("command dropped", task_id=command.task_id, error=error)
+
+
+def _is_stop(command: Command | Rejection) -> TypeGuard[Command]:
+    """Whether it is one of STOPS."""
     return isinstance(command, Command) and command.name in STOPS

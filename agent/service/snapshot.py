@@ -30,6 +30,7 @@ class Situation(msgspec.Struct, frozen=True):
             printer_state(job, self.telemetry, self.busy),
             self.telemetry.reason,
             self.telemetry.waiting,
+            (self.telemetry.prompt, self.telemetry.answered),
             (job.job_id, job.state) if job is not None else None,
             self.busy == AWAITING_BED,
             self.bed,
@@ -56,6 +57,11 @@ class AgentSnapshot:
         """The keys of a log event about the task: `task_id`, and `job_id` where the job is that task's. Any thread."""
         job = self._job
         return {"task_id": task_id, **({"job_id": job.job_id} if job is not None and job.task_id == task_id else {})}
+
+    def running_job(self) -> str:
+        """The id of the job that runs; empty for none."""
+        job = self._job
+        return job.job_id if job is not None and not job.state.ended else ""
 
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""

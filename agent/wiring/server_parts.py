@@ -8,6 +8,7 @@ import msgspec
 
 from agent import __version__
 from agent.core.command_age import AgeLimits
+from agent.server.admission import Admission
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -62,6 +63,7 @@ def build_server(base: Base) -> ServerParts:
     inbox = Inbox(
         tasks=base.store.tasks,
         outbox=base.store.outbox,
+        admission=Admission(clock, base.snapshot.running_job),
         clock=clock,
         wake=wake_both,
         limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),

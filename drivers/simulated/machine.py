@@ -34,6 +34,7 @@ class PersonQuestions:
     purge_more: bool = False
     attended: bool = False  # a person answers whatever is asked
     question: Question = Question.NONE
+    box: bool = False  # M292 ends it (docs/serial.md §32d)
 
 
 @dataclass(slots=True)
@@ -102,9 +103,12 @@ class Machine:
     def temperatures(self) -> bytes:
         """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (docs/serial.md §22)."""
         now, nozzle, bed = self.now, self.nozzle, self.bed
+        stopped_for = nozzle.look(now) or bed.look(now)
         text = self.dialect.temperatures.format(
             t=nozzle.at(now), tt=nozzle.target, tp=nozzle.power(now), b=bed.at(now), bt=bed.target, bp=bed.power(now)
         )
+        if stopped_for and self.options.heat_guard:
+            self.kill(stopped_for)
         return b" " + text.encode()
 
     def answer(self, text: bytes, *, on_ok: bool) -> None:
@@ -177,9 +181,18 @@ class Machine:
         elif question is Question.PURGE_MORE and number in (0, 1):
             self.person.purge_wait, self.person.purge_more = False, number == 0
 
+    def show_box(self, title: bytes, text: bytes, *, cancel: bool) -> None:
+        """Ask in a message box (M291; docs/serial.md §32d)."""
+        self.person.box = True
+        for line in (b"- " + title + b" -" if title else b"", text):
+            if line:
+                self.say(line)
+        self.say(b"Send M292 to continue" + (b" or M292 P1 to cancel" if cancel else b""))
+
     def attend(self) -> None:
         """Somebody comes to the printer, and answers whatever it asks."""
         self.end_waits()
+        self.person.box = False
         self.person.purge_wait = self.person.purge_more = False
         self.person.attended = True
 

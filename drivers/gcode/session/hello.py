@@ -96,6 +96,6 @@ class Hello:
     def _apply(self, firmware: Firmware) -> None:
         """Adapt the protocol to `firmware`, and publish it."""
         self._stack.protocol.window.parses_emergencies(firmware.emergency)
-        self._slot.update(firmware=firmware.name, machine=firmware.machine)
+        self._slot.update(firmware=firmware.name, machine=firmware.machine, dialect=firmware.dialect.name)
         if firmware.dialect.checksums:
             self._stack.add_checksums()

@@ -72,6 +72,8 @@ class Session:
     def take_over(self, pending: PendingTakeover, now: float) -> None:
         """Begin on a port that is open with the takeover of a print, in place of `open`."""
         self.operation.enter(_S.RECOVERING, "finding out where the printer is")
+        self._parts.identity.recover(pending.checkpoint.identity())
+        self._parts.prompts.restore(pending.checkpoint.prompt)
         self._takeover = Takeover(
             pending,
             owner=self,
@@ -80,6 +82,7 @@ class Session:
             control=self.control,
             routines=self._parts.routines,
             heaters=self.heaters,
+            heat_guard=self._parts.heat_guard,
             slot=self._context.slot,
         )
         self.step(now)
@@ -87,18 +90,22 @@ class Session:
     def due(self, now: float) -> float:
         """When `step` has something to do, if nothing is heard before; `inf`: never."""
         if self._takeover is not None:
-            return self._takeover.due()
+            return min(self._takeover.due(), self._parts.heat_guard.due())
         if self.operation.state is _S.ERROR:
             return inf
         if self._standstill.active:
             return self._standstill.due
         expected, parts = self._expected, self._parts
-        return min(expected.begin_at, expected.partial_line_until, parts.person.due(), self.stack.pump.due(now))
+        answers_at = min(parts.person.due(), parts.prompts.due())
+        watch_at = min(expected.partial_line_until, parts.heat_guard.due())
+        return min(expected.begin_at, watch_at, answers_at, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
         self._expected.begin_at = inf
+        self._parts.heat_guard.restart()
         self.control.drop()
+        self._parts.prompts.close()
         self.hello.begin()
         self.step(now)
 
@@ -106,6 +113,7 @@ class Session:
         """Deal with what the printer said. A halted printer is believed nothing but its restart."""
         self._expected.partial_line_until = inf
         if self._takeover is not None:
+            self._parts.replies.hear_dialog(event, now)
             self._takeover.heard(event, now)
         elif self._standstill.active:
             self._standstill.heard(event, now)
@@ -123,6 +131,8 @@ class Session:
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
+        if self.operation.state is not _S.ERROR and not self._standstill.active:
+            self._parts.heat_guard.step(now)
         if self._takeover is not None and not self._takeover.step(now):
             return
         self._standstill.step(now)
@@ -131,6 +141,7 @@ class Session:
         if now >= self._expected.begin_at:
             self.begin(now)
         self._parts.person.step(now)
+        self._parts.prompts.step(now)
         if now >= self._expected.partial_line_until:
             self._expected.partial_line_until = inf
             self.stack.protocol.damaged(now)
@@ -151,9 +162,21 @@ class Session:
 
     def halt(self) -> None:
         """Emergency stop: an error until a reset, also where the board restarts by it."""
-        self.out_of_band.halt(self.stack.protocol.last)
-        self._expected.restarting = self._parts.identity.firmware.dialect.restarts_when_halted
+        self._emergency_stop()
         self.halted("emergency stop")
+
+    def heaters_off(self) -> None:
+        """See `HeatOwner.heaters_off`."""
+        if self._takeover is not None:
+            self.out_of_band.switch_off(self.heaters.known)
+        else:
+            self.control.heaters_off()
+
+    def overheated(self, reason: str, *, stop: bool) -> None:
+        """See `HeatOwner.overheated`."""
+        if stop:
+            self._emergency_stop()
+        self.halted(reason)
 
     def reset(self, now: float, *, reset_line: bool) -> None:
         """Ask the firmware to reboot, where it has a command for that; what runs has failed. The board is waited for to
@@ -180,6 +203,8 @@ class Session:
         """End the connection; what ran has failed. A print that is being taken over waits for the next connection."""
         self.over = why
         self.stack.pump.drop()
+        if self._takeover is None:
+            self._parts.prompts.close()
         self.operation.fail(why, _S.OFFLINE if self._takeover is None else _S.RECOVERING)
 
     # --- from the parts, see `interfaces`
@@ -190,6 +215,7 @@ class Session:
             self._takeover.decide()
             self._takeover = None
         self.control.drop()
+        self._parts.prompts.close()
         self._standstill.end()
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
@@ -226,6 +252,7 @@ class Session:
         self._context.checkpoints.recover(task_id, checkpoint)
         self.hello.note_answer()
         self.operation.begin(task_id, _S.PRINTING)
+        self._parts.prompts.store()
         self.control.set_polling(now)
 
     def abandon(self, error: str, now: float) -> None:
@@ -235,6 +262,10 @@ class Session:
         self.begin(now)
 
     # --- inside
+
+    def _emergency_stop(self) -> None:
+        self.out_of_band.halt(self.stack.protocol.last)
+        self._expected.restarting = self._parts.identity.firmware.dialect.restarts_when_halted
 
     def _act_on_pump(self, now: float) -> None:
         """Act on what the pump says: the file asks for a pause, a procedure has ended, something is waited for."""

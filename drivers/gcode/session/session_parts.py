@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from drivers.gcode.printing.dialects import by_name, with_checksums
 from drivers.gcode.printing.heaters import Heaters
@@ -11,13 +12,15 @@ from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.heat_guard import HeatGuard
 from drivers.gcode.session.hello import Hello
 from drivers.gcode.session.host_actions import HostActions
-from drivers.gcode.session.interfaces import PrinterEvents
+from drivers.gcode.session.interfaces import HeatOwner, PrinterEvents
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -56,14 +59,20 @@ class SessionParts:
     stack: ProtocolStack
     routines: Routines
     person: PersonWait
+    prompts: PrinterPrompts
     control: OperationControl
+    heat_guard: HeatGuard
     hello: Hello
     out_of_band: OutOfBandWriter
     flow: FastPath
     replies: ReplyHandler
 
 
-def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
+class SessionOwner(PrinterEvents, HeatOwner, Protocol):
+    """What the parts need of the session itself."""
+
+
+def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
     """Make the parts of a session; `events` is the session itself."""
     slot, settings, timing, checkpoints = context.slot, context.settings, context.timing, context.checkpoints
     dialect = by_name(settings.dialect)
@@ -86,6 +95,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
+    prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
     control = OperationControl(
         operation=operation,
         stack=stack,
@@ -93,7 +103,17 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
         checkpoints=checkpoints,
         person=person,
+        prompts=prompts,
         timing=timing,
+    )
+    heat_guard = HeatGuard(
+        settings=settings.watch,
+        heaters=heaters,
+        stack=stack,
+        control=control,
+        operation=operation,
+        slot=slot,
+        owner=events,
     )
     hello = Hello(
         stack=stack,
@@ -108,11 +128,13 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         stack=stack,
         operation=operation,
         heaters=heaters,
+        heat_guard=heat_guard,
         identity=identity,
         slot=slot,
         control=control,
-        actions=HostActions(control=control, events=events, person=person, slot=slot),
+        actions=HostActions(control=control, events=events, person=person, prompts=prompts, slot=slot),
         person=person,
+        prompts=prompts,
         events=events,
     )
     return SessionParts(
@@ -123,7 +145,9 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         stack=stack,
         routines=routines,
         person=person,
+        prompts=prompts,
         control=control,
+        heat_guard=heat_guard,
         hello=hello,
         out_of_band=OutOfBandWriter(context.write, identity),
         flow=FastPath(stack, operation, timing.patience, control.fail_unreadable),

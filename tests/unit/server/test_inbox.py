@@ -13,7 +13,8 @@ from agent.core.command import Command, Name
 from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
-from agent.server.inbox import BURST, PENDING_LIMIT, RATE, REPORTS_LIMIT
+from agent.server.admission import BURST, RATE
+from agent.server.inbox import PENDING_LIMIT, REPORTS_LIMIT
 from agent.testing import FakeClock
 from tests.support.cloud_side import make_inbox
 from tests.support.store import open_store
