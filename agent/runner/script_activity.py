@@ -34,7 +34,7 @@ class ScriptActivity:
         context.driver.run_script(task.command.task_id, lines)
 
     def step(self, telemetry: Telemetry) -> None:
-        """End when the driver says so."""
+        """End when the driver reports the end of the script."""
         last = telemetry.last
         if last is not None and last.task_id == self.task.command.task_id:
             if last.outcome is Outcome.COMPLETED:

@@ -86,7 +86,7 @@ _ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware"
 
 
 class Firmware(msgspec.Struct, frozen=True):
-    """Firmware of a printer, as it told by M115: its name, machine, dialect and capabilities."""
+    """Firmware of a printer, as its answer to M115 names it: name, machine, dialect and capabilities."""
 
     name: str = ""
     machine: str = ""
