@@ -86,7 +86,7 @@ class Hello:
         if not self.answered:
             self.note_answer()
         if is_starting(refusal):
-            self._slot.update(reason=f"{self._identity.firmware.name} is starting")
+            self._slot.update(reason=f"{self._identity.firmware.name} is starting", starting=True)
 
     def _learn(self, texts: list[str]) -> Firmware:
         firmware = self._identity.identify(texts)
