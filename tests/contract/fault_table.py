@@ -95,8 +95,9 @@ CASES: dict[str, Case] = {
 """The names are those of `printer-agent simulate --fault help`, with a remark where there are two of one. `seed` has no
 meaning alone: with it, everything goes wrong that a print can survive."""
 
-NO_PRINT = {"klippy-config-error", "stop-button"}
-"""With these faults there is no print that could end, or a person ends it: `test_klipper.py`, `test_prompts.py`."""
+NO_PRINT = {"klippy-config-error", "stop-button", "heater"}
+"""Faults that have tests of their own: there is no print that could end, a person ends it, or the heat monitor does
+(`test_klipper.py`, `test_prompts.py`, `test_heat_alarms.py`)."""
 
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no number and ask for no line again. From the host, a line that is lost and an `ok` that is lost look
