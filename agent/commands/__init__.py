@@ -26,6 +26,7 @@ FUNCTIONS = {
     "pause": "printer_commands.pause",
     "resume": "printer_commands.resume",
     "cancel": "printer_commands.cancel",
+    "respond": "printer_commands.respond",
     "halt": "printer_commands.halt",
     "ready": "printer_commands.ready",
     "reset": "printer_commands.reset",

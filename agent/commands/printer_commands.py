@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from msgspec import UNSET
+
 from agent.commands.configuration import socket_of
 from agent.core.bed import HINT, BedState
+from agent.core.command import choice_of
 from agent.core.printable import printable
-from agent.errors import EX_OK
+from agent.errors import EX_OK, DataError
 from agent.local import socket_client
-from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest
+from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest, RespondRequest
 
 
 def print_file(arguments: argparse.Namespace) -> int:
@@ -34,6 +37,19 @@ def resume(arguments: argparse.Namespace) -> int:
 def cancel(arguments: argparse.Namespace) -> int:
     """Cancel the print."""
     return _send_command(arguments, "cancel")
+
+
+def respond(arguments: argparse.Namespace) -> int:
+    """Answer what the printer asks."""
+    prompt_id = UNSET if arguments.prompt is None else arguments.prompt
+    try:
+        request = RespondRequest(choice=choice_of(arguments.choice), prompt_id=prompt_id)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    path = socket_of(arguments)
+    socket_client.wait_for_task(path, str(socket_client.ask(path, request)["task_id"]))
+    print("respond: done")
+    return EX_OK
 
 
 def halt(arguments: argparse.Namespace) -> int:

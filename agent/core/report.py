@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from agent.core.command import Command, Name
 from agent.core.driver import Telemetry
 from agent.core.job import JobView
-from agent.core.printer_status import BUSY_TEXT, link, printer_state, temperatures
+from agent.core.printer_status import BUSY_TEXT, link, printer_state, prompt, temperatures
 from agent.core.report_bodies import Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
@@ -82,6 +82,7 @@ def progress(
         bed=bed or UNSET,
         is_error=False,
         message=message[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
     )
     return TaskReport(progress=value, **_fields(_job(job, value)), data=data)
 
@@ -140,6 +141,7 @@ def heartbeat(
         bed=bed or UNSET,
         is_error=is_error,
         message=trouble[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
         link=link(telemetry.link),
         error_code=code,
         error=code,

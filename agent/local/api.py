@@ -23,6 +23,7 @@ from agent.local.local_requests import (
     ReadyRequest,
     RegisterRequest,
     Request,
+    RespondRequest,
     StatusRequest,
     TaskRequest,
 )
@@ -82,6 +83,8 @@ class LocalApi:
                 return {"status": self.status()}
             case CommandRequest(command=command):
                 return self._accept_command(command)
+            case RespondRequest():
+                return self._respond(request)
             case PrintRequest():
                 return self._print(request, stream)
             case HaltRequest():
@@ -141,6 +144,13 @@ class LocalApi:
     def _accept_command(self, command: LocalCommand) -> dict[str, Any]:
         task_id = f"local-{uuid.uuid4()}"
         self._inbox.accept_local(Command(task_id=task_id, name=Name(command), raw_name=command))
+        return {"task_id": task_id}
+
+    def _respond(self, request: RespondRequest) -> dict[str, Any]:
+        name, task_id = Name.RESPOND, f"local-{uuid.uuid4()}"
+        self._inbox.accept_local(
+            Command(task_id=task_id, name=name, raw_name=name, choice=request.choice, prompt_id=request.prompt_id)
+        )
         return {"task_id": task_id}
 
     def _halt(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.command import MAX_CHOICE, MAX_CHOICES
 from agent.core.printable import printable
 from agent.errors import DataError
 
@@ -33,6 +34,16 @@ class CommandRequest(_Request, frozen=True, tag="command"):
     """Do one command, as if the cloud had sent it, without a report to the cloud."""
 
     command: LocalCommand
+
+
+class RespondRequest(_Request, frozen=True, kw_only=True, tag="respond"):
+    """Answer what the printer asks: the number of a choice, or its text; `prompt_id` is the question's id."""
+
+    choice: (
+        Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHOICES)]
+        | Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHOICE)]
+    )
+    prompt_id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] | UnsetType = UNSET
 
 
 class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
@@ -70,6 +81,7 @@ class OutboxRequest(_Request, frozen=True, tag="outbox"):
 Request = (
     StatusRequest
     | CommandRequest
+    | RespondRequest
     | PrintRequest
     | HaltRequest
     | ReadyRequest
@@ -85,6 +97,8 @@ _EXPECTED = {
     "command": f"one of {', '.join(get_args(LocalCommand))}",
     "size": "a number of bytes",
     "name": "the name of a file",
+    "choice": f"the number of a choice, or its text, of at most {MAX_CHOICE} characters",
+    "prompt_id": "the id of a prompt",
     "task_id": "the id of a task",
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,

@@ -35,7 +35,7 @@ import structlog
 from agent.core.command import STOPS
 from agent.errors import EX_USAGE, AgentError, UnavailableError
 from agent.local.api import LocalApi
-from agent.local.local_requests import CommandRequest, HaltRequest, Request, TaskRequest, parse
+from agent.local.local_requests import CommandRequest, HaltRequest, Request, RespondRequest, TaskRequest, parse
 from agent.service.health import Pulse
 
 log = structlog.get_logger(part="local")
@@ -196,7 +196,7 @@ def _is_urgent(request: Request | dict[str, Any]) -> bool:
     """Whether it stops the printer, or asks what became of that."""
     if isinstance(request, CommandRequest):
         return request.command in STOPS
-    return isinstance(request, HaltRequest | TaskRequest)
+    return isinstance(request, HaltRequest | RespondRequest | TaskRequest)
 
 
 def _refusal(error: AgentError) -> dict[str, Any]:

@@ -39,6 +39,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
         lines.append(f"job       {status['job_id']} {status.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("ui_sub_state") and not status.get("error_message"):
         lines.append(f"waits     {data['ui_sub_state'].removeprefix('waits ')}")
+    if data.get("prompt"):
+        lines.append(f"asks      {asked(data['prompt'])}")
     if data.get("bed") == "not_confirmed" and status.get("printer_status") not in ("printing", "paused"):
         lines.append(f"bed       not confirmed clear: {HINT}")
     if data.get("total_lines"):
@@ -56,6 +58,14 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("state_set_aside"):
         lines.append(f"state     was damaged at the last start; the old one is kept as {status['state_set_aside']}")
     return [printable(line) for line in lines]
+
+
+def asked(prompt: Mapping[str, Any]) -> str:
+    """Format what the printer asks, with the numbers of its choices."""
+    choices = ", ".join(f"{number} {choice}" for number, choice in enumerate(prompt["choices"]))
+    if prompt["answered"]:
+        return f"{prompt['text']} (answered)"
+    return f"{prompt['text']} ({choices or 'choose on its display'})"
 
 
 def registration_lines(registration: Mapping[str, Any]) -> list[str]:

@@ -10,10 +10,11 @@ from agent.core.bed import BedEvent, Start, refusal
 from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
-from agent.runner.activity import Activity, Context, task_keys
+from agent.runner.activity import Activity, Context, require_running_job, task_keys
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
+from agent.runner.respond_activity import RespondActivity
 from agent.runner.running_activities import RunningActivities
 from agent.runner.script_activity import (
     ResetActivity,
@@ -64,6 +65,13 @@ def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> A
     return _begin_job_control(context, running, task)
 
 
+def _begin_respond(context: Context, running: RunningActivities, task: Task) -> Activity:
+    if task.command.job_id:
+        activity = running.print()
+        require_running_job(task.command, activity.view if activity is not None else None)
+    return RespondActivity(context, task)
+
+
 def _begin_script(context: Context, running: RunningActivities, task: Task) -> Activity:
     running.require_no_exclusive(task)
     return ScriptActivity(context, task)
@@ -111,6 +119,7 @@ _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]
     Name.PAUSE: _begin_job_control,
     Name.RESUME: _begin_job_control,
     Name.CANCEL: _begin_cancel,
+    Name.RESPOND: _begin_respond,
     Name.HOME: _begin_script,
     Name.PARK: _begin_script,
     Name.CALIBRATE: _begin_script,

@@ -6,7 +6,7 @@ import msgspec
 
 from agent.core import report
 from agent.core.bed import BedState
-from agent.core.driver import Telemetry
+from agent.core.driver import Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
 from agent.core.printer_status import AWAITING_BED
 from agent.gcode import Index
@@ -27,6 +27,7 @@ class PrintProgress:
         self._task = task
         self._reported = task.progress
         self._last_report = 0.0
+        self._reported_prompt: Prompt | None = None
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
@@ -56,8 +57,10 @@ class PrintProgress:
             seconds_left=place.seconds_left,
         )
 
-    def report_due(self) -> bool:
-        """Whether the last report is older than `reports.progress_s`."""
+    def report_due(self, telemetry: Telemetry) -> bool:
+        """Whether the last report is older than `reports.progress_s`, or the printer asks something else since."""
+        if telemetry.prompt != self._reported_prompt:
+            return True
         return self._context.clock.monotonic() - self._last_report >= self._context.config.reports.progress_s
 
     def report(
@@ -71,6 +74,7 @@ class PrintProgress:
     ) -> None:
         """Queue a report on the way; `value` is the task's progress, 0 to 1. Raises UnavailableError."""
         self._last_report = self._context.clock.monotonic()
+        self._reported_prompt = telemetry.prompt
         self._reported = report.advance(self._reported, value)
         on_bed = waits_for_bed or self.view.state not in (JobState.ACCEPTED, JobState.RECEIVED)
         body = report.progress(

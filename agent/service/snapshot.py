@@ -30,6 +30,7 @@ class Situation(msgspec.Struct, frozen=True):
             printer_state(job, self.telemetry, self.busy),
             self.telemetry.reason,
             self.telemetry.waiting,
+            (self.telemetry.prompt, self.telemetry.answered),
             (job.job_id, job.state) if job is not None else None,
             self.busy == AWAITING_BED,
             self.bed,

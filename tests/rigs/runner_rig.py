@@ -18,7 +18,7 @@ import msgspec
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
-from agent.errors import NotReadyError
+from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
@@ -85,6 +85,15 @@ class ScriptedDriver(SlotDriver):
             raise NotReadyError("nothing runs yet")
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
+
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """Noted; the test says what the printer makes of it."""
+        prompt = self.slot.prompt
+        if prompt is None or prompt.id != prompt_id or self.slot.answered == prompt_id:
+            raise NotReadyError("it has its answer already")
+        if choice >= len(prompt.choices):
+            raise DataError(f"choice {choice}: there is none")
+        self.asked.append(f"respond {choice}")
 
     def reset(self) -> None:
         """Gone, until the test says what comes of it."""

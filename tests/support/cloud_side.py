@@ -73,11 +73,12 @@ def make_inbox(
     running_job: Callable[[], str] = str,
 ) -> Inbox:
     """An inbox that takes commands of any age."""
+    clock = clock or SystemClock()
     return Inbox(
         tasks=store.tasks,
         outbox=store.outbox,
-        admission=Admission(clock or SystemClock(), running_job),
-        clock=clock or SystemClock(),
+        admission=Admission(clock, running_job),
+        clock=clock,
         wake=wake,
         limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,

@@ -46,6 +46,11 @@ class PersonWait:
         self._presses = 0
         self._press_at = inf
 
+    @property
+    def answering(self) -> bool:
+        """Whether a cancel or a resume answers whatever is asked now."""
+        return self._answering and self._press_at < inf
+
     def busy(self, *, for_person: bool) -> None:
         """The printer works, or waits for a person."""
         self._asked = for_person

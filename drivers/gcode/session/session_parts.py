@@ -18,6 +18,7 @@ from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -56,6 +57,7 @@ class SessionParts:
     stack: ProtocolStack
     routines: Routines
     person: PersonWait
+    prompts: PrinterPrompts
     control: OperationControl
     hello: Hello
     out_of_band: OutOfBandWriter
@@ -86,6 +88,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
+    prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
     control = OperationControl(
         operation=operation,
         stack=stack,
@@ -93,6 +96,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
         checkpoints=checkpoints,
         person=person,
+        prompts=prompts,
         timing=timing,
     )
     hello = Hello(
@@ -111,8 +115,9 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
         slot=slot,
         control=control,
-        actions=HostActions(control=control, events=events, person=person, slot=slot),
+        actions=HostActions(control=control, events=events, person=person, prompts=prompts, slot=slot),
         person=person,
+        prompts=prompts,
         events=events,
     )
     return SessionParts(
@@ -123,6 +128,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         stack=stack,
         routines=routines,
         person=person,
+        prompts=prompts,
         control=control,
         hello=hello,
         out_of_band=OutOfBandWriter(context.write, identity),
