@@ -57,7 +57,7 @@ class RunningActivities:
                 return 3
             if job_id and task.command.job_id not in ("", job_id):
                 return 2
-            return int(task.command.name in (Name.PAUSE, Name.RESUME))
+            return int(task.command.name not in (Name.CANCEL, Name.RESET))
 
         return sorted(tasks, key=rank)
 
