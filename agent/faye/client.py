@@ -159,13 +159,14 @@ class FayeClient:
     def _run(self, stop: threading.Event) -> None:
         inbox = _InputQueue()
         handlers = {entry.channel: entry.handler for entry in self._subscriptions}
+        urgent = {entry.channel: entry.urgent for entry in self._subscriptions if entry.urgent is not None}
         protocol = BayeuxProtocol(self._subscriptions, rng=self._rng, transport=self._name, ext_on_all=self._ext_on_all)
         loop = _ProtocolLoop(
             protocol=protocol,
             inbox=inbox,
             make_transport=self._make_transport,
             name=self._name,
-            dispatcher=Dispatcher(handlers, self._on_event),
+            dispatcher=Dispatcher(handlers, self._on_event, urgent=urgent),
         )
         try:
             self._changed.clear()

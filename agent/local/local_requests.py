@@ -11,6 +11,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.command import MAX_CHOICE, MAX_CHOICES
 from agent.core.printable import printable
 from agent.errors import DataError
 
@@ -35,6 +36,16 @@ class CommandRequest(_Request, frozen=True, tag="command"):
     command: LocalCommand
 
 
+class RespondRequest(_Request, frozen=True, kw_only=True, tag="respond"):
+    """Answer what the printer asks: the number of a choice, or its text; `prompt_id` is the question's id."""
+
+    choice: (
+        Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHOICES)]
+        | Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHOICE)]
+    )
+    prompt_id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] | UnsetType = UNSET
+
+
 class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
     """Print the `size` bytes that follow the line. `name` is the file's, for display."""
 
@@ -44,6 +55,10 @@ class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
 
 class HaltRequest(_Request, frozen=True, tag="halt"):
     """Emergency stop, beside the ledger and the runner."""
+
+
+class ReadyRequest(_Request, frozen=True, tag="ready"):
+    """The bed is clear: the last print's part is off it."""
 
 
 class TaskRequest(_Request, frozen=True, tag="task"):
@@ -63,7 +78,17 @@ class OutboxRequest(_Request, frozen=True, tag="outbox"):
     drop: RefusedReport | UnsetType = UNSET
 
 
-Request = StatusRequest | CommandRequest | PrintRequest | HaltRequest | TaskRequest | RegisterRequest | OutboxRequest
+Request = (
+    StatusRequest
+    | CommandRequest
+    | RespondRequest
+    | PrintRequest
+    | HaltRequest
+    | ReadyRequest
+    | TaskRequest
+    | RegisterRequest
+    | OutboxRequest
+)
 
 _BY_OP: dict[object, type[_Request]] = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
 _REFUSED_REPORT = "the id of a refused report, or all"
@@ -72,6 +97,8 @@ _EXPECTED = {
     "command": f"one of {', '.join(get_args(LocalCommand))}",
     "size": "a number of bytes",
     "name": "the name of a file",
+    "choice": f"the number of a choice, or its text, of at most {MAX_CHOICE} characters",
+    "prompt_id": "the id of a prompt",
     "task_id": "the id of a task",
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,

@@ -67,14 +67,21 @@ class MaxTemperature(_Section, frozen=True):
     chamber: Positive = 80.0
 
 
+CommandGroup = Literal["eeprom", "sd", "firmware", "network", "baud", "power", "guards", "pins", "macros", "extended"]
+
+
 class JobSection(_Section, frozen=True):
-    """`[job]`: limits of a print: MiB, °C, seconds; what SIGTERM does to one."""
+    """`[job]`: limits of a print: MiB, °C, seconds, groups of commands; what it does on a bed that is not confirmed
+    clear; what SIGTERM does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
+    start_within_s: Positive = 600.0
+    bed: Literal["ask", "refuse", "free"] = "ask"
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
+    allow: tuple[CommandGroup, ...] = ()
 
 
 class ScriptsSection(_Section, frozen=True):

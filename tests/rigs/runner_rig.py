@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import msgspec
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
-from agent.errors import NotReadyError
+from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
@@ -47,6 +47,7 @@ class ScriptedDriver(SlotDriver):
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
+        self.on_print: Callable[[str], None] = lambda _task_id: None
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """With a print to take over it has its task_id at once, and the test says what comes of it."""
@@ -57,6 +58,7 @@ class ScriptedDriver(SlotDriver):
 
     def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
+        self.on_print(task_id)
         self.asked.append("print")
         self.preamble = list(preamble)
         assert next(iter(source.lines())) == b"G28"
@@ -84,6 +86,15 @@ class ScriptedDriver(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """Noted; the test says what the printer makes of it."""
+        prompt = self.slot.prompt
+        if prompt is None or prompt.id != prompt_id or self.slot.answered == prompt_id:
+            raise NotReadyError("it has its answer already")
+        if choice >= len(prompt.choices):
+            raise DataError(f"choice {choice}: there is none")
+        self.asked.append(f"respond {choice}")
+
     def reset(self) -> None:
         """Gone, until the test says what comes of it."""
         self.asked.append("reset")
@@ -100,12 +111,12 @@ class ScriptedDriver(SlotDriver):
 
 class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
-    over the defaults."""
+    over the defaults; `clock` is the store's where both are to have the same time."""
 
-    def __init__(self, folder: Path, store: Store, *settings: str) -> None:
+    def __init__(self, folder: Path, store: Store, *settings: str, clock: FakeClock | None = None) -> None:
         self.store = store
         self.logs = b"a line of the log\n"
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)

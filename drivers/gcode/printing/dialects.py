@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -20,6 +21,18 @@ BUSY = "BUSY_PROTOCOL"
 """The capability of a firmware that says `busy:`, as some tell it."""
 
 _KEY = re.compile(r"([A-Z][A-Z0-9_]{1,39}):")
+
+
+class Answers(StrEnum):
+    """How what the printer asks is answered from afar (docs/serial.md §32). Part of a stored checkpoint: the values
+    stay."""
+
+    NONE = "none"  # nothing is read while it asks: at its display only
+    EARLY = "early"  # M876 S<n> to a prompt, M108 to a mere wait, by the emergency parser
+    DECLARED = "declared"  # the line that the chosen button has declared
+    BOX = "box"  # M292 to a message box
+    SUSPENDED = "suspended"  # M601 to a print that the firmware has suspended
+    HOST = "host"  # the host itself waits: it resumes
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -39,6 +52,7 @@ class Dialect(msgspec.Struct, frozen=True):
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (docs/serial.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
     reboot_answered: bool = False  # its `ok` to that is all there is to see of the reboot
+    answers: Answers = Answers.EARLY  # how it is answered when it asks; EARLY only with an emergency parser
 
     @property
     def restarts_when_halted(self) -> bool:
@@ -48,14 +62,14 @@ class Dialect(msgspec.Struct, frozen=True):
 
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, locates=False,
-            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n"),
+            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", answers=Answers.DECLARED),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
             deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
-            reboot=b"\nM999\n"),
+            reboot=b"\nM999\n", answers=Answers.BOX),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
-            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True),
+            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True, answers=Answers.SUSPENDED),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
     Dialect("marlin", r"Marlin", keepalive=True, g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),
@@ -100,6 +114,12 @@ class Firmware(msgspec.Struct, frozen=True):
     def emergency(self) -> bool:
         """Whether `M108` is heard at once, whatever is in the queue."""
         return self._can("EMERGENCY_PARSER", self.dialect.emergency)
+
+    @property
+    def answers(self) -> Answers:
+        """How what it asks is answered from afar, if it is (docs/serial.md §32)."""
+        answers = self.dialect.answers
+        return Answers.NONE if answers is Answers.EARLY and not self.emergency else answers
 
     @property
     def deadman(self) -> bool:

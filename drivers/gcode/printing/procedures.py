@@ -108,9 +108,9 @@ def _is_named(texts: list[str]) -> bool:
     return any("FIRMWARE_NAME" in text for text in texts)
 
 
-def script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
+def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
     """Send a script's lines one after the other, then wait for the end of all moves."""
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     yield ask(b"M400")
     return End.DONE
 
@@ -133,7 +133,7 @@ def pause(
         saved.retracted = parking.retraction(heaters, modes)
         lines = parking.away(saved.position, modes, saved.retracted)
     known()
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     if lines:
         yield ask(b"M400")
     return End.DONE
@@ -145,7 +145,7 @@ def pause_again(
     """Park once more, from wherever the head is by now: nothing is pulled back a second time."""
     again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
     yield from send_each(modes.restore())
-    yield from _send_script(again, heaters)
+    yield from _send_script(again, heaters, modes)
     yield ask(b"M400")
     return End.DONE
 
@@ -177,7 +177,7 @@ def resume(
             yield ask(wait.setter)
     for wait in waits:
         yield heaters.hold(wait)
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     away, position = saved.away or bool(lines), saved.position
     if away or saved.retracted:
         back = position.go_back() if position and away else []
@@ -204,8 +204,8 @@ def cancel(
         yield Ask(OutgoingLine(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     yield from send_each(disarm)
     if lines:
-        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
-        yield from _send_script(lines, heaters)
+        modes.homed = modes.homed and stop_s is None
+        yield from _send_script(lines, heaters, modes)
         yield from send_each(lines_off(heaters.known))
     else:
         if parking is not None and modes.homed:
@@ -249,7 +249,7 @@ def lines_off(heaters: Iterable[str]) -> Iterator[bytes]:
     return iter([b"M104 T0 S0" if tools else b"M104 S0", *tools, b"M140 S0", *chamber, FAN_OFF])
 
 
-def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
+def _send_script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
     for line in lines:
         code = line.removeprefix(MAY_BE_UNKNOWN)
         unknown = Unknown.FAILS if code == line else Unknown.WARNS
@@ -258,6 +258,7 @@ def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
             yield ask(b"M400")
         else:
             yield Ask(OutgoingLine(code + b"\n", code, patience=patience(code), unknown=unknown))
+        modes.homed = ModalState((code,), homed=modes.homed).homed  # nothing else of it holds in the print
     return End.DONE
 
 

@@ -82,7 +82,7 @@ class Routines:
         """Build a script."""
         for code in request.lines:
             self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
-        return procedures.script(request.lines, self._heaters)
+        return procedures.script(request.lines, self._heaters, self._modes)
 
     def pause(self, known: Callable[[], None]) -> Procedure:
         """Build the way into a pause: the configured script, or the built-in one. `known` as in `procedures.pause`."""

@@ -34,7 +34,7 @@ def test_the_one_reason_is_the_most_important() -> None:
         found = found.with_(part, "why")
         assert found.first() == f"{part}: why"
     assert found.first(Part.DISK) == "printer: why"
-    assert list(found.shown()) == [Part.DISK, Part.PRINTER, Part.NETWORK, Part.CLOCK]
+    assert list(found.shown()) == [Part.DISK, Part.PRINTER, Part.BED, Part.NETWORK, Part.CLOCK]
 
 
 def test_the_tree_has_no_circle() -> None:
