@@ -51,7 +51,7 @@ _PRUSA = re.compile(rb"PRUSA(?![^\"]*\"[^\"]*$)")  # outside of quotes
 _TEMPERATURE_KEY = re.compile(
     r"(?:^|_)TEMP(?:ERATURE)?S?\d*(?:_|$)|TEMP(?:ERATURE)?\d*$|^TARGET$|^(?:BED|CHAMBER|HOTEND|NOZZLE|EXTRUDER|TOOL)\d*$"
 )
-_PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
+_PLAIN_NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)")
 _NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 _SET_HEATER: Final = "SET_HEATER_TEMPERATURE"
 
@@ -284,7 +284,7 @@ def _waits(command: str, rule: Rule) -> str:
 
 def _pairs(whole: str) -> Iterator[tuple[str, str]]:
     """Whatever may be KEY=VALUE once a shell's quoting is undone (Klipper: shlex)."""
-    for found in re.finditer(r"([A-Z0-9_]+)[ \t]*=(?=[ \t]*([^\s=#]*))", re.sub(r"[\"'\\]", "", whole)):
+    for found in re.finditer(r"(?<![A-Z0-9_])([A-Z0-9_]++)[ \t]*+=(?=[ \t]*([^\s=#]*))", re.sub(r"[\"'\\]", "", whole)):
         yield found[1], found[2]
 
 

@@ -30,3 +30,9 @@ def test_a_line_is_quoted_whole_up_to_a_length_and_shortened_beyond_it() -> None
     assert len(longest) == EXCERPT
     assert f"«{longest}»" in str(refusal(1, longest.encode(), "why"))
     assert f"«{longest[:-1]}…»" in str(refusal(1, longest.encode() + b" X1", "why"))
+
+
+def test_a_tab_of_the_line_is_a_space_in_the_quotation() -> None:
+    text = str(refusal(3, b"G1 X10\tY10\xbb", "why"))
+    assert "«G1 X10 Y10" in text
+    assert text.isprintable()
