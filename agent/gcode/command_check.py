@@ -137,7 +137,8 @@ class _Judge:
 
     def _misread(self, code: bytes, upper: bytes, command: str) -> str:
         """Why the firmware would take the line, as it stands, for something else."""
-        if _RENUMBERS.search(upper):  # Marlin looks for it anywhere in a numbered line (docs/serial.md §13)
+        renumber = upper.find(b"M110")  # Marlin looks for it anywhere in a numbered line (docs/serial.md §13)
+        if renumber >= 0 and b"N" in upper[renumber:]:
             return "the text holds «M110» and an «N»: the firmware would lose count of the lines"
         for character, meaning in BREAKS[self._dialect].items():
             if character.encode() in code:

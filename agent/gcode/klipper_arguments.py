@@ -17,8 +17,8 @@ from agent.gcode.strict_reader import NamedLine
 _TEMPERATURE_KEY = re.compile(
     r"(?:^|_)TEMP(?:ERATURE)?S?\d*(?:_|$)|TEMP(?:ERATURE)?\d*$|^TARGET$|^(?:BED|CHAMBER|HOTEND|NOZZLE|EXTRUDER|TOOL)\d*$"
 )
-_PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
-_PAIR = re.compile(r"([A-Z0-9_]+)[ \t]*=(?=[ \t]*([^\s=#]*))")
+_PLAIN_NUMBER = re.compile(r"[-+]?(?:\d++(?:\.\d*+)?|\.\d++)")
+_PAIR = re.compile(r"(?<![A-Z0-9_])([A-Z0-9_]++)[ \t]*+=(?=[ \t]*([^\s=#]*))")
 _QUOTING = re.compile(r"[\"'\\]")
 _SET_HEATER: Final = "SET_HEATER_TEMPERATURE"
 

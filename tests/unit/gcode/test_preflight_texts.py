@@ -54,3 +54,9 @@ def test_no_refusal_tells_what_is_no_gcode(line: bytes) -> None:
     for dialect in DIALECTS:
         for text in judge(line, LIMITS, dialect):
             assert "hunter" not in text.lower(), text
+
+
+def test_a_tab_of_the_line_is_a_space_in_the_quotation() -> None:
+    text = str(refusal(3, b"G1 X10\tY10\xbb", "why"))
+    assert "«G1 X10 Y10" in text
+    assert text.isprintable()
