@@ -250,6 +250,17 @@ class SupportsEmergencyStop(Protocol):
 
 
 @runtime_checkable
+class SupportsCooling(Protocol):
+    """A driver that can switch the heaters of an idle printer off: an ability that not every `Driver` has. Others are
+    asked for a script of `M104 S0`, `M140 S0` and their like."""
+
+    def cool(self) -> None:
+        """Switch all heaters off, and the fan; the state stays IDLE, and the targets in telemetry are 0 when it is done.
+        An operation that begins meanwhile takes the place of what is left of it. Returns at once. Raises NotReadyError
+        unless IDLE."""
+
+
+@runtime_checkable
 class SupportsScriptReload(Protocol):
     """A driver that takes new scripts while it runs: an ability that not every `Driver` has."""
 

@@ -32,6 +32,7 @@ class SimpleRequest(StrEnum):
     CANCEL = "cancel"
     RESET = "reset"
     HALT = "halt"
+    COOL = "cool"
 
 
 Request = StartPrint | RunScript | SimpleRequest

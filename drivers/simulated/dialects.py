@@ -198,6 +198,7 @@ REPRAP = replace(
     actions=False,
     prompts=False,
     asks_to_purge=False,
+    tool_targets=True,
     lacks=frozenset({"M410", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -299,6 +300,7 @@ KLIPPER = replace(
     b"// config, and restart the host software.\n// Printer is shutdown\n!! %(reason)s",
     refusal_ok=True,
     still=frozenset({"M105", "M110", "M112", "M115"}),
+    all_off=b"TURN_OFF_HEATERS",
     restart=(b"FIRMWARE_RESTART", b"RESTART"),
     opening_resets=False,
 )

@@ -88,6 +88,10 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsEmergencyStop`."""
         self._driver.halt()
 
+    def cool(self) -> None:
+        """See `agent.core.driver.SupportsCooling`."""
+        self._driver.cool()
+
     def use_scripts(self, scripts: Scripts) -> None:
         """See `agent.core.driver.SupportsScriptReload`."""
         self._driver.use_scripts(scripts)

@@ -15,15 +15,18 @@ NEAR = 2.0
 
 
 class Heaters:
-    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C."""
+    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C; `readings`
+    counts how often they were heard."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
         self.known: dict[str, Heater] = {}
+        self.readings = 0
 
     def learn(self, readings: tuple[Reading, ...]) -> tuple[Heater, ...]:
         """Update the heaters by new readings; return all of them in the order they were first heard. A reading without
         a target keeps the target that was known."""
+        self.readings += 1
         for name, actual, target in map(msgspec.structs.astuple, readings):
             known = self.known.get(name)
             if target is None:

@@ -104,6 +104,11 @@ class OperationControl:
             if operation.person_needed:
                 self._person.answer()
 
+    def cool(self) -> None:
+        """Switch the heaters of an idle printer off; what has begun since it was asked for goes on."""
+        if self._operation.state is _S.IDLE:
+            self._stack.pump.run(self._routines.cool())
+
     def pause_by_printer(self, reason: str) -> None:
         """Note that the printer has paused by itself, and knows the way back."""
         if self._can_pause():

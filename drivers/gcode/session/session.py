@@ -31,6 +31,7 @@ from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.steps import End, OutgoingLine
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
 from drivers.gcode.session.host_actions import HostActions
+from drivers.gcode.session.idle_guard import IdleGuard
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
@@ -74,8 +75,8 @@ class Expected:
 
 class Session:
     """Used by the link's thread alone. `write` is the port's; `on_answer` is called when the printer has answered a
-    hello or was recovered; `resets` outlives it; `unsafe`: heaters may be on because the print before ended without its
-    end."""
+    hello or was recovered; `resets` outlives it; `unsafe`: heaters may be on that an operation before it has switched
+    on."""
 
     def __init__(
         self,
@@ -108,6 +109,10 @@ class Session:
             scripts=lambda: slot.scripts or settings.scripts,
             heaters=self.heaters,
             identity=self._identity,
+            unsafe=unsafe,
+        )
+        self._guard = IdleGuard(
+            operation=self.operation, heaters=self.heaters, routines=self._routines, stack=self.stack
         )
         self._person = PersonWait(
             operation=self.operation,
@@ -229,6 +234,8 @@ class Session:
             self.control.fail_unreadable(error)
         while self.stack.pump.changed:
             self._act_on_pump(now)
+        if self._guard.step(now):
+            self.stack.pump.step(now)
         failure = self.stack.protocol.failure
         if failure and not self.over:
             self.lost(failure)
@@ -259,12 +266,20 @@ class Session:
             self._standstill.await_restart(now, in_flight=in_flight, answered=answered)
             self._expected.restarting = False
             self.control.drop()
+            self.operation.unsafe = True  # whatever is on goes off, also where the board cannot be reset
             self.operation.fail(RESET, _S.OFFLINE)
         self.out_of_band.reboot()
 
+    def cool(self, now: float) -> bool:
+        """On the way out: switch off what an operation may have left on; whether that still takes its time."""
+        cooling = self._guard.leave()
+        self.step(now)
+        return cooling and not self.over
+
     def switch_off(self) -> None:
-        """Before the agent stops: heaters and fan off where they may be on; the connection is over then."""
-        if self.operation.unsafe or self.heaters.active_targets():
+        """Before the agent stops: heaters and fan off where an operation may have left them on, as a last word that is
+        not waited for; the connection is over then."""
+        if self.operation.unsafe:
             self.out_of_band.switch_off(self.heaters.known)
             self.lost("the agent has stopped")
 
@@ -374,7 +389,6 @@ class Session:
             self.over = "no answer"
             return
         else:
-            self.operation.unsafe = False
             self.hello_answers.note()
             if self._resets.pending:
                 self._slot.update(reset_error=self._resets.conclude())
