@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from agent.local.socket_server import LocalServer
 from agent.local.status_text import summary
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
@@ -359,15 +361,19 @@ def build_local(base: Base, server: ServerParts, environ: MutableMapping[str, st
 
 def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
     """Wire the runner and what the driver may ask of its host."""
+    store = RunnerStore(base.store)
     context = Context(
         config=base.config,
         http=base.http,
-        store=RunnerStore(base.store),
+        store=store,
         driver=base.driver,
         clock=base.clock,
         jobs=base.jobs,
         logs=lambda: append_black_boxes(ring.text(), base.black_boxes),
         wake_reporter=base.wake_reporter.set,
+        heat=HeatControl(
+            driver=base.driver, store=store, clock=base.clock, say=partial(base.conditions.set, Part.HEAT)
+        ),
         host=Host(
             wake=base.wake_runner.set,
             beat=base.health.pulse("link", waiting=True).beat,

@@ -84,6 +84,7 @@ def _parser() -> _Parser:
         _configured(add(name, purpose))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
+    _json(_configured(add("cool", "heaters off, while nothing runs")))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
     which = outbox.add_mutually_exclusive_group()

@@ -175,6 +175,21 @@ def reset(arguments: argparse.Namespace) -> int:
     return _send_command(arguments, "reset")
 
 
+def cool(arguments: argparse.Namespace) -> int:
+    """Switch the heaters off while nothing runs."""
+    from agent.local.local_requests import StatusRequest
+    from agent.local.socket_client import ask, run_command
+
+    run_command(_socket(arguments), "cool")
+    heaters = ask(_socket(arguments), StatusRequest())["status"].get("data", {}).get("temperatures", {})
+    if arguments.json:
+        _emit({"cool": "done", "temperatures": heaters})
+    else:
+        still = ", ".join(f"{name} {heater['actual']:.0f} °C" for name, heater in heaters.items())
+        print(printable(f"cool: the heaters are off{f' ({still} now)' if still else ''}"))
+    return EX_OK
+
+
 def register(arguments: argparse.Namespace) -> int:
     """Show the registration code that a member types into the web portal."""
     from agent.local.local_requests import RegisterRequest
@@ -259,6 +274,7 @@ BY_NAME: dict[str, Callable[[argparse.Namespace], int]] = {
     "cancel": cancel,
     "halt": halt,
     "reset": reset,
+    "cool": cool,
     "register": register,
     "outbox": outbox,
     "printers": printers,

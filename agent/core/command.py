@@ -44,9 +44,10 @@ class Name(StrEnum):
     REQUEST_SETTINGS = "request_settings"
     FIRMWARE_UPGRADE = "firmware_upgrade"
     DISMISS = "dismiss"
+    COOL = "cool"
 
 
-STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET})
+STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET, Name.COOL})
 """The commands by which a person or the cloud keeps control of the printer: never refused for load, begun before all
 others."""
 

@@ -208,8 +208,9 @@ class Driver(Protocol):
 
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
-        cancelled first (cancel script, heaters off); with `hand_over` it is left as it is, after a whole line, for the
-        next agent to resume, and `last` says nothing of it. Idempotent."""
+        cancelled first (cancel script, heaters off), and what an operation left on is switched off; with `hand_over`
+        a print is left as it is, after a whole line, for the next agent to resume, and `last` says nothing of it.
+        Idempotent."""
 
     def telemetry(self) -> Telemetry:
         """Return the latest snapshot."""
@@ -255,8 +256,8 @@ class SupportsCooling(Protocol):
     asked for a script of `M104 S0`, `M140 S0` and their like."""
 
     def cool(self) -> None:
-        """Switch all heaters off, and the fan; the state stays IDLE, and the targets in telemetry are 0 when it is done.
-        An operation that begins meanwhile takes the place of what is left of it. Returns at once. Raises NotReadyError
+        """Switch all heaters off, and the fan; the state stays IDLE, and telemetry's targets are 0 when it is done. An
+        operation that begins meanwhile takes the place of what is left of it. Returns at once. Raises NotReadyError
         unless IDLE."""
 
 

@@ -5,7 +5,8 @@
     idle, and a heater gets another target, not 0        a person at the printer heats; nothing of ours is left
     idle, and a heater is on as it was                   left
 
-The printer's readings are a little old when an operation ends: what they say within `settle_s` is the operation's doing.
+The printer's readings are a little old when an operation ends: what they say within `settle_s` is the operation's
+doing.
 """
 
 from __future__ import annotations

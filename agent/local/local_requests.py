@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from agent.errors import DataError
 
-LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss"]
+LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss", "cool"]
 """The commands of docs/protocol.md's table that a person at the printer may give."""
 
 RefusedReport = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)] | Literal["all"]

@@ -233,6 +233,7 @@ class PrintActivity:
         assert self._index is not None  # noqa: S101 STARTING means that the scan has ended
         source = FileSource(self._file.path, self._index)
         begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
+        self._context.heat.begin(self.view.task_id)
         self._context.store.begin_print(begun, self._file.mark(self._index), self._preamble)
         self._context.driver.start_print(self.view.task_id, source, self._preamble)
 

@@ -1,5 +1,5 @@
 """The runner's one door to the store: the tasks that it begins, their reports and checkpoints, the settings, the
-installed firmware."""
+installed firmware, heat that may be on."""
 
 from __future__ import annotations
 
@@ -43,6 +43,18 @@ class RunnerStore:
     def begin_print(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
         """Write the checkpoint of a print that is about to begin."""
         self._store.checkpoints.begin(job, file, preamble)
+
+    def begin_heat(self, task_id: str) -> None:
+        """Record that an operation begins, which may switch heaters on."""
+        self._store.heat.begin(task_id)
+
+    def heat_left_by(self) -> str:
+        """The task whose operation may have left heaters on; empty for none."""
+        return self._store.heat.task_id()
+
+    def clear_heat(self) -> None:
+        """Delete that record."""
+        self._store.heat.clear()
 
     def settings(self) -> dict[str, Any]:
         """The printer's stored settings."""

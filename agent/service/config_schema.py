@@ -75,6 +75,7 @@ class JobSection(_Section, frozen=True):
     max_age_s: Positive = 86400.0
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
+    cool_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
 
 
 class ScriptsSection(_Section, frozen=True):

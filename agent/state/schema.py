@@ -64,6 +64,13 @@ STEPS = (
             updated_at REAL NOT NULL         -- seconds since the epoch, for people only
         )""",
     ),
+    (
+        """CREATE TABLE heat (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            task_id TEXT NOT NULL,           -- of the print or script that may have left heaters on
+            updated_at REAL NOT NULL         -- seconds since the epoch, for people only
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 

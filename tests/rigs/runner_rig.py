@@ -23,6 +23,7 @@ from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
@@ -84,6 +85,12 @@ class ScriptedDriver(SlotDriver):
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
 
+    def cool(self) -> None:
+        """Asked for; the test says when the printer reports its heaters off."""
+        if self.slot.state is not S.IDLE:
+            raise NotReadyError(f"cannot cool: {self.slot.state}")
+        self.asked.append("cool")
+
     def reset(self) -> None:
         """Gone, until the test says what comes of it."""
         self.asked.append("reset")
@@ -111,6 +118,7 @@ class RunnerRig:
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
+        self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
         config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
         context = Context(
@@ -122,6 +130,9 @@ class RunnerRig:
             jobs=self.jobs,
             logs=lambda: self.logs,
             wake_reporter=lambda: None,
+            heat=HeatControl(
+                driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
+            ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
         self.runner = Runner(

@@ -15,8 +15,8 @@ NEAR = 2.0
 
 
 class Heaters:
-    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C; `readings`
-    counts how often they were heard."""
+    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C;
+    `readings` counts how often they were heard."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing

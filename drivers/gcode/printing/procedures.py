@@ -44,9 +44,9 @@ def hello(
     heaters: Heaters,
 ) -> Procedure:
     """Say hello until it is answered, learn who it is, wait until it is ready, ask for reports (docs/serial.md §17–19,
-    §k2). `unsafe`: an operation ended without its end, so heaters go off first of all, and again those that are on
-    when the temperatures are known. `not_ready` is told each time why a printer that answers is not ready; with any other reason than that
-    it still starts, the end is REFUSED."""
+    §k2). `unsafe`: an operation may have left heaters on, so they go off first of all, and again those that are on when
+    the temperatures are known. `not_ready` is told each time why a printer that answers is not ready; with any other
+    reason than that it still starts, the end is REFUSED."""
     for _ in range(timing.hello_tries):
         if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
             break

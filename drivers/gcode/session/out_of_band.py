@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from agent.gcode.framing import frame
 from drivers.gcode.printing.dialects import with_checksums
-from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.heaters_off import lines_off
+from drivers.gcode.printing.printer_identity import PrinterIdentity
 
 
 class OutOfBandWriter:
