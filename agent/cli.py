@@ -198,7 +198,7 @@ def _dispatch(name: str, arguments: argparse.Namespace) -> int:
         return EX_UNAVAILABLE
     from agent import commands  # noqa: PLC0415 late: see the module's docstring
 
-    return commands.BY_NAME[name](arguments)
+    return commands.load(name)(arguments)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
+from drivers.gcode.session.session_parts import SessionContext
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
@@ -162,14 +163,16 @@ class World:
         self.slot = Slot()
         settings = DriverSettings(window=window)
         self.session = Session(
-            self._write,
-            slot=self.slot,
-            settings=settings,
-            timing=Timing(),
-            checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
-            on_answer=lambda: None,
-            resets=ResetWatch(),
-            unsafe=False,
+            SessionContext(
+                write=self._write,
+                slot=self.slot,
+                settings=settings,
+                timing=Timing(),
+                checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+                on_answer=lambda: None,
+                resets=ResetWatch(),
+                unsafe=False,
+            )
         )
         self.session.open(self.now, self.now)
         self.settle()

@@ -11,13 +11,10 @@ all the same, the beginning is compared with what was received.
 
 from __future__ import annotations
 
-import http.client
 import math
 import re
 import time
-import zlib
-from collections.abc import Callable, Iterator
-from http import HTTPStatus
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urljoin
 
@@ -32,13 +29,11 @@ from agent.core.answer import http_date, retry_after
 from agent.errors import ChangedError, CloudError, DataError
 from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
-from agent.files.spool import BLOCK, Downloaded, SpoolFile, ignore, never
-from agent.http.describe_error import describe, is_too_slow
+from agent.files.download_failure import TIMEOUTS, describe_failure, status_text
+from agent.files.download_stream import blocks_of, decoded
+from agent.files.spool import Downloaded, SpoolFile, ignore, never
 from agent.http.http_session import HttpSession
 from agent.server.retry import delay
-
-TIMEOUTS = (10.0, 20.0)
-"""Seconds to connect, and between two bytes."""
 
 HEADERS_TIMEOUT = 60.0
 """Seconds until all of the answer's headers must have arrived: nobody can cancel before."""
@@ -173,9 +168,9 @@ class _Fetch:
         with self._request(headers) as response:
             encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
             self._accept(response, encoding)
-            blocks = _body(response)
+            blocks = blocks_of(response)
             if encoding != "identity":
-                blocks = _decoded(blocks, encoding)
+                blocks = decoded(blocks, encoding)
             for block in blocks:
                 file.write(block)
                 if self._retry.monotonic() >= self._deadline:
@@ -204,7 +199,7 @@ class _Fetch:
             except (ValueError, urllib3.exceptions.LocationParseError) as error:  # requests' URL errors are ValueErrors
                 failure = DataError(f"not a usable address: {named} ({type(error).__name__})")
             except requests.RequestException as error:
-                failure = CloudError(f"{named}: {_describe_failure(error)}")
+                failure = CloudError(f"{named}: {describe_failure(error)}")
             raise failure  # outside of the except: requests' own error shows the whole address
         raise DataError(f"{named}: more than {MAX_REDIRECTS} redirects")
 
@@ -218,10 +213,11 @@ class _Fetch:
     def _accept(self, response: requests.Response, encoding: str) -> None:
         """Prepare the file for the body that status and headers announce. Raises DataError, CloudError."""
         file, status, headers = self._file, response.status_code, response.headers
+        answered = f"{redact_url(self._url)}: the server answered {status_text(status)}"
         if status in _RETRYABLE:
             now = http_date(headers.get("Date"))  # the server's own clock, where it says so: ours may be years off
             asked = retry_after(headers.get("Retry-After"), time.time() if now is None else now)
-            raise CloudError(f"{redact_url(self._url)}: the server answered {_status(response)}", retry_after=asked)
+            raise CloudError(answered, retry_after=asked)
         if status == 206 and "Range" in response.request.headers and encoding == "identity":
             match = _RANGE.fullmatch(headers.get("Content-Range", "").strip())
             if not match or int(match[1]) != file.size:
@@ -235,7 +231,7 @@ class _Fetch:
             self._validator = ""
             raise CloudError(f"{redact_url(self._url)}: the server does not have the rest of the file")
         if status != 200:
-            raise DataError(f"{redact_url(self._url)}: the server answered {_status(response)}")
+            raise DataError(answered)
         file.restart()
         self._validator = ""
         if encoding == "identity":
@@ -246,60 +242,3 @@ class _Fetch:
             length = headers.get("Content-Length", "").strip()
             if length.isascii() and length.isdigit() and len(length) <= 18:
                 file.set_total(int(length))
-
-
-def _body(response: requests.Response) -> Iterator[bytes]:
-    """The bytes as they come; read1 returns with what is there, so that a slow sender does not hide a cancel."""
-    read = response.raw.read1
-    failure = ""
-    while not failure:
-        try:
-            block = read(BLOCK, decode_content=False)
-        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            failure = _describe_failure(error)
-        else:
-            if not block:
-                return
-            yield block
-    raise CloudError(f"the transfer broke off: {failure}")
-
-
-def _decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Undo a Content-Encoding that was not asked for, in bounded pieces."""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        raise DataError("the server sent the file with an unknown Content-Encoding")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
-    for block in blocks:
-        rest = block
-        while rest:
-            try:
-                piece = inflate.decompress(rest, BLOCK)
-            except zlib.error as error:
-                raise DataError(f"the server's {encoding} stream is damaged: {error}") from error
-            rest = inflate.unconsumed_tail
-            if piece:
-                yield piece
-    if not inflate.eof:
-        raise CloudError(f"the transfer broke off inside the {encoding} stream")
-
-
-def _status(response: requests.Response) -> str:
-    """The status with its registered phrase; the server's own is not repeated."""
-    code = response.status_code
-    return f"{code} {HTTPStatus(code).phrase}" if code in HTTPStatus.__members__.values() else str(code)
-
-
-def _describe_failure(error: Exception) -> str:
-    """Describe why a request failed, without the URL that the libraries' own messages show."""
-    cause = describe(error)
-    if is_too_slow(error):
-        return cause
-    kinds: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
-        (requests.ConnectTimeout, f"no connection within {TIMEOUTS[0]:g} s"),
-        ((requests.ReadTimeout, urllib3.exceptions.ReadTimeoutError), f"silent for {TIMEOUTS[1]:g} s"),
-        ((requests.exceptions.SSLError, urllib3.exceptions.SSLError), f"no secure connection (TLS): {cause}"),
-        (requests.exceptions.ProxyError, f"the proxy cannot be reached: {cause}"),
-        (requests.ConnectionError, f"the server cannot be reached: {cause}"),
-        ((urllib3.exceptions.ProtocolError, http.client.HTTPException), "the connection was closed early"),
-    )
-    return next((text for kind, text in kinds if isinstance(error, kind)), cause)

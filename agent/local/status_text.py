@@ -7,7 +7,7 @@ from typing import Any
 
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.report import TAKING_OVER
+from agent.core.printer_status import TAKING_OVER
 from agent.service.snapshot import Situation
 
 

@@ -2,9 +2,10 @@
 commands.
 
 loop.py              the thread: takes new tasks from the ledger, steps each activity, never waits
-dispatch.py          which activity a command becomes      running.py          the activities that run now
+dispatch.py          which activity a command becomes      running_activities.py the activities that run now
 activity.py          what an activity is, and what it may use
 print_activity.py    print_data, a table of phases         print_recovery.py   of a print after a restart
+print_progress.py    what others see of a print
 job_control.py       pause, resume, cancel of it           startup_recovery.py what an agent before left unfinished
 script_activity.py   home, park, calibrate, reset, settings, dismiss
 transfers.py         logs                                  firmware_upgrade.py package, signature, install command

@@ -20,6 +20,7 @@ from agent.core.clock import Clock
 from agent.core.command import Command
 from agent.core.driver import Driver, Host, Telemetry
 from agent.core.job import JobView
+from agent.core.report_bodies import Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
 from agent.http.http_client import HttpClient
@@ -83,9 +84,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """Wakes the runner's loop, from any thread."""
         return self.host.wake
 
-    def complete(self, task: Task, job: JobView | None = None, result: report.Result | None = None) -> None:
+    def complete(self, task: Task, job: JobView | None = None, result: Result | None = None) -> None:
         """End a task that did what it was asked. Never raises; see ReportWriter."""
-        body = report.completed(task.command, job, result or report.Result())
+        body = report.completed(task.command, job, result or Result())
         self.store.reports.end(task, TaskEvent.COMPLETE, body)
         log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
         self.wake_reporter()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agent.core import report
 from agent.core.driver import PrinterState, Telemetry
 from agent.core.left_heat import targets
+from agent.core.report_bodies import Result
 from agent.errors import RefusedError
 from agent.runner.activity import Context, Deadline
 from agent.state.store import Task
@@ -35,7 +35,7 @@ class CoolActivity:
     def step(self, telemetry: Telemetry) -> None:
         """Complete when every heater is off; fail when that takes too long, or something else began."""
         if telemetry.state is _S.IDLE and not targets(telemetry.heaters):
-            self._context.complete(self.task, result=report.Result(message="the heaters are off"))
+            self._context.complete(self.task, result=Result(message="the heaters are off"))
             self.ended = True
         elif telemetry.state is _S.PRINTING:
             self.stop("a print has begun meanwhile")

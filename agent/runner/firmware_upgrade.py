@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import structlog
 
-from agent.core import report
+from agent.core.report_bodies import Result
 from agent.errors import CancelledError, DataError, RefusedError, UnavailableError
 from agent.files.fetch import download
 from agent.files.firmware_file import check_content, manifest_path, read_manifest, signature_path
@@ -56,7 +56,7 @@ class _Upgrade:
         self._model = context.config.printer.type_id if model == AUTO else model
         self._package = context.jobs / f"{task.command.task_id}.package"
 
-    def run(self, cancelled: Callable[[], bool]) -> report.Result:
+    def run(self, cancelled: Callable[[], bool]) -> Result:
         """Fetch, check and install. Raises RefusedError, UnavailableError, ConfigError, CancelledError."""
         try:
             manifest = self._fetch(cancelled)
@@ -64,7 +64,7 @@ class _Upgrade:
         finally:
             for path in (self._package, manifest_path(self._package), signature_path(self._package)):
                 path.unlink(missing_ok=True)
-        return report.Result(message=f"version {manifest.version} installed")
+        return Result(message=f"version {manifest.version} installed")
 
     # --- what the server has
 

@@ -16,13 +16,16 @@ from typing import ClassVar
 import msgspec
 import structlog
 
-from agent.core import report, settings
+from agent.core import settings
 from agent.core.driver import Operation, Outcome, PrinterState, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
+from agent.core.printer_status import TAKING_OVER
+from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, Deadline, task_keys
+from agent.runner.print_progress import PrintProgress
 from agent.runner.print_recovery import PrintRecovery, RecoveryState
 from agent.runner.worker import Worker
 from agent.state.store import Checkpoint, Task
@@ -47,7 +50,7 @@ _BEFORE_PRINTING = (PrintPhase.FETCHING, PrintPhase.STARTING, PrintPhase.CANCELL
 
 
 class PrintActivity:
-    """One print job, from its beginning or from its `checkpoint`. `view` is the job as others see it."""
+    """One print job, from its beginning or from its `checkpoint`."""
 
     exclusive = True
     outlives = True
@@ -57,14 +60,9 @@ class PrintActivity:
         command = task.command
         self._context = context
         self.task = task
-        job_id = command.job_id or command.task_id
-        job = checkpoint.job if checkpoint else JobView(job_id, command.task_id, JobState.ACCEPTED)
-        self.view = msgspec.structs.replace(job, job_id=job_id, name=command.job_name)
+        self._job = PrintProgress(context, task, checkpoint)
         self._file = JobFile(context.jobs, command.task_id)
-        self._index: Index | None = None
         self._start_deadline = Deadline(context.clock, HELLO_MAY_TAKE)
-        self._progress = task.progress
-        self._last_report = 0.0
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
         self._fetch: Worker[Index] | None = None
@@ -83,6 +81,11 @@ class PrintActivity:
             )
 
     @property
+    def view(self) -> JobView:
+        """The job as others see it."""
+        return self._job.view
+
+    @property
     def ended(self) -> bool:
         """Whether the task has its end."""
         return self._phase is PrintPhase.ENDED
@@ -91,7 +94,7 @@ class PrintActivity:
     def busy(self) -> str:
         """The agent's own work: on the file until the printer prints it, or on the recovery."""
         if self._phase is PrintPhase.RECOVERING:
-            return report.TAKING_OVER
+            return TAKING_OVER
         return "print_data" if self._phase in _BEFORE_PRINTING else ""
 
     @property
@@ -127,8 +130,8 @@ class PrintActivity:
         if self._phase is PrintPhase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
             if telemetry.task_id == self.view.task_id:
-                self._update_position(telemetry.line)
-            self._report(telemetry, self.view.progress)
+                self._job.update_position(telemetry.line)
+            self._job.report(telemetry, self.view.progress)
         log.info("print handed over", **task_keys(self.task, self.view), line=self.view.line)
 
     # --- the steps
@@ -147,11 +150,11 @@ class PrintActivity:
             self._fail(500, str(error))
         else:
             self._phase = PrintPhase.STARTING
-            self._index = index
-            self._advance_job(JobEvent.FILE_HERE)
-            self._update_position(0)
-            if self.task.last_report is not report.Kind.MILESTONE:  # not told by an agent before this one
-                self._report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
+            self._job.index = index
+            self._job.advance_job(JobEvent.FILE_HERE)
+            self._job.update_position(0)
+            if self.task.last_report is not Kind.MILESTONE:  # not told by an agent before this one
+                self._job.report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
             self._step_starting(telemetry)
 
     def _step_starting(self, telemetry: Telemetry) -> None:
@@ -173,14 +176,14 @@ class PrintActivity:
             self._fail(500, f"the file cannot be read: {error.strerror}")
         else:
             self._phase = PrintPhase.FOLLOWING
-            self._advance_job(JobEvent.START)
-            self._report(telemetry, self.view.progress)
+            self._job.advance_job(JobEvent.START)
+            self._job.report(telemetry, self.view.progress)
             size = {"lines": self.view.total_lines, "layers": self.view.total_layers}
             log.info("print started", **task_keys(self.task, self.view), **size)
 
     def _step_cancelling(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
         """End at once: a fetch that hangs on a silent server ends by itself, with its file."""
-        self._end(JobEvent.CANCEL)
+        self._end_cancelled()
 
     def _step_recovering(self, telemetry: Telemetry) -> None:
         """Wait for the driver's word on what became of the print."""
@@ -190,7 +193,7 @@ class PrintActivity:
         if state is RecoveryState.RECOVERED:
             telemetry = self._context.driver.telemetry()
             self._phase, self._recovery = PrintPhase.FOLLOWING, None
-            self._index, self._lost = recovery.index, recovery.lost
+            self._job.index, self._lost = recovery.index, recovery.lost
             now = {"state": str(telemetry.state), "line": telemetry.line}
             log.info("print recovery completed", **task_keys(self.task, self.view), **now)
             self._step_following(telemetry)
@@ -203,16 +206,15 @@ class PrintActivity:
         ended = last is not None and last.task_id == self.view.task_id
         if not ended and telemetry.task_id != self.view.task_id:
             return
-        self._update_position(telemetry.line)
+        self._job.update_position(telemetry.line)
         if last is not None and ended:
             self._finish(last)
             return
         event = follow(self.view.state, telemetry.state)
         if event is not None:
-            self._advance_job(event)
-        now = self._context.clock.monotonic()
-        if event is not None or now - self._last_report >= self._context.config.reports.progress_s:
-            self._report(telemetry, self.view.progress)
+            self._job.advance_job(event)
+        if event is not None or self._job.report_due():
+            self._job.report(telemetry, self.view.progress)
 
     def _step_ended(self, telemetry: Telemetry) -> None:
         """Nothing is left to do."""
@@ -230,64 +232,37 @@ class PrintActivity:
 
     def _start_print(self) -> None:
         """Write the checkpoint, then start the driver. Raises NotReadyError, UnavailableError, DataError, OSError."""
-        assert self._index is not None  # noqa: S101 STARTING means that the scan has ended
-        source = FileSource(self._file.path, self._index)
+        assert self._job.index is not None  # noqa: S101 STARTING means that the scan has ended
+        source = FileSource(self._file.path, self._job.index)
         begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
         self._context.heat.begin(self.view.task_id)
-        self._context.store.begin_print(begun, self._file.mark(self._index), self._preamble)
+        self._context.store.begin_print(begun, self._file.mark(self._job.index), self._preamble)
         self._context.driver.start_print(self.view.task_id, source, self._preamble)
 
     def _finish(self, last: Operation) -> None:
         if last.outcome is Outcome.COMPLETED:
-            self._update_position(self.view.total_lines)
+            self._job.update_position(self.view.total_lines)
             if self.view.state is JobState.PAUSED:  # the resume and the end between two looks
-                self._advance_job(JobEvent.RESUME)
-            self._end(JobEvent.COMPLETE)
+                self._job.advance_job(JobEvent.RESUME)
+            self._complete()
         elif last.outcome is Outcome.CANCELLED:
-            self._end(JobEvent.CANCEL)
+            self._end_cancelled()
         else:
             self._fail(500, self._lost or last.error)
 
-    def _update_position(self, line: int) -> None:
-        """Set where the job is; it never goes back."""
-        line = max(line, self.view.line)
-        if self._index is None:  # of a lost file: as it was reported last
-            self.view = msgspec.structs.replace(self.view, line=line)
-            return
-        place = self._index.position(line)
-        self.view = msgspec.structs.replace(
-            self.view,
-            line=line,
-            total_lines=self._index.total_lines,
-            layer=place.layer,
-            total_layers=place.total_layers,
-            progress=report.advance(self.view.progress, place.progress),
-            seconds_left=place.seconds_left,
-        )
+    def _complete(self) -> None:
+        self._job.complete()
+        self._context.complete(self.task, self.view, None)
+        self._close()
 
-    def _advance_job(self, event: JobEvent) -> None:
-        self.view = msgspec.structs.replace(self.view, state=advance(self.view.state, event))
-        self._context.wake_reporter()
-
-    def _report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
-        self._last_report = self._context.clock.monotonic()
-        self._progress = report.advance(self._progress, value)
-        body = report.progress(self.task.command, self._progress, self.view, telemetry, message)
-        self._context.store.reports.progress(self.task, body, self.view, milestone=milestone)
-        self._context.wake_reporter()
-
-    def _end(self, event: JobEvent) -> None:
-        self._advance_job(event)
-        if event is JobEvent.COMPLETE:
-            self.view = msgspec.structs.replace(self.view, progress=1.0, seconds_left=0)
-        result = report.Result(message="canceled") if event is JobEvent.CANCEL else None
-        self._context.complete(self.task, self.view, result)
+    def _end_cancelled(self) -> None:
+        self._job.advance_job(JobEvent.CANCEL)
+        self._context.complete(self.task, self.view, Result(message="canceled"))
         self._close()
 
     def _fail(self, code: int, message: str) -> None:
         where = f" at layer {self.view.layer}, line {self.view.line}" if self.view.line else ""
-        self.view = msgspec.structs.replace(self.view, error=message)
-        self._advance_job(JobEvent.FAIL)
+        self._job.advance_job(JobEvent.FAIL, error=message)
         self._context.fail(self.task, code, f"{message}{where}", self.view)
         self._close()
 

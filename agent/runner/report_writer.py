@@ -9,8 +9,9 @@ from __future__ import annotations
 import msgspec
 import structlog
 
-from agent.core import report
+from agent.core import report_bodies
 from agent.core.job import JobView
+from agent.core.report_bodies import TaskReport
 from agent.core.task import TaskEvent
 from agent.errors import UnavailableError
 from agent.state.store import Task
@@ -36,18 +37,18 @@ class ReportWriter:
         self._tasks = tasks
         self._pending: list[PendingEnd] = []
 
-    def progress(self, task: Task, body: report.TaskReport, job: JobView, *, milestone: bool = False) -> None:
+    def progress(self, task: Task, body: TaskReport, job: JobView, *, milestone: bool = False) -> None:
         """Queue a report on the way; the next one makes up for one that could not be written."""
         task_id = task.command.task_id
         try:
-            self._tasks.progress(task_id, body.progress, report.encode(body), milestone=milestone, job=job)
+            self._tasks.progress(task_id, body.progress, report_bodies.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
             log.warning("progress report not written", task_id=task_id, job_id=job.job_id, error=str(error))
 
-    def end(self, task: Task, event: TaskEvent, body: report.TaskReport, message: str = "") -> None:
+    def end(self, task: Task, event: TaskEvent, body: TaskReport, message: str = "") -> None:
         """Write the task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
         job_id = body.job_id if isinstance(body.job_id, str) else ""
-        self._pending.append(PendingEnd(task.command.task_id, job_id, event, report.encode(body), message))
+        self._pending.append(PendingEnd(task.command.task_id, job_id, event, report_bodies.encode(body), message))
         self.flush()
 
     def flush(self) -> None:

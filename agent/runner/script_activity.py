@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.core import report, settings
+from agent.core import settings
 from agent.core.driver import Outcome, PrinterState, Telemetry
+from agent.core.report_bodies import Result
 from agent.errors import RefusedError
 from agent.runner.activity import Context, Deadline
 from agent.state.store import Task
@@ -108,12 +109,12 @@ def store_settings(context: Context, task: Task) -> None:
     message = "applied from the next print on"
     if unknown:
         message += f"; without a meaning here, and not kept: {', '.join(unknown)}"
-    context.complete(task, result=report.Result(settings=context.store.settings(), message=message))
+    context.complete(task, result=Result(settings=context.store.settings(), message=message))
 
 
 def request_settings(context: Context, task: Task) -> None:
     """`request_settings`: the stored settings, in the terminal report."""
-    context.complete(task, result=report.Result(settings=context.store.settings()))
+    context.complete(task, result=Result(settings=context.store.settings()))
 
 
 def check_dismiss(telemetry: Telemetry) -> None:

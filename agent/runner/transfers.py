@@ -12,8 +12,8 @@ import requests
 import urllib3
 from msgspec import UNSET
 
-from agent.core import report
 from agent.core.driver import Telemetry
+from agent.core.report_bodies import Result
 from agent.errors import AgentError, CancelledError, DataError, RefusedError, UnavailableError
 from agent.files.address import check_download_url
 from agent.http.describe_error import describe
@@ -37,7 +37,7 @@ class TransferActivity:
         self,
         context: Context,
         task: Task,
-        work: Callable[[Callable[[], bool]], report.Result],
+        work: Callable[[Callable[[], bool]], Result],
         *,
         exclusive: bool,
     ) -> None:
@@ -46,9 +46,7 @@ class TransferActivity:
         self.exclusive = exclusive
         self.busy = task.command.raw_name if exclusive else ""
         self.ended = False
-        self._worker: Worker[report.Result] = Worker(
-            task.command.raw_name[:15], work, context.wake, task.command.task_id
-        )
+        self._worker: Worker[Result] = Worker(task.command.raw_name[:15], work, context.wake, task.command.task_id)
 
     def step(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
         """End when the work has ended."""
@@ -79,7 +77,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
     url = task.command.url
     cloud = context.config.cloud
 
-    def work(cancelled: Callable[[], bool]) -> report.Result:
+    def work(cancelled: Callable[[], bool]) -> Result:
         address, auth = check_download_url(url, allow_http=cloud.allow_http)
         body = _UploadBody(gzip.compress(context.logs()), context.clock.monotonic, cancelled)
         try:
@@ -102,7 +100,7 @@ def upload_logs(context: Context, task: Task) -> TransferActivity:
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise UnavailableError(f"the server for the logs did not answer: {describe(error)}") from None
         place = place or urlunsplit(urlsplit(address)._replace(query=""))
-        return report.Result(url=place if len(place) <= MAX_ANSWERED_URL else UNSET)
+        return Result(url=place if len(place) <= MAX_ANSWERED_URL else UNSET)
 
     return TransferActivity(context, task, work, exclusive=False)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
-from agent.core import report
+from agent.core import report, report_bodies
 from agent.core.clock import Clock
 from agent.core.command import STOPS, Command, Rejection, parse
 from agent.errors import UnavailableError
@@ -96,7 +96,7 @@ class Inbox:
             return self._reject(command)
         if flooded:
             return self.accept_local(command)
-        receipt = report.encode(report.receipt(command))
+        receipt = report_bodies.encode(report.receipt(command))
         expired = self._expired(command)
         if expired:
             return self._refuse(command, Rejection(expired, code=410), receipt)
@@ -131,7 +131,7 @@ class Inbox:
             log.warning("message rejected", task_id="", error=rejection.reason)
             return False
         command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
-        return self._refuse(command, rejection, report.encode(report.receipt(command)))
+        return self._refuse(command, rejection, report_bodies.encode(report.receipt(command)))
 
     def _expired(self, command: Command) -> str:
         """Why it comes too late; empty when it does not, or its age is not known."""
@@ -141,7 +141,7 @@ class Inbox:
         return too_old(command, now - command.sent_at)
 
     def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
-        terminal = report.encode(report.failed(command, rejection.code, rejection.reason))
+        terminal = report_bodies.encode(report.failed(command, rejection.code, rejection.reason))
         new = self._tasks.refuse(command, receipt, terminal, rejection.reason)
         log.warning(
             "task refused",

@@ -11,7 +11,7 @@ import threading
 
 import structlog
 
-from agent.core import report
+from agent.core import report_bodies
 from agent.core.clock import Clock
 from agent.core.conditions import Part
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
@@ -223,7 +223,7 @@ class Reporter:
         self._last_status = None
         self._pulse.beat()
         try:
-            self._api.post_status(identity.auth_token, report.encode(situation.body(condition)))
+            self._api.post_status(identity.auth_token, report_bodies.encode(situation.body(condition)))
         except RejectedError as error:  # this one never will be accepted; the next heartbeat is another
             self._note_failure(error, self._heartbeat)
             self._status_refused = True

@@ -10,6 +10,8 @@ import msgspec
 from agent.core import report
 from agent.core.driver import Driver, Telemetry
 from agent.core.job import JobView
+from agent.core.printer_status import printer_state
+from agent.core.report_bodies import Heartbeat
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -24,13 +26,13 @@ class Situation(msgspec.Struct, frozen=True):
         """What is compared to decide whether the cloud must be told at once."""
         job = self.job
         return (
-            report.printer_state(job, self.telemetry, self.busy),
+            printer_state(job, self.telemetry, self.busy),
             self.telemetry.reason,
             self.telemetry.waiting,
             (job.job_id, job.state) if job is not None else None,
         )
 
-    def body(self, condition: str = "") -> report.Heartbeat:
+    def body(self, condition: str = "") -> Heartbeat:
         """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
         return report.heartbeat(self.job, self.telemetry, self.busy, condition)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.state.database import Database
 from agent.state.service_time import ServiceTime
 

@@ -24,7 +24,7 @@ STEPS = (
         """CREATE TABLE outbox (
             id INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order; never used twice
             task_id TEXT NOT NULL,
-            kind TEXT NOT NULL,              -- core.report.Kind
+            kind TEXT NOT NULL,              -- core.report_bodies.Kind
             body BLOB NOT NULL,
             key TEXT NOT NULL                -- the same on each try
         )""",

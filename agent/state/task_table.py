@@ -13,7 +13,7 @@ import msgspec
 
 from agent.core.command import STOPS, Command, without_payload
 from agent.core.job import JobView
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState, advance
 from agent.state.checkpoint import Checkpoints
 from agent.state.database import Database

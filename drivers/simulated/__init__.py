@@ -3,7 +3,8 @@
 modal state with the code that it tests.
 
     firmware.py        bytes in, bytes out, on a clock; pure
-    controller.py      one board between two resets: command queue, execution, resend requests
+    controller.py      one board between two resets: command queue, resend requests, faults
+    command_execution.py   the command that runs, and its `ok`
     line_receiver.py   received bytes -> accepted lines        acks.py            the `ok`s on their way
     command_line.py    a line -> code and parameters           command_table.py   code -> what it does
     waits.py           commands that take time                 emergency.py       M108, M112, M410 before their turn

@@ -74,6 +74,7 @@ class VirtualFirmware:
     def _start(self, now: float) -> None:
         self.machine.leaps = self._leap
         self._controller = Controller(self.machine, self._faults, self._executed, now)
+        self._execution = self._controller.execution
         garbage = self._faults.boot_garbage()
         if garbage:
             self.machine.out.append(garbage)
@@ -101,26 +102,26 @@ class VirtualFirmware:
 
     def wake_at(self) -> float:
         """The instant, in the caller's time, at which `advance` is due; infinity when only bytes matter."""
-        controller = self._controller
-        if controller.stopped or controller.unresponsive:
+        controller, execution = self._controller, self._execution
+        if controller.stopped or execution.unresponsive:
             return controller.link_due
-        if self._link_rests and controller.task is None and not self.machine.out:
+        if self._link_rests and execution.task is None and not self.machine.out:
             return self.machine.reports.next_report - self._ahead
-        if self.machine.out or (self._leap and controller.wake < math.inf):
+        if self.machine.out or (self._leap and execution.wake < math.inf):
             return self.machine.now - self._ahead
         return min(self._due() - self._ahead, controller.link_due)
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take bytes from the host at `now`; everything the firmware sends up to then."""
         data = self._faults.to_printer(data)
-        controller = self._controller
+        controller, execution = self._controller, self._execution
         rests = self._link_rests and controller.timers.silent_until == -math.inf
-        if not rests or controller.task is not None or now + self._ahead >= self.machine.reports.next_report:
+        if not rests or execution.task is not None or now + self._ahead >= self.machine.reports.next_report:
             self._pass_time(now)
-        machine, controller = self.machine, self._controller
+        machine, controller, execution = self.machine, self._controller, self._execution
         machine.now = max(machine.now, now + self._ahead)
         controller.timers.now = max(controller.timers.now, now)
-        if controller.unresponsive:
+        if execution.unresponsive:
             return self._take_output()
         while self._quick and controller.idle and not machine.refuses:
             line = data[: data.find(b"\n") + 1]
@@ -129,7 +130,7 @@ class VirtualFirmware:
             last = len(line) == len(data)
             if last and self._plain_ok and not machine.out:
                 return self._ok
-            controller.acknowledge(line)
+            execution.acknowledge(line)
             if last:
                 return self._take_output()
             data = data[len(line) :]
@@ -144,16 +145,16 @@ class VirtualFirmware:
 
     def _due(self) -> float:
         """The simulated instant of the next thing that happens by itself."""
-        return min(self._controller.wake, self._controller.busy_at, self.machine.reports.next_report)
+        return min(self._execution.wake, self._execution.busy_at, self.machine.reports.next_report)
 
     def _pass_time(self, now: float) -> None:
         """Do everything that is due until `now`, in order; with `leap`, until nothing blocks any more."""
         for _ in range(_BUDGET):
             if self.machine.restart:
                 self.reset(now)
-            machine, controller = self.machine, self._controller
+            machine, controller, execution = self.machine, self._controller, self._execution
             until = now + self._ahead
-            still = controller.stopped or controller.unresponsive
+            still = controller.stopped or execution.unresponsive
             due = math.inf if still else self._due()
             if controller.link_due <= min(now, due - self._ahead):
                 controller.timers.now = max(controller.timers.now, controller.link_due)
@@ -161,7 +162,7 @@ class VirtualFirmware:
                 controller.link_work()
                 continue
             if due > until:
-                if not self._leap or controller.wake == math.inf or still:
+                if not self._leap or execution.wake == math.inf or still:
                     machine.now = max(machine.now, until)
                     controller.timers.now = max(controller.timers.now, now)
                     return
@@ -171,11 +172,11 @@ class VirtualFirmware:
             if machine.reports.next_report <= due:
                 machine.say(machine.temperatures())
                 machine.reports.next_report += machine.reports.report_every
-            if controller.busy_at <= due:
+            if execution.busy_at <= due:
                 machine.say(b"echo:busy: " + machine.reports.busy_with)
-                controller.busy_at += machine.reports.keepalive
-            if controller.wake <= due:
-                controller.resume_command()
+                execution.busy_at += machine.reports.keepalive
+            if execution.wake <= due:
+                execution.resume()
                 controller.work()
 
     def _executed(self, body: bytes) -> None:

@@ -21,6 +21,7 @@ from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverChec
 from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
+from drivers.gcode.session.session_parts import SessionContext
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
@@ -82,14 +83,16 @@ class SessionRig:
         self.slot = Slot()
         self.now = 50.0
         self.session = Session(
-            self.write,
-            slot=self.slot,
-            settings=settings,
-            timing=Timing(),
-            checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
-            on_answer=lambda: None,
-            resets=self.resets,
-            unsafe=unsafe,
+            SessionContext(
+                write=self.write,
+                slot=self.slot,
+                settings=settings,
+                timing=Timing(),
+                checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
+                on_answer=lambda: None,
+                resets=self.resets,
+                unsafe=unsafe,
+            )
         )
         self.caps = caps
         self.firmware = firmware

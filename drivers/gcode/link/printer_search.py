@@ -24,6 +24,7 @@ from drivers.gcode.session.driver_checkpoint import CheckpointWriter, decode
 from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.reset_watch import ResetWatch
 from drivers.gcode.session.session import Session
+from drivers.gcode.session.session_parts import SessionContext
 from drivers.gcode.session.takeover import PendingTakeover
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
@@ -136,14 +137,16 @@ class PrinterSearch:
         left as it is for the next agent."""
         self._slot.port_opened(port.device, lower_latency(port.device))
         session = Session(
-            port.write,
-            slot=self._slot,
-            settings=self._settings,
-            timing=self._timing,
-            checkpoints=CheckpointWriter(self._remember, identity, port.baud),
-            on_answer=lambda: self._opener.keep_open(port, identity),
-            resets=self._resets,
-            unsafe=self._unsafe,
+            SessionContext(
+                write=port.write,
+                slot=self._slot,
+                settings=self._settings,
+                timing=self._timing,
+                checkpoints=CheckpointWriter(self._remember, identity, port.baud),
+                on_answer=lambda: self._opener.keep_open(port, identity),
+                resets=self._resets,
+                unsafe=self._unsafe,
+            )
         )
         conversation = Conversation(
             port=port,
@@ -165,11 +168,11 @@ class PrinterSearch:
         finally:
             self._unsafe = session.operation.unsafe
         why = session.over
-        if session.hello_answers.seen:
+        if session.hello.answered:
             _log.info("printer disconnected", port=port.device, baud=port.baud, error=why)
         leave = self._lifecycle.hand_over and not why and session.can_be_handed_over
         return (
-            session.hello_answers.seen,
+            session.hello.answered,
             f"{why} on {port.device} at {port.baud} baud" if why == "no answer" else why,
             leave,
         )

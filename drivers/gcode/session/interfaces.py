@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from drivers.gcode.protocol.steps import OutgoingLine
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint
 
 
@@ -13,12 +12,6 @@ class PrinterEvents(Protocol):
 
     def halted(self, text: str) -> None:
         """The printer has halted and says why; nothing more is sent until a reset."""
-
-    def refused(self, command: OutgoingLine, reason: str) -> None:
-        """The printer does not execute `command`, without which what runs cannot go on."""
-
-    def unknown(self, command: OutgoingLine) -> None:
-        """The firmware does not know `command`, a line of a script."""
 
     def shut_down(self, text: str, now: float) -> None:
         """The firmware has shut down and says why to the next line."""

@@ -30,6 +30,14 @@ class ProtocolStack:
         self.protocol = Protocol(self._write, self._counters, self._timing, Window(self._window))
         self.pump = Pump(self.protocol, self._timing)
 
+    def step(self, now: float) -> None:
+        """Act on the protocol's deadline, then send what may be sent. Raises DataError, PortError."""
+        if now >= self.protocol.deadline:
+            command = self.protocol.tick(now)
+            if command is not None:
+                self.pump.acknowledged(command, now, gave_up=command.gives_up)
+        self.pump.step(now)
+
     def add_checksums(self) -> None:
         """Write a checksum on every line from now on (docs/serial.md, Dialects)."""
         self.protocol.write_with(with_checksums(self._write))

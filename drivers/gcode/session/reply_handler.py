@@ -13,6 +13,7 @@ from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.steps import REFUSAL
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
+from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.protocol_stack import ProtocolStack
@@ -32,6 +33,7 @@ class ReplyHandler:
         heaters: Heaters,
         identity: PrinterIdentity,
         slot: Slot,
+        control: OperationControl,
         actions: HostActions,
         person: PersonWait,
         events: PrinterEvents,
@@ -41,6 +43,7 @@ class ReplyHandler:
         self._heaters = heaters
         self._identity = identity
         self._slot = slot
+        self._control = control
         self._actions = actions
         self._person = person
         self._events = events
@@ -78,7 +81,7 @@ class ReplyHandler:
         """The oldest line in flight was not executed, because of `reason`: what runs fails, unless the line may."""
         command = self._stack.pump.refused()
         if command is not None:
-            self._events.refused(command, reason)
+            self._control.fail_refused(command, reason)
 
     def _error(self, event: Event, now: float) -> None:
         if "missing checksum" in event.text.lower():
@@ -137,7 +140,7 @@ class ReplyHandler:
         self._stack.pump.note(event.text)
         command = self._stack.pump.unknown(event.text)
         if command is not None:
-            self._events.unknown(command)
+            self._control.note_unknown(command)
 
     def _ok(self, event: Event, now: float) -> None:
         pump, operation = self._stack.pump, self._operation

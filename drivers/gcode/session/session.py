@@ -1,6 +1,8 @@
 """Session: one open connection to a printer, composed of its parts.
 
+    Hello              from a port that is open to a printer that is ready (OFFLINE → IDLE)
     OperationState     the printer's state and the operation that runs
+    IdleGuard          what an operation left on, and the firmware's own watch, while the printer is idle
     OperationControl   starts, pauses, resumes, cancels
     ReplyHandler       what the printer says → the part that it concerns (HostActions: what somebody does at it)
     ProtocolStack      protocol and pump, made anew when the printer begins anew
@@ -9,58 +11,27 @@
     Standstill         in place of the protocol, after a reset, and until a shutdown is explained
     Takeover           in place of all that, until a print of an agent before this one is recovered or failed
 
-The session itself says hello (OFFLINE → IDLE), keeps the time, and knows when the connection is of no use any more:
-`over` says why, and the link opens the port anew. A halted printer is in ERROR until it restarts or is reset.
+The session itself keeps the time, and knows when the connection is of no use any more: `over` says why, and the link
+opens the port anew. `build_parts` joins the parts. A halted printer is in ERROR until it restarts or is reset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
 from agent.core.driver import PrinterState
 from agent.errors import DataError
-from drivers.gcode.printing.dialects import Firmware, by_name, with_checksums
-from drivers.gcode.printing.heaters import Heaters
-from drivers.gcode.printing.printer_identity import PrinterIdentity
-from drivers.gcode.printing.procedures import is_starting, old_lines_s
-from drivers.gcode.printing.routines import Routines
-from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.protocol.replies import Event, ReplyKind
-from drivers.gcode.protocol.steps import End, OutgoingLine
-from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint
-from drivers.gcode.session.host_actions import HostActions
-from drivers.gcode.session.idle_guard import IdleGuard
-from drivers.gcode.session.operation_control import OperationControl
-from drivers.gcode.session.operation_state import OperationState
-from drivers.gcode.session.out_of_band import OutOfBandWriter
-from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.protocol.steps import End
+from drivers.gcode.session.driver_checkpoint import DriverCheckpoint
 from drivers.gcode.session.position_query import PositionQuery
-from drivers.gcode.session.protocol_stack import ProtocolStack
-from drivers.gcode.session.reply_handler import ReplyHandler
-from drivers.gcode.session.reset_watch import ResetWatch
+from drivers.gcode.session.session_parts import SessionContext, build_parts
 from drivers.gcode.session.standstill import RESET, Standstill
 from drivers.gcode.session.takeover import PendingTakeover, Takeover
-from drivers.gcode.slot import Slot
-from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
 
 _S = PrinterState
 _BEGINNINGS = (ReplyKind.START, ReplyKind.READY)
-
-
-class HelloAnswers:
-    """Whether a hello was ever answered on this connection; `on_answer` is called each time."""
-
-    def __init__(self, on_answer: Callable[[], None]) -> None:
-        self._on_answer = on_answer
-        self.seen = False
-
-    def note(self) -> None:
-        """The printer has answered, or was recovered."""
-        self.seen = True
-        self._on_answer()
 
 
 @dataclass(slots=True)
@@ -70,81 +41,26 @@ class Expected:
     begin_at: float = inf  # the board may still be starting until then
     partial_line_until: float = inf  # should the line's end not come, it was garbled
     restarting: bool = False  # the board restarts by our emergency stop
-    refusal: str = ""  # why a printer that answers the hello is not ready
 
 
 class Session:
-    """Used by the link's thread alone. `write` is the port's; `on_answer` is called when the printer has answered a
-    hello or was recovered; `resets` outlives it; `unsafe`: heaters may be on that an operation before it has switched
-    on."""
+    """Used by the link's thread alone."""
 
-    def __init__(
-        self,
-        write: Callable[[bytes], object],
-        *,
-        slot: Slot,
-        settings: DriverSettings,
-        timing: Timing,
-        checkpoints: CheckpointWriter,
-        on_answer: Callable[[], None],
-        resets: ResetWatch,
-        unsafe: bool,
-    ) -> None:
-        dialect = by_name(settings.dialect)
-        self._write = with_checksums(write) if dialect and dialect.checksums else write
-        self._slot = slot
-        self._timing = timing
-        self._checkpoints = checkpoints
-        self.hello_answers = HelloAnswers(on_answer)
-        self._resets = resets
-        self._identity = PrinterIdentity(dialect)
-        self.heaters = Heaters(timing)
-        self.operation = OperationState(slot=slot, checkpoints=checkpoints, counters=slot.new_counters(), unsafe=unsafe)
-        self.stack = ProtocolStack(
-            write=self._write, counters=self.operation.counters, timing=timing, window=settings.window
-        )
-        self._routines = Routines(
-            settings=settings,
-            timing=timing,
-            scripts=lambda: slot.scripts or settings.scripts,
-            heaters=self.heaters,
-            identity=self._identity,
-            unsafe=unsafe,
-        )
-        self._guard = IdleGuard(
-            operation=self.operation, heaters=self.heaters, routines=self._routines, stack=self.stack
-        )
-        self._person = PersonWait(
-            operation=self.operation,
-            identity=self._identity,
-            stack=self.stack,
-            timing=timing,
-        )
-        self.control = OperationControl(
-            operation=self.operation,
-            stack=self.stack,
-            routines=self._routines,
-            identity=self._identity,
-            checkpoints=checkpoints,
-            person=self._person,
-            timing=timing,
-        )
-        self.out_of_band = OutOfBandWriter(write, self._identity)
-        self.flow = FastPath(self.stack, self.operation, timing.patience, self.control.fail_unreadable)
-        self._replies = ReplyHandler(
-            stack=self.stack,
-            operation=self.operation,
-            heaters=self.heaters,
-            identity=self._identity,
-            slot=slot,
-            actions=HostActions(control=self.control, events=self, person=self._person, slot=slot),
-            person=self._person,
-            events=self,
-        )
+    def __init__(self, context: SessionContext) -> None:
+        parts = build_parts(context, self)
+        self.operation = parts.operation
+        self.stack = parts.stack
+        self.control = parts.control
+        self.heaters = parts.heaters
+        self.hello = parts.hello
+        self.out_of_band = parts.out_of_band
+        self.flow = parts.flow
+        self._parts = parts
+        self._context = context
         self.over = ""
         self._takeover: Takeover | None = None
         self._expected = Expected()
-        self._standstill = Standstill(self, timing)
+        self._standstill = Standstill(self, context.timing)
 
     # --- from the link's loop
 
@@ -160,12 +76,12 @@ class Session:
         self._takeover = Takeover(
             pending,
             owner=self,
-            query=PositionQuery(self._write, self._timing, now),
+            query=PositionQuery(self._parts.write, self._context.timing, now),
             operation=self.operation,
             control=self.control,
-            routines=self._routines,
+            routines=self._parts.routines,
             heaters=self.heaters,
-            slot=self._slot,
+            slot=self._context.slot,
         )
         self.step(now)
 
@@ -177,18 +93,14 @@ class Session:
             return inf
         if self._standstill.active:
             return self._standstill.due
-        return min(
-            self._expected.begin_at, self._expected.partial_line_until, self._person.due(), self.stack.pump.due(now)
-        )
+        expected, parts = self._expected, self._parts
+        return min(expected.begin_at, expected.partial_line_until, parts.person.due(), self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
         self._expected.begin_at = inf
         self.control.drop()
-        self.stack.renew()
-        self._identity.clear_capabilities()
-        self.operation.enter(_S.OFFLINE, "waiting for the printer's answer")
-        self.stack.pump.run(self._routines.hello(self._learn, self._not_ready, unsafe=self.operation.unsafe))
+        self.hello.begin()
         self.step(now)
 
     def heard(self, event: Event, now: float) -> None:
@@ -202,13 +114,13 @@ class Session:
             self._expected.restarting = False
         elif self.operation.state is not _S.ERROR or event.kind in _BEGINNINGS:
             try:
-                self._replies.heard(event, now)
+                self._parts.replies.heard(event, now)
             except DataError as error:
                 self.control.fail_unreadable(error)
 
     def half_heard(self, now: float) -> None:
         """Note that a line has begun and not ended. Should its end not come, it was garbled."""
-        self._expected.partial_line_until = now + self._timing.garbled
+        self._expected.partial_line_until = now + self._context.timing.garbled
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
@@ -219,22 +131,17 @@ class Session:
             return
         if now >= self._expected.begin_at:
             self.begin(now)
-        self._person.step(now)
-        protocol, pump = self.stack.protocol, self.stack.pump
+        self._parts.person.step(now)
         if now >= self._expected.partial_line_until:
             self._expected.partial_line_until = inf
-            protocol.damaged(now)
+            self.stack.protocol.damaged(now)
         try:
-            if now >= protocol.deadline:
-                command = protocol.tick(now)
-                if command is not None:
-                    pump.acknowledged(command, now, gave_up=command.gives_up)
-            pump.step(now)
+            self.stack.step(now)
         except DataError as error:
             self.control.fail_unreadable(error)
         while self.stack.pump.changed:
             self._act_on_pump(now)
-        if self._guard.step(now):
+        if self._parts.guard.step(now):
             self.stack.pump.step(now)
         failure = self.stack.protocol.failure
         if failure and not self.over:
@@ -248,17 +155,14 @@ class Session:
     def halt(self) -> None:
         """Emergency stop: an error until a reset, also where the board restarts by it."""
         self.out_of_band.halt(self.stack.protocol.last)
-        self._expected.restarting = self._identity.firmware.dialect.restarts_when_halted
+        self._expected.restarting = self._parts.identity.firmware.dialect.restarts_when_halted
         self.halted("emergency stop")
 
     def reset(self, now: float, *, reset_line: bool) -> None:
         """Ask the firmware to reboot, where it has a command for that; what runs has failed. The board is waited for to
         begin anew (`ResetWatch`), for a while on this connection. `reset_line`: the caller moves DTR."""
-        firmware = self._identity.firmware
-        name, command = firmware.name or "the firmware", firmware.dialect.reboot.strip().decode()
-        line = "the board did not restart when DTR was moved" if reset_line else "the port has no reset line"
-        other = f"{name} did not restart at {command}" if command else f"{name} has no command for it"
-        self._resets.begin(f"nothing was reset: {line}, and {other}")
+        firmware = self._parts.identity.firmware
+        self._context.resets.begin(firmware, reset_line=reset_line)
         if self._takeover is not None:
             self.lost(RESET)
         else:
@@ -271,8 +175,8 @@ class Session:
         self.out_of_band.reboot()
 
     def cool(self, now: float) -> bool:
-        """On the way out: switch off what an operation may have left on; whether that still takes its time."""
-        cooling = self._guard.leave()
+        """Before the agent stops: switch off what an operation may have left on; whether that still takes its time."""
+        cooling = self._parts.guard.leave()
         self.step(now)
         return cooling and not self.over
 
@@ -301,14 +205,6 @@ class Session:
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
 
-    def refused(self, command: OutgoingLine, reason: str) -> None:
-        """See `PrinterEvents.refused`."""
-        self.control.fail_refused(command, reason)
-
-    def unknown(self, command: OutgoingLine) -> None:
-        """See `PrinterEvents.unknown`."""
-        self.control.note_unknown(command)
-
     def shut_down(self, text: str, now: float) -> None:
         """See `PrinterEvents.shut_down`. Nothing more is sent but the line whose refusal says why; the hello asks by
         itself."""
@@ -322,12 +218,12 @@ class Session:
         if self.operation.state is _S.ERROR:
             self.restarted(now)
         else:
-            self._resets.restarted()
+            self._context.resets.restarted()
 
     def restarted(self, now: float) -> None:
         """See `PrinterEvents.restarted`."""
         operation = self.operation
-        self._resets.restarted()
+        self._context.resets.restarted()
         self._standstill.end()
         if operation.task_id:
             at = f" after line {operation.counters.line}" if operation.state is not _S.BUSY else ""
@@ -337,15 +233,9 @@ class Session:
     def adopt(self, task_id: str, checkpoint: DriverCheckpoint, last: int, now: float) -> None:
         """See `TakeoverOwner.adopt`."""
         self._takeover = None
-        self.stack.renew()
-        firmware = checkpoint.identity()
-        self._identity.recover(firmware)
-        self._apply(firmware)
-        self.stack.protocol.take_over(
-            last, ok_carries_temps=checkpoint.ok_carries_temps, patience_s=old_lines_s(firmware)
-        )
-        self._checkpoints.recover(task_id, checkpoint)
-        self.hello_answers.note()
+        self.hello.recover(checkpoint, last)
+        self._context.checkpoints.recover(task_id, checkpoint)
+        self.hello.note_answer()
         self.operation.begin(task_id, _S.PRINTING)
         self.control.set_polling(now)
 
@@ -368,7 +258,7 @@ class Session:
             ended, pump.ended = pump.ended, None
             self._procedure_ended(ended, now)
         elif not self.operation.person_needed:
-            self._slot.update(waiting=pump.waiting)
+            self._context.slot.update(waiting=pump.waiting)
         try:
             pump.step(now)
         except DataError as error:
@@ -381,36 +271,9 @@ class Session:
                 self.control.refused_at_end = False
                 self.begin(now)
                 return
-        elif end is End.REFUSED:
-            self._resets.conclude()
-            self.operation.fail(self._expected.refusal, _S.ERROR)
-            return
         elif end is End.NO_ANSWER:
             self.over = "no answer"
             return
-        else:
-            self.hello_answers.note()
-            if self._resets.pending:
-                self._slot.update(reset_error=self._resets.conclude())
-            self.operation.enter(_S.IDLE)
+        elif not self.hello.end(end):
+            return
         self.control.set_polling(now)
-
-    def _not_ready(self, refusal: str) -> None:
-        """The printer answers the hello, and refuses all else."""
-        self._expected.refusal = refusal
-        if not self.hello_answers.seen:
-            self.hello_answers.note()
-        if is_starting(refusal):
-            self._slot.update(reason=f"{self._identity.firmware.name} is starting")
-
-    def _learn(self, texts: list[str]) -> Firmware:
-        firmware = self._identity.identify(texts)
-        self._apply(firmware)
-        return firmware
-
-    def _apply(self, firmware: Firmware) -> None:
-        """Adapt the protocol to `firmware`, and publish it."""
-        self.stack.protocol.window.parses_emergencies(firmware.emergency)
-        self._slot.update(firmware=firmware.name, machine=firmware.machine)
-        if firmware.dialect.checksums:
-            self.stack.add_checksums()

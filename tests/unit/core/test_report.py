@@ -12,10 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agent.core import report
+from agent.core import printer_status, report, report_bodies
 from agent.core.command import Command, Name
 from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
+from agent.core.printer_status import TAKING_OVER, printer_state
+from agent.core.report_bodies import Body, Result
 from agent.core.shrink import SHRINK_ORDER, length, shrink
 
 PRINT = Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j")
@@ -48,9 +50,9 @@ json_objects = st.dictionaries(
 )
 
 
-def wire(body: report.Body) -> dict[str, Any]:
+def wire(body: Body) -> dict[str, Any]:
     """The body as the server reads it."""
-    found: dict[str, Any] = json.loads(report.encode(body))
+    found: dict[str, Any] = json.loads(report_bodies.encode(body))
     return found
 
 
@@ -63,7 +65,7 @@ def progress(value: float, job: JobView, telemetry: Telemetry, message: str = ""
 
 
 def completed(job: JobView | None, **result: Any) -> dict[str, Any]:
-    return wire(report.completed(PRINT, job, report.Result(**result)))
+    return wire(report.completed(PRINT, job, Result(**result)))
 
 
 def failed(code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
@@ -180,7 +182,7 @@ RUNNING = b'"job_id":"j","job_status":"printing","job_progress":0.5'
             b'"ui_sub_state":"",' + POSITION + b"," + TEMPERATURES + b',"is_error":false,"message":"slow"}}',
         ),
         (
-            report.completed(PRINT, JOB, report.Result(settings={"a": None}, message="m")),
+            report.completed(PRINT, JOB, Result(settings={"a": None}, message="m")),
             b'{"progress":1.0,'
             + RUNNING
             + b',"data":{"state":"completed","command":"print_data","is_error":false,'
@@ -203,15 +205,15 @@ RUNNING = b'"job_id":"j","job_status":"printing","job_progress":0.5'
             ),
         ),
         (
-            report.heartbeat(JOB, msgspec.structs.replace(HOT, link=Link(lines=4, starved=0)), report.TAKING_OVER),
+            report.heartbeat(JOB, msgspec.structs.replace(HOT, link=Link(lines=4, starved=0)), TAKING_OVER),
             b'{"printer_status":"busy",' + RUNNING + b',"data":{"state":"busy","change":"",'
             b'"ui_sub_state":"taking over the print",' + POSITION + b"," + TEMPERATURES + b',"is_error":false,'
             b'"link":{"resend_rate":0.0,"starved":0}}}',
         ),
     ],
 )
-def test_the_bytes_on_the_wire_are_these(body: report.Body, expected: bytes) -> None:
-    assert report.encode(body) == expected
+def test_the_bytes_on_the_wire_are_these(body: Body, expected: bytes) -> None:
+    assert report_bodies.encode(body) == expected
 
 
 @pytest.mark.parametrize(
@@ -294,16 +296,16 @@ def test_the_heartbeat_has_a_word_of_the_protocol_for_each_state(state: PrinterS
 
 @pytest.mark.parametrize("state", list(PrinterState))
 def test_during_an_upgrade_the_printer_is_in_maintenance_unless_it_is_in_error(state: PrinterState) -> None:
-    found = report.printer_state(None, Telemetry(state=state), "firmware_upgrade")
+    found = printer_state(None, Telemetry(state=state), "firmware_upgrade")
     assert found == ("error" if STATUS[state] == "error" else "maintenance")
 
 
 def test_a_printer_that_is_about_to_print_is_busy_not_ready() -> None:
     accepted = msgspec.structs.replace(JOB, state=JobState.ACCEPTED)
     ended = msgspec.structs.replace(JOB, state=JobState.COMPLETED)
-    assert report.printer_state(accepted, IDLE) == "busy"
-    assert report.printer_state(None, IDLE, "print_data") == "busy"
-    assert report.printer_state(ended, IDLE) == "ready"
+    assert printer_state(accepted, IDLE) == "busy"
+    assert printer_state(None, IDLE, "print_data") == "busy"
+    assert printer_state(ended, IDLE) == "ready"
 
 
 def test_the_heartbeat_of_a_print_tells_the_job() -> None:
@@ -315,15 +317,15 @@ def test_the_heartbeat_of_a_print_tells_the_job() -> None:
 @given(st.lists(st.builds(Heater, st.sampled_from(["tool0", "tool1", "bed"]), st.floats(), st.floats())))
 def test_a_broken_thermistor_breaks_no_report(heaters: list[Heater]) -> None:
     body = report.heartbeat(None, Telemetry(state=PrinterState.IDLE, heaters=tuple(heaters)))
-    assert "null" not in report.encode(body).decode()
+    assert "null" not in report_bodies.encode(body).decode()
 
 
 def test_the_temperature_is_the_tools_else_the_first_that_is_known() -> None:
     bed, tool = Heater("bed", 60.4), Heater("tool1", 199.5)
-    assert report.temperatures([bed, tool])[0] == 200
-    assert report.temperatures([bed])[0] == 60
-    assert report.temperatures([Heater("tool0", math.nan), bed])[0] == 60
-    assert report.temperatures([]) == (msgspec.UNSET, msgspec.UNSET)
+    assert printer_status.temperatures([bed, tool])[0] == 200
+    assert printer_status.temperatures([bed])[0] == 60
+    assert printer_status.temperatures([Heater("tool0", math.nan), bed])[0] == 60
+    assert printer_status.temperatures([]) == (msgspec.UNSET, msgspec.UNSET)
 
 
 def test_the_heartbeat_tells_how_well_the_link_does_once_a_line_was_sent() -> None:
@@ -331,7 +333,7 @@ def test_the_heartbeat_tells_how_well_the_link_does_once_a_line_was_sent() -> No
     link = Link(lines=1000, resends=25, latency_p50_ms=1.5, latency_p99_ms=9.25, starved=3)
     data = heartbeat(JOB, msgspec.structs.replace(HOT, link=link))["data"]
     assert data["link"] == {"resend_rate": 0.025, "latency_p50_ms": 1.5, "latency_p99_ms": 9.25, "starved": 3}
-    unknown = report.link(Link(lines=1))
+    unknown = printer_status.link(Link(lines=1))
     assert msgspec.to_builtins(unknown) == {"resend_rate": 0.0}, "what is not known is left out"
 
 

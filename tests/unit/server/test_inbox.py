@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.core.command import Command, Name
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.server.inbox import BURST, PENDING_LIMIT, RATE, REPORTS_LIMIT

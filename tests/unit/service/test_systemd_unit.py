@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import _parser
-from agent.commands import DEFAULT_CONFIG
+from agent.commands.configuration import DEFAULT_CONFIG
 from agent.errors import EX_CONFIG
 from agent.service.health import FRESH, TICK
 

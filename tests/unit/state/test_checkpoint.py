@@ -13,7 +13,7 @@ import pytest
 
 from agent.core.command import Command, Name
 from agent.core.job import JobState, JobView
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.checkpoint import FileMark

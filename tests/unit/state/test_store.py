@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.command import Command, Name
-from agent.core.report import Kind
+from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
 from agent.state.schema import STEPS, VERSION

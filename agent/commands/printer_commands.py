@@ -1,0 +1,64 @@
+"""Commands to the printer, through the running agent's socket."""
+
+from __future__ import annotations
+
+import argparse
+
+from agent.commands.configuration import socket_of
+from agent.commands.console import emit
+from agent.core.printable import printable
+from agent.errors import EX_OK
+from agent.local import socket_client
+from agent.local.local_requests import HaltRequest, LocalCommand, StatusRequest
+
+
+def print_file(arguments: argparse.Namespace) -> int:
+    """Print a file; returns when the print has begun."""
+    print(printable(f"printing: {socket_client.print_file(socket_of(arguments), arguments.file)}"))
+    return EX_OK
+
+
+def pause(arguments: argparse.Namespace) -> int:
+    """Pause the print."""
+    return _send_command(arguments, "pause")
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Resume the print."""
+    return _send_command(arguments, "resume")
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Cancel the print."""
+    return _send_command(arguments, "cancel")
+
+
+def halt(arguments: argparse.Namespace) -> int:
+    """Stop motors and heaters at once (emergency stop)."""
+    socket_client.ask(socket_of(arguments), HaltRequest())
+    print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
+    return EX_OK
+
+
+def reset(arguments: argparse.Namespace) -> int:
+    """Reboot the printer's controller."""
+    return _send_command(arguments, "reset")
+
+
+def cool(arguments: argparse.Namespace) -> int:
+    """Switch the heaters off while nothing runs."""
+    socket_client.run_command(socket_of(arguments), "cool")
+    status = socket_client.ask(socket_of(arguments), StatusRequest())["status"]
+    heaters = status.get("data", {}).get("temperatures", {})
+    if arguments.json:
+        emit({"cool": "done", "temperatures": heaters})
+    else:
+        still = ", ".join(f"{name} {heater['actual']:.0f} °C" for name, heater in heaters.items())
+        print(printable(f"cool: the heaters are off{f' ({still} now)' if still else ''}"))
+    return EX_OK
+
+
+def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:
+    socket_client.run_command(socket_of(arguments), name)
+    print(f"{name}: done")
+    return EX_OK

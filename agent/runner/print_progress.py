@@ -1,0 +1,67 @@
+"""Progress of a print job: what others see of it, and the reports on the way."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agent.core import report
+from agent.core.driver import Telemetry
+from agent.core.job import JobEvent, JobState, JobView, advance
+from agent.gcode import Index
+from agent.runner.activity import Context
+from agent.state.store import Checkpoint, Task
+
+
+class PrintProgress:
+    """One job. `view` is the job as others see it; `index`, once it is known, tells layer and time of a line."""
+
+    def __init__(self, context: Context, task: Task, checkpoint: Checkpoint | None) -> None:
+        command = task.command
+        job_id = command.job_id or command.task_id
+        job = checkpoint.job if checkpoint else JobView(job_id, command.task_id, JobState.ACCEPTED)
+        self.view = msgspec.structs.replace(job, job_id=job_id, name=command.job_name)
+        self.index: Index | None = None
+        self._context = context
+        self._task = task
+        self._reported = task.progress
+        self._last_report = 0.0
+
+    def advance_job(self, event: JobEvent, error: str = "") -> None:
+        """Change the job's state by `event`; `error` is what it failed with."""
+        state = advance(self.view.state, event)
+        self.view = msgspec.structs.replace(self.view, state=state, error=error or self.view.error)
+        self._context.wake_reporter()
+
+    def complete(self) -> None:
+        """Change the job's state to completed, with nothing left to do."""
+        self.advance_job(JobEvent.COMPLETE)
+        self.view = msgspec.structs.replace(self.view, progress=1.0, seconds_left=0)
+
+    def update_position(self, line: int) -> None:
+        """Set where the job is; it never goes back."""
+        line = max(line, self.view.line)
+        if self.index is None:  # of a lost file: as it was reported last
+            self.view = msgspec.structs.replace(self.view, line=line)
+            return
+        place = self.index.position(line)
+        self.view = msgspec.structs.replace(
+            self.view,
+            line=line,
+            total_lines=self.index.total_lines,
+            layer=place.layer,
+            total_layers=place.total_layers,
+            progress=report.advance(self.view.progress, place.progress),
+            seconds_left=place.seconds_left,
+        )
+
+    def report_due(self) -> bool:
+        """Whether the last report is older than `reports.progress_s`."""
+        return self._context.clock.monotonic() - self._last_report >= self._context.config.reports.progress_s
+
+    def report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
+        """Queue a report on the way; `value` is the task's progress, 0 to 1. Raises UnavailableError."""
+        self._last_report = self._context.clock.monotonic()
+        self._reported = report.advance(self._reported, value)
+        body = report.progress(self._task.command, self._reported, self.view, telemetry, message)
+        self._context.store.reports.progress(self._task, body, self.view, milestone=milestone)
+        self._context.wake_reporter()
