@@ -42,17 +42,25 @@ class ScriptedDriver(SlotDriver):
     """Does what it is asked, at once; the test says what the printer makes of it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(S.OFFLINE, "not opened yet")
+        self._state_told = False
         self.asked: list[str] = []
         self.preamble: list[str] = []
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
 
+    def now(self, **changes: object) -> None:
+        """The test says what state the printer is in; without that it is idle once the driver is open."""
+        self._state_told = self._state_told or "state" in changes
+        super().now(**changes)
+
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """With a print to take over it has its task_id at once, and the test says what comes of it."""
         self.opened += 1
         self.unfinished = unfinished
+        if unfinished is None and not self._state_told:
+            self.now(state=S.IDLE, reason="")
         if unfinished is not None:
             self.now(state=S.RECOVERING, task_id=unfinished.task_id, line=unfinished.line, reason="asking the printer")
 
