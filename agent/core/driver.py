@@ -96,6 +96,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     firmware: str = ""  # FIRMWARE_NAME of M115
     machine: str = ""  # MACHINE_TYPE of M115
     heaters: tuple[Heater, ...] = ()
+    reports: int = 0  # how often the printer reported them on this connection; 0: the driver does not count that
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"

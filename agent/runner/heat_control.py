@@ -23,7 +23,7 @@ from agent.errors import NotReadyError, UnavailableError
 from agent.runner.runner_store import RunnerStore
 
 SETTLE_S = 5.0
-"""Seconds after an operation's end within which a reading may be older than that."""
+"""Seconds after an operation's end until a report counts as newer, with a driver that does not count them."""
 AGAIN_S = 10.0
 """Seconds between two attempts to switch heaters off."""
 ATTEMPTS_SAID = 3
@@ -38,12 +38,23 @@ log = structlog.get_logger(part="heat")
 class HeatControl:
     """The runner's thread alone. `say` is told the condition, for a person; empty for none."""
 
-    def __init__(self, *, driver: Driver, store: RunnerStore, clock: Clock, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        *,
+        driver: Driver,
+        store: RunnerStore,
+        clock: Clock,
+        say: Callable[[str], None],
+        settle_s: float = SETTLE_S,
+    ) -> None:
         self._driver = driver
         self._store = store
         self._clock = clock
         self._say = say
-        self._left = LeftHeat(left=False, settle_s=SETTLE_S)
+        self._left = LeftHeat(left=False)
+        self._settle_s = settle_s
+        self._idle_since: float | None = None  # since when nothing runs; None: something does, or that was not seen yet
+        self._reports = -1  # the driver's count of reports when it was idle first; -1: it is not idle
         self._recorded = False
         self._task_id = ""  # of the operation that ran last
         self._at_once = False  # what is on goes off without a wait
@@ -65,7 +76,7 @@ class HeatControl:
         self._store.begin_heat(task_id)
         self._recorded, self._task_id = True, task_id
         self._at_once = False
-        self._left.run()
+        self._run()
 
     def cool(self) -> None:
         """Switch off whatever is on, now and until the printer reports it off. Raises NotReadyError unless the printer
@@ -81,23 +92,39 @@ class HeatControl:
     def step(self, telemetry: Telemetry, cool_after_s: float) -> None:
         """Look at the printer: switch off what is due, and say what is on. Never raises."""
         if telemetry.state is _S.IDLE:
-            self._step_idle(telemetry.heaters, cool_after_s, self._clock.monotonic())
-        elif telemetry.state.absent:
+            self._step_idle(telemetry, cool_after_s, self._clock.monotonic())
+            return
+        self._reports = -1
+        if telemetry.state.absent:
             on = _described(self._last_on)
             self._say(f"was hot when it was last heard of: {on}" if on and self._left.left else "")
         else:
             if telemetry.state is not _S.ERROR and telemetry.task_id != SCRIPT_ID:
-                self._left.run()
+                self._run()
                 self._attempts, self._at_once = 0, False
             self._hot_since, self._last_on = inf, {}
             self._say("")
 
     # --- inside
 
-    def _step_idle(self, heaters: Iterable[Heater], cool_after_s: float, now: float) -> None:
-        on, was_left = targets(heaters), self._left.left
+    def _run(self) -> None:
+        self._left.run()
+        self._idle_since, self._reports = None, -1
+
+    def _is_new(self, telemetry: Telemetry, now: float) -> bool:
+        """Whether the heaters were reported since the printer is idle."""
+        since = self._idle_since if self._idle_since is not None else now
+        if self._reports < 0:
+            self._idle_since, self._reports = since, telemetry.reports
+            return False
+        return telemetry.reports != self._reports if telemetry.reports else now - since >= self._settle_s
+
+    def _step_idle(self, telemetry: Telemetry, cool_after_s: float, now: float) -> None:
+        heaters = telemetry.heaters
+        on, was_left, new = targets(heaters), self._left.left, self._is_new(telemetry, now)
         self._last_on = on
-        self._left.idle(heaters, now)
+        if new:
+            self._left.idle(heaters)
         if was_left and not self._left.left:
             self._note_end(on)
         if self._recorded and not self._left.left:
@@ -105,12 +132,10 @@ class HeatControl:
         if not self._left.left:
             self._say(self._of_a_person(on, cool_after_s, now))
             return
-        since = self._left.idle_since if self._left.idle_since is not None else now
-        known = any(True for _ in heaters)
-        due = self._at_once or now >= since + cool_after_s
-        if due and (on or (self._at_once and not known)) and now >= self._next_attempt:
+        due = self._at_once or self._idle_since is None or now >= self._idle_since + cool_after_s
+        if due and (on or (self._at_once and not heaters)) and now >= self._next_attempt:
             self._attempt(heaters)
-        self._say(self._of_ours(on, cool_after_s, now))
+        self._say(self._of_ours(on, cool_after_s) if new or self._at_once else "")
 
     def _attempt(self, heaters: Iterable[Heater]) -> None:
         try:
@@ -144,8 +169,8 @@ class HeatControl:
         else:
             self._recorded = False
 
-    def _of_ours(self, on: Mapping[str, float], cool_after_s: float, now: float) -> str:
-        if not on or not (self._left.settled(now) or self._at_once):
+    def _of_ours(self, on: Mapping[str, float], cool_after_s: float) -> str:
+        if not on:
             return ""
         if self._attempts >= ATTEMPTS_SAID:
             return f"hot, nobody needs it, and it does not go off: {_described(on)}; switch the printer off"

@@ -28,6 +28,7 @@ class TelemetryUpdate(TypedDict, total=False):
     firmware: str
     machine: str
     heaters: tuple[Heater, ...]
+    reports: int
     task_id: str
     waiting: str
     display: str

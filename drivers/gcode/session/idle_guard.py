@@ -23,7 +23,7 @@ class IdleGuard:
         self._heaters = heaters
         self._routines = routines
         self._stack = stack
-        self._left = LeftHeat(left=operation.unsafe, settle_s=0.0)
+        self._left = LeftHeat(left=operation.unsafe)
         self._leaving = False
         self._read_at = -1  # the count of readings that was looked at last; -1: before the printer was idle
 
@@ -43,7 +43,7 @@ class IdleGuard:
         if self._read_at == heaters.readings:
             return False
         self._read_at = heaters.readings
-        self._left.idle(heaters.known.values(), now)
+        self._left.idle(heaters.known.values())
         operation.unsafe = operation.unsafe and self._left.left
         if not self._routines.armed or pump.running is not None or heaters.active_targets():
             return False
