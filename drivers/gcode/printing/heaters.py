@@ -45,6 +45,11 @@ class Heaters:
             return []
         return [unnumbered(wait.setter), self.hold(wait)]
 
+    def hold_for_reading(self, before: int) -> Hold:
+        """Wait until there are more `readings` than `before`: what an answer has told is known only when all of it was
+        read; at most `Timing.answer` seconds."""
+        return Hold(lambda: self.readings > before, "", self._timing.answer)
+
     def hold(self, wait: HeatWait) -> Hold:
         """Wait until the heater is near its target; at most `heat_limit` seconds, `heat_unknown` without a reading."""
 

@@ -67,10 +67,13 @@ def hello(
         yield _may_fail(b"M155 S2", timing)
     if firmware.keepalive:
         yield _may_fail(b"M113 S2", timing)
+    before = heaters.readings
     yield _may_fail(b"M105", timing)
-    if unsafe and heaters.active_targets():
-        yield from _try_each(lines_off(heaters.known, firmware.dialect), timing)
-        yield _may_fail(b"M105", timing)
+    if unsafe:
+        yield heaters.hold_for_reading(before)
+        if heaters.active_targets():
+            yield from _try_each(lines_off(heaters.known, firmware.dialect), timing)
+            yield _may_fail(b"M105", timing)
     return End.DONE
 
 

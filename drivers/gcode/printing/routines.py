@@ -122,7 +122,9 @@ class Routines:
 
     def cool_if_hot(self) -> Procedure:
         """Build the question whether a heater is on, and what switches it off then."""
+        before = self._heaters.readings
         yield ask(PROBE)
+        yield self._heaters.hold_for_reading(before)
         if self._heaters.active_targets():
             yield from self.cool()
         return End.DONE
