@@ -13,7 +13,7 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test test-all test-oldest mutants lint fuzz bench bench-faye torture outlives install uninstall deb pins clean
+.PHONY: help dry-run test test-all test-oldest mutants lint fuzz bench bench-faye torture outlives hostile install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
@@ -31,8 +31,10 @@ help:
 	@echo 'make bench-faye                          the Faye client beside node'"'"'s own (5 minutes; ARGS=--quick: one)'
 	@echo 'make torture                             kills, storms, a full disk (25 minutes; ARGS=--quick: two)'
 	@echo 'make outlives                            a print killed 200 times in each of six ways (an hour; ARGS=--quick: four minutes)'
+	@echo 'make hostile                             attacks on an agent that prints, from every side (ten minutes; ARGS=--quick: one)'
 	@echo 'make pins                                renew the pinned versions in constraints/'
-	@echo 'make fuzz                                the Faye client against a million mutated exchanges (minutes)'
+	@echo 'make fuzz                                each parser of text from outside against mutated examples, a million of'
+	@echo '                                         Faye'"'"'s (an hour; ARGS=--seconds=60: a minute)'
 
 dry-run: $(VENV)/.sandbox
 	$(BIN)/printer-agent dry-run $(ARGS)
@@ -70,7 +72,7 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 
 fuzz: $(VENV)/.test
-	$(BIN)/python -m benchmarks.faye_fuzz 1000000
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 bench: $(VENV)/.test
 	@command -v gcc >/dev/null || { echo 'make bench needs gcc: the firmware that it measures against is written in C'; exit 69; }
@@ -84,6 +86,9 @@ torture: $(VENV)/.test
 
 outlives: $(VENV)/.test
 	$(BIN)/python -m benchmarks.outlives $(ARGS)
+
+hostile: $(VENV)/.test
+	$(BIN)/python -m benchmarks.hostile $(ARGS)
 
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(SYSTEM_PYTHON)' PIP='$(BIN)/pip'
 

@@ -103,7 +103,9 @@ class App:
         base = self.base
         report_suppressed()
         base.conditions.set(Part.CLOCK, self.server.clock.describe_skew())
-        base.conditions.update_printer(base.snapshot.read().telemetry)
+        situation = base.snapshot.read()
+        base.conditions.update_printer(situation.telemetry)
+        base.conditions.update_bed(situation.busy)
         try:
             base.store.tidy()
         except UnavailableError as error:

@@ -18,6 +18,16 @@ from agent.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, AgentError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
+_PLAIN_COMMANDS = {
+    "pause": "pause the print",
+    "resume": "resume the print",
+    "cancel": "end the print; while nothing runs, heaters off",
+    "halt": "emergency stop: motors and heaters off at once; then `reset`",
+    "ready": "the bed is clear: the part of the last print is off it, and the next may begin",
+    "reset": "reboot the printer's controller, after an emergency stop or a halt of its own",
+}
+"""Commands to the running agent without options of their own."""
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -80,10 +90,11 @@ def _parser() -> _Parser:
     _json(_configured(add("status", "what the running agent is doing")))
     printing = _configured(add("print", "print a file on the running agent's printer"))
     printing.add_argument("file", type=Path, metavar="FILE")
-    for name, purpose in (("pause", "pause the print"), ("resume", "resume the print"), ("cancel", "end the print")):
+    for name, purpose in _PLAIN_COMMANDS.items():
         _configured(add(name, purpose))
-    _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
-    _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
+    answer = _configured(add("respond", "answer what the printer asks: status shows it with its choices"))
+    answer.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
+    answer.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
     _json(_configured(add("cool", "heaters off, while nothing runs")))
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))

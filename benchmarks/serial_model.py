@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 import structlog
 
-from agent.core.driver import Outcome, PrinterState
+from agent.core.driver import Host, Outcome, PrinterState
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.requests import StartPrint
@@ -161,17 +161,18 @@ class World:
         self._checked = 0
         self._heard = LineSplitter()
         self.slot = Slot()
-        settings = DriverSettings(window=window)
+        settings, host = DriverSettings(window=window), Host(wake=lambda: None)
         self.session = Session(
             SessionContext(
                 write=self._write,
                 slot=self.slot,
                 settings=settings,
                 timing=Timing(),
-                checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+                checkpoints=CheckpointWriter(host.remember, PortIdentity(""), 0, host.log_keys),
                 on_answer=lambda: None,
                 resets=ResetWatch(),
                 unsafe=False,
+                log_keys=host.log_keys,
             )
         )
         self.session.open(self.now, self.now)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from agent.state.store import Store
@@ -15,6 +16,10 @@ from agent.testing import FakeClock
 from tests.rigs.cloud_rig import RunningCloud, RunningPrinter
 from tests.rigs.server_rig import ScriptedServer, scripted
 from tests.support.store import open_store
+
+# How long one example takes says how busy the machine is; what must be quick has a test of its own.
+hypothesis.settings.register_profile("suite", deadline=None)
+hypothesis.settings.load_profile("suite")
 
 
 @pytest.fixture

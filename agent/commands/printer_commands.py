@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import argparse
 
+from msgspec import UNSET
+
 from agent.commands.configuration import socket_of
 from agent.commands.console import emit
+from agent.core.bed import HINT, BedState
+from agent.core.command import choice_of
 from agent.core.printable import printable
-from agent.errors import EX_OK
+from agent.errors import EX_OK, DataError
 from agent.local import socket_client
-from agent.local.local_requests import HaltRequest, LocalCommand, StatusRequest
+from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest, RespondRequest, StatusRequest
 
 
 def print_file(arguments: argparse.Namespace) -> int:
-    """Print a file; returns when the print has begun."""
-    print(printable(f"printing: {socket_client.print_file(socket_of(arguments), arguments.file)}"))
+    """Print a file; returns when the print has begun, or waits for the bed."""
+    started = socket_client.print_file(socket_of(arguments), arguments.file)
+    print(printable(f"{'accepted' if started.waits_for_bed else 'printing'}: {started.job_id}"))
+    if started.waits_for_bed:
+        print(f"waits until the bed is clear: {HINT}")
     return EX_OK
 
 
@@ -33,10 +40,30 @@ def cancel(arguments: argparse.Namespace) -> int:
     return _send_command(arguments, "cancel")
 
 
+def respond(arguments: argparse.Namespace) -> int:
+    """Answer what the printer asks."""
+    prompt = UNSET if arguments.prompt is None else arguments.prompt
+    try:
+        request = RespondRequest(choice=choice_of(arguments.choice), prompt=prompt)
+    except ValueError as error:
+        raise DataError(str(error)) from None
+    path = socket_of(arguments)
+    socket_client.wait_for_task(path, str(socket_client.ask(path, request)["task_id"]))
+    print("respond: done")
+    return EX_OK
+
+
 def halt(arguments: argparse.Namespace) -> int:
     """Stop motors and heaters at once (emergency stop)."""
     socket_client.ask(socket_of(arguments), HaltRequest())
     print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
+    return EX_OK
+
+
+def ready(arguments: argparse.Namespace) -> int:
+    """Confirm that the bed is clear: the last print's part is off it."""
+    was_clear = socket_client.ask(socket_of(arguments), ReadyRequest())["bed"] == BedState.CLEAR
+    print("ready: the bed was known to be clear already" if was_clear else "ready: the bed is clear")
     return EX_OK
 
 

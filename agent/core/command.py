@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from agent.core.settings import KNOWN
 
@@ -23,6 +24,8 @@ KEPT_SETTINGS = 2048  # characters as JSON of what is kept of settings; what com
 MAX_NODES = 10_000  # values in a message that comes as text; a value takes up to 240 bytes
 MAX_URL = 8192
 MAX_JOB_ID = 256
+MAX_CHOICE = 60  # characters of the text of a choice
+MAX_CHOICES = 100
 
 _TASK_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,128}\Z")
 
@@ -45,9 +48,10 @@ class Name(StrEnum):
     FIRMWARE_UPGRADE = "firmware_upgrade"
     DISMISS = "dismiss"
     COOL = "cool"
+    RESPOND = "respond"
 
 
-STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET, Name.COOL})
+STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET, Name.COOL, Name.RESPOND})
 """The commands by which a person or the cloud keeps control of the printer: never refused for load, begun before all
 others."""
 
@@ -66,6 +70,9 @@ class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
     `url` is `file_url`, `package_url` or `upload_url`, whichever the command has. `job_id` is empty where none was
     given. `spooled` is a file's name in the state folder for a print that began at the printer itself; nothing that
     comes from the network sets it. `sent_at` is when the server says that it sent it, in seconds since the epoch.
+    `choice` answers what the printer asks, by number or text; `prompt_id` is the question that it is meant for.
+    `age_on_receipt` is how many seconds before it was written down it was sent, by the server's time or as long as it
+    waited for the disk; 0 where neither is known.
     `digest` is what the file must have, as `sha-256=` or `md5=` and hexadecimal digits; empty where none was given.
     """
 
@@ -79,6 +86,9 @@ class Command(msgspec.Struct, frozen=True, rename={"raw_name": "said"}):
     spooled: str = ""
     sent_at: float | None = None
     digest: str = ""
+    choice: int | str | UnsetType = UNSET
+    prompt_id: int | UnsetType = UNSET
+    age_on_receipt: float = 0.0
 
 
 def without_payload(command: Command) -> Command:
@@ -160,6 +170,8 @@ def _build(task_id: str, raw_name: str, fields: dict[str, Any]) -> Command:
         url=url,
         settings=_settings(_first(fields, "settings", "Settings")),
         sent_at=_time(_first(fields, "sent_at", "timestamp")),
+        choice=choice_of(fields.get("choice")) if name is Name.RESPOND else UNSET,
+        prompt_id=_prompt_id(fields.get("prompt")) if name is Name.RESPOND else UNSET,
         digest=_digest(fields, _URL_KEY.get(name, "").removesuffix("_url")) if name is not None else "",
     )
 
@@ -192,6 +204,26 @@ def _job_id(value: object) -> str:
         value = str(value)
     if not isinstance(value, str) or len(value) > MAX_JOB_ID or not value.isprintable():
         raise ValueError(f"job_id: expected a string of at most {MAX_JOB_ID} characters")
+    return value
+
+
+def choice_of(value: object) -> int | str:
+    """A choice: its number, or its text. Raises ValueError for what is neither."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_CHOICES:
+        return value
+    if isinstance(value, str) and 0 < len(value) <= MAX_CHOICE and value.isprintable():
+        return value
+    raise ValueError(f"choice: expected the number of a choice, or its text, of at most {MAX_CHOICE} characters")
+
+
+def _prompt_id(value: object) -> int | UnsetType:
+    """The `id` of `data.prompt`, which some servers hold as text."""
+    if value is None:
+        return UNSET
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 53:
+        raise ValueError("prompt: expected the id of a prompt")
     return value
 
 

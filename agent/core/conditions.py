@@ -3,6 +3,7 @@
     heat       a heater is on, and nothing runs that needs it
     disk       the state folder does not take a write
     printer    offline, halted
+    bed        a print waits until somebody confirms that the bed is clear
     network    the server gives no answer at all
      └ cloud       it answers, but not as it should (429, 5xx)
         └ token        it does not know this printer, or nobody has added it
@@ -24,6 +25,7 @@ class Part(StrEnum):
     HEAT = "heat"
     DISK = "disk"
     PRINTER = "printer"
+    BED = "bed"
     NETWORK = "network"
     CLOUD = "cloud"
     TOKEN = "token"  # noqa: S105 a name, not a secret

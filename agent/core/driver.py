@@ -87,6 +87,15 @@ class Link(msgspec.Struct, frozen=True):
         return self.resends / self.lines if self.lines else 0.0
 
 
+class Prompt(msgspec.Struct, frozen=True):
+    """What the printer asks the person in front of it. `id` is a number that no other prompt of this printer has had;
+    `choices` are the answers that can be sent from afar, in their order: none where only its display takes one."""
+
+    id: int
+    text: str
+    choices: tuple[str, ...] = ()
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
 
@@ -101,6 +110,8 @@ class Telemetry(msgspec.Struct, frozen=True):
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
     display: str = ""  # what the printer has on its display, as far as it tells the host
+    prompt: Prompt | None = None  # what it asks now, also while an answer is on its way
+    answered: int = 0  # id of the prompt whose answer was written last; 0: none yet
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
@@ -165,12 +176,17 @@ def _forgotten(_task_id: str, _memory: bytes) -> None:
     """Nobody writes it down: the print ends with its agent."""
 
 
+def _task_alone(task_id: str) -> dict[str, str]:
+    """The task's id, when nobody knows of a job."""
+    return {"task_id": task_id}
+
+
 class Host(msgspec.Struct, frozen=True):
     """What a driver may ask of the agent it works for, all of it from the driver's own thread. `wake` and `beat` must
     not block."""
 
     wake: Callable[[], None]
-    """After each change of `state`, `reason`, `waiting` or `last` of the telemetry."""
+    """After each change of `state`, `reason`, `waiting`, `prompt`, `answered` or `last` of the telemetry."""
     beat: Callable[[], None] = _nothing
     """I am alive: at least every 5 s as long as the thread does its work."""
     remember: Callable[[str, bytes], None] = _forgotten
@@ -178,6 +194,9 @@ class Host(msgspec.Struct, frozen=True):
     when the call returns, and may take as long as a disk does, so the driver calls it at the beginning of a print and
     around a pause, never per line. Raises UnavailableError: the print continues, it only cannot be recovered."""
     port: PortKeeper = NoKeeper()
+    log_keys: Callable[[str], dict[str, str]] = _task_alone
+    """(task id) → the keys of a log event that concerns that task: `task_id`, and `job_id` where it is a print's, so
+    that one search of the journal gives all of a job. Must not block."""
 
 
 class Unfinished(msgspec.Struct, frozen=True):
@@ -269,3 +288,15 @@ class SupportsScriptReload(Protocol):
     def use_scripts(self, scripts: Scripts) -> None:
         """Use these from now on, in a print that runs too. Raises DataError for a line that cannot be sent; then the
         old ones stay."""
+
+
+@runtime_checkable
+class SupportsPrompts(Protocol):
+    """A driver that hears what the printer asks, and answers it: an ability that not every `Driver` has."""
+
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """Answer the prompt `prompt_id`, which telemetry has, with the choice of that number (0 is the first). Returns
+        at once; it is written past everything that waits, once: `telemetry().answered` says so, and `prompt` goes when
+        the printer has heard it. A prompt that is still open after that gets a new id.
+        Raises NotReadyError when another prompt is open, or none, or this one was answered already; DataError when it
+        has no such choice, or none that can be sent."""

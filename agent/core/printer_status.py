@@ -9,9 +9,13 @@ from msgspec import UNSET, UnsetType
 
 from agent.core.driver import Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobView
-from agent.core.report_bodies import LinkQuality, Temperature
+from agent.core.report_bodies import LinkQuality, PromptData, Temperature
 
 TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
+AWAITING_BED = "awaiting_bed"  # what it does with a print that waits until somebody confirms that the bed is clear
+WAITS_FOR_BED = "waits until the bed is clear"
+BUSY_TEXT = {TAKING_OVER: "taking over the print", AWAITING_BED: WAITS_FOR_BED}
+"""Agent's own work → `data.ui_sub_state`."""
 
 _STATUS = {
     PrinterState.OFFLINE: "error",
@@ -51,6 +55,14 @@ def link(quality: Link) -> LinkQuality | UnsetType:
         latency_p99_ms=_known(quality.latency_p99_ms),
         starved=UNSET if quality.starved is None else quality.starved,
     )
+
+
+def prompt(telemetry: Telemetry) -> PromptData | UnsetType:
+    """What the printer asks; UNSET when it asks nothing."""
+    asked = telemetry.prompt
+    if asked is None:
+        return UNSET
+    return PromptData(id=asked.id, text=asked.text, choices=asked.choices, answered=telemetry.answered == asked.id)
 
 
 def temperatures(heaters: Iterable[Heater]) -> tuple[int, dict[str, Temperature]] | tuple[UnsetType, UnsetType]:

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from agent.core.command import Command
+from agent.core.command import Command, Name
 from agent.core.driver import Telemetry
 from agent.core.job import JobView
-from agent.core.printer_status import TAKING_OVER, link, printer_state, temperatures
+from agent.core.printer_status import BUSY_TEXT, link, printer_state, prompt, temperatures
 from agent.core.report_bodies import Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
@@ -60,19 +60,29 @@ def receipt(command: Command) -> Receipt:
 
 
 def progress(
-    command: Command, value: float, job: JobView | None, telemetry: Telemetry, message: str = ""
+    command: Command,
+    value: float,
+    job: JobView | None,
+    telemetry: Telemetry,
+    message: str = "",
+    *,
+    busy: str = "",
+    bed: str = "",
 ) -> TaskReport:
-    """Build a report on the way. `value` comes from `advance`; `message` is for a person."""
+    """Build a report on the way. `value` comes from `advance`; `message` is for a person; `busy` and `bed` are as in
+    `heartbeat`."""
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
         command=command.raw_name,
         state=str(job.state) if job is not None else str(telemetry.state),
-        ui_sub_state=_sub_state(telemetry),
+        ui_sub_state=_sub_state(telemetry, busy),
         **_fields(_position(job)),
         temperature=first,
         temperatures=readings,
+        bed=bed or UNSET,
         is_error=False,
         message=message[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
     )
     return TaskReport(progress=value, **_fields(_job(job, value)), data=data)
 
@@ -101,14 +111,19 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
         error_message=message,
         **_fields(_position(job)),
     )
-    ended = _fields(_ended_job(command, job))
+    about = _ended_job(command, job)
+    if job is None and command.raw_name == Name.PRINT_DATA:  # else a server shows the job as sent for ever
+        about = msgspec.structs.replace(about, job_status="failed", job_progress=0.0)
+    ended = _fields(about)
     return TaskReport(progress=1.0, error_code=code, error_message=message, **ended, data=data)
 
 
-def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "") -> Heartbeat:
+def heartbeat(
+    job: JobView | None, telemetry: Telemetry, busy: str = "", trouble: str = "", *, bed: str = ""
+) -> Heartbeat:
     """Build the heartbeat. `busy` says what the agent itself is doing (a download, an upgrade); empty for nothing.
     `trouble` is the one thing that is wrong, for a person: `data.message`, whether or not it keeps the printer from
-    working."""
+    working. `bed` is `clear` or `not_confirmed`; empty where nobody is asked."""
     printer_status = printer_state(job, telemetry, busy)
     is_error = printer_status == "error"
     code: int | UnsetType = UNSET
@@ -119,12 +134,14 @@ def heartbeat(job: JobView | None, telemetry: Telemetry, busy: str = "", trouble
     first, readings = temperatures(telemetry.heaters)
     data = SituationData(
         state=printer_status,
-        ui_sub_state="taking over the print" if busy == TAKING_OVER else _sub_state(telemetry),
+        ui_sub_state=_sub_state(telemetry, busy),
         **_fields(_position(job)),
         temperature=first,
         temperatures=readings,
+        bed=bed or UNSET,
         is_error=is_error,
         message=trouble[:ERROR_TEXT] or UNSET,
+        prompt=prompt(telemetry),
         link=link(telemetry.link),
         error_code=code,
         error=code,
@@ -139,8 +156,8 @@ def _fields(part: msgspec.Struct) -> dict[str, Any]:
     return msgspec.structs.asdict(part)
 
 
-def _sub_state(telemetry: Telemetry) -> str:
-    return telemetry.waiting or telemetry.reason[:ERROR_TEXT]
+def _sub_state(telemetry: Telemetry, busy: str) -> str:
+    return BUSY_TEXT.get(busy, "") or telemetry.waiting or telemetry.reason[:ERROR_TEXT]
 
 
 def _ended_job(command: Command, job: JobView | None) -> _Job:

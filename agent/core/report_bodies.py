@@ -73,6 +73,16 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     url: str | UnsetType = UNSET
 
 
+class PromptData(msgspec.Struct, frozen=True, kw_only=True):
+    """What the printer asks; `choices` are those that can be answered from afar. `answered`: an answer is on its
+    way."""
+
+    id: int
+    text: str
+    choices: tuple[str, ...]
+    answered: bool
+
+
 class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     """`data` of progress and of the heartbeat: the printer and its job now."""
 
@@ -89,8 +99,10 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: int | UnsetType = UNSET
     temperature: int | UnsetType = UNSET
     temperatures: dict[str, Temperature] | UnsetType = UNSET
+    bed: str | UnsetType = UNSET
     is_error: bool
     message: str | UnsetType = UNSET
+    prompt: PromptData | UnsetType = UNSET
     link: LinkQuality | UnsetType = UNSET
     error_code: int | UnsetType = UNSET
     error: int | UnsetType = UNSET

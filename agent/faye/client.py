@@ -25,7 +25,7 @@ from .dispatcher import Dispatcher
 from .events import Event
 from .long_polling import LongPolling
 from .subscriptions import Subscription
-from .transport import Transport, tls_context
+from .transport import Resolve, Transport, resolve, tls_context
 
 STOP_POLL = 0.2
 """Seconds: how soon a set `stop` is seen at the latest."""
@@ -105,10 +105,11 @@ class FayeClient:
     """Faye client that stays subscribed to channels of a server, whatever the network and the server do.
 
     `url`: http(s)://host[:port]/path. `tls`: makes the TLS context, when it is needed, with the authorities to trust.
-    `response_class`: reads the answers of long-polling, to bound what http.client does not. `clock`: monotonic
-    seconds. `rng`: numbers in [0, 1). `on_event`: called for each event (events.py) on the dispatcher's thread, in
-    order with the messages. `ext_on`: "all" puts the first subscription's ext on every message, "subscribe" each
-    subscription's own on its subscribe only.
+    `response_class`: reads the answers of long-polling, to bound what http.client does not. `resolve`: looks up names
+    within a limit, from several threads (the system's own lookup may have none). `clock`: monotonic seconds. `rng`:
+    numbers in [0, 1). `on_event`: called for each event (events.py) on the dispatcher's thread, in order with the
+    messages. `ext_on`: "all" puts the first subscription's ext on every message, "subscribe" each subscription's own on
+    its subscribe only.
 
     Raises ValueError for an argument that cannot be, ImportError when the websocket library is missing."""
 
@@ -120,6 +121,7 @@ class FayeClient:
         transport: Literal["long-polling", "websocket"] = "long-polling",
         tls: Callable[[], ssl.SSLContext] = tls_context,
         response_class: type[HTTPResponse] = HTTPResponse,
+        resolve: Resolve = resolve,
         clock: Callable[[], float] = time.monotonic,
         rng: Callable[[], float] = random.random,
         on_event: Callable[[Event], None] | None = None,
@@ -131,6 +133,7 @@ class FayeClient:
         self._name = transport
         self._tls = tls
         self._response_class = response_class
+        self._resolve = resolve
         self._clock = clock
         self._rng = rng
         self._on_event = on_event
@@ -156,13 +159,14 @@ class FayeClient:
     def _run(self, stop: threading.Event) -> None:
         inbox = _InputQueue()
         handlers = {entry.channel: entry.handler for entry in self._subscriptions}
+        urgent = {entry.channel: entry.urgent for entry in self._subscriptions if entry.urgent is not None}
         protocol = BayeuxProtocol(self._subscriptions, rng=self._rng, transport=self._name, ext_on_all=self._ext_on_all)
         loop = _ProtocolLoop(
             protocol=protocol,
             inbox=inbox,
             make_transport=self._make_transport,
             name=self._name,
-            dispatcher=Dispatcher(handlers, self._on_event),
+            dispatcher=Dispatcher(handlers, self._on_event, urgent=urgent),
         )
         try:
             self._changed.clear()
@@ -182,10 +186,17 @@ class FayeClient:
 
     def _make_transport(self, name: str, inbox: _InputQueue) -> Transport:
         if name == LongPolling.name:
-            return LongPolling(self._url, inbox, tls=self._tls, response_class=self._response_class, clock=self._clock)
+            return LongPolling(
+                self._url,
+                inbox,
+                tls=self._tls,
+                response_class=self._response_class,
+                resolve=self._resolve,
+                clock=self._clock,
+            )
         from .websocket import WebSocketTransport  # noqa: PLC0415 - the library is an option
 
-        return WebSocketTransport(self._url, inbox, tls=self._tls, clock=self._clock)
+        return WebSocketTransport(self._url, inbox, tls=self._tls, resolve=self._resolve, clock=self._clock)
 
 
 class _ProtocolLoop:

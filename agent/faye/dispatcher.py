@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from .actions import Deliver
 from .events import Dropped, Event, Gap, HandlerFailed
@@ -20,7 +21,8 @@ SPARE = 1_000
 
 
 class Dispatcher:
-    """One thread, `faye-dispatch`, calls handlers and `on_event` in the order in which things happened.
+    """One thread, `faye-dispatch`, calls handlers and `on_event` in the order in which things happened. What `urgent`
+    (by subscription) says of a message's source text goes before all else that waits, in an order of its own.
 
     When the queue is full a message is dropped and a `Dropped` is queued; when it is empty again, a second `Dropped`
     gives the total and a `Gap` asks the owner to catch up."""
@@ -30,16 +32,19 @@ class Dispatcher:
         handlers: Mapping[str, Callable[[Message], None]],
         on_event: Callable[[Event], None] | None,
         *,
+        urgent: Mapping[str, Callable[[bytes], bool]],
         max_messages: int = MAX_MESSAGES,
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._handlers = handlers
         self._on_event = on_event
+        self._is_urgent = urgent
         self._max_messages = max_messages
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
         self._queue: deque[Deliver | Event] = deque()
-        self._bytes = 0
+        self._urgent: deque[Deliver] = deque()
+        self._bytes = 0  # of both
         self._dropped = 0
         self._closing = False
         self._abandoned = False
@@ -48,17 +53,19 @@ class Dispatcher:
 
     def put(self, delivery: Deliver) -> None:
         """Queue a message, or drop it and queue `Dropped`. Never waits."""
+        source = delivery.message.source
+        is_urgent = self._is_urgent.get(delivery.subscription)
+        queue: deque[Any] = self._urgent if is_urgent is not None and is_urgent(source) else self._queue
         with self._changed:
-            full = (
-                len(self._queue) >= self._max_messages or self._bytes + len(delivery.message.source) > self._max_bytes
-            )
-            if full and self._queue:
+            limit = self._max_bytes * (2 if queue is self._urgent else 1)  # as many bytes again for what is urgent
+            full = len(queue) >= self._max_messages or self._bytes + len(source) > limit
+            if full and queue:
                 self._dropped += 1
                 if self._dropped == 1:
                     self._append(Dropped(1, "the handler is too slow", delivery.message.channel))
                 return
-            self._bytes += len(delivery.message.source)
-            self._queue.append(delivery)
+            self._bytes += len(source)
+            queue.append(delivery)
             self._changed.notify()
 
     def put_event(self, event: Event) -> None:
@@ -82,15 +89,15 @@ class Dispatcher:
     def _work(self) -> None:
         while True:
             with self._changed:
-                while not self._queue and not self._dropped and not self._closing:
+                while not self._queue and not self._urgent and not self._dropped and not self._closing:
                     self._changed.wait()
-                if self._abandoned or (not self._queue and not self._dropped):
+                if self._abandoned or (not self._queue and not self._urgent and not self._dropped):
                     return
-                if not self._queue:
+                if not self._queue and not self._urgent:
                     self._queue.append(Dropped(self._dropped, "in all, because the handler was too slow"))
                     self._queue.append(Gap("messages were dropped"))
                     self._dropped = 0
-                item = self._queue.popleft()
+                item = self._urgent.popleft() if self._urgent else self._queue.popleft()
                 if isinstance(item, Deliver):
                     self._bytes -= len(item.message.source)
             if isinstance(item, Deliver):

@@ -20,7 +20,18 @@ from urllib3.exceptions import HTTPError
 from .actions import Lane, Send
 from .messages import ReplySplitter, encode
 from .sockets import OpenSockets, TrackedAdapter
-from .transport import CONNECT_WAIT, RATE_FLOOR, RATE_WINDOW, REPLY_LIMIT, Sink, Transport, describe, tls_context
+from .transport import (
+    CONNECT_WAIT,
+    RATE_FLOOR,
+    RATE_WINDOW,
+    REPLY_LIMIT,
+    Resolve,
+    Sink,
+    Transport,
+    describe,
+    resolve,
+    tls_context,
+)
 
 CHUNK = 16 * 1024
 READ_SLACK = 5.0
@@ -35,7 +46,7 @@ MAX_RETRY_AFTER = 300.0
 
 class LongPolling(Transport):
     """Long-polling transport on two connections. `limit` is in bytes; `clock` gives monotonic seconds. `tls` makes the
-    context of https, `response_class` reads the answers. Raises ValueError for a bad URL."""
+    context of https, `response_class` reads the answers, `resolve` looks up names. Raises ValueError for a bad URL."""
 
     name = "long-polling"
 
@@ -46,6 +57,7 @@ class LongPolling(Transport):
         *,
         tls: Callable[[], ssl.SSLContext] = tls_context,
         response_class: type[HTTPResponse] = HTTPResponse,
+        resolve: Resolve = resolve,
         clock: Callable[[], float],
         limit: int = REPLY_LIMIT,
     ) -> None:
@@ -57,7 +69,7 @@ class LongPolling(Transport):
         self._session = requests.Session()
         self._session.trust_env = False  # no ~/.netrc; the proxies are asked for here
         self._session.proxies.update(get_environ_proxies(url, no_proxy=None))
-        self._adapter = TrackedAdapter(self._open_sockets, tls, response_class)
+        self._adapter = TrackedAdapter(self._open_sockets, tls, response_class, resolve)
         # What all requests share; preparing each one anew would be a good part of its CPU time.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         self._prepared = self._session.prepare_request(requests.Request("POST", url, headers=headers))
@@ -120,13 +132,15 @@ class LongPolling(Transport):
                 note = ", and redirects are not followed" if response.is_redirect else ""
                 after = _seconds(response.headers.get("Retry-After", ""))
                 return None, f"HTTP {response.status_code}{note}", after
+            if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+                return None, "the reply is compressed, which was not asked for", 0.0
             return self._read(response, request.number)
 
     def _read(self, response: requests.Response, number: int) -> tuple[bytes | None, str, float]:
         splitter = ReplySplitter()  # keeps only what can be used: a reply may be far larger than the memory for it
         size = 0
         began_at = reported_at = self._clock()
-        for chunk in response.iter_content(CHUNK):
+        for chunk in response.raw.stream(CHUNK, decode_content=False):
             try:
                 splitter.feed(chunk)
             except ValueError as error:

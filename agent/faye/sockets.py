@@ -16,7 +16,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import PoolManager
 
-from .transport import shut_down
+from .transport import CONNECT_WAIT, Resolve, connected, shut_down
 
 
 class OpenSockets:
@@ -62,15 +62,17 @@ class OpenSockets:
 
 class TrackedAdapter(HTTPAdapter):
     """HTTPAdapter whose connections are added to `open_sockets` and read by `response_class`; two at most, no retries,
-    TLS by `tls`, which makes the context when it is needed."""
+    TLS by `tls`, which makes the context when it is needed, addresses by `resolve`."""
 
     def __init__(
         self,
         open_sockets: OpenSockets,
         tls: Callable[[], ssl.SSLContext],
         response_class: type[HTTPResponse],
+        resolve: Resolve,
     ) -> None:
         self._open_sockets = open_sockets
+        self._resolve = resolve
         self._tls = tls
         self._response_class = response_class
         super().__init__(pool_connections=2, pool_maxsize=2, max_retries=0, pool_block=True)
@@ -93,10 +95,18 @@ class TrackedAdapter(HTTPAdapter):
 
     def _track(self, manager: PoolManager) -> None:
         """Make the manager's pools report each connection that they open."""
-        open_sockets, tls, made_by = self._open_sockets, self._tls, self._response_class
+        open_sockets, tls, made_by, resolve = self._open_sockets, self._tls, self._response_class, self._resolve
+
+        def connect(connection: HTTPConnection) -> socket.socket:
+            wait = connection.timeout if isinstance(connection.timeout, int | float) else CONNECT_WAIT
+            addresses = resolve(connection.host.strip("[]"), connection.port, wait)
+            return connected(addresses, wait, connection.socket_options or ())
 
         class TrackedConnection(SingleWriteConnection, HTTPConnection):
             response_class = made_by
+
+            def _new_conn(self) -> socket.socket:
+                return connect(self)
 
             def connect(self) -> None:
                 super().connect()
@@ -107,6 +117,9 @@ class TrackedAdapter(HTTPAdapter):
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 super().__init__(*args, **{**kwargs, "ssl_context": tls()})
+
+            def _new_conn(self) -> socket.socket:
+                return connect(self)
 
             def connect(self) -> None:
                 super().connect()

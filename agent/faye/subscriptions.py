@@ -39,11 +39,13 @@ class Subscription:
 
     `handler` runs on the client's dispatcher thread: commit and return. `ext` gives the `ext` of the subscribe message,
     such as `{"authentication_token": …}`; it is called afresh for each subscribe, on the thread of `run`, and must
-    return at once."""
+    return at once. `urgent` says of a message's source text whether it is handled before all that waits and is not
+    urgent; None: no message is."""
 
     channel: str
     handler: Callable[[Message], None]
     ext: ExtSource | None = None
+    urgent: Callable[[bytes], bool] | None = None
 
 
 class SubscriptionState(StrEnum):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, Protocol
 
 from .actions import Send
 
@@ -54,8 +55,36 @@ class Transport(ABC):
 
     @abstractmethod
     def close(self, timeout: float) -> None:
-        """Abort, and end the threads within `timeout` seconds. A thread that is still in the resolver or in a TCP
-        handshake then ends by itself, after CONNECT_WAIT and the resolver's own limit at the latest."""
+        """Abort, and end the threads within `timeout` seconds. A thread that still looks up a name or is in a TCP
+        handshake then ends by itself, each within CONNECT_WAIT."""
+
+
+Resolve = Callable[[str, int, float], list[Any]]
+"""Looks up a host and a port within so many seconds: addresses as socket.getaddrinfo gives them. Raises OSError. Called
+from several threads."""
+
+
+def resolve(host: str, port: int, _within: float) -> list[Any]:
+    """Look up a name with the system's own limit, which may be none."""
+    return list(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+
+
+def connected(addresses: Sequence[Any], timeout: float, options: Iterable[Any]) -> socket.socket:
+    """Connect to the first address that answers. Raises OSError: the last one's."""
+    failure = OSError("the name has no address")
+    for family, kind, proto, _, address in addresses:
+        link = socket.socket(family, kind, proto)
+        try:
+            for option in options:
+                link.setsockopt(*option)
+            link.settimeout(timeout)
+            link.connect(address)
+        except OSError as error:
+            link.close()
+            failure = error
+        else:
+            return link
+    raise failure
 
 
 def tls_context() -> ssl.SSLContext:

@@ -15,11 +15,26 @@ from collections.abc import Callable
 from typing import Any
 
 import websocket
-from websocket._http import connect, proxy_info
+from websocket._http import _tunnel
+from websocket._socket import DEFAULT_SOCKET_OPTION
+from websocket._url import get_proxy_info, parse_url
 
 from .actions import Send
 from .messages import encode
-from .transport import CONNECT_WAIT, FRAME_LIMIT, Sink, Transport, describe, shut_down, tls_context
+from .transport import (
+    CONNECT_WAIT,
+    FRAME_LIMIT,
+    RATE_FLOOR,
+    RATE_WINDOW,
+    Resolve,
+    Sink,
+    Transport,
+    connected,
+    describe,
+    resolve,
+    shut_down,
+    tls_context,
+)
 
 PING_EVERY = 15.0
 """Seconds of silence after which we ping."""
@@ -42,6 +57,7 @@ class WebSocketTransport(Transport):
         sink: Sink,
         *,
         tls: Callable[[], ssl.SSLContext] = tls_context,
+        resolve: Resolve = resolve,
         clock: Callable[[], float],
         limit: int = FRAME_LIMIT,
         ping_every: float = PING_EVERY,
@@ -51,6 +67,7 @@ class WebSocketTransport(Transport):
         self._sink = sink
         self._clock = clock
         self._tls = tls
+        self._resolve = resolve
         self._limit = limit
         self._ping_every = ping_every
         self._dead_after = dead_after
@@ -64,6 +81,7 @@ class WebSocketTransport(Transport):
                 url=self._url,
                 sink=self._sink,
                 tls=self._tls,
+                resolve=self._resolve,
                 clock=self._clock,
                 limit=self._limit,
                 ping_every=self._ping_every,
@@ -107,17 +125,26 @@ class _HandshakeSocket:
         return getattr(self._sock, name)
 
 
+class SlowMessageError(websocket.WebSocketException):
+    """A message comes in below the floor of the rate."""
+
+
 class _CountingSocket(websocket.WebSocket):
-    """WebSocket that counts the bytes of the message being received, whose declared size is not trusted."""
+    """WebSocket that counts the bytes of the message being received, whose declared size is not trusted, and the time
+    that it takes."""
 
     received = 0
+    began_at = 0.0  # when the first of them came
+    clock: Callable[[], float]
     read_ahead = b""  # read from the socket, not asked for yet: a frame is read in three pieces, mostly of a few bytes
     limit = FRAME_LIMIT
     progress: Callable[[], None] | None = None
 
-    def open(self, url: str, clock: Callable[[], float]) -> None:
-        """Connect, and do the handshake within CONNECT_WAIT seconds and HEAD_LIMIT bytes of an answer."""
-        sock, _ = connect(url, self.sock_opt, proxy_info(), None)  # type: ignore[no-untyped-call]
+    def open(self, url: str, clock: Callable[[], float], resolve: Resolve, tls: Callable[[], ssl.SSLContext]) -> None:
+        """Look up the name, connect, and do the handshake, each within CONNECT_WAIT seconds. The handshake's answer has
+        HEAD_LIMIT bytes at most."""
+        self.clock = clock
+        sock = _connect(url, resolve, tls)
         self.sock = sock
         self.connect(url, redirect_limit=0, socket=_HandshakeSocket(sock, clock))  # type: ignore[no-untyped-call]
         self.sock = sock
@@ -131,8 +158,34 @@ class _CountingSocket(websocket.WebSocket):
             if self.progress is not None:
                 self.progress()
         data, self.read_ahead = self.read_ahead[:bufsize], self.read_ahead[bufsize:]
+        if data and not self.received:
+            self.began_at = self.clock()
         self.received += len(data)
+        took = self.clock() - self.began_at
+        if took > RATE_WINDOW and self.received < RATE_FLOOR * took:
+            raise SlowMessageError(f"a message is slower than {RATE_FLOOR:g} bytes a second")
         return data
+
+    def end_message(self) -> None:
+        """Note that a message or a frame outside of one is complete."""
+        if self.cont_frame.cont_data is None:
+            self.received = 0
+
+
+def _connect(url: str, resolve: Resolve, tls: Callable[[], ssl.SSLContext]) -> socket.socket:
+    """Connect to a ws or wss URL, through a proxy where the environment names one. Raises OSError,
+    WebSocketException."""
+    host, port, _, secure = parse_url(url)
+    proxy_host, proxy_port, proxy_auth = get_proxy_info(host, secure)
+    addresses = resolve(proxy_host or host, (proxy_port or 80) if proxy_host else port, CONNECT_WAIT)
+    link = connected(addresses, CONNECT_WAIT, DEFAULT_SOCKET_OPTION)
+    try:
+        if proxy_host:
+            link = _tunnel(link, host, port, proxy_auth)
+        return tls().wrap_socket(link, server_hostname=host) if secure else link
+    except BaseException:
+        link.close()
+        raise
 
 
 class _SocketThread:
@@ -144,6 +197,7 @@ class _SocketThread:
         url: str,
         sink: Sink,
         tls: Callable[[], ssl.SSLContext],
+        resolve: Resolve,
         clock: Callable[[], float],
         limit: int,
         ping_every: float,
@@ -152,6 +206,7 @@ class _SocketThread:
         self._url = url
         self._sink = sink
         self._tls = tls
+        self._resolve = resolve
         self._clock = clock
         self._limit = limit
         self._ping_every = ping_every
@@ -197,11 +252,10 @@ class _SocketThread:
         reason = "closed by the server"
         link: _CountingSocket | None = None
         try:
-            sslopt = {"context": self._tls()} if self._url.startswith("wss:") else {}
             # UTF-8 is left to the decoder, which spoils one message and not the batch.
-            link = _CountingSocket(sslopt=sslopt, skip_utf8_validation=True, enable_multithread=False)
+            link = _CountingSocket(skip_utf8_validation=True, enable_multithread=False)
             link.settimeout(CONNECT_WAIT)
-            link.open(self._url, self._clock)
+            link.open(self._url, self._clock, self._resolve, self._tls)
             self._talk(link)
         except (websocket.WebSocketException, OSError, ValueError) as error:
             reason = describe(error)
@@ -260,8 +314,8 @@ class _SocketThread:
                 return True  # in the middle of a frame; what was read of it is kept
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 return False
+            link.end_message()
             if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
-                link.received = 0
                 self._sink.reply(data.data if hasattr(data, "data") else data, None)
             if not link.read_ahead and not (isinstance(raw, ssl.SSLSocket) and raw.pending()):
                 return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import zlib
 from collections.abc import Iterator
 
 import requests
@@ -12,6 +11,7 @@ import urllib3
 from agent.errors import CloudError, DataError
 from agent.files.download_failure import describe_failure
 from agent.files.spool import BLOCK
+from agent.http.content_encoding import KNOWN, ContentEncodingError, Inflater
 
 
 def blocks_of(response: requests.Response) -> Iterator[bytes]:
@@ -34,18 +34,13 @@ def blocks_of(response: requests.Response) -> Iterator[bytes]:
 
 def decoded(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
     """Undo a Content-Encoding that was not asked for, in bounded pieces. Raises DataError, CloudError."""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
+    if encoding not in KNOWN:
         raise DataError("the server sent the file with an unknown Content-Encoding")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    inflater = Inflater(encoding)
     for block in blocks:
-        rest = block
-        while rest:
-            try:
-                piece = inflate.decompress(rest, BLOCK)
-            except zlib.error as error:
-                raise DataError(f"the server's {encoding} stream is damaged: {error}") from error
-            rest = inflate.unconsumed_tail
-            if piece:
-                yield piece
-    if not inflate.eof:
+        try:
+            yield from inflater.feed(block)
+        except ContentEncodingError as error:
+            raise DataError(f"the server sent {error}") from None
+    if not inflater.complete:
         raise CloudError(f"the transfer broke off inside the {encoding} stream")

@@ -32,6 +32,7 @@ from agent.files.digest import digest_from_headers
 from agent.files.download_failure import TIMEOUTS, describe_failure, status_text
 from agent.files.download_stream import blocks_of, decoded
 from agent.files.spool import Downloaded, SpoolFile, ignore, never
+from agent.http.content_encoding import content_encoding
 from agent.http.http_session import HttpSession
 from agent.server.retry import delay
 
@@ -166,7 +167,7 @@ class _Fetch:
         if file.size and self._validator:
             headers |= {"Range": f"bytes={file.size}-", "If-Range": self._validator}
         with self._request(headers) as response:
-            encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+            encoding = content_encoding(response.headers.get("Content-Encoding"))
             self._accept(response, encoding)
             blocks = blocks_of(response)
             if encoding != "identity":

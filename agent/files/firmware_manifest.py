@@ -14,6 +14,7 @@ import re
 
 import msgspec
 
+from agent.core.printable import printable
 from agent.errors import DataError
 
 FORMAT = "printer-agent firmware package 1"
@@ -56,7 +57,7 @@ def parse(data: bytes) -> Manifest:
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise DataError(f"the manifest cannot be read: {error or 'nested too deeply'}") from None
+        raise DataError(f"the manifest cannot be read: {printable(str(error))[:200] or 'nested too deeply'}") from None
     _check(manifest)
     return manifest
 
@@ -95,6 +96,6 @@ def _check(manifest: Manifest) -> None:
         raise DataError(f"the manifest's model: expected 1 to {MAX_MODEL} printable characters")
     version_key(manifest.version)
     if not 0 < manifest.size <= MAX_PACKAGE:
-        raise DataError(f"the package has {manifest.size} bytes; expected 1 to {MAX_PACKAGE}")
+        raise DataError(f"the package has {str(manifest.size)[:20]} bytes; expected 1 to {MAX_PACKAGE}")
     if not _SHA256.fullmatch(manifest.sha256):
         raise DataError("the manifest's sha256: expected 64 hexadecimal digits")

@@ -1,8 +1,7 @@
 """Transport adapter of requests whose calls have bounds: one deadline in all, a floor of the rate, a limit of the head.
 
 A socket's own time limit starts again with each byte, so a server that sends one byte a second would hold a call for
-days; here every read gets what remains of the call's time. A name lookup has no limit that could be set: it runs on a
-thread, which is abandoned when the time is up, and of which there is never more than one a session.
+days; here every read gets what remains of the call's time, and so does the lookup of its name (name_resolver.py).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ import io
 import math
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,47 +22,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from agent.http.addresses import AddressError, AddressPolicy, literal_address
 from agent.http.describe_error import SlowTransferError
+from agent.http.name_resolver import Lookup, NameResolver
 from agent.http.response import BoundedResponse
-
-Lookup = Callable[..., list[Any]]
-
-
-class NameResolver:
-    """Looks up host names with a time limit. For one thread. `lookup` is socket.getaddrinfo, or takes its place."""
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._getaddrinfo = lookup
-        self._lookup: threading.Thread | None = None
-
-    def resolve(self, host: str, port: int, within: float) -> list[Any]:
-        """Addresses of `host`, as socket.getaddrinfo gives them. Raises OSError; TimeoutError after `within` seconds,
-        also when the lookup before this one has still no answer then."""
-        if not self._join(within):
-            raise TimeoutError("the name server does not answer")
-        answer: list[Any] = []
-
-        def look_up() -> None:
-            try:
-                answer.append(self._getaddrinfo(host, port, 0, socket.SOCK_STREAM))
-            except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
-                answer.append(error)
-
-        self._lookup = threading.Thread(target=look_up, name="name-server", daemon=True)
-        self._lookup.start()
-        if not self._join(within):
-            raise TimeoutError("the name server does not answer")
-        if isinstance(answer[0], UnicodeError):
-            raise OSError(f"{host} is no host name")
-        if isinstance(answer[0], OSError):
-            raise answer[0]
-        return list(answer[0])
-
-    def _join(self, seconds: float) -> bool:
-        if self._lookup is not None:
-            self._lookup.join(seconds if math.isfinite(seconds) else None)
-            if self._lookup.is_alive():
-                return False
-        return True
 
 
 class RateFloor(msgspec.Struct, frozen=True):

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import certifi
 
 from agent.errors import ConfigError
-from agent.http.adapter import BoundedAdapter, Lookup, RateFloor
+from agent.http.adapter import BoundedAdapter, RateFloor
 from agent.http.addresses import AddressPolicy
 from agent.http.http_session import HttpSession
+from agent.http.name_resolver import Lookup, NameResolver
 from agent.http.response import BoundedResponse
 from agent.service.config import CloudSection
 
@@ -61,6 +62,10 @@ class HttpClient:
                         context.load_verify_locations(None if folder else path, path if folder else None)
                 self._context = context
             return self._context
+
+    def resolver(self) -> NameResolver:
+        """A lookup of names with a limit, for a client that makes its own connections."""
+        return NameResolver(self._lookup)
 
     def calls(self) -> HttpSession:
         """A session for the servers that the configuration names: any address, cookies are kept."""

@@ -7,6 +7,7 @@ does: no ~/.netrc.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ from requests.auth import AuthBase
 from requests.utils import get_environ_proxies, select_proxy
 
 from agent.http.adapter import BoundedAdapter
+from agent.http.content_encoding import ContentEncodingError, Inflater, content_encoding
 
 BLOCK = 64 << 10
 COOKIES = 32
@@ -37,6 +39,7 @@ class HttpSession:
         self._keep_cookies = keep_cookies
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Accept-Encoding"] = "gzip"
         self.headers = self._session.headers
         """Headers of every call."""
 
@@ -93,12 +96,27 @@ def read_body(response: requests.Response, limit: int) -> bytes:
     """The body, decoded, of at most `limit` bytes; what comes after them is not read. Raises urllib3's HTTPError,
     OSError."""
     body = bytearray()
-    while len(body) < limit:
-        piece = response.raw.read(min(BLOCK, limit - len(body)), decode_content=True)
-        if not piece:
-            break
+    for piece in _pieces(response, limit):
         body += piece
+        if len(body) >= limit:
+            break
+    del body[limit:]
     return bytes(body)
+
+
+def _pieces(response: requests.Response, limit: int) -> Iterator[bytes]:
+    """The decoded body piece by piece, of at most `limit` bytes as they are sent. Raises as `read_body`."""
+    encoding = content_encoding(response.headers.get("Content-Encoding"))
+    inflater = None if encoding == "identity" else Inflater(encoding)
+    left = limit
+    while left > 0 and (block := response.raw.read(min(BLOCK, left), decode_content=False)):
+        left -= len(block)
+        if inflater is None:
+            yield block
+        else:
+            yield from inflater.feed(block)
+    if inflater is not None and left > 0 and not inflater.complete:
+        raise ContentEncodingError("a body that breaks off")
 
 
 def limit_cookies(jar: requests.cookies.RequestsCookieJar) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from agent.core.command import Command, Name
-from agent.errors import DataError, NotReadyError, UnavailableError
+from agent.errors import DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, receive
 from agent.local.local_requests import (
     CommandRequest,
@@ -20,8 +20,10 @@ from agent.local.local_requests import (
     LocalCommand,
     OutboxRequest,
     PrintRequest,
+    ReadyRequest,
     RegisterRequest,
     Request,
+    RespondRequest,
     StatusRequest,
     TaskRequest,
 )
@@ -41,8 +43,9 @@ class LocalApi:
     """Answers local requests; one method for each operation. Any thread.
 
     `listening` tells whether a command that the cloud publishes now arrives. `wake_reporter` is called when a refused
-    report was queued again. `emergency_stop` is the driver's, None for a driver without one: it acts at once, beside
-    the ledger and the runner. `jobs` is the folder of the files to print.
+    report was queued again, `wake_runner` when a print may wait for the bed no more. `emergency_stop` is the driver's,
+    None for a driver without one: it acts at once, beside the ledger and the runner. `jobs` is the folder of the files
+    to print.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class LocalApi:
         conditions: ConditionTracker,
         listening: Callable[[], bool],
         wake_reporter: Callable[[], None],
+        wake_runner: Callable[[], None],
         emergency_stop: Callable[[], None] | None,
     ) -> None:
         self._config = config
@@ -68,6 +72,7 @@ class LocalApi:
         self._conditions = conditions
         self._listening = listening
         self._wake_reporter = wake_reporter
+        self._wake_runner = wake_runner
         self._emergency_stop = emergency_stop
         self._receiving = threading.Lock()  # held while a file is received
 
@@ -78,10 +83,14 @@ class LocalApi:
                 return {"status": self.status()}
             case CommandRequest(command=command):
                 return self._accept_command(command)
+            case RespondRequest():
+                return self._respond(request)
             case PrintRequest():
                 return self._print(request, stream)
             case HaltRequest():
                 return self._halt()
+            case ReadyRequest():
+                return self._ready()
             case TaskRequest(task_id=task_id):
                 return self._task(task_id)
             case RegisterRequest():
@@ -96,6 +105,7 @@ class LocalApi:
         situation = self._snapshot.read()
         telemetry = situation.telemetry
         self._conditions.update_printer(telemetry)
+        self._conditions.update_bed(situation.busy)
         conditions = self._conditions.read()
         return {
             **msgspec.to_builtins(situation.body(conditions.first())),
@@ -136,6 +146,13 @@ class LocalApi:
         self._inbox.accept_local(Command(task_id=task_id, name=Name(command), raw_name=command))
         return {"task_id": task_id}
 
+    def _respond(self, request: RespondRequest) -> dict[str, Any]:
+        name, task_id = Name.RESPOND, f"local-{uuid.uuid4()}"
+        self._inbox.accept_local(
+            Command(task_id=task_id, name=name, raw_name=name, choice=request.choice, prompt_id=request.prompt)
+        )
+        return {"task_id": task_id}
+
     def _halt(self) -> dict[str, Any]:
         """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
         if self._emergency_stop is None:
@@ -146,6 +163,16 @@ class LocalApi:
             raise UnavailableError(f"halt: {error}; switch the printer off") from None
         log.warning("emergency stop requested locally")
         return {}
+
+    def _ready(self) -> dict[str, Any]:
+        """The bed is clear, which counts only while no print is on it. Raises DataError, UnavailableError."""
+        try:
+            bed = self._store.bed.confirm()
+        except RefusedError as refusal:
+            raise DataError(f"ready: {refusal}") from None
+        log.info("bed confirmed clear", last_job_id=bed.job_id)
+        self._wake_runner()
+        return {"bed": bed.told, "job_id": bed.job_id}
 
     def _print(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
         if not self._receiving.acquire(blocking=False):

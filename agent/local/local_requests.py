@@ -11,6 +11,8 @@ from typing import Annotated, Literal, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.command import MAX_CHOICE, MAX_CHOICES
+from agent.core.printable import printable
 from agent.errors import DataError
 
 LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss", "cool"]
@@ -34,6 +36,16 @@ class CommandRequest(_Request, frozen=True, tag="command"):
     command: LocalCommand
 
 
+class RespondRequest(_Request, frozen=True, kw_only=True, tag="respond"):
+    """Answer what the printer asks: the number of a choice, or its text; `prompt` is the question's id."""
+
+    choice: (
+        Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHOICES)]
+        | Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHOICE)]
+    )
+    prompt: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] | UnsetType = UNSET
+
+
 class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
     """Print the `size` bytes that follow the line. `name` is the file's, for display."""
 
@@ -43,6 +55,10 @@ class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
 
 class HaltRequest(_Request, frozen=True, tag="halt"):
     """Emergency stop, beside the ledger and the runner."""
+
+
+class ReadyRequest(_Request, frozen=True, tag="ready"):
+    """The bed is clear: the last print's part is off it."""
 
 
 class TaskRequest(_Request, frozen=True, tag="task"):
@@ -62,7 +78,17 @@ class OutboxRequest(_Request, frozen=True, tag="outbox"):
     drop: RefusedReport | UnsetType = UNSET
 
 
-Request = StatusRequest | CommandRequest | PrintRequest | HaltRequest | TaskRequest | RegisterRequest | OutboxRequest
+Request = (
+    StatusRequest
+    | CommandRequest
+    | RespondRequest
+    | PrintRequest
+    | HaltRequest
+    | ReadyRequest
+    | TaskRequest
+    | RegisterRequest
+    | OutboxRequest
+)
 
 _BY_OP: dict[object, type[_Request]] = {kind.__struct_config__.tag: kind for kind in get_args(Request)}
 _REFUSED_REPORT = "the id of a refused report, or all"
@@ -71,12 +97,15 @@ _EXPECTED = {
     "command": f"one of {', '.join(get_args(LocalCommand))}",
     "size": "a number of bytes",
     "name": "the name of a file",
+    "choice": f"the number of a choice, or its text, of at most {MAX_CHOICE} characters",
+    "prompt": "the id of a prompt",
     "task_id": "the id of a task",
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,
 }
-_FIELD = re.compile(r"at `\$\.(\w+)`|missing required field `(\w+)`")
-_UNKNOWN = re.compile(r"unknown field `([^`]*)`")
+# Only where the text is msgspec's own: in the middle it quotes what came.
+_FIELD = re.compile(r"at `\$\.(\w+)`\Z|\AObject missing required field `(\w+)`\Z")
+_UNKNOWN = re.compile(r"\AObject contains unknown field `([^`]*)`")
 
 
 def parse(message: object) -> Request:
@@ -98,7 +127,7 @@ def _describe(message: object, problem: str) -> str:
     unknown = _UNKNOWN.search(problem)
     if unknown and isinstance(message, dict):
         known = ("op", *_BY_OP[message["op"]].__struct_fields__)
-        return f"{unknown[1][:100]}: no such field; {message['op']} has {', '.join(known)}"
+        return f"{printable(unknown[1][:100])}: no such field; {message['op']} has {', '.join(known)}"
     match = _FIELD.search(problem)
     field = next(filter(None, match.groups()), "op") if match else "op"
     return f"expected {field} to be {_EXPECTED[field]}"

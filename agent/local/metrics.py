@@ -41,6 +41,11 @@ class _StatusCollector(Collector):
         yield from self._heaters()
         yield from self._link()
         yield _gauge("reports_waiting", "Reports that the cloud has not taken yet.", self._status["waiting_reports"])
+        asks = "prompt" in self._data
+        yield _gauge("prompt_open", "1 while the printer asks something of a person.", asks)
+        if "bed" in self._data:
+            what = "1 when somebody has confirmed that the last print's part is off the bed."
+            yield _gauge("bed_clear", what, self._data["bed"] == "clear")
         yield self._conditions()
         registered = bool(self._status["registration"].get("registered"))
         yield _gauge("registered", "1 when a member has added this printer at the cloud.", registered)

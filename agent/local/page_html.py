@@ -10,7 +10,7 @@ from typing import Any
 
 from agent import __version__
 from agent.core.printable import printable
-from agent.local.status_text import format_duration
+from agent.local.status_text import asked, format_duration
 
 REFRESH = 5  # seconds between two reloads by the browser
 
@@ -88,6 +88,10 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Time left", format_duration(data["seconds_left"])
     if data.get("ui_sub_state") and not status.get("error_message"):
         yield "Waiting for", str(data["ui_sub_state"])
+    if data.get("prompt"):
+        yield "The printer asks", asked(data["prompt"])
+    if "bed" in data:
+        yield "Bed", "confirmed clear" if data["bed"] == "clear" else "not confirmed clear"
     for name, heater in data.get("temperatures", {}).items():
         target = f"{heater['target']:.0f} °C" if heater["target"] else "off"
         yield f"Heater {name}", f"{heater['actual']:.1f} °C, target {target}"

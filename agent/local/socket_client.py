@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core.printer_status import WAITS_FOR_BED
 from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
 from agent.local.local_requests import (
     CommandRequest,
@@ -23,6 +24,8 @@ from agent.local.local_requests import (
 
 ANSWER_TIMEOUT = 30.0  # seconds for an answer
 TASK_TIMEOUT = 120.0  # seconds until a command must have ended
+CONNECT_TIMEOUT = 5.0  # seconds for a connection while others crowd the socket
+RETRY = 0.02  # seconds between two attempts at it
 POLL = 0.2  # seconds between two requests for a running task's state
 ENDED = ("completed", "failed")
 
@@ -35,6 +38,20 @@ class AnsweredError(AgentError):
         self.exit_code = exit_code
 
 
+def _connect(connection: socket.socket, path: Path) -> None:
+    """Connect, again and again while the socket's backlog is full (EAGAIN, connect(2)). Raises OSError."""
+    end = time.monotonic() + CONNECT_TIMEOUT
+    while True:
+        try:
+            connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(RETRY)
+        else:
+            return
+
+
 def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any]:
     """Send one request to the agent at the socket `path`, followed by the bytes of `file`; return its answer.
 
@@ -45,7 +62,7 @@ def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any
             connection.settimeout(
                 ANSWER_TIMEOUT if file is None else TASK_TIMEOUT
             )  # a large file is checked and synced first
-            connection.connect(str(path))
+            _connect(connection, path)
             # Refused before all of it was sent? The answer says why.
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.sendall(encode(request))
@@ -69,8 +86,15 @@ def run_command(path: Path, command: LocalCommand) -> None:
     wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]))
 
 
-def print_file(path: Path, file: Path) -> str:
-    """Send a file to be printed; returns its job_id once it prints. Raises as `run_command`."""
+class StartedPrint(msgspec.Struct, frozen=True):
+    """A print that has begun, or begins as soon as the bed is confirmed clear."""
+
+    job_id: str
+    waits_for_bed: bool = False
+
+
+def print_file(path: Path, file: Path) -> StartedPrint:
+    """Send a file to be printed; returns once it prints or waits for the bed. Raises as `run_command`."""
     try:
         size = file.stat().st_size
         if not file.is_file():
@@ -87,7 +111,9 @@ def print_file(path: Path, file: Path) -> str:
         if task["state"] == "completed" or (
             status.get("job_id") == answer["job_id"] and status.get("job_status") in ("printing", "paused")
         ):
-            return str(answer["job_id"])
+            return StartedPrint(str(answer["job_id"]))
+        if status.get("job_id") == answer["job_id"] and status["data"].get("ui_sub_state") == WAITS_FOR_BED:
+            return StartedPrint(str(answer["job_id"]), waits_for_bed=True)
         time.sleep(POLL)
     raise UnavailableError(f"{file}: the printer did not begin within {TASK_TIMEOUT:.0f} s")
 

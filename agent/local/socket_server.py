@@ -35,7 +35,7 @@ import structlog
 from agent.core.command import STOPS
 from agent.errors import EX_USAGE, AgentError, UnavailableError
 from agent.local.api import LocalApi
-from agent.local.local_requests import CommandRequest, HaltRequest, Request, TaskRequest, parse
+from agent.local.local_requests import CommandRequest, HaltRequest, Request, RespondRequest, TaskRequest, parse
 from agent.service.health import Pulse
 
 log = structlog.get_logger(part="local")
@@ -45,6 +45,7 @@ IDLE_LIMIT = 30.0  # seconds that a client may be silent
 LINE_TIME = 5.0  # seconds that a client has for its request line
 AT_ONCE = 4  # requests served beside each other
 STOPS_AT_ONCE = 2  # requests that stop the printer, beside those
+BACKLOG = 128  # connections that the kernel holds until they are accepted; a further one is told to try again
 WAITING_AT_ONCE = 16  # connections whose line is still to come; the oldest is closed when one more comes
 POLL = 1.0  # seconds between two looks at `stop`
 
@@ -195,7 +196,7 @@ def _is_urgent(request: Request | dict[str, Any]) -> bool:
     """Whether it stops the printer, or asks what became of that."""
     if isinstance(request, CommandRequest):
         return request.command in STOPS
-    return isinstance(request, HaltRequest | TaskRequest)
+    return isinstance(request, HaltRequest | RespondRequest | TaskRequest)
 
 
 def _refusal(error: AgentError) -> dict[str, Any]:
@@ -221,7 +222,7 @@ def _listen(path: Path) -> socket.socket:
             server.bind(str(path))
         finally:
             os.umask(mask)
-        server.listen(WAITING_AT_ONCE)
+        server.listen(BACKLOG)
     except UnavailableError:
         server.close()
         raise

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.printer_status import TAKING_OVER
+from agent.core.printer_status import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
 from agent.service.snapshot import Situation
 
 
@@ -18,6 +19,8 @@ def summary(situation: Situation, conditions: Conditions) -> str:
 
 def _summary(situation: Situation, conditions: Conditions) -> str:
     telemetry, job = situation.telemetry, situation.job
+    if situation.busy == AWAITING_BED and job is not None:
+        return f"{WAITS_FOR_BED}: {job.name or job.job_id}"
     if job is not None and not job.state.ended:
         activity = "taking over" if situation.busy == TAKING_OVER else telemetry.state
         return f"{activity} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
@@ -35,7 +38,11 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("job_id"):
         lines.append(f"job       {status['job_id']} {status.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("ui_sub_state") and not status.get("error_message"):
-        lines.append(f"waits     {data['ui_sub_state']}")
+        lines.append(f"waits     {data['ui_sub_state'].removeprefix('waits ')}")
+    if data.get("prompt"):
+        lines.append(f"asks      {asked(data['prompt'])}")
+    if data.get("bed") == "not_confirmed" and status.get("printer_status") not in ("printing", "paused"):
+        lines.append(f"bed       not confirmed clear: {HINT}")
     if data.get("total_lines"):
         lines.append(
             f"progress  {status.get('job_progress', 0):.1%}, layer {data['layer']} of {data['total_layers']},"
@@ -51,6 +58,14 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("state_set_aside"):
         lines.append(f"state     was damaged at the last start; the old one is kept as {status['state_set_aside']}")
     return [printable(line) for line in lines]
+
+
+def asked(prompt: Mapping[str, Any]) -> str:
+    """Format what the printer asks, with the numbers of its choices."""
+    choices = ", ".join(f"{number} {choice}" for number, choice in enumerate(prompt["choices"]))
+    if prompt["answered"]:
+        return f"{prompt['text']} (answered)"
+    return f"{prompt['text']} ({choices or 'choose on its display'})"
 
 
 def registration_lines(registration: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from agent.core import report
+from agent.core.bed import BedEvent
 from agent.core.clock import Clock
 from agent.core.command import Command
 from agent.core.driver import Driver, Host, Telemetry
@@ -84,16 +85,21 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         """Wakes the runner's loop, from any thread."""
         return self.host.wake
 
-    def complete(self, task: Task, job: JobView | None = None, result: Result | None = None) -> None:
-        """End a task that did what it was asked. Never raises; see ReportWriter."""
+    def complete(
+        self, task: Task, job: JobView | None = None, result: Result | None = None, *, bed: BedEvent = BedEvent.END
+    ) -> None:
+        """End a task that did what it was asked; `bed` is what that does to the bed. Never raises; see ReportWriter."""
         body = report.completed(task.command, job, result or Result())
-        self.store.reports.end(task, TaskEvent.COMPLETE, body)
+        self.store.reports.end(task, TaskEvent.COMPLETE, body, bed=bed)
         log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
         self.wake_reporter()
 
-    def fail(self, task: Task, code: int, message: str, job: JobView | None = None) -> None:
-        """End a task that was refused or failed. Never raises; see ReportWriter."""
-        self.store.reports.end(task, TaskEvent.FAIL, report.failed(task.command, code, message, job), message)
+    def fail(
+        self, task: Task, code: int, message: str, job: JobView | None = None, *, bed: BedEvent = BedEvent.END
+    ) -> None:
+        """End a task that was refused or failed; `bed` as in `complete`. Never raises; see ReportWriter."""
+        body = report.failed(task.command, code, message, job)
+        self.store.reports.end(task, TaskEvent.FAIL, body, message, bed=bed)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
+
+from agent.core.bed import BedEvent, Start, refusal
 from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
-from agent.runner.activity import Activity, Context
+from agent.runner.activity import Activity, Context, require_running_job, task_keys
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
+from agent.runner.respond_activity import RespondActivity
 from agent.runner.running_activities import RunningActivities
 from agent.runner.script_activity import (
     ResetActivity,
@@ -22,6 +26,8 @@ from agent.runner.script_activity import (
 )
 from agent.runner.transfers import upload_logs
 from agent.state.store import Task
+
+log = structlog.get_logger(part="runner")
 
 
 def begin(context: Context, running: RunningActivities, task: Task) -> Activity | None:
@@ -39,6 +45,9 @@ def _begin_print(context: Context, running: RunningActivities, task: Task) -> Ac
     telemetry = context.driver.telemetry()
     if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
         raise RefusedError(503, f"print_data: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+    bed = context.store.bed()
+    if bed.start(context.config.job.bed) is Start.REFUSE:
+        raise RefusedError(409, refusal("print_data", bed))
     return PrintActivity(context, task)
 
 
@@ -61,6 +70,13 @@ def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> A
 
 def _begin_cool(context: Context, running: RunningActivities, task: Task) -> Activity:  # noqa: ARG001 beside a download
     return CoolActivity(context, task)
+
+
+def _begin_respond(context: Context, running: RunningActivities, task: Task) -> Activity:
+    if task.command.job_id:
+        activity = running.print()
+        require_running_job(task.command, activity.view if activity is not None else None)
+    return RespondActivity(context, task)
 
 
 def _begin_script(context: Context, running: RunningActivities, task: Task) -> Activity:
@@ -94,9 +110,15 @@ def _request_settings(context: Context, running: RunningActivities, task: Task) 
 
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
     check_dismiss(context.driver.telemetry())
-    if running.print() is not None:
+    running_print = running.print()
+    if running_print is not None and running_print.begun:
         raise RefusedError(409, "dismiss: a job is running")
-    context.complete(task)
+    command = task.command
+    objection = context.store.bed().objection(command.job_id, age=task.age, sent=command.sent_at is not None)
+    if objection:
+        raise RefusedError(409, f"dismiss: {objection}")
+    context.complete(task, bed=BedEvent.CONFIRM)
+    log.info("bed confirmed by the cloud", **task_keys(task))
 
 
 _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]] = {
@@ -105,6 +127,7 @@ _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]
     Name.RESUME: _begin_job_control,
     Name.CANCEL: _begin_cancel,
     Name.COOL: _begin_cool,
+    Name.RESPOND: _begin_respond,
     Name.HOME: _begin_script,
     Name.PARK: _begin_script,
     Name.CALIBRATE: _begin_script,

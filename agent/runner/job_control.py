@@ -5,13 +5,18 @@ While a print is recovered they wait for it, and so do those that an agent befor
 
 from __future__ import annotations
 
+import structlog
+
 from agent.core.command import Name
 from agent.core.driver import PrinterState, Telemetry
 from agent.core.job import JobState
+from agent.core.printer_status import AWAITING_BED, WAITS_FOR_BED
 from agent.errors import NotReadyError, RefusedError
-from agent.runner.activity import Context, Deadline, require_running_job
+from agent.runner.activity import Context, Deadline, require_running_job, task_keys
 from agent.runner.print_activity import PrintActivity
 from agent.state.store import Task
+
+log = structlog.get_logger(part="runner")
 
 PRINTER_MAY_TAKE = 3600.0  # seconds for a pause, resume or cancel to be done: a heat-up, a long retract script
 _DONE = {Name.PAUSE: PrinterState.PAUSED, Name.RESUME: PrinterState.PRINTING}
@@ -77,11 +82,13 @@ class JobControlActivity:
         if name is Name.CANCEL:
             self._print.cancel()
         elif self._print.busy:
-            raise RefusedError(409, f"{self.task.command.raw_name}: the job has not begun to print")
+            why = f"; it {WAITS_FOR_BED}" if self._print.busy == AWAITING_BED else ""
+            raise RefusedError(409, f"{self.task.command.raw_name}: the job has not begun to print{why}")
         elif name is Name.PAUSE:
             self._context.driver.pause()
         else:
             self._context.driver.resume()
+        log.info("job control requested", command=str(name), **task_keys(self.task, self._print.view))
 
     def _request_again(self, telemetry: Telemetry) -> None:
         """Request it of a print that was recovered just now, unless the agent before did: the printer is at it then."""

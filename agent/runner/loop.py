@@ -16,8 +16,8 @@ from agent.files.job_file import delete_unused
 from agent.runner import dispatch
 from agent.runner.activity import Context
 from agent.runner.running_activities import RunningActivities
+from agent.runner.start_gate import start_limits
 from agent.runner.startup_recovery import StartupRecovery
-from agent.server.inbox import too_old
 from agent.service.config import Config
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
@@ -53,6 +53,7 @@ class Runner:
         self._job: JobView | None = None
         self._last_published: tuple[object, ...] | None = None
         self._recovered = False
+        self._bed = ""  # `data.bed`
         self._config = context.config
 
     def configure(self, config: Config) -> None:
@@ -83,6 +84,7 @@ class Runner:
         self._context.store.reports.flush()
         self.recover()
         self._begin_received()
+        self._refresh_job()  # before the driver can log anything about it
         telemetry = self._context.driver.telemetry()
         for activity in self._running:
             activity.step(telemetry)
@@ -116,8 +118,9 @@ class Runner:
     def _begin(self, task: Task) -> None:
         self._context.store.start_task(task)
         try:
-            if task.age > self._context.config.job.max_age_s:
-                raise RefusedError(410, too_old(task.command, task.age))
+            late = start_limits(self._context).objection(task.command, task.age, rebooted=task.rebooted)
+            if late:
+                raise RefusedError(410, late)
             activity = dispatch.begin(self._context, self._running, task)
         except RefusedError as refusal:
             self._context.fail(task, refusal.code, str(refusal))
@@ -132,18 +135,27 @@ class Runner:
                 self._job = None
 
     def _refresh_job(self) -> None:
-        running = self._running.last_print()
+        running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
+        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._bed_told())
 
     def _publish(self) -> None:
-        """Update the snapshot; wake the reporter when the cloud must be told at once."""
-        running = self._running.exclusive()
-        self._snapshot.publish(self._job, running.busy if running is not None else "")
+        """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""
         key = self._snapshot.read().change_key()
         if key != self._last_published:
             self._last_published = key
             self._context.wake_reporter()
+
+    def _bed_told(self) -> str:
+        """`data.bed`, as it was read last; empty where nobody is asked."""
+        if self._context.config.job.bed == "free":
+            return ""
+        try:
+            self._bed = self._context.store.bed().told
+        except UnavailableError as error:  # a running print goes on
+            log.debug("bed state unknown", error=str(error))
+        return self._bed
 
     def _shut_down(self, *, hand_over: bool) -> None:
         for activity in self._running:
@@ -155,4 +167,4 @@ class Runner:
                 activity.stop("the agent was stopped")
         self._context.driver.close(hand_over=hand_over)
         self._refresh_job()
-        self._snapshot.publish(self._job, "")
+        self._snapshot.publish(self._job, "", self._bed)

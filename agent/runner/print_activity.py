@@ -1,8 +1,9 @@
 """print_data, from the file to the end of the print.
 
-    fetching ── file here ──▶ starting ── printer idle ──▶ following ──▶ ended
-    recovering, after a restart ── the driver has the print ──┘
-    fetching, starting ── cancel ──▶ cancelling ──▶ ended
+    fetching ── file here ──▶ awaiting bed ── it is clear ──▶ starting ── printer idle ──▶ following ──▶ ended
+    recovering, after a restart ── the driver has the print ───────────────────────┘
+    fetching, awaiting bed, starting ── cancel ──▶ cancelling ──▶ ended
+                                     ── start_within_s ──▶ ended
 
 The job's own states are core.job's table; a phase is what this activity waits for.
 """
@@ -17,9 +18,10 @@ import msgspec
 import structlog
 
 from agent.core import settings
+from agent.core.bed import BedEvent
 from agent.core.driver import Operation, Outcome, PrinterState, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
-from agent.core.printer_status import TAKING_OVER
+from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, fetch
@@ -27,6 +29,7 @@ from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, Deadline, task_keys
 from agent.runner.print_progress import PrintProgress
 from agent.runner.print_recovery import PrintRecovery, RecoveryState
+from agent.runner.start_gate import StartGate
 from agent.runner.worker import Worker
 from agent.state.store import Checkpoint, Task
 
@@ -39,6 +42,7 @@ class PrintPhase(Enum):
     """What the activity waits for."""
 
     FETCHING = "fetching"  # the file
+    AWAITING_BED = "awaiting bed"  # somebody's word that the bed is clear
     STARTING = "starting"  # the printer to be idle, the disk to take the checkpoint
     CANCELLING = "cancelling"  # the next step: nothing has begun to print
     RECOVERING = "recovering"  # the driver's word on what became of the print
@@ -46,7 +50,12 @@ class PrintPhase(Enum):
     ENDED = "ended"  # nothing
 
 
-_BEFORE_PRINTING = (PrintPhase.FETCHING, PrintPhase.STARTING, PrintPhase.CANCELLING)
+_TO_BEGIN = {
+    PrintPhase.FETCHING: "its file",
+    PrintPhase.AWAITING_BED: "the bed to be confirmed clear",
+    PrintPhase.STARTING: "the printer",
+}
+_BEFORE_PRINTING = (*_TO_BEGIN, PrintPhase.CANCELLING)
 
 
 class PrintActivity:
@@ -62,7 +71,9 @@ class PrintActivity:
         self.task = task
         self._job = PrintProgress(context, task, checkpoint)
         self._file = JobFile(context.jobs, command.task_id)
+        self._gate = StartGate(context, task)
         self._start_deadline = Deadline(context.clock, HELLO_MAY_TAKE)
+        self._wait_reported = False
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
         self._fetch: Worker[Index] | None = None
@@ -95,12 +106,19 @@ class PrintActivity:
         """The agent's own work: on the file until the printer prints it, or on the recovery."""
         if self._phase is PrintPhase.RECOVERING:
             return TAKING_OVER
+        if self._phase is PrintPhase.AWAITING_BED:
+            return AWAITING_BED
         return "print_data" if self._phase in _BEFORE_PRINTING else ""
 
     @property
     def recovering(self) -> bool:
         """Whether the driver has yet to say what became of the print."""
         return self._phase is PrintPhase.RECOVERING
+
+    @property
+    def begun(self) -> bool:
+        """Whether the printer has the print, or had it."""
+        return self._phase not in _BEFORE_PRINTING
 
     def cancel(self) -> None:
         """Stop as soon as can be; `step` sees the end. Raises NotReadyError from the driver."""
@@ -114,8 +132,15 @@ class PrintActivity:
             self._fetch.cancel()
 
     def step(self, telemetry: Telemetry) -> None:
-        """Continue the job: one step of its phase."""
-        self._STEPS[self._phase](self, telemetry)
+        """Continue the job: one step of its phase, unless it is too late for the first line."""
+        try:
+            if self._phase in _TO_BEGIN:
+                self._gate.require_in_time(_TO_BEGIN[self._phase])
+            self._STEPS[self._phase](self, telemetry)
+        except RefusedError as refusal:
+            if self._fetch is not None:
+                self._fetch.cancel()
+            self._fail(refusal.code, str(refusal))
 
     def stop(self, reason: str) -> None:
         """End the job as failed: the agent goes down. The driver cancels what runs when it is closed."""
@@ -149,13 +174,23 @@ class PrintActivity:
         except AgentError as error:
             self._fail(500, str(error))
         else:
-            self._phase = PrintPhase.STARTING
             self._job.index = index
             self._job.advance_job(JobEvent.FILE_HERE)
             self._job.update_position(0)
             if self.task.last_report is not Kind.MILESTONE:  # not told by an agent before this one
                 self._job.report(self._context.driver.telemetry(), 0.0, milestone=True, message=index.caution())
+            self._phase = PrintPhase.AWAITING_BED
+            self._step_awaiting_bed(telemetry)
+
+    def _step_awaiting_bed(self, telemetry: Telemetry) -> None:
+        """Begin when nothing of a print before this one is on the bed. Raises RefusedError."""
+        if self._gate.is_open():
+            self._phase = PrintPhase.STARTING
+            self._start_deadline = Deadline(self._context.clock, HELLO_MAY_TAKE)
             self._step_starting(telemetry)
+        elif not self._wait_reported:
+            self._wait_reported = True
+            self._job.report(telemetry, self.view.progress, waits_for_bed=True)
 
     def _step_starting(self, telemetry: Telemetry) -> None:
         """Begin when the printer is idle; one that is just being opened gets some time."""
@@ -166,14 +201,14 @@ class PrintActivity:
         try:
             self._start_print()
         except NotReadyError as error:
-            self._fail(409, str(error))
+            self._fail(409, str(error), BedEvent.ABANDON)
         except UnavailableError as error:  # a print that nobody could recover, or tell from one that has not begun
             if self._start_deadline.expired():
-                self._fail(503, str(error))
+                self._fail(503, str(error), BedEvent.ABANDON)
         except DataError as error:
-            self._fail(500, str(error))
+            self._fail(500, str(error), BedEvent.ABANDON)
         except OSError as error:
-            self._fail(500, f"the file cannot be read: {error.strerror}")
+            self._fail(500, f"the file cannot be read: {error.strerror}", BedEvent.ABANDON)
         else:
             self._phase = PrintPhase.FOLLOWING
             self._job.advance_job(JobEvent.START)
@@ -213,7 +248,7 @@ class PrintActivity:
         event = follow(self.view.state, telemetry.state)
         if event is not None:
             self._job.advance_job(event)
-        if event is not None or self._job.report_due():
+        if event is not None or self._job.report_due(telemetry):
             self._job.report(telemetry, self.view.progress)
 
     def _step_ended(self, telemetry: Telemetry) -> None:
@@ -221,6 +256,7 @@ class PrintActivity:
 
     _STEPS: ClassVar[dict[PrintPhase, Callable[[PrintActivity, Telemetry], None]]] = {
         PrintPhase.FETCHING: _step_fetching,
+        PrintPhase.AWAITING_BED: _step_awaiting_bed,
         PrintPhase.STARTING: _step_starting,
         PrintPhase.CANCELLING: _step_cancelling,
         PrintPhase.RECOVERING: _step_recovering,
@@ -231,12 +267,14 @@ class PrintActivity:
     # --- inside
 
     def _start_print(self) -> None:
-        """Write the checkpoint, then start the driver. Raises NotReadyError, UnavailableError, DataError, OSError."""
+        """Write the checkpoint, then start the driver. Raises NotReadyError, UnavailableError, RefusedError, DataError,
+        OSError."""
         assert self._job.index is not None  # noqa: S101 STARTING means that the scan has ended
         source = FileSource(self._file.path, self._job.index)
         begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
         self._context.heat.begin(self.view.task_id)
-        self._context.store.begin_print(begun, self._file.mark(self._job.index), self._preamble)
+        bed = self._context.config.job.bed
+        self._context.store.begin_print(begun, self._file.mark(self._job.index), self._preamble, bed)
         self._context.driver.start_print(self.view.task_id, source, self._preamble)
 
     def _finish(self, last: Operation) -> None:
@@ -260,10 +298,10 @@ class PrintActivity:
         self._context.complete(self.task, self.view, Result(message="canceled"))
         self._close()
 
-    def _fail(self, code: int, message: str) -> None:
+    def _fail(self, code: int, message: str, bed: BedEvent = BedEvent.END) -> None:
         where = f" at layer {self.view.layer}, line {self.view.line}" if self.view.line else ""
         self._job.advance_job(JobEvent.FAIL, error=message)
-        self._context.fail(self.task, code, f"{message}{where}", self.view)
+        self._context.fail(self.task, code, f"{message}{where}", self.view, bed=bed)
         self._close()
 
     def _close(self) -> None:

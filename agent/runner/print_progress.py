@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from agent.core import report
-from agent.core.driver import Telemetry
+from agent.core.bed import BedState
+from agent.core.driver import Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
+from agent.core.printer_status import AWAITING_BED
 from agent.gcode import Index
 from agent.runner.activity import Context
 from agent.state.store import Checkpoint, Task
@@ -25,6 +27,7 @@ class PrintProgress:
         self._task = task
         self._reported = task.progress
         self._last_report = 0.0
+        self._reported_prompt: Prompt | None = None
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
@@ -54,14 +57,34 @@ class PrintProgress:
             seconds_left=place.seconds_left,
         )
 
-    def report_due(self) -> bool:
-        """Whether the last report is older than `reports.progress_s`."""
+    def report_due(self, telemetry: Telemetry) -> bool:
+        """Whether the last report is older than `reports.progress_s`, or the printer asks something else since."""
+        if telemetry.prompt != self._reported_prompt:
+            return True
         return self._context.clock.monotonic() - self._last_report >= self._context.config.reports.progress_s
 
-    def report(self, telemetry: Telemetry, value: float, *, milestone: bool = False, message: str = "") -> None:
+    def report(
+        self,
+        telemetry: Telemetry,
+        value: float,
+        *,
+        milestone: bool = False,
+        message: str = "",
+        waits_for_bed: bool = False,
+    ) -> None:
         """Queue a report on the way; `value` is the task's progress, 0 to 1. Raises UnavailableError."""
         self._last_report = self._context.clock.monotonic()
+        self._reported_prompt = telemetry.prompt
         self._reported = report.advance(self._reported, value)
-        body = report.progress(self._task.command, self._reported, self.view, telemetry, message)
+        on_bed = waits_for_bed or self.view.state not in (JobState.ACCEPTED, JobState.RECEIVED)
+        body = report.progress(
+            self._task.command,
+            self._reported,
+            self.view,
+            telemetry,
+            message,
+            busy=AWAITING_BED if waits_for_bed else "",
+            bed=str(BedState.NOT_CONFIRMED) if on_bed and self._context.config.job.bed != "free" else "",
+        )
         self._context.store.reports.progress(self._task, body, self.view, milestone=milestone)
         self._context.wake_reporter()

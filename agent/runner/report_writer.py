@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from agent.core import report_bodies
+from agent.core.bed import BedEvent
 from agent.core.job import JobView
 from agent.core.report_bodies import TaskReport
 from agent.core.task import TaskEvent
@@ -28,6 +29,7 @@ class PendingEnd(msgspec.Struct, frozen=True):
     event: TaskEvent
     body: bytes
     message: str
+    bed: BedEvent
 
 
 class ReportWriter:
@@ -45,10 +47,13 @@ class ReportWriter:
         except UnavailableError as error:
             log.warning("progress report not written", task_id=task_id, job_id=job.job_id, error=str(error))
 
-    def end(self, task: Task, event: TaskEvent, body: TaskReport, message: str = "") -> None:
-        """Write the task's end and its terminal report, in one transaction, now or as soon as the disk takes it."""
+    def end(
+        self, task: Task, event: TaskEvent, body: TaskReport, message: str = "", *, bed: BedEvent = BedEvent.END
+    ) -> None:
+        """Write the task's end, its terminal report and what it does to the bed, in one transaction, now or as soon as
+        the disk takes it."""
         job_id = body.job_id if isinstance(body.job_id, str) else ""
-        self._pending.append(PendingEnd(task.command.task_id, job_id, event, report_bodies.encode(body), message))
+        self._pending.append(PendingEnd(task.command.task_id, job_id, event, report_bodies.encode(body), message, bed))
         self.flush()
 
     def flush(self) -> None:
@@ -56,7 +61,7 @@ class ReportWriter:
         while self._pending:
             end = self._pending[0]
             try:
-                self._tasks.end(end.task_id, end.event, end.body, end.message)
+                self._tasks.end(end.task_id, end.event, end.body, end.message, bed=end.bed)
             except UnavailableError as error:
                 waiting = len(self._pending)
                 log.warning(

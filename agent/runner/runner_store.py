@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from agent.core.bed import Bed, BedPolicy
 from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.runner.report_writer import ReportWriter
@@ -40,9 +41,14 @@ class RunnerStore:
         """The checkpoint of a print that has begun and has no end."""
         return self._store.checkpoints.get(task.command.task_id)
 
-    def begin_print(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
-        """Write the checkpoint of a print that is about to begin."""
-        self._store.checkpoints.begin(job, file, preamble)
+    def begin_print(self, job: JobView, file: FileMark, preamble: Sequence[str], policy: BedPolicy) -> None:
+        """Write the checkpoint of a print that is about to begin, which takes the bed. Raises RefusedError for one that
+        must be confirmed clear first."""
+        self._store.checkpoints.begin(job, file, preamble, policy)
+
+    def bed(self) -> Bed:
+        """The bed now."""
+        return self._store.bed.read()
 
     def begin_heat(self, task_id: str) -> None:
         """Record that an operation begins, which may switch heaters on."""

@@ -15,7 +15,7 @@ from agent.files.job_file import JobFile
 from agent.runner.activity import Activity, Context
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
-from agent.server.inbox import too_old
+from agent.runner.start_gate import start_limits
 from agent.state.store import Checkpoint, Task
 
 _SCRIPTS = (Name.HOME, Name.PARK, Name.CALIBRATE)
@@ -72,8 +72,9 @@ class StartupRecovery:
         if task is None:
             return None
         try:
-            if task.age > self._context.config.job.max_age_s:
-                raise RefusedError(410, too_old(task.command, task.age))
+            late = start_limits(self._context).objection(task.command, task.age, rebooted=task.rebooted)
+            if late:
+                raise RefusedError(410, late)
             return PrintActivity(self._context, task)
         except RefusedError as refusal:
             self._context.fail(task, refusal.code, str(refusal))

@@ -74,15 +74,16 @@ class TaskRecords:
         return [RecordedReport(_decode(row["body"]), row["time"]) for row in rows]
 
     def waiting_jobs(self, printer_id: int) -> list[Body]:
-        """Return the messages of the printer's jobs that are `sent` and not reported on, the oldest first."""
+        """Return the messages of the printer's jobs that are `sent` and not reported on, the oldest first, each with
+        the time at which it was sent."""
         rows = self._records.rows(
-            "SELECT tasks.message FROM jobs JOIN tasks USING (task_id)"
+            "SELECT tasks.message, jobs.created FROM jobs JOIN tasks USING (task_id)"
             " WHERE jobs.printer_id = ? AND jobs.status = 'sent'"
             " AND NOT EXISTS (SELECT 1 FROM reports WHERE reports.task_id = jobs.task_id)"
             " ORDER BY jobs.rowid",
             printer_id,
         )
-        return [_decode(row["message"]) for row in rows]
+        return [_decode(row["message"]) | {"sent_at": row["created"]} for row in rows]
 
     def update_job(self, printer_id: int, job_id: str, status: str, now: float) -> None:
         """Record a job's state as the printer reported it. A job that has ended stays so: a heartbeat may overtake a

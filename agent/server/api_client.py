@@ -87,7 +87,7 @@ class ApiClient:
         answer = self._call("POST", "printers/registration_code", token, msgspec.json.encode(body))
         try:
             registration = msgspec.json.decode(answer, type=Registration)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise CloudError(f"registration: the answer is not as expected: {error}") from None
         if not registration.auth_token and not token:
             raise CloudError("registration: the answer has no auth_token")
@@ -113,7 +113,7 @@ class ApiClient:
             raise CloudError(f"printers/jobs: the answer has more than {MAX_JOB_VALUES} values")
         try:
             body = msgspec.json.decode(answer)
-        except (msgspec.MsgspecError, UnicodeError) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             raise CloudError(f"printers/jobs: the answer is not JSON: {error}") from None
         jobs = body.get("jobs") if isinstance(body, dict) else body
         if not isinstance(jobs, list):

@@ -50,7 +50,7 @@ class CatchUp:
             return
         try:
             jobs = retry_forever(stop, self._pulse.beat)(self._fetch)
-            new = sum(self._inbox.accept(job) for job in jobs)
+            new = sum(self._inbox.accept(job, missed=True) for job in jobs)
         except RejectedError as error:
             self._unsupported = error.status == 404
             log.info("catch-up refused by the server", status=error.status)

@@ -8,33 +8,35 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import TypeGuard
 
+import msgspec
 import structlog
 
 from agent.core import report, report_bodies
 from agent.core.clock import Clock
 from agent.core.command import STOPS, Command, Rejection, parse
+from agent.core.command_age import AgeLimits
 from agent.errors import UnavailableError
+from agent.server.admission import Admission
 from agent.state.outbox import Outbox
 from agent.state.task_table import TaskTable
 
 log = structlog.get_logger(part="inbox")
 
 PENDING_LIMIT = 100  # messages kept in memory while the disk does not take them
-BURST = 60  # commands from the cloud that are accepted at once; STOPS are not counted
-RATE = 2.0  # commands a second that are accepted after that
 REPORTS_LIMIT = 2000  # reports that wait; with more of them the server takes none, and gives no more work
 
 
 class Inbox:
     """Writes commands into the ledger. Any thread.
 
-    `wake` is called after each commit. A command that the server sent more than `max_age` seconds ago, by its own clock
+    `wake` is called after each commit. A command that the server sent longer ago than `limits` say, by its own clock
     `server_now` (None while that is not known), is refused: nobody stands at the printer any more.
 
-    More than BURST commands at once and RATE a second, or any while REPORTS_LIMIT reports wait, are dropped unwritten,
-    so that whoever may publish cannot fill the disk. STOPS are always accepted; with so many reports waiting they are
-    done without a report.
+    What `admission` does not admit, and any command while REPORTS_LIMIT reports wait, is dropped unwritten, so that
+    whoever may publish cannot fill the disk. STOPS are accepted but for repetitions in a flood; with so many reports
+    waiting they are done without a report.
     """
 
     def __init__(
@@ -42,30 +44,31 @@ class Inbox:
         *,
         tasks: TaskTable,
         outbox: Outbox,
+        admission: Admission,
         clock: Clock,
         wake: Callable[[], None],
-        max_age: float,
+        limits: AgeLimits,
         server_now: Callable[[], float | None],
     ) -> None:
         self._tasks = tasks
         self._outbox = outbox
+        self._admission = admission
         self._clock = clock
         self._wake = wake
-        self._max_age = max_age
+        self._limits = limits
         self._server_now = server_now
-        self._pending: deque[Command | Rejection] = deque()
+        self._pending: deque[tuple[Command | Rejection, float]] = deque()  # with the monotonic time of the receipt
         self._lock = threading.Lock()  # guards the order of the pending messages
-        self._tokens = float(BURST)
-        self._filled_at = clock.monotonic()
-        self._rate_lock = threading.Lock()  # guards the two above
 
     def enqueue(self, message: object) -> None:
         """Accept a message that nobody will send again: now, or in its turn as soon as the disk takes it."""
         command = parse(message)
+        if not self._admits(command):
+            return
         with self._lock:
-            self._pending.append(command)
+            self._pending.append((command, self._clock.monotonic()))
             if len(self._pending) > PENDING_LIMIT:  # the newest that stops nothing goes
-                surplus = [i for i, one in enumerate(self._pending) if not _is_stop(one)]
+                surplus = [i for i, (one, _) in enumerate(self._pending) if not _is_stop(one)]
                 del self._pending[surplus[-1] if surplus else 0]
                 log.error("message dropped while the disk takes no write", task_id=command.task_id)
         self.retry_pending()
@@ -75,29 +78,41 @@ class Inbox:
         with self._lock:
             while self._pending:
                 try:
-                    self._accept(self._pending[0])
+                    command, received_at = self._pending[0]
+                    self._accept(command, waited=self._clock.monotonic() - received_at)
                 except UnavailableError as error:
                     log.error("message not yet written", error=str(error), waiting=len(self._pending))
                     return
                 self._pending.popleft()
 
-    def accept(self, message: object) -> bool:
-        """Accept one message from the cloud; whether it was new. Raises UnavailableError when it cannot be written."""
-        return self._accept(parse(message))
+    def accept(self, message: object, *, missed: bool = False) -> bool:
+        """Accept one message from the cloud; whether it was new. `missed`: the channel may have lost it at any time
+        before. Raises UnavailableError when it cannot be written."""
+        command = parse(message)
+        return self._admits(command) and self._accept(command, missed=missed)
 
-    def _accept(self, command: Command | Rejection) -> bool:
-        urgent = _is_stop(command)
+    def _admits(self, command: Command | Rejection) -> bool:
+        """Whether it is accepted at all: asked once, however often the disk does not take it."""
+        admitted = self._admission.admits_stop(command) if _is_stop(command) else self._admission.admits()
+        if not admitted:
+            _log_dropped(command, "too many commands at once")
+        return admitted
+
+    def _accept(self, command: Command | Rejection, *, waited: float = 0.0, missed: bool = False) -> bool:
         flooded = self._outbox.pending_count() >= REPORTS_LIMIT
-        if not urgent and (flooded or not self._take_token()):
-            error = "too many reports wait" if flooded else "too many commands at once"
-            log.info("command dropped", task_id=command.task_id, error=error)
+        if flooded and not _is_stop(command):
+            _log_dropped(command, "too many reports wait")
             return False
         if isinstance(command, Rejection):
             return self._reject(command)
         if flooded:
             return self.accept_local(command)
         receipt = report_bodies.encode(report.receipt(command))
-        expired = self._expired(command)
+        sent = self._age(command)
+        command = msgspec.structs.replace(command, age_on_receipt=max(sent or 0.0, waited))
+        expired = self._limits.objection(command, command.age_on_receipt)
+        if missed and not expired:
+            expired = self._limits.missed(command, sent)
         if expired:
             return self._refuse(command, Rejection(expired, code=410), receipt)
         if command.name is None:
@@ -115,17 +130,6 @@ class Inbox:
         self._wake()
         return new
 
-    def _take_token(self) -> bool:
-        """Whether one more command fits into the rate."""
-        with self._rate_lock:
-            now = self._clock.monotonic()
-            self._tokens = min(self._tokens + (now - self._filled_at) * RATE, float(BURST))
-            self._filled_at = now
-            if self._tokens < 1:
-                return False
-            self._tokens -= 1
-            return True
-
     def _reject(self, rejection: Rejection) -> bool:
         if not rejection.task_id:
             log.warning("message rejected", task_id="", error=rejection.reason)
@@ -133,12 +137,10 @@ class Inbox:
         command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
         return self._refuse(command, rejection, report_bodies.encode(report.receipt(command)))
 
-    def _expired(self, command: Command) -> str:
-        """Why it comes too late; empty when it does not, or its age is not known."""
+    def _age(self, command: Command) -> float | None:
+        """Seconds since the server sent it, by the server's own time; None when that is not known."""
         now = self._server_now()
-        if command.sent_at is None or now is None or now - command.sent_at <= self._max_age:
-            return ""
-        return too_old(command, now - command.sent_at)
+        return None if command.sent_at is None or now is None else max(now - command.sent_at, 0.0)
 
     def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
         terminal = report_bodies.encode(report.failed(command, rejection.code, rejection.reason))
@@ -156,10 +158,10 @@ class Inbox:
         return new
 
 
-def _is_stop(command: Command | Rejection) -> bool:
+def _log_dropped(command: Command | Rejection, error: str) -> None:
+    log.info("command dropped", task_id=command.task_id, error=error)
+
+
+def _is_stop(command: Command | Rejection) -> TypeGuard[Command]:
+    """Whether it is one of STOPS."""
     return isinstance(command, Command) and command.name in STOPS
-
-
-def too_old(command: Command, age: float) -> str:
-    """Text of the refusal of a command that is `age` seconds old."""
-    return f"{command.raw_name}: too old to be done, it was sent {age / 3600:.1f} hours ago ([job] max_age_s)"

@@ -213,6 +213,7 @@ class Reporter:
     def _send_status(self, identity: Identity) -> None:
         situation = self._snapshot.read()
         self._conditions.update_printer(situation.telemetry)
+        self._conditions.update_bed(situation.busy)
         condition = self._conditions.read().first(*OWN_CONDITIONS)
         key = (identity.printer_id, *situation.change_key(), condition)
         now = self._clock.monotonic()

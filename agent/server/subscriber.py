@@ -6,6 +6,7 @@ been lost. When the token is lost it registers anew and subscribes with the iden
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ import structlog
 
 from agent import faye
 from agent.core.clock import Clock
+from agent.core.command import STOPS
 from agent.errors import UnavailableError
 from agent.http.http_client import HttpClient
 from agent.server.api_client import ApiClient
@@ -25,6 +27,13 @@ from agent.service.health import Pulse
 from agent.state.store import Identity
 
 log = structlog.get_logger(part="subscriber")
+
+_STOP = re.compile(rb'\\?"command\\?"\s*:\s*\\?"(?:%b)\\?"' % "|".join(sorted(STOPS)).encode())
+
+
+def is_urgent(source: bytes) -> bool:
+    """Whether a message's text holds a command of STOPS, also within a string: such a one waits behind no other."""
+    return _STOP.search(source) is not None
 
 
 class Subscriber:
@@ -48,6 +57,7 @@ class Subscriber:
     ) -> None:
         self._config = config
         self._http = http
+        self._resolver = http.resolver()  # one for all sessions: a lookup that hangs is not begun again
         self._api = api
         self._registrar = registrar
         self._inbox = inbox
@@ -81,12 +91,13 @@ class Subscriber:
         return faye.FayeClient(
             f"{need_server(self._config)}{section.faye_path}",
             [
-                faye.Subscription(f"{printer}/command", self._on_command, ext),
+                faye.Subscription(f"{printer}/command", self._on_command, ext, is_urgent),
                 faye.Subscription(f"{printer}/users", self._on_member, ext),
             ],
             transport=section.faye_transport,
             tls=self._http.tls,
             response_class=self._http.response_class,
+            resolve=self._resolver.resolve,
             clock=self._beat_and_read_clock,
             on_event=self._on_event,
             ext_on=section.faye_ext,

@@ -10,8 +10,10 @@ import threading
 
 import structlog
 
+from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.driver import PrinterState, Telemetry
+from agent.core.printer_status import AWAITING_BED, WAITS_FOR_BED
 from agent.errors import CloudError, RejectedError
 
 log = structlog.get_logger(part="conditions")
@@ -49,6 +51,10 @@ class ConditionTracker:
         offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
+
+    def update_bed(self, busy: str) -> None:
+        """Set the bed's condition from the agent's own work: raised while a print waits for it."""
+        self.set(Part.BED, f"a print {WAITS_FOR_BED}: {HINT}" if busy == AWAITING_BED else "")
 
     def update_server(self, error: CloudError | RejectedError | None) -> None:
         """Set the network's and the cloud's condition from the last call; None when it succeeded. The reason has

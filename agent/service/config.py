@@ -99,7 +99,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for a number of 5,000 digits
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
@@ -125,7 +125,7 @@ def _override(tree: dict[str, Any], section: str, key: str, text: str, source: s
     if kind is not str:
         try:
             value = tomllib.loads(f"v = {text}")["v"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             value = text  # a word such as auto or websocket
     tree.setdefault(section, {})
     if not isinstance(tree[section], dict):

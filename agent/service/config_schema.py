@@ -68,11 +68,14 @@ class MaxTemperature(_Section, frozen=True):
 
 
 class JobSection(_Section, frozen=True):
-    """`[job]`: limits of a print: MiB, °C, seconds; what SIGTERM does to one."""
+    """`[job]`: limits of a print: MiB, °C, seconds; what it does on a bed that is not confirmed clear; what SIGTERM
+    does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
+    start_within_s: Positive = 600.0
+    bed: Literal["ask", "refuse", "free"] = "ask"
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
     cool_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0

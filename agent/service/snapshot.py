@@ -10,17 +10,18 @@ import msgspec
 from agent.core import report
 from agent.core.driver import Driver, Telemetry
 from agent.core.job import JobView
-from agent.core.printer_status import printer_state
+from agent.core.printer_status import AWAITING_BED, printer_state
 from agent.core.report_bodies import Heartbeat
 
 
 class Situation(msgspec.Struct, frozen=True):
     """Telemetry, job and the agent's own work at one moment; `busy` names that work (`print_data` while a file is
-    fetched, …), empty for none."""
+    fetched, …), empty for none; `bed` is `data.bed`, empty where nobody is asked."""
 
     telemetry: Telemetry
     job: JobView | None = None
     busy: str = ""
+    bed: str = ""
 
     def change_key(self) -> tuple[object, ...]:
         """What is compared to decide whether the cloud must be told at once."""
@@ -29,12 +30,15 @@ class Situation(msgspec.Struct, frozen=True):
             printer_state(job, self.telemetry, self.busy),
             self.telemetry.reason,
             self.telemetry.waiting,
+            (self.telemetry.prompt, self.telemetry.answered),
             (job.job_id, job.state) if job is not None else None,
+            self.busy == AWAITING_BED,
+            self.bed,
         )
 
     def body(self, condition: str = "") -> Heartbeat:
         """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
-        return report.heartbeat(self.job, self.telemetry, self.busy, condition)
+        return report.heartbeat(self.job, self.telemetry, self.busy, condition, bed=self.bed)
 
 
 class AgentSnapshot:
@@ -43,12 +47,22 @@ class AgentSnapshot:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._job: JobView | None = None
-        self._busy = ""
+        self._busy = self._bed = ""
 
-    def publish(self, job: JobView | None, busy: str) -> None:
-        """Replace the job and the agent's own work."""
-        self._job, self._busy = job, busy
+    def publish(self, job: JobView | None, busy: str, bed: str = "") -> None:
+        """Replace the job, the agent's own work and what is told of the bed."""
+        self._job, self._busy, self._bed = job, busy, bed
+
+    def log_keys(self, task_id: str) -> dict[str, str]:
+        """The keys of a log event about the task: `task_id`, and `job_id` where the job is that task's. Any thread."""
+        job = self._job
+        return {"task_id": task_id, **({"job_id": job.job_id} if job is not None and job.task_id == task_id else {})}
+
+    def running_job(self) -> str:
+        """The id of the job that runs; empty for none."""
+        job = self._job
+        return job.job_id if job is not None and not job.state.ended else ""
 
     def read(self) -> Situation:
         """The situation now, with the driver's latest telemetry."""
-        return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy)
+        return Situation(telemetry=self._driver.telemetry(), job=self._job, busy=self._busy, bed=self._bed)

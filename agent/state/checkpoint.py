@@ -11,8 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from agent.core.bed import BedPolicy
 from agent.core.job import JobView
 from agent.errors import UnavailableError
+from agent.state.bed_table import BedTable
 from agent.state.database import Database
 from agent.state.service_time import ServiceTime
 
@@ -46,14 +48,17 @@ class Checkpoint(msgspec.Struct, frozen=True):
 class Checkpoints:
     """The table `checkpoints`: the prints that a next agent can take over."""
 
-    def __init__(self, database: Database, time: ServiceTime) -> None:
+    def __init__(self, database: Database, time: ServiceTime, bed: BedTable) -> None:
         self._database = database
         self._time = time
+        self._bed = bed
 
-    def begin(self, job: JobView, file: FileMark, preamble: Sequence[str]) -> None:
-        """Write the row of a print that is about to begin; nothing has moved yet."""
+    def begin(self, job: JobView, file: FileMark, preamble: Sequence[str], policy: BedPolicy) -> None:
+        """Write the row of a print that is about to begin, which takes the bed; nothing has moved yet. Raises
+        RefusedError for a bed that must be confirmed clear first."""
         row = (job.task_id, *(msgspec.json.encode(part) for part in (job, file, preamble)), self._time.wall())
         with self._database.transaction():
+            self._bed.begin(job.task_id, job.job_id, policy)
             self._database.execute(
                 "INSERT OR REPLACE INTO checkpoints (task_id, job, file, preamble, updated_at) VALUES (?, ?, ?, ?, ?)",
                 row,

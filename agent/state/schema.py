@@ -65,6 +65,27 @@ STEPS = (
         )""",
     ),
     (
+        """CREATE TABLE bed (
+            id INTEGER PRIMARY KEY CHECK (id = 0),  -- there is one
+            state TEXT NOT NULL,             -- core.bed.BedState
+            task_id TEXT NOT NULL,           -- of the print that took it last; both empty where nobody knows
+            job_id TEXT NOT NULL,
+            was_clear INTEGER NOT NULL,      -- before that print
+            boot TEXT NOT NULL,              -- when its state changed: which boot, and the
+            mono REAL NOT NULL,              -- monotonic clock then
+            updated_at REAL NOT NULL         -- seconds since the epoch: over a reboot all there is
+        )""",
+        # After an upgrade nobody knows whether the part of the last print that there was is off the bed.
+        """INSERT INTO bed
+            SELECT 0, CASE WHEN held THEN 'printing' ELSE 'not_confirmed' END, task_id,
+                COALESCE(NULLIF(json_extract(text, '$.job_id'), ''), task_id), 1, '', 0, updated_at
+            FROM (SELECT rowid AS number, task_id, updated_at, state, CAST(command AS TEXT) AS text,
+                task_id IN (SELECT task_id FROM checkpoints) AS held FROM tasks)
+            WHERE (held OR state IN ('completed', 'failed'))
+                AND CASE WHEN json_valid(text) THEN json_extract(text, '$.name') = 'print_data' END
+            ORDER BY held DESC, number DESC LIMIT 1""",
+    ),
+    (
         """CREATE TABLE heat (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             task_id TEXT NOT NULL,           -- of the print or script that may have left heaters on

@@ -38,6 +38,10 @@ class ServiceTime:
         with self._database.transaction():
             self._database.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('lived', ?)", (elapsed,))
 
+    def rebooted(self, boot: str) -> bool:
+        """Whether the machine was started anew since a row was written; False where nobody knows."""
+        return bool(boot and self.boot) and boot != self.boot
+
     def age(self, boot: str, monotonic: float, wall: float) -> float:
         """Seconds since a row was written: exact within one boot; over a reboot as far as the wall clock knows, and a
         clock that was set back does not make a row younger."""

@@ -1,5 +1,5 @@
-"""The store: one SQLite file with the ledger of tasks, the outbox, checkpoints, the identity, the settings, the
-installed firmware and the record of heat that may be on.
+"""The store: one SQLite file with the ledger of tasks, the outbox, checkpoints, the bed, the record of heat that may be
+on, the identity, the settings and the installed firmware.
 
 A transaction that spans parts (a task and its receipt; a task's end, its terminal report and its checkpoint's removal)
 is one transaction of the one Database: the parts' own transactions join it. The folder is 0700, the files 0600: they
@@ -17,6 +17,7 @@ import structlog
 
 from agent.core.clock import Clock
 from agent.errors import UnavailableError
+from agent.state.bed_table import BedTable
 from agent.state.checkpoint import Checkpoint, Checkpoints, FileMark
 from agent.state.database import Database
 from agent.state.firmware_table import FirmwareTable
@@ -48,8 +49,15 @@ class Store:
         self.database = Database(path, clock, on_trouble=on_trouble)
         self._time = ServiceTime(self.database, clock, boot)
         self.outbox = Outbox(self.database, self._time)
-        self.checkpoints = Checkpoints(self.database, self._time)
-        self.tasks = TaskTable(self.database, self._time, self.outbox, self.checkpoints)
+        self.bed = BedTable(self.database, self._time)
+        self.checkpoints = Checkpoints(self.database, self._time, self.bed)
+        self.tasks = TaskTable(
+            database=self.database,
+            time=self._time,
+            outbox=self.outbox,
+            checkpoints=self.checkpoints,
+            bed=self.bed,
+        )
         self.identities = IdentityTable(self.database, self._time, IdentityFile(path.with_name("identity.json")))
         self.settings = SettingsTable(self.database)
         self.firmware = FirmwareTable(self.database, self._time)

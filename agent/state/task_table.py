@@ -1,7 +1,7 @@
 """The ledger of tasks: each command that was accepted, its state, and the reports that tell it.
 
 A task and its receipt, a task's end with its terminal report and the removal of its checkpoint, are each one
-transaction.
+transaction. What it says of the bed is in it.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from agent.core.bed import BedEvent
 from agent.core.command import STOPS, Command, without_payload
 from agent.core.job import JobView
 from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState, advance
+from agent.state.bed_table import BedTable
 from agent.state.checkpoint import Checkpoints
 from agent.state.database import Database
 from agent.state.outbox import Outbox
@@ -46,18 +48,22 @@ class Task(msgspec.Struct, frozen=True):
     progress: float
     local: bool
     message: str = ""  # why it failed
-    age: float = 0.0  # seconds since it was written down
+    age: float = 0.0  # seconds since it was sent, as far as is known, else since it was written down
+    rebooted: bool = False  # the machine was started anew since it was written down
     last_report: Kind | None = None  # the kind of the report that was queued last
 
 
 class TaskTable:
     """The table `tasks`, and what is committed together with a task's state."""
 
-    def __init__(self, database: Database, time: ServiceTime, outbox: Outbox, checkpoints: Checkpoints) -> None:
+    def __init__(
+        self, *, database: Database, time: ServiceTime, outbox: Outbox, checkpoints: Checkpoints, bed: BedTable
+    ) -> None:
         self._database = database
         self._time = time
         self._outbox = outbox
         self._checkpoints = checkpoints
+        self._bed = bed
 
     def accept(self, command: Command, receipt: bytes | None, *, local: bool = False) -> bool:
         """Insert a command with its receipt, before anything happens. False when the ledger has it already; the task's
@@ -133,9 +139,11 @@ class TaskTable:
                 if job is not None:
                     self._checkpoints.update(job)
 
-    def end(self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "") -> None:
-        """End the task, queue its terminal report and remove its checkpoint, in one transaction. Raises ValueError when
-        it had ended."""
+    def end(
+        self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "", *, bed: BedEvent = BedEvent.END
+    ) -> None:
+        """End the task, queue its terminal report, remove its checkpoint and do to the bed what BedTable.end_task says,
+        in one transaction. Raises ValueError when it had ended."""
         with self._database.transaction():
             self._advance(task_id, event)
             self._database.execute(
@@ -145,6 +153,7 @@ class TaskTable:
             self._outbox.remove_progress(task_id)
             self._queue(task_id, Kind.TERMINAL, terminal)
             self._checkpoints.remove(task_id)
+            self._bed.end_task(task_id, bed)
 
     def remove_old(self, before: float, limit: int) -> int:
         """Delete at most `limit` tasks that ended before that ServiceTime; how many there were. A task whose reports
@@ -207,12 +216,14 @@ class TaskTable:
 
     def _task(self, row: Any) -> Task:
         command, state, progress, local, message, boot, monotonic, received_at, last_report = row
+        parsed = msgspec.json.decode(command, type=Command)
         return Task(
-            command=msgspec.json.decode(command, type=Command),
+            command=parsed,
             state=TaskState(state),
             progress=progress,
             local=bool(local),
             message=message,
-            age=self._time.age(boot, monotonic, received_at),
+            age=self._time.age(boot, monotonic, received_at) + parsed.age_on_receipt,
+            rebooted=self._time.rebooted(boot),
             last_report=Kind(last_report) if last_report else None,
         )

@@ -38,6 +38,7 @@ def build_local(base: Base, server: ServerParts, environ: MutableMapping[str, st
         conditions=base.conditions,
         listening=lambda: server.subscriber.listening,
         wake_reporter=base.wake_reporter.set,
+        wake_runner=base.wake_runner.set,
         emergency_stop=driver.halt if isinstance(driver, SupportsEmergencyStop) else None,
     )
     page = None

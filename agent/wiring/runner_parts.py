@@ -34,6 +34,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
             beat=base.health.pulse("link", waiting=True).beat,
             remember=base.store.checkpoints.remember,
             port=port,
+            log_keys=base.snapshot.log_keys,
         ),
     )
     return Runner(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from agent import __version__
+from agent.core.command_age import AgeLimits
+from agent.server.admission import Admission
 from agent.server.api_client import ApiClient
 from agent.server.catch_up import CatchUp
 from agent.server.inbox import Inbox
@@ -61,9 +63,10 @@ def build_server(base: Base) -> ServerParts:
     inbox = Inbox(
         tasks=base.store.tasks,
         outbox=base.store.outbox,
+        admission=Admission(clock, base.snapshot.running_job),
         clock=clock,
         wake=wake_both,
-        max_age=config.job.max_age_s,
+        limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),
         server_now=server_clock.now,
     )
     reporter = Reporter(

@@ -8,14 +8,14 @@ from typing import Unpack
 
 from agent.core.clock import Clock
 from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry, Unfinished
-from agent.errors import ConfigError
+from agent.errors import ConfigError, NotReadyError
 from agent.gcode.words import host_line, script_line
 from drivers.gcode.link.black_box import BlackBox, Recorder
 from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
 from drivers.gcode.protocol.window import MOST
-from drivers.gcode.requests import Request, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.requests import Request, Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.operation_state import RUNNING
 from drivers.gcode.slot import Slot, TelemetryUpdate
 from drivers.gcode.timing import Timing
@@ -41,7 +41,7 @@ class GcodeDriver:
         self._clock = clock
         self._timing = timing or Timing()
         self._search = search or PortSearch(settings)
-        self._slot = Slot()
+        self._slot = Slot(first_prompt=int(clock.wall()))
         self._link: LinkThread | None = None
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
@@ -115,6 +115,13 @@ class GcodeDriver:
     def cool(self) -> None:
         """See `agent.core.driver.SupportsCooling`."""
         self._claim((_S.IDLE,), "cool", SimpleRequest.COOL)
+
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """See `agent.core.driver.SupportsPrompts`."""
+        link = self._link
+        if link is None:
+            raise NotReadyError("cannot respond: the driver is closed")
+        self._slot.claim_answer(prompt_id, choice, lambda: link.post(Respond(prompt_id, choice)))
 
     def use_scripts(self, scripts: Scripts) -> None:
         """See `agent.core.driver.SupportsScriptReload`."""

@@ -24,6 +24,13 @@ class RunScript(msgspec.Struct, frozen=True):
     lines: tuple[bytes, ...]
 
 
+class Respond(msgspec.Struct, frozen=True):
+    """`SupportsPrompts.respond`; the prompt was open, and has that choice."""
+
+    prompt_id: int
+    choice: int
+
+
 class SimpleRequest(StrEnum):
     """Requests without arguments: the methods of `Driver` of the same names."""
 
@@ -35,4 +42,4 @@ class SimpleRequest(StrEnum):
     COOL = "cool"
 
 
-Request = StartPrint | RunScript | SimpleRequest
+Request = StartPrint | RunScript | Respond | SimpleRequest

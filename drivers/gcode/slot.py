@@ -9,8 +9,8 @@ from typing import TypedDict, Unpack
 import msgspec
 import structlog
 
-from agent.core.driver import Heater, Link, Operation, Outcome, PrinterState, Scripts, Telemetry
-from agent.errors import NotReadyError
+from agent.core.driver import Heater, Link, Operation, Outcome, PrinterState, Prompt, Scripts, Telemetry
+from agent.errors import DataError, NotReadyError
 from drivers.gcode.protocol.protocol import Counters
 
 SLOW_MS = 2
@@ -32,6 +32,8 @@ class TelemetryUpdate(TypedDict, total=False):
     task_id: str
     waiting: str
     display: str
+    prompt: Prompt | None
+    answered: int
     last: Operation
     reset_error: str
 
@@ -42,8 +44,11 @@ class Slot:
     Two threads change the state: a caller *claims* the next state, so that a second command meets it at once; the
     link's thread says what came of it. The lock is taken for changes only, never for a line."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_prompt: int = 1) -> None:
+        """`first_prompt` is the id of the first prompt: higher than that of any prompt of an agent before this one."""
         self._lock = threading.Lock()
+        self._next_prompt = first_prompt
+        self._responding = 0  # the prompt whose answer was claimed last
         self._now = Telemetry(state=PrinterState.OFFLINE, reason="not opened yet")
         self._counters = Counters()
         self._latency_timer: int | None = None
@@ -72,6 +77,35 @@ class Slot:
         """Counters of a new connection; the line stays, since it tells where a print that failed was."""
         self._counters = Counters(self._counters.line)
         return self._counters
+
+    def new_prompt_id(self) -> int:
+        """From the link's thread: an id that no prompt has had."""
+        self._next_prompt += 1
+        return self._next_prompt - 1
+
+    def reserve_prompt_id(self, prompt_id: int) -> None:
+        """From the link's thread: `prompt_id` was given by an agent before this one."""
+        self._next_prompt = max(self._next_prompt, prompt_id + 1)
+
+    def claim_answer(self, prompt_id: int, choice: int, post: Callable[[], None]) -> None:
+        """From a caller's thread: if the prompt `prompt_id` is open, has that choice, and nobody has answered it,
+        `post` the request. Raises NotReadyError, DataError: see `SupportsPrompts.respond`."""
+        with self._lock:
+            prompt = self._now.prompt
+            if self._now.state is PrinterState.RECOVERING:
+                raise NotReadyError(f"cannot respond: the printer is {self._now.state.value} ({self._now.reason})")
+            if prompt is None:
+                raise NotReadyError("the printer asks nothing")
+            if prompt.id != prompt_id:
+                raise NotReadyError(f"prompt {prompt_id} is not open any more; the printer asks {prompt.id} now")
+            if prompt.id in (self._responding, self._now.answered):
+                raise NotReadyError(f"prompt {prompt_id} has its answer already")
+            if not prompt.choices:
+                raise DataError("the printer takes no answer from afar: choose on its display")
+            if not 0 <= choice < len(prompt.choices):
+                raise DataError(f"choice {choice}: the prompt has 0 to {len(prompt.choices) - 1}")
+            post()
+            self._responding = prompt_id
 
     def update(self, **fields: Unpack[TelemetryUpdate]) -> None:
         """From the link's thread: replace fields of the snapshot; `wake` if somebody may wait for what changed."""
@@ -134,10 +168,12 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.last) != (
+    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last) != (
         after.state,
         after.reason,
         after.waiting,
+        after.prompt,
+        after.answered,
         after.last,
     )
 

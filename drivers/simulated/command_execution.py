@@ -163,6 +163,8 @@ class CommandExecution:
                 return
             if code == b"M410":
                 self._machine.quick_stop()
+            elif code[:4] == b"M292":
+                self._machine.person.box = False
             elif code[:4] == b"M876":
                 self._machine.respond(int(code[-1:]))
             else:

@@ -4,6 +4,7 @@ A handler acts at once, or gives a generator (see `waits.py`) that holds the com
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from drivers.simulated import info_texts, waits
@@ -16,6 +17,8 @@ from drivers.simulated.waits import Wait
 Handler = Callable[[Machine, ParsedCommand], Wait | None]
 
 _MM_PER_INCH = 25.4
+_QUOTED = re.compile(rb'([PR])"([^"]*)"')
+_BOX_MODE = re.compile(rb"S(\d)(?!.*\")")
 
 
 def _value(machine: Machine, command: ParsedCommand, letter: str, here: float, *, relative: bool) -> float:
@@ -229,6 +232,16 @@ def _answer(machine: Machine, command: ParsedCommand) -> None:
         machine.respond(int(number))
 
 
+def _box(machine: Machine, command: ParsedCommand) -> Wait | None:
+    """M291 P"text" R"title" S2: a box with OK; S3: with OK and Cancel; S0 and S1 only tell something."""
+    found = dict(_QUOTED.findall(command.text))
+    mode = _BOX_MODE.search(command.text)
+    if mode is None or int(mode[1]) < 2:
+        machine.say(found.get(b"P", b""))
+        return None
+    return waits.ask_in_box(machine, found.get(b"R", b""), found.get(b"P", b""), cancel=int(mode[1]) == 3)
+
+
 def _tool(machine: Machine, command: ParsedCommand) -> None:
     if command.code != "T0":
         machine.say(b"echo:" + command.code.encode() + b" Invalid extruder")
@@ -265,6 +278,8 @@ TABLE: dict[str, Handler] = {
     "M0": waits.stop,
     "M1": waits.stop,
     **dict.fromkeys(("M18", "M84"), _motors_off),
+    "M291": _box,
+    "M292": _accepted,  # it has acted when it was read
     "M400": lambda machine, _command: waits.finish_moves(machine),
     "M82": _absolute_e,
     "M83": _relative_e,
@@ -299,7 +314,7 @@ TABLE: dict[str, Handler] = {
 def handler(command: ParsedCommand, dialect: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
     code = command.code
-    if code == "G10" and not dialect.tool_targets:
+    if (code == "G10" and not dialect.tool_targets) or (code in ("M291", "M292") and not dialect.boxes):
         return None
     if code in dialect.lacks or (code == "M155" and not dialect.auto_report) or (code == "M113" and not dialect.busy):
         return None

@@ -197,6 +197,10 @@ class Controller:
                 self.refused_number = number
             case LineFault.RESET:
                 self.execution.restart()
+            case LineFault.STOP if self._dialect.stop_button:
+                self.machine.say(self._dialect.stop_button)
+            case LineFault.RUNOUT if self._dialect.runout:
+                self.machine.say(self._dialect.runout)
             case LineFault.PERSON | LineFault.RUNOUT:
                 self.execution.pause_before(line, event)
             case LineFault.SILENCE:

@@ -81,6 +81,9 @@ class Dialect:
     actions: bool = True  # `//action:` lines
     prompts: bool = True  # prompts and notifications among them, and M876
     asks_to_purge: bool = True  # M600's second question
+    boxes: bool = False  # M291 asks in a box, which M292 answers (§32d); M600 runs the owner's macro that does so
+    runout: bytes = b""  # what it says when the filament ends, where that does not hold the line (§32c, 32e, 32f)
+    stop_button: bytes = b""  # what it says when somebody stops the print on its display
     lacks: frozenset[str] = frozenset()  # codes that it does not know, beside M155 and M113 without the above
     # Starting (§k2)
     starting: bytes | None = None  # the answer to each line until it is ready; None: it is ready at once

@@ -48,6 +48,7 @@ MARLIN = Dialect(
     capabilities=True,
     stale=2,
     m110_anywhere=True,
+    stop_button=b"//action:cancel",
 )
 
 MARLIN1 = replace(
@@ -69,6 +70,7 @@ MARLIN1 = replace(
     auto_report=False,
     actions=False,
     prompts=False,
+    stop_button=b"",
     lacks=frozenset({"M876", "M118"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
@@ -157,6 +159,8 @@ REPETIER = replace(
     busy=False,
     actions=False,
     prompts=False,
+    runout=b"// action:out_of_filament T0\nRequestPause:Extruder Jam Detected!",
+    stop_button=b"RequestStop:\n// action:cancel\nUSB print stopped.",
     lacks=frozenset({"M108", "M118", "M410", "M600", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -199,6 +203,8 @@ REPRAP = replace(
     prompts=False,
     asks_to_purge=False,
     tool_targets=True,
+    boxes=True,
+    stop_button=b"",
     lacks=frozenset({"M410", "M876", "M900"}),
     early=(b"M112",),
     early_numbered=True,
@@ -218,6 +224,13 @@ REPRAP = replace(
 REPRAP3 = replace(REPRAP, name="reprap3", numbers=False, resend=None)
 """Its newer releases look at no line number, and drop a line with a wrong checksum without a word."""
 
+_SUSPEND = (
+    b"Suspending print, waiting for queue to empty...\n// action:pause\n"
+    b"// Waiting for queue to empty (Host must stop sending)...\n// Saving current state...\n"
+    b"// Print Suspended, enter resume to continue printing"
+)
+_RESUME = b"resuming print...\nRestoring saved XYZ positions and state...\nResuming print\n// action:resume"
+
 SMOOTHIE = replace(
     REPRAP,
     name="smoothie",
@@ -236,6 +249,10 @@ SMOOTHIE = replace(
     place="C: X:{x:.4f} Y:{y:.4f} Z:{z:.4f} E:{e:.4f}",
     place_on_ok=True,
     unknown=b"",
+    boxes=False,
+    words=MappingProxyType({b"M600": _SUSPEND, b"M601": _RESUME}),
+    runout=b"// Filament Detector has detected a filament jam\n" + _SUSPEND,
+    stop_button=b"",
     lacks=frozenset({"M108", "M410", "M600", "M876", "M900"}),
     stop_byte=b"\x18",
     heaters=MappingProxyType(
@@ -248,6 +265,18 @@ SMOOTHIE = replace(
     heater_error=b"ERROR: %(reason)s",
     stopped=(b"HALTED, M999 or $X to exit HALT state",),
     refusal=b"!!",
+)
+
+_CHANGE = (
+    b"// action:paused\n// action:prompt_begin Filament change\n// action:prompt_text Load the new filament\n"
+    b"// action:prompt_button_group_start\n// action:prompt_button Load|LOAD_FILAMENT SPEED=300|primary\n"
+    b"// action:prompt_button Heat|SET_HEATER_TEMPERATURE HEATER=extruder TARGET=400\n"
+    b"// action:prompt_button_group_end\n// action:prompt_footer_button Resume|RESUME|primary\n"
+    b"// action:prompt_footer_button Cancel|CANCEL_PRINT|error\n// action:prompt_show"
+)
+_LOADED = (
+    b"// action:prompt_end\n// action:prompt_begin Loaded\n// action:prompt_button Resume|RESUME|primary\n"
+    b"// action:prompt_show"
 )
 
 KLIPPER = replace(
@@ -264,7 +293,18 @@ KLIPPER = replace(
     temperatures="B:{b:.1f} /{bt:.1f} T0:{t:.1f} /{tt:.1f}",
     place="X:{x:.3f} Y:{y:.3f} Z:{z:.3f} E:{e:.3f}",
     unknown=b'// Unknown command:"%(code)s"',
-    words=MappingProxyType({b"STATUS": b"// Klipper state: Ready"}),
+    words=MappingProxyType(
+        {
+            b"STATUS": b"// Klipper state: Ready",
+            b"M600": _CHANGE,
+            b"LOAD_FILAMENT": _LOADED,
+            b"RESUME": b"// action:prompt_end\n// action:resumed",
+            b"CANCEL_PRINT": b"// action:prompt_end\n// action:cancel",
+        }
+    ),
+    boxes=False,
+    runout=b"// Filament runout detected\n" + _CHANGE,
+    stop_button=b"// action:cancel",
     cold=b"// Extrude below minimum temp\n// See the 'min_extrude_temp' config option for details\n"
     b"!! Extrude below minimum temp",
     unhomed=b"!! Must home axis first: %(x).3f %(y).3f %(z).3f [%(e).3f]",

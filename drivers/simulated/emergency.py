@@ -8,7 +8,7 @@ import re
 from drivers.simulated.command_line import body_of
 from drivers.simulated.dialect import Dialect
 
-_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M876 *S\d|M\d{3})")
+_LINE = re.compile(rb"[ ]*(?:N[-0-9 ]*)?(M876 *S\d|M(?!876)\d{3})")
 _KEEP = 64
 
 
@@ -17,6 +17,8 @@ def codes_in(line: bytes, dialect: Dialect) -> list[bytes]:
     line = line.lstrip(b" ")
     if line[:1] == b"N" and dialect.early_numbered:
         line = body_of(line)
+    if dialect.boxes and line[:4] == b"M292":
+        return [line]
     return [line[:4]] if line[:4] in dialect.early else []
 
 

@@ -34,6 +34,7 @@ class LineFault(Enum):
     KILL = "kill"
     PERSON = "pause"
     RUNOUT = "runout"
+    STOP = "stop-button"
     UNPLUG = "unplug"
     LOST_MCU = "lost-mcu"
 
@@ -277,6 +278,7 @@ _KINDS = _kinds(
     _Kind("kill@LINE", Faults.set_line_fault, "short for thermal-runaway"),
     _Kind("pause@LINE[:SECONDS]", Faults.set_line_fault, "the printer waits for a person, until M108 unless told"),
     _Kind("runout@LINE[:SECONDS]", Faults.set_line_fault, "the filament ends: M600 at the printer, its two questions"),
+    _Kind("stop-button@LINE", Faults.set_line_fault, "somebody stops the print on the printer's display"),
     _Kind("unplug@LINE[:SECONDS]", Faults.set_line_fault, "the cable is pulled, and put back under another name"),
     _Kind("boot-garbage=BYTES", Faults.set_boot, "no text before the boot messages"),
     _Kind("klippy-starting=SECONDS", Faults.set_starting, "Klipper refuses lines for so long after each start"),

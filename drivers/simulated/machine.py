@@ -34,6 +34,7 @@ class PersonQuestions:
     purge_more: bool = False
     attended: bool = False  # a person answers whatever is asked
     question: Question = Question.NONE
+    box: bool = False  # M292 ends it (docs/serial.md §32d)
 
 
 @dataclass(slots=True)
@@ -177,9 +178,18 @@ class Machine:
         elif question is Question.PURGE_MORE and number in (0, 1):
             self.person.purge_wait, self.person.purge_more = False, number == 0
 
+    def show_box(self, title: bytes, text: bytes, *, cancel: bool) -> None:
+        """Ask in a message box (M291; docs/serial.md §32d)."""
+        self.person.box = True
+        for line in (b"- " + title + b" -" if title else b"", text):
+            if line:
+                self.say(line)
+        self.say(b"Send M292 to continue" + (b" or M292 P1 to cancel" if cancel else b""))
+
     def attend(self) -> None:
         """Somebody comes to the printer, and answers whatever it asks."""
         self.end_waits()
+        self.person.box = False
         self.person.purge_wait = self.person.purge_more = False
         self.person.attended = True
 

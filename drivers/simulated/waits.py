@@ -114,9 +114,20 @@ def stop(machine: Machine, command: ParsedCommand) -> Wait:
     machine.end_prompt()
 
 
+def ask_in_box(machine: Machine, title: bytes, text: bytes, *, cancel: bool) -> Wait:
+    """M291 S2 or S3 of RepRapFirmware: wait until the box is answered (docs/serial.md §32d)."""
+    machine.show_box(title, text, cancel=cancel)
+    while machine.person.box:
+        yield math.inf
+
+
 def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
     """M600 as Marlin 2.1.2 does it: park, ask for the filament, load it, ask whether to purge more, and leave the
-    prompt `Resuming` open (docs/serial.md §25a, §25b)."""
+    prompt `Resuming` open (docs/serial.md §25a, §25b). Where there are message boxes it is the owner's macro."""
+    if machine.dialect.boxes:
+        yield from ask_in_box(machine, b"Filament change", b"Insert filament", cancel=False)
+        yield from ask_in_box(machine, b"Filament change", b"Filament loaded?", cancel=True)
+        return
     machine.act(b"paused")
     machine.prompt(Question.NOTHING, b"Pause", b"Dismiss")
     yield from finish_moves(machine)

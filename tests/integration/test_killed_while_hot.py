@@ -11,7 +11,9 @@ import pytest
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
 
 HEATING = '["M140 S60", "M104 S210", "G4 P8000"]'
-MORE = f"[job]\ncool_after_s = 3600\n[scripts]\ncalibrate = {HEATING}\nhome = {HEATING}\npark = {HEATING}\n"
+MORE = (
+    f'[job]\ncool_after_s = 3600\nbed = "free"\n[scripts]\ncalibrate = {HEATING}\nhome = {HEATING}\npark = {HEATING}\n'
+)
 LEFT_ON = "M140 S60\nM104 S210\nG28\nG1 X10 F6000\n"
 
 

@@ -72,6 +72,7 @@ class HeatRig:
             [
                 "cloud.server=http://127.0.0.1:1",
                 f"job.cool_after_s={self.cool_after_s}",
+                "job.bed=free",
                 'scripts.calibrate=["M140 S60", "M104 S210"]',
                 'scripts.park=["M140 S60", "M190 S60", "M109 S210"]',
                 'scripts.home=["M140 S60", "M104 S210", "G999"]',

@@ -57,6 +57,7 @@ class SocketRig:
             conditions=ConditionTracker(),
             listening=lambda: False,
             wake_reporter=lambda: None,
+            wake_runner=lambda: None,
             emergency_stop=self._halt,
         )
         self.server = LocalServer(self.path, self.api, Pulse("local", self.clock))

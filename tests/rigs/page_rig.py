@@ -134,6 +134,7 @@ def local_api(folder: Path, telemetry: Telemetry, job: JobView | None = None) ->
         conditions=ConditionTracker(),
         listening=lambda: True,
         wake_reporter=lambda: None,
+        wake_runner=lambda: None,
         emergency_stop=None,
     )
     return api, store

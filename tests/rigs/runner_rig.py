@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import msgspec
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
-from agent.errors import NotReadyError
+from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
@@ -49,6 +49,7 @@ class ScriptedDriver(SlotDriver):
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
+        self.on_print: Callable[[str], None] = lambda _task_id: None
 
     def now(self, **changes: object) -> None:
         """The test says what state the printer is in; without that it is idle once the driver is open."""
@@ -66,6 +67,7 @@ class ScriptedDriver(SlotDriver):
 
     def start_print(self, task_id: str, source: LineSource, preamble: Sequence[str] = ()) -> None:
         """Prints."""
+        self.on_print(task_id)
         self.asked.append("print")
         self.preamble = list(preamble)
         assert next(iter(source.lines())) == b"G28"
@@ -99,6 +101,15 @@ class ScriptedDriver(SlotDriver):
             raise NotReadyError(f"cannot cool: {self.slot.state}")
         self.asked.append("cool")
 
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """Noted; the test says what the printer makes of it."""
+        prompt = self.slot.prompt
+        if prompt is None or prompt.id != prompt_id or self.slot.answered == prompt_id:
+            raise NotReadyError("it has its answer already")
+        if choice >= len(prompt.choices):
+            raise DataError(f"choice {choice}: there is none")
+        self.asked.append(f"respond {choice}")
+
     def reset(self) -> None:
         """Gone, until the test says what comes of it."""
         self.asked.append("reset")
@@ -115,12 +126,12 @@ class ScriptedDriver(SlotDriver):
 
 class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
-    over the defaults."""
+    over the defaults; `clock` is the store's where both are to have the same time."""
 
-    def __init__(self, folder: Path, store: Store, *settings: str) -> None:
+    def __init__(self, folder: Path, store: Store, *settings: str, clock: FakeClock | None = None) -> None:
         self.store = store
         self.logs = b"a line of the log\n"
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)

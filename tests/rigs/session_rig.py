@@ -34,6 +34,11 @@ def wire(number: int, code: bytes) -> bytes:
     return framing.frame(number, code)[:-1]
 
 
+def log_keys(task_id: str) -> dict[str, str]:
+    """As `Host.log_keys`: every task is that of the job `job-TASK`."""
+    return {"task_id": task_id, "job_id": f"job-{task_id}"}
+
+
 class MemorySource:
     """A `LineSource` in memory; from the ordinal `breaks_at` on it cannot be read."""
 
@@ -88,10 +93,11 @@ class SessionRig:
                 slot=self.slot,
                 settings=settings,
                 timing=Timing(),
-                checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0),
+                checkpoints=CheckpointWriter(self._remember, PortIdentity(""), 0, log_keys),
                 on_answer=lambda: None,
                 resets=self.resets,
                 unsafe=unsafe,
+                log_keys=log_keys,
             )
         )
         self.caps = caps

@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 
 from agent.core.clock import Clock
+from agent.core.command_age import AgeLimits
 from agent.http.http_client import HttpClient
+from agent.server.admission import Admission
 from agent.server.api_client import ApiClient
 from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
@@ -66,15 +68,19 @@ def make_inbox(
     *,
     clock: Clock | None = None,
     max_age: float = math.inf,
+    start_within: float = math.inf,
     server_now: Callable[[], float | None] = lambda: None,
+    running_job: Callable[[], str] = str,
 ) -> Inbox:
     """An inbox that takes commands of any age."""
+    clock = clock or SystemClock()
     return Inbox(
         tasks=store.tasks,
         outbox=store.outbox,
-        clock=clock or SystemClock(),
+        admission=Admission(clock, running_job),
+        clock=clock,
         wake=wake,
-        max_age=max_age,
+        limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,
     )
 

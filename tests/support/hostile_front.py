@@ -1,4 +1,5 @@
-"""A server between the agent and the local cloud that adds to the cloud's Faye replies what a test gives it.
+"""A server between the agent and the local cloud that adds to the cloud's Faye replies what a test gives it, or answers
+in the cloud's place.
 
 Real: all that passes through it. It stands for whoever may publish on a printer's channel, and for a server gone wrong.
 """
@@ -9,7 +10,7 @@ import http.client
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -17,15 +18,28 @@ from urllib.parse import urlsplit
 LIMIT_S = 60.0
 DROPPED = ("connection", "content-length", "transfer-encoding", "keep-alive", "host")
 
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Agents go away in the middle of an answer here."""
+
 
 class HostileFront:
     """`url` is where the agent connects; `upstream` is the cloud's URL. Thread-safe."""
 
     def __init__(self) -> None:
         self.upstream = ""
+        self.answered = 0  # requests that were answered in the cloud's place
         self._lock = threading.Lock()
         self._elements: deque[list[bytes]] = deque()
         self._tail = b""
+        self._taken_over: tuple[Callable[[str], bool], Answer] | None = None
+        self._instead: tuple[Callable[[str, bytes], bool], Answer] | None = None
         front = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,8 +57,7 @@ class HostileFront:
             def log_message(self, *_: object) -> None:
                 """Nothing."""
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
 
     def behind(self, url: str) -> str:
@@ -63,8 +76,38 @@ class HostileFront:
         with self._lock:
             return len(self._elements)
 
+    def instead(self, match: Callable[[str, bytes], bool], answer: Answer) -> None:
+        """Give this answer, and close the connection, where `match` is true of a request's path and body."""
+        with self._lock:
+            self.answered = 0
+            self._instead = (match, answer)
+
+    def take_over(self, match: Callable[[str], bool], answer: Answer) -> None:
+        """Answer so in the cloud's place where `match` is true of the path, for good."""
+        self._taken_over = (match, answer)
+
+    def relent(self) -> None:
+        """Pass everything on again, with nothing added."""
+        with self._lock:
+            self._instead = None
+            self._elements.clear()
+            self._tail = b""
+
     def forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         """Pass one request on, and its answer back."""
+        with self._lock:
+            instead = self._instead
+        if instead is not None and instead[0](handler.path, body):
+            self.answered += 1
+            handler.close_connection = True
+            with suppress(OSError):
+                instead[1](handler)
+            return
+        if self._taken_over is not None and self._taken_over[0](handler.path):
+            handler.close_connection = True
+            with suppress(OSError):
+                self._taken_over[1](handler)
+            return
         with http_connection(self.upstream) as connection:
             headers = {key: value for key, value in handler.headers.items() if key.lower() not in DROPPED}
             connection.request(handler.command, handler.path, body, headers)
@@ -108,11 +151,12 @@ def http_connection(url: str) -> Iterator[http.client.HTTPConnection]:
 def hostile_front() -> Iterator[HostileFront]:
     """A front that serves."""
     front = HostileFront()
-    thread = threading.Thread(target=front.server.serve_forever, name="front", daemon=True)
+    thread = threading.Thread(target=front.server.serve_forever, args=(0.05,), name="front", daemon=True)
     thread.start()
     try:
         yield front
     finally:
+        front.relent()
         front.server.shutdown()
         front.server.server_close()
         thread.join(LIMIT_S)

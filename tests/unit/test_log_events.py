@@ -4,7 +4,9 @@ An event's text is what an engineer searches the source for, so it stands once. 
 journal for, so it is a key of every event that is logged where there is one: where the function has a parameter or a
 name `task_id`, reads an attribute `….task_id`, has a parameter whose class has a field `task_id` (also within another
 field), or belongs to an object that was constructed with one. What may be None does not count as at hand. Keys may
-also be bound (`log.bind(task_id=…).info(…)`) or come from a function that returns them (`**task_keys(task)`).
+also be bound (`log.bind(task_id=…).info(…)`) or come from a function that returns them (`**task_keys(task)`, or a
+callable that is kept under its name: `**self._log_keys(task_id)`). The serial driver's events have them from no other
+place, so that they have the job's id as well.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ class Call(NamedTuple):
     event: str | None
     keys: frozenset[str]
     has_task: bool
+    names_task_alone: bool  # by a key of its own, so that its job's id is not beside it
 
 
 class Module:
@@ -151,7 +154,8 @@ def calls(module: Module) -> Iterator[Call]:
                 event = child.args[0] if child.args else None
                 text = event.value if isinstance(event, ast.Constant) and isinstance(event.value, str) else None
                 keys = frozenset(map(key_of, (*child.keywords, *bound(child)[1])))
-                yield Call(f"{module.where}:{child.lineno}", text, keys, at_hand)
+                alone = any(keyword.arg == ID for keyword in child.keywords)
+                yield Call(f"{module.where}:{child.lineno}", text, keys, at_hand, alone)
             yield from visit(child, at_hand=inner, of_class=owned)
 
     yield from visit(module.tree, at_hand=False, of_class=False)
@@ -159,8 +163,10 @@ def calls(module: Module) -> Iterator[Call]:
 
 def key_of(keyword: ast.keyword) -> str:
     """The key of one argument; of `**f(…)` it is `task_id` where f gives that."""
-    if keyword.arg is None and isinstance(keyword.value, ast.Call) and isinstance(keyword.value.func, ast.Name):
-        return ID if keyword.value.func.id in KEYS_OF_A_TASK else ""
+    if keyword.arg is None and isinstance(keyword.value, ast.Call):
+        function = keyword.value.func
+        name = function.id if isinstance(function, ast.Name) else getattr(function, "attr", "")
+        return ID if name.lstrip("_") in KEYS_OF_A_TASK else ""
     return keyword.arg or ""
 
 
@@ -175,7 +181,7 @@ def test_the_search_finds_the_calls_and_the_classes() -> None:
     assert len(CALLS) > 60
     assert {("agent.core.command", "Command"), ("agent.core.job", "JobView")} <= TASKS
     assert {call.event for call in CALLS if call.has_task} >= {"task accepted", "report refused by the server"}
-    assert "task_keys" in KEYS_OF_A_TASK
+    assert {"task_keys", "log_keys"} <= KEYS_OF_A_TASK
     assert not next(call for call in CALLS if call.event == "condition raised").has_task
 
 
@@ -196,3 +202,8 @@ def test_an_event_has_the_tasks_id_where_a_task_is_at_hand() -> None:
 
 def test_a_key_has_one_name() -> None:
     assert places([call for call in CALLS if call.keys & ONE_NAME.keys()]) == []
+
+
+def test_the_driver_names_the_job_wherever_it_names_the_task() -> None:
+    in_driver = [call for call in CALLS if call.where.startswith("drivers/gcode/")]
+    assert places([call for call in in_driver if call.names_task_alone]) == []

@@ -26,6 +26,8 @@ ENTRIES = 2000
 """What is kept: one entry is one write or one read, as good as always one line."""
 FILES = 10
 FILE_BYTES = 1 << 20
+LARGE = 512
+"""Bytes of a read after which the size of all that is kept is looked at: a printer's own lines are shorter."""
 SENT, HEARD = ">", "<"
 _TITLE = "# printer-agent black box 1"
 _log = structlog.get_logger(part="gcode")
@@ -40,7 +42,8 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class BlackBox:
-    """The last ENTRIES reads and writes, recorded by the link's thread without any formatting."""
+    """The last ENTRIES reads and writes, recorded by the link's thread without any formatting; of more than FILE_BYTES,
+    which no file could hold, the oldest go."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
@@ -53,11 +56,27 @@ class BlackBox:
     def heard(self, data: bytes) -> None:
         """Record `data` as read from the port."""
         self._entries.append((self._now(), HEARD, data))
+        if len(data) > LARGE:
+            self._trim()
 
-    def lines(self) -> list[str]:
-        """Format the entries as lines of a file, oldest first, times as seconds before now."""
+    def lines(self, room: int = FILE_BYTES) -> list[str]:
+        """Format the newest entries that fit into `room` bytes as lines of a file, oldest first, times as seconds
+        before now."""
         now = self._now()
-        return [f"{at - now:.6f} {way} {escape(data)}" for at, way, data in self._entries]
+        found: list[str] = []
+        for at, way, data in reversed(self._entries):
+            line = f"{at - now:.6f} {way} {escape(data)}"
+            room -= len(line) + 1
+            if room < 0:
+                break
+            found.append(line)
+        return found[::-1]
+
+    def _trim(self) -> None:
+        """Drop the oldest entries beyond FILE_BYTES."""
+        size = sum(len(data) for _, _, data in self._entries)
+        while size > FILE_BYTES:
+            size -= len(self._entries.popleft()[2])
 
 
 class Recorder:
@@ -73,15 +92,9 @@ class Recorder:
         time = datetime.fromtimestamp(self._clock.wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         facts = {"time": time, "reason": reason, **about}
         head = [_TITLE, *(f"# {name} {escape(text.encode())}" for name, text in facts.items() if text)]
-        room = FILE_BYTES - sum(len(line) + 1 for line in head)
-        body: list[str] = []
-        for line in reversed(self._box.lines()):
-            room -= len(line) + 1
-            if room < 0:
-                break
-            body.append(line)
+        body = self._box.lines(FILE_BYTES - sum(len(line) + 1 for line in head))
         try:
-            name = self._store("\n".join([*head, *reversed(body)]) + "\n")
+            name = self._store("\n".join([*head, *body]) + "\n")
         except OSError as error:
             _log.warning("black box write failed", error=error.strerror)
         else:

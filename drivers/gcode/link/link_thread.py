@@ -41,7 +41,7 @@ class LinkThread:
             timing=timing,
             clock=clock,
             opener=PortOpener(ports, host.port, box),
-            remember=host.remember,
+            host=host,
             mailbox=self._mailbox,
             lifecycle=self._lifecycle,
             unfinished=unfinished,

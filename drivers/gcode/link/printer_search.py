@@ -6,12 +6,11 @@ A print that is to be taken over comes first: only its own port is tried, until 
 from __future__ import annotations
 
 import select
-from collections.abc import Callable
 
 import structlog
 
 from agent.core.clock import Clock
-from agent.core.driver import PrinterState, Unfinished
+from agent.core.driver import Host, PrinterState, Unfinished
 from agent.errors import DataError, PortError
 from drivers.gcode.link.conversation import Conversation
 from drivers.gcode.link.discovery import lower_latency
@@ -45,7 +44,7 @@ class PrinterSearch:
         timing: Timing,
         clock: Clock,
         opener: PortOpener,
-        remember: Callable[[str, bytes], None],
+        host: Host,
         mailbox: Mailbox,
         lifecycle: LinkLifecycle,
         unfinished: Unfinished | None,
@@ -55,7 +54,7 @@ class PrinterSearch:
         self._timing = timing
         self._now = clock.monotonic
         self._opener = opener
-        self._remember = remember
+        self._host = host
         self._mailbox = mailbox
         self._lifecycle = lifecycle
         self._unfinished = unfinished
@@ -142,10 +141,11 @@ class PrinterSearch:
                 slot=self._slot,
                 settings=self._settings,
                 timing=self._timing,
-                checkpoints=CheckpointWriter(self._remember, identity, port.baud),
+                checkpoints=CheckpointWriter(self._host.remember, identity, port.baud, self._host.log_keys),
                 on_answer=lambda: self._opener.keep_open(port, identity),
                 resets=self._resets,
                 unsafe=self._unsafe,
+                log_keys=self._host.log_keys,
             )
         )
         conversation = Conversation(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 import msgspec
@@ -20,6 +21,18 @@ BUSY = "BUSY_PROTOCOL"
 """The capability of a firmware that says `busy:`, as some tell it."""
 
 _KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
+
+
+class Answers(StrEnum):
+    """How what the printer asks is answered from afar (docs/serial.md §32). Part of a stored checkpoint: the values
+    stay."""
+
+    NONE = "none"  # nothing is read while it asks: at its display only
+    EARLY = "early"  # M876 S<n> to a prompt, M108 to a mere wait, by the emergency parser
+    DECLARED = "declared"  # the line that the chosen button has declared
+    BOX = "box"  # M292 to a message box
+    SUSPENDED = "suspended"  # M601 to a print that the firmware has suspended
+    HOST = "host"  # the host itself waits: it resumes
 
 
 class Dialect(msgspec.Struct, frozen=True):
@@ -41,6 +54,7 @@ class Dialect(msgspec.Struct, frozen=True):
     reboot_answered: bool = False  # its `ok` to that is all there is to see of the reboot
     all_off: bytes = b""  # what switches every heater off, those without a G-code of their own included
     tool_off: bytes = b""  # with the number of a tool: switches it off in standby too, where a tool has such a target
+    answers: Answers = Answers.EARLY  # how it is answered when it asks; EARLY only with an emergency parser
 
     @property
     def restarts_when_halted(self) -> bool:
@@ -50,14 +64,14 @@ class Dialect(msgspec.Struct, frozen=True):
 
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, locates=False,
-            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", all_off=b"TURN_OFF_HEATERS"),
+            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", all_off=b"TURN_OFF_HEATERS", answers=Answers.DECLARED),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
             deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
-            reboot=b"\nM999\n", tool_off=b"G10 P%d R0 S0"),
+            reboot=b"\nM999\n", tool_off=b"G10 P%d R0 S0", answers=Answers.BOX),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
-            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True),
+            halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True, answers=Answers.SUSPENDED),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),
     Dialect("marlin", r"Marlin", keepalive=True, g90_extruder=True, deadman=r"Marlin (bugfix-)?2\.[1-9]"),
     Dialect("generic", g90_extruder=True),
@@ -102,6 +116,12 @@ class Firmware(msgspec.Struct, frozen=True):
     def emergency(self) -> bool:
         """Whether `M108` is heard at once, whatever is in the queue."""
         return self._can("EMERGENCY_PARSER", self.dialect.emergency)
+
+    @property
+    def answers(self) -> Answers:
+        """How what it asks is answered from afar, if it is (docs/serial.md §32)."""
+        answers = self.dialect.answers
+        return Answers.NONE if answers is Answers.EARLY and not self.emergency else answers
 
     @property
     def deadman(self) -> bool:

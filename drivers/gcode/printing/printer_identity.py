@@ -6,6 +6,10 @@ import msgspec
 
 from drivers.gcode.printing.dialects import BUSY, Dialect, Firmware, identify
 
+CAPABILITIES = 100
+"""Capabilities that are noted: a firmware tells some twenty, one that has gone mad any number."""
+CAPABILITY_TEXT = 60  # characters
+
 
 class PrinterIdentity:
     """What the printer said about itself on this connection. `configured` is the dialect that the configuration names,
@@ -17,13 +21,15 @@ class PrinterIdentity:
         self._capabilities: set[str] = set()
 
     def add_capability(self, name: str) -> None:
-        """Note a `Cap:` line with a value other than 0 (docs/serial.md §19)."""
-        self._capabilities.add(name)
+        """Note a `Cap:` line with a value other than 0 (docs/serial.md §19). What comes after CAPABILITIES others, or
+        is longer than any name, is not."""
+        if len(self._capabilities) < CAPABILITIES and len(name) <= CAPABILITY_TEXT:
+            self._capabilities.add(name)
 
     def note_busy(self) -> None:
         """Note that a `busy:` was heard: the firmware has that, whatever it told of itself (docs/serial.md §17)."""
         if BUSY not in self._capabilities:
-            self.add_capability(BUSY)
+            self._capabilities.add(BUSY)
             self.firmware = msgspec.structs.replace(self.firmware, capabilities=frozenset(self._capabilities))
 
     def clear_capabilities(self) -> None:

@@ -68,7 +68,7 @@ class Acknowledger:
             flight.ask_later()
         else:
             flight.ask_early()
-        lines = self._unacknowledged.release()
+        lines = self._unacknowledged.release(flight)
         done = (c.number for c in lines if 0 < c.number < HOST and c.code != SET_LINE_NUMBER)
         counters.line = max(counters.line, *done, 0)
         return next((command for command in lines if flight.as_given(command) is not command), lines[-1])

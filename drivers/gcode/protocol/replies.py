@@ -78,8 +78,6 @@ _UNKNOWN = re.compile(
     re.IGNORECASE,
 )
 _CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
-# Boot garbage may come before a banner (docs/serial.md §21), a word that merely ends so (`restart`) may not.
-_START = re.compile(r"(?:^|[^\x00-\x7f][^ ]*)start$")
 _GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
 _RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Disconnect")
 _READY = re.compile(r"// ?Klipper state: Ready")
@@ -119,7 +117,7 @@ def parse(line: bytes) -> tuple[Event, ...]:
         if lower.startswith(prefix):
             return handler(text)
     banner = _GARBAGE.sub("", text)
-    if _START.search(text):
+    if text.endswith("start") and _is_start(text):
         return (Event(ReplyKind.START, text),)
     return (_banner(banner) if banner is not text else ()) or _glued(text)
 
@@ -131,6 +129,12 @@ def _other_dialects(text: str) -> tuple[Event, ...]:
     if _SHUTDOWN.match(text):
         return (Event(ReplyKind.SHUTDOWN, text.strip("/ ")),)
     return (Event(ReplyKind.FATAL, text.strip("!/ ") or "halted"),) if _HALTED.match(text) else ()
+
+
+def _is_start(text: str) -> bool:
+    """Whether a text that ends with `start` is that banner: boot garbage may come before it, a word that merely ends so
+    (`restart`) may not (docs/serial.md §21)."""
+    return text == "start" or not text.rpartition(" ")[2].isascii()
 
 
 def _banner(text: str) -> tuple[Event, ...]:
@@ -191,6 +195,11 @@ def _action(text: str) -> tuple[Event, ...]:
     return _unknown(text) or (Event(ReplyKind.TEXT, text),)
 
 
+def _requested(action: str, text: str) -> tuple[Event, ...]:
+    """Parse what Repetier asks of its host (docs/serial.md §32f): a host action in other words."""
+    return (Event(ReplyKind.ACTION, f"{action} {text.partition(':')[2].strip()}".strip()),)
+
+
 def _unknown(text: str) -> tuple[Event, ...]:
     """Parse what firmwares say of a command that they do not know (docs/serial.md §25, §k4); nothing for other text."""
     found = _UNKNOWN.match(text)
@@ -216,6 +225,9 @@ _PREFIXES: Final = (
     ("!!", _refused),
     (":", _error),  # the second line of Marlin 1's `Error:0`, `: Extruder switched off. MINTEMP triggered !`
     ("fatal:", lambda text: (Event(ReplyKind.FATAL, text[6:].strip()),)),
+    ("requestpause:", lambda text: _requested("pause", text)),
+    ("requestcontinue:", lambda text: _requested("resume", text)),
+    ("requeststop:", lambda text: _requested("cancel", text)),
     ("busy:", _busy),
     ("echo:busy:", _busy),
     ("echo: busy:", _busy),
@@ -240,5 +252,6 @@ def readings_in(text: str) -> tuple[Reading, ...]:
         name = f"tool{int(index)}" if index else unnumbered
         if name in found and not index:
             continue
-        found[name] = Reading(name, value, float(target) if target else None)
+        aim = float(target) if target else math.inf
+        found[name] = Reading(name, value, aim if math.isfinite(aim) else None)
     return tuple(found.values())

@@ -77,6 +77,7 @@ class Sender:
             and len(self._flight.lines) < self._window.lines
             and not self._preamble.queue
             and self._numbers.cursor > self._numbers.last
+            and not self._state.failure
         )
 
     def fits(self, command: OutgoingLine) -> bool:

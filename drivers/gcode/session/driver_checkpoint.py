@@ -18,11 +18,13 @@ from enum import StrEnum
 
 import msgspec
 import structlog
+from msgspec import UNSET, UnsetType
 
 from agent.errors import ConfigError, DataError, UnavailableError
 from drivers.gcode.printing.dialects import Firmware, by_name
 from drivers.gcode.printing.pause_state import PauseState
 from drivers.gcode.session.port_identity import PortIdentity
+from drivers.gcode.session.prompts import AskedPrompt
 
 VERSION = 1
 
@@ -42,8 +44,8 @@ class Stage(StrEnum):
 
 class DriverCheckpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`homed` is as it was before the first line; `ok_carries_temps`: an `ok` to M105 holds its answer; `error`: why a
-    print that is being ended has failed, empty when somebody asked for its end. A stored checkpoint outlives the agent
-    that wrote it: the names in its JSON stay."""
+    print that is being ended has failed, empty when somebody asked for its end; `prompt`: what the printer asks. A
+    stored checkpoint outlives the agent that wrote it: the names in its JSON stay."""
 
     port: PortIdentity = msgspec.field(name="found")
     baud: int
@@ -56,6 +58,7 @@ class DriverCheckpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: Stage = Stage.PRINTING
     pause: PauseState = PauseState()
     error: str = ""
+    prompt: AskedPrompt | UnsetType = UNSET
     version: int = VERSION
 
     def identity(self) -> Firmware:
@@ -82,11 +85,19 @@ def decode(stored: bytes) -> DriverCheckpoint:
 
 
 class CheckpointWriter:
-    """Writes the checkpoints of one connection, by `remember`, which may take as long as a disk does."""
+    """Writes the checkpoints of one connection, by `remember`, which may take as long as a disk does. `log_keys` gives
+    the keys of a log event on a task (`Host.log_keys`)."""
 
-    def __init__(self, remember: Callable[[str, bytes], None], port: PortIdentity, baud: int) -> None:
+    def __init__(
+        self,
+        remember: Callable[[str, bytes], None],
+        port: PortIdentity,
+        baud: int,
+        log_keys: Callable[[str], dict[str, str]],
+    ) -> None:
         self._port, self._baud = port, baud
         self._remember = remember
+        self._log_keys = log_keys
         self._task_id = ""
         self._checkpoint: DriverCheckpoint | None = None
         self._refused = False
@@ -118,6 +129,13 @@ class CheckpointWriter:
             self._checkpoint = msgspec.structs.replace(self._checkpoint, stage=stage, pause=pause, error=error)
             self._write(self._checkpoint)
 
+    def change_prompt(self, asked: AskedPrompt | None) -> None:
+        """Write what the printer asks, and whether that has its answer; nothing when no print runs."""
+        prompt = UNSET if asked is None else asked
+        if self._checkpoint is not None and self._checkpoint.prompt != prompt:
+            self._checkpoint = msgspec.structs.replace(self._checkpoint, prompt=prompt)
+            self._write(self._checkpoint)
+
     def end(self) -> None:
         """Write nothing more: the print has ended."""
         self._checkpoint = None
@@ -127,5 +145,5 @@ class CheckpointWriter:
             self._remember(self._task_id, msgspec.json.encode(checkpoint))
         except UnavailableError as error:
             if not self._refused:  # the print continues, it only cannot be recovered after a restart
-                _log.warning("driver checkpoint not stored", task_id=self._task_id, error=str(error))
+                _log.warning("driver checkpoint not stored", **self._log_keys(self._task_id), error=str(error))
             self._refused = True

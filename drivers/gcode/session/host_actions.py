@@ -6,7 +6,7 @@
     out_of_filament    the host is asked to pause, and says why
     poweroff           the printer has switched itself off, or was killed: an error until reset
     prompt_begin TEXT  a question on the printer's display, with a prompt_button for each answer; it is what is waited
-                       for until prompt_end, or until a line is acknowledged (docs/serial.md §25b)
+                       for until prompt_end, or until a line is acknowledged (docs/serial.md §25b, §32)
     notification TEXT  what the display shows, in telemetry; logged when it is another one (docs/serial.md §25c)
 Anything else is only logged. A word may have more after it (`paused filament_runout`).
 """
@@ -19,10 +19,22 @@ import structlog
 
 from drivers.gcode.session.interfaces import PrintControl, PrinterEvents
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
+from drivers.gcode.session.prompts import Heard
 from drivers.gcode.slot import Slot
 
 TEXT_MAX = 80
 """Characters of a printer's text that are passed on."""
+
+_DIALOG = {
+    "prompt_begin": Heard.BEGIN,
+    "prompt_text": Heard.TEXT,
+    "prompt_button": Heard.CHOICE,
+    "prompt_choice": Heard.CHOICE,
+    "prompt_footer_button": Heard.CHOICE,
+    "prompt_show": Heard.SHOW,
+    "prompt_end": Heard.END,
+}
 
 _log = structlog.get_logger(part="gcode")
 
@@ -30,8 +42,17 @@ _log = structlog.get_logger(part="gcode")
 class HostActions:
     """Carries out the actions that the printer sends to its host."""
 
-    def __init__(self, *, control: PrintControl, events: PrinterEvents, person: PersonWait, slot: Slot) -> None:
+    def __init__(
+        self,
+        *,
+        control: PrintControl,
+        events: PrinterEvents,
+        person: PersonWait,
+        prompts: PrinterPrompts,
+        slot: Slot,
+    ) -> None:
         self._slot = slot
+        self._prompts = prompts
         self._notice = ""
         self._actions: dict[str, Callable[[str], None]] = {
             "pause": lambda rest: control.pause(_because("paused at the printer", rest)),
@@ -47,8 +68,16 @@ class HostActions:
             "notification": self._notify,
         }
 
-    def act(self, text: str) -> None:
+    def hear_dialog(self, text: str, now: float) -> None:
+        """Pass on what the action `text` says of a prompt, if it does."""
+        name, _, rest = text.partition(" ")
+        heard = _DIALOG.get(name.lower())
+        if heard is not None:
+            self._prompts.hear(heard, rest, now)
+
+    def act(self, text: str, now: float) -> None:
         """Do what the action `text` asks for."""
+        self.hear_dialog(text, now)
         name, _, rest = text.partition(" ")
         rest = "".join(c for c in rest.strip() if c.isprintable())[:TEXT_MAX]
         action = self._actions.get(name.lower())

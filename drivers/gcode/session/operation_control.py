@@ -25,10 +25,11 @@ from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import OutgoingLine, Procedure, Unknown
-from drivers.gcode.requests import RunScript, StartPrint
+from drivers.gcode.requests import Respond, RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.timing import Timing
 
@@ -48,6 +49,7 @@ class OperationControl:
         identity: PrinterIdentity,
         checkpoints: CheckpointWriter,
         person: PersonWait,
+        prompts: PrinterPrompts,
         timing: Timing,
     ) -> None:
         self._operation = operation
@@ -56,6 +58,7 @@ class OperationControl:
         self._identity = identity
         self._checkpoints = checkpoints
         self._person = person
+        self._prompts = prompts
         self._timing = timing
         self._parked: Running | None = None  # the print, while its pause runs
         self._in_file = False  # whether the pause is one that the file asks for
@@ -89,7 +92,7 @@ class OperationControl:
 
     def resume(self) -> None:
         """Resume the print; ignored in any state but PAUSED."""
-        if self._operation.state is _S.PAUSED:
+        if self._operation.state is _S.PAUSED and not self._prompts.give_way(cancelled=False):
             self._checkpoints.change(Stage.RESUMING)
             self._operation.enter(_S.RESUMING)
             self._stack.pump.run(self._routines.resume())
@@ -101,6 +104,7 @@ class OperationControl:
         operation = self._operation
         if operation.running and operation.state is not _S.CANCELLING:
             self._end_safely("", interrupts=self._identity.firmware.emergency)
+            self._prompts.give_way(cancelled=True)
             if operation.person_needed:
                 self._person.answer()
 
@@ -108,6 +112,11 @@ class OperationControl:
         """Switch the heaters of an idle printer off; what has begun since it was asked for goes on."""
         if self._operation.state is _S.IDLE:
             self._stack.pump.run(self._routines.cool())
+
+    def respond(self, request: Respond, now: float) -> None:
+        """Answer what the printer, or the host itself, asks; ignored when that is not asked any more."""
+        if self._prompts.answer(request.prompt_id, request.choice, now):
+            self.resume()
 
     def pause_by_printer(self, reason: str) -> None:
         """Note that the printer has paused by itself, and knows the way back."""
@@ -121,6 +130,7 @@ class OperationControl:
     def resume_by_printer(self) -> None:
         """Note that the printer has resumed a pause by itself."""
         self._person.end()
+        self._prompts.close()
         if self._operation.state is _S.PAUSED:
             self._continue_print()
 
@@ -135,12 +145,16 @@ class OperationControl:
         """Act on the end of the procedure that ran: the state after it."""
         operation, state = self._operation, self._operation.state
         if state in (_S.PRINTING, _S.BUSY):
+            self._prompts.close()
             operation.finish(Outcome.COMPLETED, "")
         elif state is _S.CANCELLING:
+            self._prompts.close()
             operation.finish(Outcome.FAILED if self._failure else Outcome.CANCELLED, self._failure)
         elif state is _S.PAUSING:
             self._checkpoints.change(Stage.PAUSED)
             operation.enter(_S.PAUSED, None)
+            if operation.reason:
+                self._prompts.ask_to_resume(operation.reason)
         elif state is _S.RESUMING:
             self._continue_print()
 
@@ -151,7 +165,7 @@ class OperationControl:
         if command.unknown is Unknown.FAILS and operation.running and operation.state is not _S.CANCELLING:
             self._end_safely(f"{name}: the printer does not know this command")
         else:
-            _log.warning("script command not known", task_id=operation.task_id, code=name)
+            _log.warning("script command not known", **operation.task_keys(), code=name)
 
     def fail_refused(self, command: OutgoingLine, reason: str) -> None:
         """The printer does not execute `command` (docs/serial.md §k1): the print or script fails, heaters off. The way
@@ -163,7 +177,7 @@ class OperationControl:
             self._end_safely(f"{name}: the printer refused it: {reason}")
         else:
             self.refused_at_end = self._operation.state is _S.CANCELLING
-            _log.warning("line refused", task_id=self._operation.task_id, code=name, error=reason)
+            _log.warning("line refused", **self._operation.task_keys(), code=name, error=reason)
 
     def fail_unreadable(self, error: DataError) -> None:
         """Fail the print because its file cannot be sent any more, heaters off."""

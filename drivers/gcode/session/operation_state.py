@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from agent.core.driver import Outcome, PrinterState
@@ -22,7 +24,16 @@ class OperationState:
     `task_id` is that of the running operation, empty without one. `unsafe`: heaters may be on that an
     operation has switched on. `person_needed`: the printer waits for the person in front of it."""
 
-    def __init__(self, *, slot: Slot, checkpoints: CheckpointWriter, counters: Counters, unsafe: bool) -> None:
+    def __init__(
+        self,
+        *,
+        slot: Slot,
+        checkpoints: CheckpointWriter,
+        counters: Counters,
+        unsafe: bool,
+        log_keys: Callable[[str], dict[str, str]],
+    ) -> None:
+        """`log_keys` gives the keys of a log event on a task (`Host.log_keys`)."""
         self.task_id = ""
         self.unsafe = unsafe
         self.person_needed = False
@@ -30,6 +41,7 @@ class OperationState:
         self.counters = counters
         self._slot = slot
         self._checkpoints = checkpoints
+        self._log_keys = log_keys
         self._state = _S.OFFLINE
 
     @property
@@ -51,6 +63,10 @@ class OperationState:
     def prints(self) -> bool:
         """Whether a print runs that another agent could resume."""
         return self.running and self._state is not _S.BUSY
+
+    def task_keys(self) -> dict[str, str]:
+        """The task and the job of the running operation, as keys of a log line."""
+        return self._log_keys(self.task_id)
 
     def link_counts(self) -> dict[str, int]:
         """The link's counts, as keys of a log line."""
@@ -76,14 +92,15 @@ class OperationState:
     def finish(self, outcome: Outcome, error: str) -> None:
         """End the running operation with the printer idle; `error` says why it FAILED."""
         task_id = self._end(_S.IDLE)
-        _log.info("operation ended", task_id=task_id, outcome=outcome.value, error=error, **self.link_counts())
+        ended = {"outcome": outcome.value, "error": error, **self.link_counts()}
+        _log.info("operation ended", **self._log_keys(task_id), **ended)
         self._slot.end(task_id, outcome, _S.IDLE, error)
 
     def fail(self, error: str, state: PrinterState) -> None:
         """Go to `state` because of `error`; the running operation, if there is one, has failed."""
         task_id = self._end(state)
         if task_id:
-            _log.warning("operation failed", task_id=task_id, error=error, **self.link_counts())
+            _log.warning("operation failed", **self._log_keys(task_id), error=error, **self.link_counts())
             self._slot.end(task_id, Outcome.FAILED, state, error, reason=error)
         else:
             self._slot.update(state=state, reason=error, waiting="")

@@ -46,6 +46,11 @@ class PersonWait:
         self._presses = 0
         self._press_at = inf
 
+    @property
+    def answering(self) -> bool:
+        """Whether a cancel or a resume answers whatever is asked now."""
+        return self._answering and self._press_at < inf
+
     def busy(self, *, for_person: bool) -> None:
         """The printer works, or waits for a person."""
         self._asked = for_person
@@ -100,5 +105,5 @@ class PersonWait:
     def _leave_to_person(self) -> None:
         self._press_at = inf
         text = f"{HAS_TO_CONFIRM} on its display" + (f": {self._text}" if self._text else "")
-        _log.warning("confirmation needed at the printer", task_id=self._operation.task_id, prompt=self._text)
+        _log.warning("confirmation needed at the printer", **self._operation.task_keys(), prompt=self._text)
         self._operation.need_person(True, text)

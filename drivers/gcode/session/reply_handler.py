@@ -16,6 +16,8 @@ from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
+from drivers.gcode.session.prompts import Heard
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.slot import Slot
 
@@ -36,6 +38,7 @@ class ReplyHandler:
         control: OperationControl,
         actions: HostActions,
         person: PersonWait,
+        prompts: PrinterPrompts,
         events: PrinterEvents,
     ) -> None:
         self._stack = stack
@@ -46,6 +49,7 @@ class ReplyHandler:
         self._control = control
         self._actions = actions
         self._person = person
+        self._prompts = prompts
         self._events = events
         self._warned = False
         self._handlers: dict[ReplyKind, Callable[[Event, float], None]] = {
@@ -76,6 +80,14 @@ class ReplyHandler:
         else:
             self._stack.protocol.other(now)
             self._stack.pump.note(event.text)
+            self._prompts.hear_text(event.text, now)
+
+    def hear_dialog(self, event: Event, now: float) -> None:
+        """Of what is heard while a print is taken over, what belongs to a prompt."""
+        if event.kind is ReplyKind.ACTION:
+            self._actions.hear_dialog(event.text, now)
+        elif event.kind in (ReplyKind.BUSY, ReplyKind.BUSY_USER):
+            self._hear_busy(event, now)
 
     def refuse(self, reason: str) -> None:
         """The oldest line in flight was not executed, because of `reason`: what runs fails, unless the line may."""
@@ -102,6 +114,10 @@ class ReplyHandler:
         self._stack.protocol.busy(now, user=user)
         self._identity.note_busy()
         self._person.busy(for_person=user)
+        self._hear_busy(event, now)
+
+    def _hear_busy(self, event: Event, now: float) -> None:
+        self._prompts.hear(Heard.WAITING if event.kind is ReplyKind.BUSY_USER else Heard.WORKING, "", now)
 
     def _fatal(self, event: Event, _now: float) -> None:
         self._events.halted(event.text)
@@ -152,6 +168,7 @@ class ReplyHandler:
         if command is not None:
             pump.acknowledged(command, now)
         self._person.acknowledged()
+        self._prompts.acknowledged(command, now)
 
     def _resend(self, event: Event, now: float) -> None:
         command = self._stack.protocol.resend(event.number, now)
@@ -161,7 +178,7 @@ class ReplyHandler:
         counters = operation.counters
         if not self._warned and counters.resent > 10 and counters.resent * 10 > counters.sent:
             self._warned = True  # more than one line in ten: the cable
-            _log.warning("resend rate high", task_id=operation.task_id, **operation.link_counts())
+            _log.warning("resend rate high", **operation.task_keys(), **operation.link_counts())
 
     def _action(self, event: Event, now: float) -> None:
         """A host action (docs/serial.md §30). The line before which the printer has paused may take as long as a person
@@ -170,4 +187,4 @@ class ReplyHandler:
         protocol.other(now)
         if name in ("paused", "resumed"):
             protocol.busy(now, user=name == "paused")
-        self._actions.act(event.text)
+        self._actions.act(event.text, now)

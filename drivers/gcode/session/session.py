@@ -73,6 +73,8 @@ class Session:
     def take_over(self, pending: PendingTakeover, now: float) -> None:
         """Begin on a port that is open with the takeover of a print, in place of `open`."""
         self.operation.enter(_S.RECOVERING, "finding out where the printer is")
+        self._parts.identity.recover(pending.checkpoint.identity())
+        self._parts.prompts.restore(pending.checkpoint.prompt)
         self._takeover = Takeover(
             pending,
             owner=self,
@@ -94,12 +96,14 @@ class Session:
         if self._standstill.active:
             return self._standstill.due
         expected, parts = self._expected, self._parts
-        return min(expected.begin_at, expected.partial_line_until, parts.person.due(), self.stack.pump.due(now))
+        answers_at = min(parts.person.due(), parts.prompts.due())
+        return min(expected.begin_at, expected.partial_line_until, answers_at, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
         self._expected.begin_at = inf
         self.control.drop()
+        self._parts.prompts.close()
         self.hello.begin()
         self.step(now)
 
@@ -107,6 +111,7 @@ class Session:
         """Deal with what the printer said. A halted printer is believed nothing but its restart."""
         self._expected.partial_line_until = inf
         if self._takeover is not None:
+            self._parts.replies.hear_dialog(event, now)
             self._takeover.heard(event, now)
         elif self._standstill.active:
             self._standstill.heard(event, now)
@@ -132,6 +137,7 @@ class Session:
         if now >= self._expected.begin_at:
             self.begin(now)
         self._parts.person.step(now)
+        self._parts.prompts.step(now)
         if now >= self._expected.partial_line_until:
             self._expected.partial_line_until = inf
             self.stack.protocol.damaged(now)
@@ -191,6 +197,8 @@ class Session:
         """End the connection; what ran has failed. A print that is being taken over waits for the next connection."""
         self.over = why
         self.stack.pump.drop()
+        if self._takeover is None:
+            self._parts.prompts.close()
         self.operation.fail(why, _S.OFFLINE if self._takeover is None else _S.RECOVERING)
 
     # --- from the parts, see `interfaces`
@@ -201,6 +209,7 @@ class Session:
             self._takeover.decide()
             self._takeover = None
         self.control.drop()
+        self._parts.prompts.close()
         self._standstill.end()
         self.operation.unsafe = True
         self.operation.fail(text, _S.ERROR)
@@ -237,6 +246,7 @@ class Session:
         self._context.checkpoints.recover(task_id, checkpoint)
         self.hello.note_answer()
         self.operation.begin(task_id, _S.PRINTING)
+        self._parts.prompts.store()
         self.control.set_polling(now)
 
     def abandon(self, error: str, now: float) -> None:

@@ -19,6 +19,7 @@ from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
 from drivers.gcode.session.person_wait import PersonWait
+from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -32,7 +33,8 @@ class SessionContext:
     """What a session is given.
 
     `write` is the port's; `on_answer` is called when the printer has answered a hello or was recovered; `resets`
-    outlives the session; `unsafe`: heaters may be on that an operation before it has switched on."""
+    outlives the session; `unsafe`: heaters may be on that an operation before it has switched on; `log_keys` is
+    `Host.log_keys`."""
 
     write: Callable[[bytes], object]
     slot: Slot
@@ -42,6 +44,7 @@ class SessionContext:
     on_answer: Callable[[], None]
     resets: ResetWatch
     unsafe: bool
+    log_keys: Callable[[str], dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class SessionParts:
     routines: Routines
     guard: IdleGuard
     person: PersonWait
+    prompts: PrinterPrompts
     control: OperationControl
     hello: Hello
     out_of_band: OutOfBandWriter
@@ -70,7 +74,13 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
     checked_write = with_checksums(context.write) if dialect and dialect.checksums else context.write
     identity = PrinterIdentity(dialect)
     heaters = Heaters(timing)
-    operation = OperationState(slot=slot, checkpoints=checkpoints, counters=slot.new_counters(), unsafe=context.unsafe)
+    operation = OperationState(
+        slot=slot,
+        checkpoints=checkpoints,
+        counters=slot.new_counters(),
+        unsafe=context.unsafe,
+        log_keys=context.log_keys,
+    )
     stack = ProtocolStack(write=checked_write, counters=operation.counters, timing=timing, window=settings.window)
     routines = Routines(
         settings=settings,
@@ -81,6 +91,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         unsafe=context.unsafe,
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
+    prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
     control = OperationControl(
         operation=operation,
         stack=stack,
@@ -88,6 +99,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
         checkpoints=checkpoints,
         person=person,
+        prompts=prompts,
         timing=timing,
     )
     hello = Hello(
@@ -106,8 +118,9 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         identity=identity,
         slot=slot,
         control=control,
-        actions=HostActions(control=control, events=events, person=person, slot=slot),
+        actions=HostActions(control=control, events=events, person=person, prompts=prompts, slot=slot),
         person=person,
+        prompts=prompts,
         events=events,
     )
     return SessionParts(
@@ -119,6 +132,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         routines=routines,
         guard=IdleGuard(operation=operation, heaters=heaters, routines=routines, stack=stack),
         person=person,
+        prompts=prompts,
         control=control,
         hello=hello,
         out_of_band=OutOfBandWriter(context.write, identity),

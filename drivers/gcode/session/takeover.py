@@ -128,7 +128,7 @@ class Takeover:
         before = unfinished.settings_before(line + 1)
         self._routines.recover(homed=checkpoint.homed, pause=checkpoint.pause, before=before)
         stage = checkpoint.stage.value
-        _log.info("position confirmed", task_id=unfinished.task_id, line=line, stage=stage)
+        _log.info("position confirmed", **self._operation.task_keys(), line=line, stage=stage)
         self._resume_stage(request, line + 1)
 
     def _resume_stage(self, request: StartPrint, first: int) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from agent.core.command import (
     KEPT_SETTINGS,
@@ -68,6 +69,8 @@ objects = st.fixed_dictionaries(
         "settings": values | st.dictionaries(st.just("Settings"), values, max_size=1),
         "Settings": values,
         "spooled": st.just("other.gcode"),
+        "choice": values,
+        "prompt": values,
     },
 )
 
@@ -155,6 +158,8 @@ def test_each_command_of_the_table_is_known(name: Name) -> None:
     fields = message(command=str(name))
     if name in URL_KEY:
         fields[URL_KEY[name]] = URL
+    if name is Name.RESPOND:
+        fields["choice"] = 0
     found = taken(parse(fields))
     assert found.name is name
     assert found.url == (URL if name in URL_KEY else "")
@@ -177,6 +182,7 @@ def test_the_table_has_exactly_the_commands_of_the_protocol() -> None:
         "firmware_upgrade",
         "dismiss",
         "cool",
+        "respond",
     }
 
 
@@ -314,3 +320,26 @@ def test_of_large_settings_the_known_ones_are_kept() -> None:
     wanted = {"JobName": "x" * 1000, "slicer": "y" * (KEPT_SETTINGS + 1), "flow_percent": 90}
     kept = taken(parse(message(command="print_data", file_url="https://h/x", settings=wanted))).settings
     assert kept == {"flow_percent": 90, "JobName": "x" * 1000}
+
+
+@pytest.mark.parametrize("choice", [0, 99, "Continue", "1", "Weiter ⏵"])
+@pytest.mark.parametrize(("prompt", "prompt_id"), [(None, UNSET), (7, 7), ("1795285030", 1795285030)])
+def test_an_answer_has_a_choice_and_perhaps_the_prompt_that_it_is_for(
+    choice: object, prompt: object, prompt_id: object
+) -> None:
+    found = taken(parse(message(command="respond", choice=choice, prompt=prompt)))
+    assert (found.choice, found.prompt_id) == (choice, prompt_id)
+
+
+@pytest.mark.parametrize("choice", [None, "", True, -1, 100, 0.0, "x" * 61, "M112\n", [0], {"choice": 0}])
+def test_what_is_no_choice_is_refused(choice: object) -> None:
+    assert refused(parse(message(command="respond", choice=choice))).code == 422
+
+
+@pytest.mark.parametrize("prompt", ["", 0, -1, True, 1.0, "7x", "9" * 19, 1 << 53, [7]])
+def test_what_is_no_prompt_is_refused(prompt: object) -> None:
+    assert refused(parse(message(command="respond", choice=0, prompt=prompt))).code == 422
+
+
+def test_a_choice_of_another_command_is_not_looked_at() -> None:
+    assert taken(parse(message(command="pause", choice=[], prompt="?"))).choice is UNSET

@@ -34,7 +34,7 @@ def test_the_one_reason_is_the_most_important() -> None:
         found = found.with_(part, "why")
         assert found.first() == f"{part}: why"
     assert found.first(Part.HEAT) == "disk: why"
-    assert list(found.shown()) == [Part.HEAT, Part.DISK, Part.PRINTER, Part.NETWORK, Part.CLOCK]
+    assert list(found.shown()) == [Part.HEAT, Part.DISK, Part.PRINTER, Part.BED, Part.NETWORK, Part.CLOCK]
 
 
 def test_the_tree_has_no_circle() -> None:

@@ -342,3 +342,9 @@ def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
     assert body["data"]["message"].startswith("M600 waits")
     assert len(body["data"]["message"]) <= 500
     assert "message" not in progress(0.0, JOB, HOT)["data"]
+
+
+def test_a_print_that_is_refused_is_a_failed_job() -> None:
+    """Else a server shows the job as sent for ever (docs/protocol.md, «The life of a task»)."""
+    body = failed(409, "the printer is busy")
+    assert (body["job_id"], body["job_status"], body["job_progress"]) == (PRINT.job_id, "failed", 0)

@@ -30,7 +30,9 @@ class Rig:
         self.entered = threading.Event()
         self.done = threading.Event()
         self.fail: Callable[[object], None] = lambda _: None
-        self.dispatcher = Dispatcher({"/a": self.handle}, self.note, max_messages=max_messages, max_bytes=max_bytes)
+        self.dispatcher = Dispatcher(
+            {"/a": self.handle}, self.note, urgent={}, max_messages=max_messages, max_bytes=max_bytes
+        )
 
     def handle(self, message: Message) -> None:
         self.entered.set()
@@ -118,7 +120,7 @@ def test_an_on_event_that_raises_is_logged_and_survived(caplog: pytest.LogCaptur
     def bad(event: Event) -> None:
         raise RuntimeError("no")
 
-    dispatcher = Dispatcher({"/a": lambda m: seen.append(m.data)}, bad)
+    dispatcher = Dispatcher({"/a": lambda m: seen.append(m.data)}, bad, urgent={})
     with caplog.at_level(logging.ERROR):
         dispatcher.put_event(Subscribed("/a"))
         dispatcher.put(deliver(1))
@@ -136,3 +138,24 @@ def test_close_does_not_wait_for_a_handler_that_hangs(rig: Rig) -> None:
     rig.free.set()
     rig.dispatcher.close(5)
     assert rig.seen == [1]
+
+
+def test_an_urgent_message_waits_behind_no_other_and_has_a_place_when_the_queue_is_full() -> None:
+    seen: list[object] = []
+    free, entered = threading.Event(), threading.Event()
+
+    def handle(message: Message) -> None:
+        entered.set()
+        assert free.wait(10)
+        seen.append(message.data)
+
+    dispatcher = Dispatcher({"/a": handle}, None, urgent={"/a": lambda source: b"stop" in source}, max_messages=5)
+    dispatcher.put(deliver("first"))
+    assert entered.wait(5)
+    for number in range(100):
+        dispatcher.put(deliver(number))
+    dispatcher.put(deliver("stop 1"))
+    dispatcher.put(deliver("stop 2"))
+    free.set()
+    dispatcher.close(5)
+    assert seen == ["first", "stop 1", "stop 2", 0, 1, 2, 3, 4]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from agent.faye.advice import MAX_INTERVAL, MAX_TIMEOUT, Advice
 from agent.faye.messages import decode
-from benchmarks.faye_fuzz import Fuzzer
+from benchmarks.fuzz.faye_exchanges import Fuzzer
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -21,7 +21,7 @@ JSON = st.recursive(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=False))
 def test_any_exchange_leaves_the_protocol_sound(choose: random.Random) -> None:
-    """Fifty exchanges, whatever they are; the invariants are those of benchmarks/faye_fuzz.py."""
+    """Fifty exchanges, whatever they are; the invariants are those of benchmarks.fuzz.faye_exchanges.py."""
     fuzzer = Fuzzer(choose)
     for _ in range(50):
         fuzzer.exchange()

@@ -7,14 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.faye.actions import Lane
 from agent.faye.long_polling import LongPolling
 from agent.faye.messages import decode
-from agent.faye.transport import Transport, tls_context
+from agent.faye.transport import Resolve, Transport, tls_context
 from agent.faye.websocket import WebSocketTransport
+from agent.http.name_resolver import NameResolver
 from tests.support.certificates import make_certificate, server_context
 from tests.unit.faye.loopback import Ear, Loopback, Peer, ask, parsed
 
@@ -219,12 +221,50 @@ class Contract:
         server.close()
         assert "certificate verify failed" in ear.failures[0][0]
 
+    def asking(self, url: str, ear: Ear, resolve: Resolve) -> Transport:
+        """The transport under test, which asks `resolve` for addresses."""
+        raise NotImplementedError
+
+    def test_a_name_server_that_does_not_answer_is_given_up_and_takes_one_thread(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("long_polling", "websocket"):
+            monkeypatch.setattr(f"agent.faye.{module}.CONNECT_WAIT", 0.2)
+        answers = threading.Event()
+
+        def silent(*_: object) -> list[Any]:
+            answers.wait(20)
+            return []
+
+        ear = Ear()
+        transport = self.asking("http://printers.example/faye", ear, NameResolver(silent).resolve)
+        try:
+            for number in range(1, 4):
+                transport.send(ask(number))
+                ear.wait(failures=number, within=3)
+            for number in range(4, 7):
+                transport.send(ask(number))
+                transport.abort()
+            transport.send(ask(7))
+            ear.wait(failures=4, within=3)
+            assert len([t for t in threading.enumerate() if t.name == "name-server"]) == 1
+            transport.close(1)
+            for thread in [t for t in threading.enumerate() if t.name.startswith("faye-")]:
+                thread.join(5)
+                assert not thread.is_alive()
+        finally:
+            answers.set()
+        assert "the name server does not answer" in ear.failures[0][0]
+
 
 class TestLongPolling(Contract):
     """LongPolling keeps the contract."""
 
     def make(self, url: str, ear: Ear, tls: Callable[[], ssl.SSLContext] = tls_context) -> Transport:
         return LongPolling(url, ear, tls=tls, clock=time.monotonic, limit=LIMIT)
+
+    def asking(self, url: str, ear: Ear, resolve: Resolve) -> Transport:
+        return LongPolling(url, ear, clock=time.monotonic, resolve=resolve)
 
     def read(self, peer: Peer) -> bytes:
         first, headers, body = peer.request()
@@ -337,6 +377,9 @@ class TestWebSocket(Contract):
     def make(self, url: str, ear: Ear) -> Transport:
         return WebSocketTransport(url, ear, clock=time.monotonic, limit=LIMIT, ping_every=0.1, dead_after=0.6)
 
+    def asking(self, url: str, ear: Ear, resolve: Resolve) -> Transport:
+        return WebSocketTransport(url, ear, clock=time.monotonic, resolve=resolve)
+
     def greet(self, peer: Peer) -> None:
         peer.upgrade()
 
@@ -380,6 +423,48 @@ class TestWebSocket(Contract):
         transport.send(ask(2))
         ear.wait(replies=2)
         transport.close(1)
+
+    @pytest.mark.parametrize(
+        ("before", "drip"),
+        [(b"\x81\x7e\x27\x10", b"["), (b"\x01\x01[", b"\x00\x01 "), (b"\x01\x01[", b"\x89\x00"), (b"\x89\x7d", b"x")],
+        ids=["a frame", "fragments", "pings between fragments", "a ping"],
+    )
+    def test_a_message_that_drips_in_is_given_up(self, serve: Serve, before: bytes, drip: bytes) -> None:
+        """Each byte counts as heard, so that nothing else would ever end it."""
+
+        def play(peer: Peer) -> None:
+            peer.upgrade()
+            self.read(peer)
+            peer.link.sendall(before)
+            while True:
+                time.sleep(0.05)
+                peer.link.sendall(drip)
+
+        ear = Ear()
+        clock = lambda: time.monotonic() * 300  # noqa: E731
+        transport = WebSocketTransport(serve(play).url, ear, clock=clock, dead_after=1e9)
+        transport.send(ask())
+        ear.wait(failures=1, within=5)
+        transport.close(1)
+        assert ear.replies == []
+
+    def test_pings_without_messages_are_no_message_that_drips_in(self, serve: Serve) -> None:
+        def play(peer: Peer) -> None:
+            peer.upgrade()
+            body = self.read(peer)
+            for _ in range(40):
+                time.sleep(0.02)
+                peer.link.sendall(b"\x89\x00")
+            self.write(peer, body)
+            self.read(peer)
+
+        ear = Ear()
+        clock = lambda: time.monotonic() * 300  # noqa: E731
+        transport = WebSocketTransport(serve(play).url, ear, clock=clock, dead_after=1e9)
+        transport.send(ask())
+        ear.wait_for_one(within=5)
+        transport.close(1)
+        assert (len(ear.replies), ear.failures) == (1, [])
 
     def test_a_server_without_websockets_is_a_failure(self, serve: Serve) -> None:
         def refuse(peer: Peer) -> None:

@@ -59,6 +59,8 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
         ({"sha256": "G" * 64}, "sha256"),
         ({"more": 1}, "more"),
         ({"model": "m" * MAX_MANIFEST}, "the limit"),
+        ({"\x1b[31m": 1}, r"^[ -~]{20,250}$"),
+        ({"x" * 2000: 1}, r"^[ -~]{20,250}$"),
     ],
 )
 def test_what_cannot_be_a_manifest_is_refused_with_the_reason(change: dict[str, Any], says: str) -> None:
@@ -115,3 +117,10 @@ def test_a_model_is_the_same_in_upper_and_lower_case() -> None:
     check_model(manifest(model="Mk-3"), "MK-3")
     with pytest.raises(DataError, match="for the model 'Mk-3', and this printer is 'Mk-4'"):
         check_model(manifest(model="Mk-3"), "Mk-4")
+
+
+def test_a_size_of_any_length_makes_a_short_text() -> None:
+    data = msgspec.json.encode({**GOOD, "size": 7}).replace(b":7", b":" + b"7" * 3000)
+    with pytest.raises(DataError, match="bytes; expected 1 to") as caught:
+        parse(data)
+    assert len(str(caught.value)) < 100

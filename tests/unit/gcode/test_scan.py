@@ -152,6 +152,21 @@ def test_estimates_are_read(text: str, seconds: float | None) -> None:
     assert scan(data.encode()).estimate == seconds
 
 
+@pytest.mark.parametrize(
+    "mark",
+    [
+        b"M73 P1 R" + b"9" * 70,
+        b";TIME:999999999999",
+        b";TIME_ELAPSED:999999999999",
+        b"; estimated printing time (normal mode) = " + b"9" * 60 + b"d",
+    ],
+)
+def test_a_mark_of_more_time_than_a_print_can_take_is_none(mark: bytes) -> None:
+    """It stood in the reports, a number of seventy digits."""
+    index = scan(b"G28\n" + mark + b"\nG1 X1\nG1 X2\n")
+    assert (index.estimate, index.position(1).seconds_left) == (None, None)
+
+
 def test_silent_marks_are_ignored_and_wild_ones_do_no_harm() -> None:
     data = b"M73 Q50 S9\nG1 X1\nM73 P60 R4\nG1 X1\nM73 P20\nM73 P900 R\nM73\nM730 P99\nG1 X1\nG1 X2\n"
     index = scan(data)

@@ -13,9 +13,9 @@ import pytest
 
 from agent.errors import AgentError, ConfigError, DataError
 from agent.files.fetch import RetryPolicy, download
-from agent.http.adapter import Lookup
 from agent.http.addresses import REFUSAL, AddressPolicy, destinations, is_public, literal_address
 from agent.http.http_client import HttpClient
+from agent.http.name_resolver import Lookup
 from agent.service.config import CloudSection, load
 from agent.service.system_clock import SystemClock
 from tests.support.file_server import FileServer, reply

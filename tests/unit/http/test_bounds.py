@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 import tracemalloc
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,8 @@ ENDLESS = {
     "a trailer": (CHUNKED + b"0\r\nX: ", BLOCK),
     "a status line": (b"HTTP/1.1 200 ", BLOCK),
     "an error's body": (b"HTTP/1.1 500 No\r\nContent-Length: 99999999999\r\n\r\n", BLOCK),
+    "what follows a gzipped body": (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b'{"printers":[]}'), BLOCK),
+    "what follows a deflated body": (OK + b"Content-Encoding: deflate\r\n\r\n" + zlib.compress(b"[]"), BLOCK),
 }
 LARGE = {
     "a body": (OK + b"\r\n", BLOCK),

@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
+from agent.core.bed import BedState
 from agent.core.command import Command, Name
+from agent.core.conditions import Conditions
 from agent.core.driver import Heater
-from agent.core.task import TaskState
+from agent.core.job import JobState, JobView
+from agent.core.printer_status import AWAITING_BED
+from agent.core.task import TaskEvent, TaskState
 from agent.errors import DataError
 from agent.local.local_requests import (
     CommandRequest,
     HaltRequest,
     LocalCommand,
     OutboxRequest,
+    ReadyRequest,
     RegisterRequest,
     StatusRequest,
     TaskRequest,
@@ -30,7 +35,8 @@ from agent.local.socket_client import (
     run_command,
     wait_for_task,
 )
-from agent.local.status_text import status_lines
+from agent.local.status_text import status_lines, summary
+from agent.state.checkpoint import FileMark
 from agent.state.store import Identity
 from tests.rigs.local_rig import GCODE, PATIENCE, SERVER, TOKEN, SocketRig
 
@@ -127,7 +133,7 @@ def test_what_a_person_here_may_not_ask_for_is_refused(rig: SocketRig, name: obj
 def test_a_file_is_taken_in_and_printed(rig: SocketRig, tmp_path: Path) -> None:
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
-    job_id = print_file(rig.path, file)
+    job_id = print_file(rig.path, file).job_id
     (task,) = rig.store.tasks.in_state(TaskState.RUNNING)
     assert job_id == task.command.job_id == f"local_{task.command.task_id.removeprefix('local-')}"
     assert task.command.job_name == "cube.gcode"
@@ -214,3 +220,36 @@ def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Socket
     rig.halt_fails = "cannot halt: the printer is offline"
     with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
         ask(rig.path, HaltRequest())
+
+
+def test_ready_confirms_the_bed_and_says_whether_it_was_needed(rig: SocketRig) -> None:
+    assert ask(rig.path, ReadyRequest())["bed"] == "clear"
+    take_bed(rig)
+    rig.store.tasks.end("t", TaskEvent.COMPLETE, b"{}")
+    answer = ask(rig.path, ReadyRequest())
+    assert (answer["bed"], answer["job_id"]) == ("not_confirmed", "j")
+    assert rig.store.bed.read().state is BedState.CLEAR
+
+
+def test_ready_does_not_count_while_a_print_is_on_the_bed(rig: SocketRig) -> None:
+    take_bed(rig)
+    with pytest.raises(AnsweredError, match=r"ready: a print is on the bed .job j.; confirm that it is clear when"):
+        ask(rig.path, ReadyRequest())
+    assert rig.store.bed.read().state is BedState.PRINTING
+
+
+def test_the_status_says_what_the_bed_waits_for(rig: SocketRig) -> None:
+    rig.board.publish(JobView("j", "t", JobState.RECEIVED), AWAITING_BED, "not_confirmed")
+    status = ask(rig.path, StatusRequest())["status"]
+    assert "bed" in status["conditions"]
+    text = "\n".join(status_lines(status))
+    assert "waits     until the bed is clear" in text
+    assert "bed       not confirmed clear: `printer-agent ready`" in text
+    assert summary(rig.board.read(), Conditions()) == "waits until the bed is clear: j"
+
+
+def take_bed(rig: SocketRig) -> None:
+    """A print has begun."""
+    rig.store.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j"), b"{}")
+    rig.store.tasks.start("t")
+    rig.store.checkpoints.begin(JobView("j", "t", JobState.PRINTING), FileMark(), [], "ask")

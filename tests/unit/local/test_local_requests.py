@@ -58,7 +58,7 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        ({}, "expected op to be one of status, command, print, halt, task, register, outbox"),
+        ({}, "expected op to be one of status, command, print, halt, ready, task, register, outbox"),
         ([], "expected op to be one of status, command"),
         (None, "expected op to be one of status, command"),
         ({"op": None}, "expected op to be one of status, command"),
@@ -79,6 +79,11 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
         ({"op": "outbox", "drop": 1 << 63}, "expected drop to be the id of a refused report, or all"),
         ({"op": "outbox", "retyr": 1}, "retyr: no such field; outbox has op, retry, drop"),
         ({"op": "status", "json": True}, "json: no such field; status has op"),
+        ({"op": "status", "\x1b[31m": True}, "\\x1b[31m: no such field; status has op"),
+        ({"op": "at `$.evil`"}, "expected op to be one of status, command"),
+        ({"op": "command", "command": "at `$.evil`"}, "expected command to be one of pause, resume"),
+        ({"op": "missing required field `evil`"}, "expected op to be one of status, command"),
+        ({"op": "command", "command": "unknown field `evil`"}, "expected command to be one of pause, resume"),
     ],
 )
 def test_an_error_names_the_field_and_what_was_expected(message: Any, error: str) -> None:

@@ -80,7 +80,8 @@ def test_heaters_that_stay_on_are_switched_off_again_and_that_is_said(rig: Runne
     assert said.startswith("hot, nobody needs it, and it does not go off: tool0 210 °C, bed 60 °C")
 
 
-def test_a_print_that_begins_in_time_keeps_the_heat(rig: RunnerRig) -> None:
+def test_a_print_that_begins_in_time_keeps_the_heat(tmp_path: Path, store: Store) -> None:
+    rig = RunnerRig(tmp_path, store, "job.bed=free")
     printed(rig)
     step(rig, 30)
     rig.print("second", settings={})

@@ -337,3 +337,11 @@ def test_each_log_line_of_a_print_names_its_task_and_its_job(rig: RunnerRig) -> 
         rig.runner.step()
     assert [line["event"] for line in lines] == ["print started", "task completed"]
     assert {(line["task_id"], line["job_id"]) for line in lines} == {("p", "job")}
+
+
+def test_the_driver_is_told_the_job_of_a_print_before_it_is_to_print(rig: RunnerRig) -> None:
+    asked: list[dict[str, str]] = []
+    rig.printer.on_print = lambda task_id: asked.append(rig.board.log_keys(task_id))
+    rig.printing()
+    assert asked == [{"task_id": "p", "job_id": "job"}]
+    assert rig.board.log_keys("another") == {"task_id": "another"}

@@ -196,3 +196,18 @@ def test_a_reason_is_found_behind_all_others_even_in_a_circle() -> None:
     first, second = ValueError(), KeyError()
     first.__cause__, second.__cause__ = second, first
     assert describe(first) in ("ValueError", "KeyError")
+
+
+DEEP = b"[" * 5_000 + b"]" * 5_000
+
+
+def test_an_answer_that_nests_too_deeply_is_a_failure_for_now(server: ScriptedServer, cloud: ApiClient) -> None:
+    """It raised RecursionError, which ended the process at each start."""
+    server.script(
+        "/v1/print/printers/registration_code", Reply(200, b'{"printer_id":7,"auth_token":"t","x":%b}' % DEEP)
+    )
+    server.script("/v1/print/printers/jobs", Reply(200, b'{"jobs":[],"x":%b}' % DEEP))
+    with pytest.raises(CloudError, match="registration: the answer is not as expected"):
+        cloud.register({}, None)
+    with pytest.raises(CloudError, match="printers/jobs: the answer is not JSON"):
+        cloud.jobs(TOKEN)

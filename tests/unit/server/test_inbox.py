@@ -13,7 +13,8 @@ from agent.core.command import Command, Name
 from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
-from agent.server.inbox import BURST, PENDING_LIMIT, RATE, REPORTS_LIMIT
+from agent.server.admission import BURST, RATE
+from agent.server.inbox import PENDING_LIMIT, REPORTS_LIMIT
 from agent.testing import FakeClock
 from tests.support.cloud_side import make_inbox
 from tests.support.store import open_store
@@ -219,3 +220,61 @@ def test_a_cancel_is_kept_in_memory_whatever_comes_after_it(rig: InboxRig) -> No
     rig.inbox.retry_pending()
     assert commands_of(rig)[0] == "stop"
     assert len(commands_of(rig)) <= PENDING_LIMIT
+
+
+PRINT = {"task_id": "p", "command": "print_data", "file_url": "http://127.0.0.1/f"}
+
+
+def errors_of(rig: InboxRig) -> list[int]:
+    return [body["error_code"] for _, body in rig.reports() if body.get("error_code")]
+
+
+@pytest.mark.parametrize(("sent", "refused"), [(NOW - 599, False), (NOW - 601, True)])
+def test_a_print_is_refused_at_an_age_of_its_own(tmp_path: Path, sent: float, refused: bool) -> None:
+    rig = InboxRig(tmp_path / "agent.db")
+    rig.inbox = make_inbox(rig.store, rig.wake, max_age=3600.0, start_within=600.0, server_now=lambda: NOW)
+    rig.inbox.accept({**PRINT, "sent_at": sent})
+    rig.inbox.accept({"task_id": "h", "command": "home", "sent_at": sent})
+    assert errors_of(rig) == ([410] if refused else [])
+    if not refused:
+        (task, _) = rig.store.tasks.in_state(TaskState.RECEIVED)
+        assert task.age == pytest.approx(599, abs=1), "what it was old counts on"
+    rig.store.close()
+
+
+@pytest.mark.parametrize(
+    ("message", "refused"),
+    [
+        (PRINT, True),
+        ({**PRINT, "sent_at": NOW - 5}, False),
+        ({"task_id": "d", "command": "dismiss"}, True),
+        ({"task_id": "d", "command": "dismiss", "job_id": "j"}, False),
+        ({"task_id": "h", "command": "home"}, False),
+    ],
+)
+def test_what_was_missed_and_has_no_date_does_not_start_anything(
+    tmp_path: Path, message: dict[str, object], refused: bool
+) -> None:
+    rig = InboxRig(tmp_path / "agent.db")
+    rig.inbox = make_inbox(rig.store, rig.wake, max_age=3600.0, start_within=600.0, server_now=lambda: NOW)
+    rig.inbox.accept(message, missed=True)
+    assert errors_of(rig) == ([410] if refused else [])
+    rig.store.close()
+
+
+def test_a_print_that_waited_for_the_disk_is_as_old_as_its_receipt(tmp_path: Path) -> None:
+    rig = InboxRig(tmp_path / "agent.db")
+    clock = FakeClock()
+    rig.inbox = make_inbox(rig.store, rig.wake, clock=clock, max_age=3600.0, start_within=600.0)
+    accept = rig.store.tasks.accept
+    rig.store.tasks.accept = lambda *_, **__: _full()  # type: ignore[method-assign]
+    rig.inbox.enqueue(PRINT)
+    rig.store.tasks.accept = accept  # type: ignore[method-assign]
+    clock.advance(601)
+    rig.inbox.retry_pending()
+    assert errors_of(rig) == [410]
+    rig.store.close()
+
+
+def _full() -> bool:
+    raise UnavailableError("full")

@@ -92,6 +92,8 @@ def test_the_members_token_is_no_key_of_the_configuration() -> None:
     ("text", "expected"),
     [
         ("a = [", "not TOML: "),
+        ("a = " + "9" * 5_000, "not TOML: "),
+        ("a = " + "[" * 5_000, "not TOML: "),
         ("[clowd]\n", "[clowd]: unknown section; the sections are cloud, member, "),
         ("[cloud]\nsevrer = 1\n", "[cloud] sevrer: unknown key; [cloud] has server, api_base, "),
         ("[cloud]\nserver = 1\n", "[cloud] server: expected str, got int"),

@@ -43,7 +43,7 @@ def store(path: Path) -> Iterator[Store]:
 
 def test_it_is_there_from_the_beginning_to_the_end_of_its_print(path: Path, store: Store) -> None:
     assert store.checkpoints.get("t") is None
-    store.checkpoints.begin(JOB, MARK, ["M220 S90"])
+    store.checkpoints.begin(JOB, MARK, ["M220 S90"], "ask")
     store.checkpoints.remember("t", b"\0memory")
     store.close()
     again = open_store(path, FakeClock())
@@ -56,7 +56,7 @@ def test_it_is_there_from_the_beginning_to_the_end_of_its_print(path: Path, stor
 
 
 def test_the_place_rides_along_with_a_report_and_no_commit_is_made_for_it(store: Store) -> None:
-    store.checkpoints.begin(JOB, MARK, [])
+    store.checkpoints.begin(JOB, MARK, [], "ask")
     count = 0
 
     def counted() -> None:
@@ -72,7 +72,7 @@ def test_the_place_rides_along_with_a_report_and_no_commit_is_made_for_it(store:
 
 
 def test_a_driver_may_remember_from_its_own_thread(store: Store) -> None:
-    store.checkpoints.begin(JOB, MARK, [])
+    store.checkpoints.begin(JOB, MARK, [], "ask")
     thread = threading.Thread(target=store.checkpoints.remember, args=("t", b"m"))
     thread.start()
     thread.join(5)
@@ -84,7 +84,7 @@ def test_a_driver_may_remember_from_its_own_thread(store: Store) -> None:
 def test_what_cannot_be_kept_is_said(store: Store) -> None:
     with pytest.raises(UnavailableError, match="not under way"):
         store.checkpoints.remember("t", b"m")
-    store.checkpoints.begin(JOB, MARK, [])
+    store.checkpoints.begin(JOB, MARK, [], "ask")
     store.database.execute("PRAGMA query_only = 1")
     with pytest.raises(UnavailableError, match="does not take a write"):
         store.checkpoints.remember("t", b"m")
@@ -116,7 +116,7 @@ def test_a_file_of_the_second_version_is_brought_up_to_date_and_what_ran_is_not_
 
 
 def test_an_end_its_report_and_the_checkpoints_removal_are_one_transaction(store: Store) -> None:
-    store.checkpoints.begin(JOB, MARK, [])
+    store.checkpoints.begin(JOB, MARK, [], "ask")
     store.tasks.progress("t", 0.3, b"progress", job=JOB)
     store.database.execute("CREATE TRIGGER no BEFORE DELETE ON checkpoints BEGIN SELECT RAISE(FAIL, 'no'); END")
     with pytest.raises(sqlite3.IntegrityError):

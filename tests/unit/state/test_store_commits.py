@@ -44,7 +44,7 @@ def store(tmp_path: Path, statements: list[str]) -> Iterator[Store]:
     made = open_store(tmp_path / "agent.db", FakeClock())
     made.tasks.accept(command("t"), b"r")
     made.tasks.start("t")
-    made.checkpoints.begin(JOB, FileMark(3, "ab"), [])
+    made.checkpoints.begin(JOB, FileMark(3, "ab"), [], "ask")
     statements.clear()
     yield made
     made.close()
@@ -109,7 +109,7 @@ def test_what_a_hook_counts_as_a_commit_is_one(store: Store, statements: list[st
         after=lambda: counted.append(f"after {verbs(statements)[-1]}"),
     )
     store.tasks.end("t", TaskEvent.COMPLETE, b"e")
-    assert counted == ["before, after DELETE checkpoints", "after COMMIT"]
+    assert counted == ["before, after INSERT bed", "after COMMIT"]
     with pytest.raises(ValueError, match="no task"):
         store.tasks.start("unknown")
     assert len(counted) == 2, "what was rolled back is no commit"

@@ -120,3 +120,15 @@ def test_what_is_no_black_box_is_refused_with_the_line(tmp_path: Path, text: str
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         read(tmp_path / "none.txt")
+
+
+def test_a_printer_that_floods_the_line_takes_no_more_memory_than_a_file() -> None:
+    """Reads of 4096 bytes, 2000 of them, were 8 MB, and four times that as text."""
+    box = BlackBox(Clock().monotonic)
+    for _ in range(ENTRIES):
+        box.heard(b"\0" * 4096)
+    box.heard(b"ok\n")
+    lines = box.lines(1 << 40)
+    assert sum(len(line) for line in lines) <= 4 * FILE_BYTES + 100 * len(lines)
+    assert lines[-1].endswith(escape(b"ok\n"))
+    assert sum(len(line) + 1 for line in box.lines()) <= FILE_BYTES

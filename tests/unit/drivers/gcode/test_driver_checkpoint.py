@@ -11,6 +11,7 @@ from drivers.gcode.printing.head_position import HeadPosition
 from drivers.gcode.printing.pause_state import ParkedState, PauseState
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, DriverCheckpoint, Stage, decode
 from drivers.gcode.session.port_identity import PortIdentity
+from tests.rigs.session_rig import log_keys
 
 WRITTEN_BY_0_1_0 = (
     b'{"found":{"path":"/dev/serial/by-id/usb-1","by_id":"usb-1","usb":"0403:6001:A1"},"baud":115200,'
@@ -46,7 +47,7 @@ def test_a_checkpoint_stored_by_an_older_agent_can_be_read() -> None:
 
 def test_a_checkpoint_is_written_byte_for_byte_as_an_older_agent_reads_it() -> None:
     written: list[tuple[str, bytes]] = []
-    writer = CheckpointWriter(lambda task_id, checkpoint: written.append((task_id, checkpoint)), PORT, 115200)
+    writer = CheckpointWriter(lambda task_id, checkpoint: written.append((task_id, checkpoint)), PORT, 115200, log_keys)
     firmware = Firmware(
         "Marlin 2.1.2", "Test", decode(WRITTEN_BY_0_1_0).identity().dialect, frozenset(("AUTOREPORT_TEMP",))
     )
@@ -80,7 +81,7 @@ def test_a_checkpoint_that_cannot_be_stored_does_not_end_the_print() -> None:
             raise UnavailableError("the disk is full")
         stored.append(decode(checkpoint).stage)
 
-    writer = CheckpointWriter(remember, PORT, 115200)
+    writer = CheckpointWriter(remember, PORT, 115200, log_keys)
     with capture_logs() as logs:
         writer.begin("t", Firmware(), ok_carries_temps=False, homed=False)
         writer.change(Stage.PAUSING)
@@ -92,6 +93,7 @@ def test_a_checkpoint_that_cannot_be_stored_does_not_end_the_print() -> None:
             "log_level": "warning",
             "part": "gcode",
             "task_id": "t",
+            "job_id": "job-t",
             "error": "the disk is full",
         }
     ]

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from agent.core.driver import PrinterState
+from agent.core.driver import Host, PrinterState
 from benchmarks.serial_model import File, Model
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.numbering import file_line
@@ -33,17 +33,18 @@ class Watched:
         self.dice = dice
         self.model = Model(advanced=window > 1)
         self.slot = Slot()
-        settings = DriverSettings(window=window)
+        settings, host = DriverSettings(window=window), Host(wake=lambda: None)
         self.session = Session(
             SessionContext(
                 write=self.write,
                 slot=self.slot,
                 settings=settings,
                 timing=Timing(),
-                checkpoints=CheckpointWriter(lambda _task_id, _checkpoint: None, PortIdentity(""), 0),
+                checkpoints=CheckpointWriter(host.remember, PortIdentity(""), 0, host.log_keys),
                 on_answer=lambda: None,
                 resets=ResetWatch(),
                 unsafe=False,
+                log_keys=host.log_keys,
             )
         )
         self.splitter = LineSplitter()

@@ -59,14 +59,18 @@ def test_a_hosts_line_is_known_as_it_was_given() -> None:
 def test_unacknowledged_lines_are_proved_ever_more_rarely() -> None:
     """docs/serial.md §15: a printer at work is not buried in M105."""
     unacknowledged, flight = Unacknowledged(), InFlight(1.0)
-    asked = []
-    for _ in range(12):
+    asked, deadlines = [], []
+    for _ in range(18):
         flight.add(numbered(1, b"M105"), 0.0)
+        deadlines.append(flight.deadline)
         asked.append(unacknowledged.take_from(flight, 0.0))
         flight.keep([])
-    assert asked == [True, True, True, True, False, True, False, False, False, True, False, False]
+    assert asked == [*[True] * 10, *[False] * 7, True]
+    assert deadlines == [0.5, 0.5, 0.5, 1.0, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, *[60.5] * 8]
     assert unacknowledged.deadline == 900.0
-    assert len(unacknowledged.release()) == sum(asked)
+    assert len(unacknowledged.release(flight)) == sum(asked)
+    flight.add(line(1), 0.0)
+    assert flight.deadline == 0.5, "soon again"
     assert (list(unacknowledged.lines), unacknowledged.deadline) == ([], inf)
 
 

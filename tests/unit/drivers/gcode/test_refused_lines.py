@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from agent.core.driver import Outcome, PrinterState
 from drivers.gcode.requests import RunScript
@@ -243,3 +244,13 @@ def test_a_shutdown_that_is_not_explained_is_an_error_all_the_same() -> None:
     rig.later(6.0)
     assert (rig.seen.state, rig.seen.reason) == (S.ERROR, "Klipper state: Shutdown")
     assert failed(rig) == "Klipper state: Shutdown"
+
+
+def test_each_log_line_of_an_operation_names_its_task_and_its_job() -> None:
+    rig = klipper().idle().print([b"G1 X50", b"G1 X51"])
+    with capture_logs() as logs:
+        rig.hear(NOT_HOMED, "ok")
+        rig.hear("// Unknown command", "ok")
+        rig.acknowledge()
+    assert [line["event"] for line in logs] == ["operation ended"]
+    assert {(line["task_id"], line["job_id"]) for line in logs} == {("p", "job-p")}

@@ -77,6 +77,7 @@ def test_what_only_looks_like_a_credit_is_none(line: bytes) -> None:
         (b"T0:23.1/200.0 C:31 /40", {"tool0": (23.1, 200.0), "chamber": (31.0, 40.0)}),
         (b"B:60 / 60.5 P:22 A:20", {"bed": (60.0, 60.5)}),
         (b"T:201 E:0 W:?", {"tool0": (201.0, None)}),
+        (b"T:201 /" + b"9" * 400, {"tool0": (201.0, None)}),
         (
             b"T:201.32 /210.00 B:60.02 /60.00 T0:201.32 /210.00 T1:25.00 /0.00 P:31.0 A:27.4 @:127 B@:64 W:3",
             {"tool0": (201.32, 210.0), "bed": (60.02, 60.0), "tool1": (25.0, 0.0)},
@@ -139,6 +140,8 @@ def test_a_resend_request_that_cannot_be_read_is_one_nevertheless(line: bytes) -
         (b"start", ReplyKind.START),
         (b"\xff\xfe\x00start", ReplyKind.START),
         (b"\xc3\xa9start", ReplyKind.START),
+        (b"boot \xff\xfeX1\xffstart", ReplyKind.START),
+        (b"\xff\xfe start of it, restart", ReplyKind.DAMAGED),
         (b"\x80\x00\xffRepRapFirmware for Duet 2 WiFi/Ethernet Version 3.4.6", ReplyKind.START),
         (b"\x90Smoothie", ReplyKind.START),
         (b"\xff// Klipper state: Ready", ReplyKind.READY),

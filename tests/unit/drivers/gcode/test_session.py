@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.core.driver import Operation, Outcome, PrinterState, Scripts
-from drivers.gcode.protocol.numbering import HOST
+from drivers.gcode.protocol.numbering import HISTORY, HOST
 from drivers.gcode.protocol.replies import parse
 from drivers.gcode.protocol.steps import RENUMBER
 from drivers.gcode.requests import RunScript, StartPrint
@@ -430,3 +430,14 @@ def test_during_a_poll_inside_a_print_the_file_keeps_its_numbers() -> None:
     rig.hear("ok T:20.0 /0.0")
     assert rig.take() == [wire(2, CODES[1])]
     assert rig.at == 2
+
+
+def test_nothing_more_is_sent_once_the_exchange_has_failed() -> None:
+    """docs/serial.md §10: the line requested is older than what can be sent again."""
+    rig = SessionRig().idle().print([b"G1 X%d" % n for n in range(HISTORY + 10)])
+    for _ in range(HISTORY + 5):
+        rig.hear("ok")
+    rig.take()
+    rig.hear("Error:Line Number is not Last Line Number+1, Last Line: 3", "Resend: 4")
+    assert rig.session.over == f"line 4: the printer asked for it, it is older than the last {HISTORY} sent"
+    assert rig.take() == []

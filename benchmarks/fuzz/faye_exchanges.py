@@ -1,16 +1,9 @@
-"""Fuzz the pure Faye protocol with a faulty server: python -m benchmarks.faye_fuzz N [SEED]
-
-Each exchange is a reply (sensible, mutilated or malicious), a failure, some bytes, a wait or a wish of the owner. After
-each, the invariants must hold: no exception, one connect outstanding at most, bounded book-keeping, no token in what is
-told, and a next step that is due unless the session is closed.
-"""
+"""Exchanges of the pure Faye protocol with a faulty server."""
 
 from __future__ import annotations
 
 import json
 import random
-import sys
-import time
 from typing import Any
 
 from agent.faye.actions import Abort, Closed, Emit, Send
@@ -201,21 +194,3 @@ class Fuzzer:
         return choose.choice(
             (body[:at], body[:at] + b"\xff\x00" + body[at:], deep, b"", b"[" + deep + b"]", b"null", b"9" * 5000)
         )
-
-
-def main(count: int, seed: int) -> None:
-    """Run `count` exchanges and say how fast they went."""
-    fuzzer = Fuzzer(random.Random(seed))
-    began = time.monotonic()
-    for done in range(count):
-        try:
-            fuzzer.exchange()
-        except BaseException:
-            sys.stderr.write(f"exchange {done}, seed {seed}, state {fuzzer.protocol.state}\n")
-            raise
-    seconds = time.monotonic() - began
-    sys.stdout.write(json.dumps({"exchanges": count, "seed": seed, "seconds": round(seconds, 1)}) + "\n")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1)

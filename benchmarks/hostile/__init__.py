@@ -1,0 +1,1 @@
+"""Attacks on an agent that prints, each measured: `python -m benchmarks.hostile`."""
