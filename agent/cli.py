@@ -8,7 +8,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,15 +18,7 @@ from agent.errors import EX_OK, EX_UNAVAILABLE, EX_USAGE, AgentError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
-_PLAIN_COMMANDS = {
-    "pause": "pause the print",
-    "resume": "resume the print",
-    "cancel": "end the print; while nothing runs, heaters off",
-    "halt": "emergency stop: motors and heaters off at once; then `reset`",
-    "ready": "the bed is clear: the part of the last print is off it, and the next may begin",
-    "reset": "reboot the printer's controller, after an emergency stop or a halt of its own",
-}
-"""Commands to the running agent without options of their own."""
+Add = Callable[[str, str], argparse.ArgumentParser]  # (name, purpose): a command of its own
 
 
 class _Parser(argparse.ArgumentParser):
@@ -62,6 +54,18 @@ def _parser() -> _Parser:
         return command
 
     _configured(add("run", "the daemon")).add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
+    _add_simulation(add)
+    _add_printer(add)
+    _add_cloud(add)
+    package = add("package", "firmware packages: make keys, sign a package, check one")
+    _package(package.add_subparsers(title="actions", required=True, dest="action", metavar="ACTION"))
+    check = _configured(add("check-config", "read and check a configuration"), option=False)
+    check.add_argument("config", nargs="?", type=Path, metavar="FILE")
+    return parser
+
+
+def _add_simulation(add: Add) -> None:
+    """What runs on this machine without a printer or a cloud."""
     dry = add("dry-run", "the daemon with a simulated printer and a local cloud, on this machine")
     dry.add_argument("file", nargs="?", type=Path, metavar="FILE", help="G-code to print (default: the bundled demo)")
     _simulation(dry, speed="auto")
@@ -70,9 +74,6 @@ def _parser() -> _Parser:
 
     simulate = add("simulate", "a virtual printer on a pseudo-terminal")
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
-    simulate.add_argument(
-        "--dialect", default="marlin", metavar="NAME", help="the firmware to be (default: %(default)s)"
-    )
     _simulation(simulate, speed="1")
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
@@ -87,15 +88,27 @@ def _parser() -> _Parser:
     sandbox.add_argument("--publish-to", default="", metavar="URL", help="publish on this Faye server instead")
     sandbox.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
+
+def _add_printer(add: Add) -> None:
+    """What a person at the printer asks of the running agent."""
     _json(_configured(add("status", "what the running agent is doing")))
     printing = _configured(add("print", "print a file on the running agent's printer"))
     printing.add_argument("file", type=Path, metavar="FILE")
-    for name, purpose in _PLAIN_COMMANDS.items():
+    for name, purpose in (
+        ("pause", "pause the print"),
+        ("resume", "resume the print"),
+        ("cancel", "end the print; while nothing runs, heaters off"),
+        ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
+    ):
         _configured(add(name, purpose))
-    answer = _configured(add("respond", "answer what the printer asks: status shows it with its choices"))
-    answer.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
-    answer.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
+    _response(_configured(add("respond", "answer what the printer asks: status shows it with its choices")))
+    _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
+    _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
     _json(_configured(add("cool", "heaters off, while nothing runs")))
+
+
+def _add_cloud(add: Add) -> None:
+    """What concerns the cloud: this printer's registration and reports, a member's printers."""
     _json(_configured(add("register", "the code that adds this printer to the web portal")))
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
     which = outbox.add_mutually_exclusive_group()
@@ -110,13 +123,6 @@ def _parser() -> _Parser:
     printers.add_argument("--offset", type=_natural, default=0, metavar="N", help="where to begin (default: 0)")
     printers.add_argument("--all", action="store_true", dest="every", help="follow the pages to the end")
     _json(printers)
-
-    package = add("package", "firmware packages: make keys, sign a package, check one")
-    _package(package.add_subparsers(title="actions", required=True, dest="action", metavar="ACTION"))
-
-    check = _configured(add("check-config", "read and check a configuration"), option=False)
-    check.add_argument("config", nargs="?", type=Path, metavar="FILE")
-    return parser
 
 
 def _package(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -155,6 +161,11 @@ def _configured(parser: argparse.ArgumentParser, *, option: bool = True) -> argp
     return parser
 
 
+def _response(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("choice", metavar="CHOICE", help="the number of a choice, or its text")
+    parser.add_argument("--prompt", type=_natural, metavar="ID", help="only if this is still what it asks")
+
+
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line, and nothing else on stdout")
 
@@ -162,6 +173,12 @@ def _json(parser: argparse.ArgumentParser) -> None:
 def _simulation(parser: argparse.ArgumentParser, *, speed: str) -> None:
     parser.add_argument(
         "--speed", type=_speed, default=speed, metavar="N|max", help=f"times real time (default: {speed})"
+    )
+    parser.add_argument(
+        "--dialect",
+        default="marlin",
+        metavar="NAME",
+        help="the virtual printer's firmware (default: %(default)s; a name that does not exist lists them)",
     )
     parser.add_argument(
         "--fault",

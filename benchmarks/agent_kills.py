@@ -64,6 +64,7 @@ class World:
             f'[cloud]\nserver = "http://127.0.0.1:{port}"\n[serial]\nport = "{folder / "printer"}"\nbaud = 115200\n'
             f'[reports]\nprogress_s = 0.1\nheartbeat_s = 1\n[state]\ndir = "{folder / "state"}"\n'
             f'[local]\nsocket = "{folder / "agent.sock"}"\nstatus_page = "{self._page}"\n[logs]\nlevel = "debug"\n'
+            '[job]\nbed = "free"\n'
         )
         stack.callback(self.kill)
 

@@ -181,6 +181,7 @@ class Daemon:
         config.write_text(
             f'[cloud]\nserver = "{self.events[0].body["url"]}"\n[serial]\nport = "{port}"\nbaud = 115200\n'
             f'[state]\ndir = "{self.folder / "state"}"\n[local]\nsocket = "{self.folder / "agent.sock"}"\n'
+            '[job]\nbed = "free"\n'  # several prints, and nobody there
         )
         return config
 

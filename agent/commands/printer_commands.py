@@ -42,9 +42,9 @@ def cancel(arguments: argparse.Namespace) -> int:
 
 def respond(arguments: argparse.Namespace) -> int:
     """Answer what the printer asks."""
-    prompt = UNSET if arguments.prompt is None else arguments.prompt
+    prompt_id = UNSET if arguments.prompt is None else arguments.prompt
     try:
-        request = RespondRequest(choice=choice_of(arguments.choice), prompt=prompt)
+        request = RespondRequest(choice=choice_of(arguments.choice), prompt_id=prompt_id)
     except ValueError as error:
         raise DataError(str(error)) from None
     path = socket_of(arguments)

@@ -29,6 +29,7 @@ def dry_run(arguments: argparse.Namespace) -> int:
     options = DryRunOptions(
         file=arguments.file,
         speed=arguments.speed,
+        dialect=arguments.dialect,
         faults=tuple(arguments.faults),
         json=arguments.json,
         keep=arguments.keep,

@@ -171,7 +171,7 @@ def _build(task_id: str, raw_name: str, fields: dict[str, Any]) -> Command:
         settings=_settings(_first(fields, "settings", "Settings")),
         sent_at=_time(_first(fields, "sent_at", "timestamp")),
         choice=choice_of(fields.get("choice")) if name is Name.RESPOND else UNSET,
-        prompt_id=_prompt_id(fields.get("prompt")) if name is Name.RESPOND else UNSET,
+        prompt_id=_prompt_id(fields.get("prompt_id")) if name is Name.RESPOND else UNSET,
         digest=_digest(fields, _URL_KEY.get(name, "").removesuffix("_url")) if name is not None else "",
     )
 
@@ -223,7 +223,7 @@ def _prompt_id(value: object) -> int | UnsetType:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 18:
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 53:
-        raise ValueError("prompt: expected the id of a prompt")
+        raise ValueError("prompt_id: expected the id of a prompt")
     return value
 
 

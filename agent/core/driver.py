@@ -104,6 +104,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     port: str = ""
     firmware: str = ""  # FIRMWARE_NAME of M115
     machine: str = ""  # MACHINE_TYPE of M115
+    dialect: str = ""  # the firmware's family, a name of agent.gcode.command_policy; empty when the driver knows none
     heaters: tuple[Heater, ...] = ()
     reports: int = 0  # how often the printer reported them on this connection; 0: the driver does not count that
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
@@ -114,6 +115,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     answered: int = 0  # id of the prompt whose answer was written last; 0: none yet
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 

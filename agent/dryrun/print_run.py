@@ -29,10 +29,12 @@ BLOCK = 1 << 18
 
 
 class DryRunOptions(msgspec.Struct, frozen=True):
-    """Options of a dry run. `file` None is the bundled demo; `speed` None is auto, infinity is max."""
+    """Options of a dry run. `file` None is the bundled demo; `speed` None is auto, infinity is max; `dialect` and
+    `faults` are the virtual printer's."""
 
     file: Path | None = None
     speed: float | None = None
+    dialect: str = "marlin"
     faults: tuple[str, ...] = ()
     json: bool = False
     keep: bool = False
@@ -113,7 +115,8 @@ def _set_up(
     shown_speed = "max" if math.isinf(speed) else str(speed)
     faults = [word for fault in options.faults for word in ("--fault", fault)]
     processes.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud")])
-    processes.start("printer", ["simulate", "--link", str(link), "--speed", shown_speed, *faults])
+    printer = ["--link", str(link), "--speed", shown_speed, "--dialect", options.dialect, *faults]
+    processes.start("printer", ["simulate", *printer])
     cloud = processes.ready({"cloud", "printer"})["cloud"]
     config = folder / "agent.toml"
     config.write_text(_config(str(cloud["url"]), link, folder), encoding="utf-8")

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from agent.core.command import Command
-from agent.errors import CancelledError, DataError, UnavailableError
+from agent.errors import AgentError, CancelledError, DataError, UnavailableError
 from agent.files.fetch import download
 from agent.files.resume import origin_path
 from agent.files.spool import BLOCK, spool
@@ -64,15 +64,24 @@ class JobFile:
             path.unlink(missing_ok=True)
 
 
-def fetch(command: Command, file: JobFile, config: Config, http: HttpClient, cancelled: Callable[[], bool]) -> Index:
-    """Download the file of a print and scan it in the same pass; a complete file is not fetched again.
+def fetch(
+    command: Command,
+    file: JobFile,
+    config: Config,
+    http: HttpClient,
+    cancelled: Callable[[], bool],
+    *,
+    dialect: str = "",
+) -> Index:
+    """Download the file of a print and scan it in the same pass; a complete file is not fetched again. `dialect` is
+    that of the printer's firmware, empty when it is not known yet.
 
     Raises DataError, UnavailableError, or CancelledError."""
     if file.path.exists():  # it has its name only when it is complete
-        return _load_or_scan(file, config, cancelled)
+        return _load_or_scan(file, config, cancelled, dialect)
     if command.spooled:
         raise UnavailableError("the file to print is no longer there")
-    scanner = Scanner(_limits(config))
+    scanner = Scanner(limits(config), dialect)
     with http.transfers() as session:
         downloaded = download(
             command.url,
@@ -104,12 +113,15 @@ def recover(file: JobFile, mark: FileMark, config: Config, cancelled: Callable[[
         raise changed
     if current != mark and (not mark.sha256 or _sha256(file.path, cancelled) != mark.sha256):
         raise changed
-    return _load_or_scan(file, config, cancelled)
+    try:
+        return file.load_index()
+    except (DataError, UnavailableError) as error:
+        return _scan_again(file, Scanner(limits(config), begun=True), error, cancelled)
 
 
 def receive(stream: BinaryIO, size: int, file: JobFile, config: Config) -> Index:
     """Receive the file of a print over the local socket and scan it in the same pass. Raises as `fetch`."""
-    scanner = Scanner(_limits(config))
+    scanner = Scanner(limits(config))
     spooled = spool(stream, size, file.path, max_bytes=config.job.max_file_mb << 20, sink=scanner.feed)
     return _finish_scan(scanner, file, spooled.sha256)
 
@@ -130,9 +142,16 @@ def delete_unused(folder: Path, keep: set[str]) -> None:
                 )
 
 
-def _limits(config: Config) -> Limits:
+def limits(config: Config) -> Limits:
+    """Limits that the configuration sets for files."""
     limit = config.job.max_temperature
-    return Limits(tool=limit.tool, bed=limit.bed, chamber=limit.chamber, volume=config.printer.build_volume)
+    return Limits(
+        tool=limit.tool,
+        bed=limit.bed,
+        chamber=limit.chamber,
+        volume=config.printer.build_volume,
+        allow=tuple(config.job.allow),
+    )
 
 
 def _finish_scan(scanner: Scanner, file: JobFile, sha256: str) -> Index:
@@ -144,13 +163,24 @@ def _finish_scan(scanner: Scanner, file: JobFile, sha256: str) -> Index:
     return index
 
 
-def _load_or_scan(file: JobFile, config: Config, cancelled: Callable[[], bool]) -> Index:
-    """The index of a complete file; the file is scanned again where it is gone or of another version."""
+def _load_or_scan(file: JobFile, config: Config, cancelled: Callable[[], bool], dialect: str) -> Index:
+    """The index of a complete file; the file is scanned again where it is gone, of another version, or of a time with
+    other limits."""
+    held_to = limits(config)
     try:
-        return file.load_index()
+        index = file.load_index()
+        if index.limits != held_to.text:
+            raise DataError("the limits for files are others now")
     except (DataError, UnavailableError) as error:
-        log.info("file scanned again", task_id=file.task_id, error=str(error))
-    scanner, sha256 = Scanner(_limits(config)), hashlib.sha256()
+        return _scan_again(file, Scanner(held_to, dialect), error, cancelled)
+    if why := index.refusal(dialect) if dialect else "":
+        raise DataError(why)
+    return index
+
+
+def _scan_again(file: JobFile, scanner: Scanner, why: AgentError, cancelled: Callable[[], bool]) -> Index:
+    log.info("file scanned again", task_id=file.task_id, error=str(why))
+    sha256 = hashlib.sha256()
     for block in _blocks(file.path, cancelled):
         sha256.update(block)
         scanner.feed(block)

@@ -10,8 +10,9 @@ from typing import Generic, TypeVar
 import msgspec
 
 from agent.errors import DataError
+from agent.gcode.command_check import refusal_of
 
-FORMAT = 2
+FORMAT = 3
 """Version of the encoded index; another one is not read, the file is scanned again."""
 
 
@@ -90,6 +91,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seek_offsets: tuple[int, ...]  # … is the first sendable one at or after this byte; strictly growing …
     seek_modal: tuple[str, ...] = ()  # … and these lines before it still hold: see agent.gcode.modal; LF between them
     warnings: tuple[Caution, ...] = ()
+    limits: str = ""  # what the file was held to: `agent.gcode.limits.Limits.text`
+    refused: dict[str, str] = msgspec.field(default_factory=dict)  # firmware -> why it must not get the file
 
     def position(self, line: int) -> PrintPosition:
         """The position of the print when line `line` (0..total_lines, clamped) is done. Progress never falls as `line`
@@ -127,6 +130,11 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             f"{found.text} (line {found.line}" + (f", {found.count} times)" if found.count > 1 else ")")
             for found in self.warnings
         )
+
+    def refusal(self, dialect: str) -> str:
+        """Why a printer with the firmware `dialect` must not print the file; empty if it may. Where the firmware is
+        none that is told apart, or not known, what one of them refuses is refused."""
+        return refusal_of(self.refused, dialect)
 
     def encode(self) -> bytes:
         """Encode as JSON, to keep beside the file."""

@@ -106,8 +106,8 @@ class ModalState:
             if number < FANS:
                 self.fans[number] = code
         elif subject := _SUBJECTS.get(name):
-            if name == b"G28" and _AXES.search(code, command.end()):
-                return  # some axes alone: the others may be anywhere
+            if subject == "homed" and not _homes_or_frees_all(name, code[command.end() :]):
+                return
             self._keep(subject, name)
 
     def _keep(self, subject: str, command: bytes) -> None:
@@ -150,3 +150,10 @@ class ModalState:
     def _feed_line(self) -> list[bytes]:
         rate = _FEED.search(self.feed)
         return [b"G1 F" + rate[1]] if rate and float(rate[1]) else []
+
+
+def _homes_or_frees_all(name: bytes, arguments: bytes) -> bool:
+    """Whether a G28 homes all axes (after some alone the others may be anywhere), or an M84 or M18 frees one of them:
+    with other arguments it is about the extruder, or about when motors that rest are freed."""
+    some = _AXES.search(arguments) is not None
+    return not some if name == b"G28" else some or not arguments.strip()

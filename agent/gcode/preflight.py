@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 from agent.gcode.framing import framed_length
-from agent.gcode.waiting import HEATER_OF, WAITS_FOR_PERSON
-from agent.gcode.words import BLANKS, COMMAND, UNSIGNED
+from agent.gcode.words import COMMAND
 
 MAX_FRAMED = COMMAND_SIZE - 1
 """Bytes of a numbered line with its checksum that fit a firmware's command buffer (docs/serial.md §11)."""
@@ -26,10 +23,6 @@ _QUOTABLE = re.compile(
     rb"[GM]\d{1,4}(?:\.\d)?(?![0-9A-Za-z_.])(?:[ \t]*[A-Z][-+]?\d{1,12}(?:\.\d{0,9})?(?![0-9A-Za-z_.]))*", re.IGNORECASE
 )
 _COMMAND = re.compile(rb"(?<![A-Z_])" + COMMAND)
-_DEGREES = re.compile(rb"(?<![A-Z_])[SR]" + BLANKS + rb"(\+?" + UNSIGNED + rb")")
-_HARMLESS = re.compile(rb"M(?:10[67]|20[45]|221|900)(?!\d)[^Mm]*")  # fan, acceleration, jerk, flow: there are many
-_SENT_RENUMBER = re.compile(rb"M110.*N")
-_TEXTS = frozenset((b"M117", b"M118"))  # the rest of the line is for people
 _HEADS = (
     (b"GCDE", "a binary G-code file; export it as plain G-code"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -37,16 +30,6 @@ _HEADS = (
     (b"\x89PNG", "a picture"),
     (b"%PDF", "a PDF document"),
 )
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """The highest temperatures a file may ask for, in degrees Celsius (`[job] max_temperature`), and the build volume,
-    x, y, z in mm (`[printer] build_volume`), empty when it is not known."""
-
-    tool: float = 300
-    bed: float = 120
-    chamber: float = 80
-    volume: tuple[float, ...] = ()
 
 
 def too_long(ordinal: int, code: bytes) -> str:
@@ -69,37 +52,6 @@ def not_a_command(code: bytes) -> str:
     if code[:1] == b"<":
         return "not G-code, it looks like an HTML page (did the link lead to a login or an error page?)"
     return "not G-code: a line begins with a letter, «@» or «_»"
-
-
-def check_command(code: bytes, limits: Limits) -> tuple[str, str]:
-    """Check the commands of a line: (why it is refused, what to warn of), both empty for a harmless one."""
-    if _HARMLESS.fullmatch(code):
-        return "", ""
-    warning = "@pause waits for a person" if code[:6].lower() == b"@pause" else ""
-    upper = code.upper()
-    if _SENT_RENUMBER.search(
-        upper
-    ):  # Marlin looks for it anywhere in a numbered line, even in a text (docs/serial.md §13)
-        return "the text holds «M110» and an «N»: the firmware would lose count of the lines", ""
-    for command in _COMMAND.finditer(upper):
-        name = command[1] + command[2]
-        if name == b"M112":
-            return "M112 (emergency stop) in a file", ""
-        if name in _TEXTS:
-            break
-        if name in WAITS_FOR_PERSON:
-            warning = f"{name.decode()} waits for a person"
-        elif (heater := HEATER_OF.get(name)) and (why := _too_hot(upper[command.end() :], heater, limits)):
-            return f"{name.decode()} {why}", ""
-    return "", warning
-
-
-def _too_hot(words: bytes, heater: str, limits: Limits) -> str:
-    allowed: float = getattr(limits, heater)
-    for degrees in _DEGREES.findall(words):
-        if float(degrees) > allowed:
-            return f"asks for {float(degrees):g} °C, allowed for the {heater} are {allowed:g} °C"
-    return ""
 
 
 def has_command(code: bytes) -> bool:

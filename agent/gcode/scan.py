@@ -10,9 +10,10 @@ import re
 
 from agent.errors import DataError
 from agent.gcode import preflight
+from agent.gcode.command_check import CommandCheck
 from agent.gcode.index import Caution, Index, Thinned
 from agent.gcode.layers import LayersFromMoves
-from agent.gcode.preflight import Limits
+from agent.gcode.limits import Limits
 from agent.gcode.program_check import ProgramCheck
 from agent.gcode.seek_points import STEP, SeekPoints
 from agent.gcode.sendable import LineBlocks, sendable
@@ -26,14 +27,25 @@ NUL_SHARE = 0.1
 # A literal "\n;" first: the regex engine searches for it far faster than for an alternative.
 _MARK = re.compile(rb"\n;[ \t]*(LAYER_CHANGE|LAYER:|" + COMMENTS + rb")([^\n]*)")
 _SETS = re.compile(rb"G[ \t0]*(?:9[01]|2[018])(?![\d.])")  # the G codes that agent.gcode.modal wants to see
+# Plain moves, of which a file mostly consists: lines, each with its end, that no firmware can take for anything else.
+_MOVES = re.compile(rb"(?:G[0-3](?:[ XYZEFIJ][-XYZEFIJ.0-9 ]*+)?\n)*+")
+# What else there is much of and may stand on any firmware, with words that are no commands.
+_HARMLESS = re.compile(
+    rb"(?:M10[67](?: ?+[PS][0-9]*\.?[0-9]*+)*+"
+    rb"|(?:G(?:2[18]|9[0-2])|M(?:73|20[1345]|22[01]|8[234]|900))(?: ?+[A-FH-LO-SU-Z](?:-?[0-9]*\.?[0-9]*+)?+)*+) *+"
+)
 
 
 class Scanner:
     """Scans one file: `feed` its bytes in order, then `finish`. Both raise DataError when the file must not be printed;
     the message names the line. Memory does not grow with the file."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, dialect: str = "", *, begun: bool = False) -> None:
+        """`dialect` is the firmware's of the printer that the file is for; empty when that is not known yet: what it
+        may refuse is in `Index.refused`. `begun`: the file is being printed, its commands are not judged again."""
+        self._begun = begun
         self._limits = limits or Limits()
+        self._commands = CommandCheck(self._limits, dialect)
         self._blocks = LineBlocks()
         self._size = self._nuls = 0
         self._count = 0  # sendable lines so far
@@ -124,11 +136,12 @@ class Scanner:
             for at, code in enumerate(lines):
                 if len(code) > preflight.SHORT and (why := preflight.too_long(first + at, code)):
                     raise preflight.refusal(self._physical_line(text, start, end, at), code, why)
-        specials = [(at, code) for at, code in enumerate(lines) if code[0] != 71 or b"M" in code]  # 71: "G"
+        specials = _specials(lines)
         for at, code in specials:
-            if why := preflight.not_a_command(code):
-                raise preflight.refusal(self._physical_line(text, start, end, at), code, why)
-            self._special(code, first + at, (text, start, end, at))
+            if code.startswith(b"M73") and not code[3:4].isdigit():
+                self._marks.m73(code[3:], first + at)
+            if _HARMLESS.fullmatch(code) is None:
+                self._special(code, (text, start, end, at))
         sets = self._sets and _SETS.search(text, start, end)
         self._seeks.add(lines, lines if sets else [code for _, code in specials])
         if not self._has_command:
@@ -141,13 +154,16 @@ class Scanner:
             self._moves.feed(lines, first)
         self._count += len(lines)
 
-    def _special(self, code: bytes, ordinal: int, place: tuple[bytes, int, int, int]) -> None:
-        """Check a line that is not a plain move."""
-        if code.startswith(b"M73") and not code[3:4].isdigit():
-            self._marks.m73(code[3:], ordinal)
-        why, warning = preflight.check_command(code, self._limits)
-        if why:
+    def _special(self, code: bytes, place: tuple[bytes, int, int, int]) -> None:
+        """Check a line that is not plainly harmless."""
+        if why := preflight.not_a_command(code):
             raise preflight.refusal(self._physical_line(*place), code, why)
+        refusals, warning = self._commands.check(code) if not self._begun else ({}, "")
+        if refusals:
+            line = self._physical_line(*place)
+            texts = {dialect: str(preflight.refusal(line, code, why)) for dialect, why in refusals.items()}
+            if final := self._commands.refuse(texts):
+                raise DataError(final)
         if warning:
             known = self._warnings.get(warning)
             self._warn(warning, known[0] if known else self._physical_line(*place))
@@ -183,6 +199,8 @@ class Scanner:
             seek_offsets=self._seeks.offsets,
             seek_modal=self._seeks.modals,
             warnings=self._all_warnings(),
+            limits=self._limits.text,
+            refused=self._commands.refused,
         )
 
     def _all_warnings(self) -> tuple[Caution, ...]:
@@ -201,3 +219,16 @@ class Scanner:
                     return line + at
                 wanted -= 1
         return line
+
+
+def _specials(lines: list[bytes]) -> list[tuple[int, bytes]]:
+    """The lines that are no plain moves, each with its place in `lines`."""
+    text = b"\n".join(lines) + b"\n"
+    found = []
+    at = place = 0
+    while (stop := _MOVES.match(text, at).end()) < len(text):  # type: ignore[union-attr]  # it matches nothing too
+        place += text.count(b"\n", at, stop)
+        at = text.index(b"\n", stop) + 1
+        found.append((place, text[stop : at - 1]))
+        place += 1
+    return found

@@ -149,7 +149,7 @@ class LocalApi:
     def _respond(self, request: RespondRequest) -> dict[str, Any]:
         name, task_id = Name.RESPOND, f"local-{uuid.uuid4()}"
         self._inbox.accept_local(
-            Command(task_id=task_id, name=name, raw_name=name, choice=request.choice, prompt_id=request.prompt)
+            Command(task_id=task_id, name=name, raw_name=name, choice=request.choice, prompt_id=request.prompt_id)
         )
         return {"task_id": task_id}
 

@@ -37,13 +37,13 @@ class CommandRequest(_Request, frozen=True, tag="command"):
 
 
 class RespondRequest(_Request, frozen=True, kw_only=True, tag="respond"):
-    """Answer what the printer asks: the number of a choice, or its text; `prompt` is the question's id."""
+    """Answer what the printer asks: the number of a choice, or its text; `prompt_id` is the question's id."""
 
     choice: (
         Annotated[int, msgspec.Meta(ge=0, lt=MAX_CHOICES)]
         | Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CHOICE)]
     )
-    prompt: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] | UnsetType = UNSET
+    prompt_id: Annotated[int, msgspec.Meta(ge=1, lt=1 << 53)] | UnsetType = UNSET
 
 
 class PrintRequest(_Request, frozen=True, kw_only=True, tag="print"):
@@ -98,7 +98,7 @@ _EXPECTED = {
     "size": "a number of bytes",
     "name": "the name of a file",
     "choice": f"the number of a choice, or its text, of at most {MAX_CHOICE} characters",
-    "prompt": "the id of a prompt",
+    "prompt_id": "the id of a prompt",
     "task_id": "the id of a task",
     "retry": _REFUSED_REPORT,
     "drop": _REFUSED_REPORT,

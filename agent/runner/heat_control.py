@@ -187,7 +187,7 @@ class HeatControl:
 def script_off(heaters: Iterable[Heater]) -> list[str]:
     """G-code that switches the heaters off, for a driver without `SupportsCooling`; what is not there may be
     unknown."""
-    tools = sorted({0} | {int(h.name[4:]) for h in heaters if h.name.startswith("tool") and h.name[4:].isdigit()})
+    tools = sorted({0} | {int(h.name[4:]) for h in heaters if h.name.startswith("tool") and h.name[4:].isdecimal()})
     nozzles = [f"M104 T{tool} S0" for tool in tools] if len(tools) > 1 else ["M104 S0"]
     return [*nozzles, "?M140 S0", "?M141 S0", "?M107"]
 

@@ -26,6 +26,7 @@ from agent.state.store import Task
 log = structlog.get_logger(part="runner")
 
 BEGUN_AT_ONCE = 10  # tasks that one step begins
+LOOKED_AT = 100  # tasks among which they are chosen
 TICK = 1.0  # seconds between two steps when nothing wakes the loop
 
 
@@ -107,10 +108,10 @@ class Runner:
     def _begin_received(self) -> None:
         """Begin what has come. A disk that does not take that must not keep a print from being stepped."""
         try:
-            tasks = self._context.store.next_received_tasks(BEGUN_AT_ONCE)
-            if len(tasks) == BEGUN_AT_ONCE:
+            tasks = self._running.sort_by_urgency(self._context.store.next_received_tasks(LOOKED_AT))
+            if len(tasks) >= BEGUN_AT_ONCE:
                 self._wake.set()  # the next step goes on, and looks for what stops the printer again
-            for task in tasks:
+            for task in tasks[:BEGUN_AT_ONCE]:
                 self._begin(task)
         except UnavailableError as error:
             log.warning("new tasks deferred", error=str(error))

@@ -11,7 +11,6 @@ The job's own states are core.job's table; a phase is what this activity waits f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from enum import Enum
 from typing import ClassVar
 
 import msgspec
@@ -19,14 +18,15 @@ import structlog
 
 from agent.core import settings
 from agent.core.bed import BedEvent
-from agent.core.driver import Operation, Outcome, PrinterState, Telemetry
+from agent.core.driver import Operation, Outcome, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
-from agent.runner.activity import Context, Deadline, task_keys
+from agent.runner.activity import Context, task_keys
+from agent.runner.print_phase import BEFORE_PRINTING, TO_BEGIN, PrintPhase
 from agent.runner.print_progress import PrintProgress
 from agent.runner.print_recovery import PrintRecovery, RecoveryState
 from agent.runner.start_gate import StartGate
@@ -34,28 +34,6 @@ from agent.runner.worker import Worker
 from agent.state.store import Checkpoint, Task
 
 log = structlog.get_logger(part="print")
-
-HELLO_MAY_TAKE = 30.0  # seconds from the command until a printer that is offline must be there
-
-
-class PrintPhase(Enum):
-    """What the activity waits for."""
-
-    FETCHING = "fetching"  # the file
-    AWAITING_BED = "awaiting bed"  # somebody's word that the bed is clear
-    STARTING = "starting"  # the printer to be idle, the disk to take the checkpoint
-    CANCELLING = "cancelling"  # the next step: nothing has begun to print
-    RECOVERING = "recovering"  # the driver's word on what became of the print
-    FOLLOWING = "following"  # the print's end
-    ENDED = "ended"  # nothing
-
-
-_TO_BEGIN = {
-    PrintPhase.FETCHING: "its file",
-    PrintPhase.AWAITING_BED: "the bed to be confirmed clear",
-    PrintPhase.STARTING: "the printer",
-}
-_BEFORE_PRINTING = (*_TO_BEGIN, PrintPhase.CANCELLING)
 
 
 class PrintActivity:
@@ -72,7 +50,6 @@ class PrintActivity:
         self._job = PrintProgress(context, task, checkpoint)
         self._file = JobFile(context.jobs, command.task_id)
         self._gate = StartGate(context, task)
-        self._start_deadline = Deadline(context.clock, HELLO_MAY_TAKE)
         self._wait_reported = False
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
@@ -86,7 +63,14 @@ class PrintActivity:
             self._preamble = _preamble(context, task)
             self._fetch = Worker(
                 "fetch",
-                lambda cancelled: fetch(command, self._file, context.config, context.http, cancelled),
+                lambda cancelled: fetch(
+                    command,
+                    self._file,
+                    context.config,
+                    context.http,
+                    cancelled,
+                    dialect=context.driver.telemetry().dialect,
+                ),
                 context.wake,
                 command.task_id,
             )
@@ -108,7 +92,7 @@ class PrintActivity:
             return TAKING_OVER
         if self._phase is PrintPhase.AWAITING_BED:
             return AWAITING_BED
-        return "print_data" if self._phase in _BEFORE_PRINTING else ""
+        return "print_data" if self._phase in BEFORE_PRINTING else ""
 
     @property
     def recovering(self) -> bool:
@@ -118,7 +102,7 @@ class PrintActivity:
     @property
     def begun(self) -> bool:
         """Whether the printer has the print, or had it."""
-        return self._phase not in _BEFORE_PRINTING
+        return self._phase not in BEFORE_PRINTING
 
     def cancel(self) -> None:
         """Stop as soon as can be; `step` sees the end. Raises NotReadyError from the driver."""
@@ -132,10 +116,10 @@ class PrintActivity:
             self._fetch.cancel()
 
     def step(self, telemetry: Telemetry) -> None:
-        """Continue the job: one step of its phase, unless it is too late for the first line."""
+        """Continue the job: one step of its phase, unless it must not begin any more."""
         try:
-            if self._phase in _TO_BEGIN:
-                self._gate.require_in_time(_TO_BEGIN[self._phase])
+            if self._phase in TO_BEGIN:
+                self._gate.require_in_time(TO_BEGIN[self._phase])
             self._STEPS[self._phase](self, telemetry)
         except RefusedError as refusal:
             if self._fetch is not None:
@@ -186,24 +170,25 @@ class PrintActivity:
         """Begin when nothing of a print before this one is on the bed. Raises RefusedError."""
         if self._gate.is_open():
             self._phase = PrintPhase.STARTING
-            self._start_deadline = Deadline(self._context.clock, HELLO_MAY_TAKE)
+            self._gate.await_printer()
             self._step_starting(telemetry)
         elif not self._wait_reported:
             self._wait_reported = True
             self._job.report(telemetry, self.view.progress, waits_for_bed=True)
 
     def _step_starting(self, telemetry: Telemetry) -> None:
-        """Begin when the printer is idle; one that is just being opened gets some time."""
-        if telemetry.state is not PrinterState.IDLE:
-            if not telemetry.state.absent or self._start_deadline.expired():
-                self._fail(503, f"the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+        """Begin when the printer is idle. Raises RefusedError."""
+        if not self._gate.is_printer_ready(telemetry):
+            return
+        if self._job.index is not None and (why := self._job.index.refusal(telemetry.dialect)):
+            self._fail(422, why)  # which firmware it is was not known while the file arrived
             return
         try:
             self._start_print()
         except NotReadyError as error:
             self._fail(409, str(error), BedEvent.ABANDON)
         except UnavailableError as error:  # a print that nobody could recover, or tell from one that has not begun
-            if self._start_deadline.expired():
+            if self._gate.has_printer_timed_out():
                 self._fail(503, str(error), BedEvent.ABANDON)
         except DataError as error:
             self._fail(500, str(error), BedEvent.ABANDON)

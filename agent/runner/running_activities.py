@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.core.command import STOPS, Name
 from agent.errors import RefusedError
@@ -53,6 +53,21 @@ class RunningActivities:
     def is_last_job(self, task: Task) -> bool:
         """Whether a command means the job that ran last, or names none."""
         return task.command.job_id in ("", self._last_job_id)
+
+    def sort_by_urgency(self, tasks: Sequence[Task]) -> list[Task]:
+        """Sort received tasks: what ends the running print, what pauses or resumes it, what would stop another, the
+        rest; each in its order."""
+        running = self.print()
+        job_id = running.view.job_id if running is not None else ""
+
+        def rank(task: Task) -> int:
+            if task.command.name not in STOPS:
+                return 3
+            if job_id and task.command.job_id not in ("", job_id):
+                return 2
+            return int(task.command.name in (Name.PAUSE, Name.RESUME))
+
+        return sorted(tasks, key=rank)
 
     def make_room_for_control(self) -> None:
         """End the oldest pauses, resumes and cancels beyond WAITING_STOPS: the newest is never refused for load."""

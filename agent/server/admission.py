@@ -79,5 +79,3 @@ class Admission:
         self._stopped_at[name] = self._clock.monotonic()
         if name is Name.RESUME:
             self._stopped_at.pop(Name.PAUSE, None)  # a pause counts again
-        elif name is Name.PAUSE:
-            self._stopped_at.pop(Name.RESUME, None)

@@ -67,9 +67,12 @@ class MaxTemperature(_Section, frozen=True):
     chamber: Positive = 80.0
 
 
+CommandGroup = Literal["eeprom", "sd", "firmware", "network", "baud", "power", "guards", "pins", "macros", "extended"]
+
+
 class JobSection(_Section, frozen=True):
-    """`[job]`: limits of a print: MiB, °C, seconds; what it does on a bed that is not confirmed clear; what SIGTERM
-    does to one."""
+    """`[job]`: limits of a print: MiB, °C, seconds, groups of commands; what it does on a bed that is not confirmed
+    clear; what SIGTERM does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
     max_temperature: MaxTemperature = MaxTemperature()
@@ -79,6 +82,7 @@ class JobSection(_Section, frozen=True):
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
     cool_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
+    allow: tuple[CommandGroup, ...] = ()
 
 
 class ScriptsSection(_Section, frozen=True):

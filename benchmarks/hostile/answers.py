@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gzip
 import socket
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -64,9 +64,11 @@ def reset(handler: BaseHTTPRequestHandler) -> None:
 
 
 @cache
-def bomb(begin: bytes = b"", megabytes: int = 1000) -> bytes:
-    """A gzip stream of some kB that unpacks to that many MB of one character, after `begin`."""
-    return gzip.compress(begin) + gzip.compress(b"0" * (10 << 20), 9) * (megabytes // 10)
+def bomb(begin: bytes = b"", block: bytes = b"0" * 1_000_000, megabytes: int = 200) -> bytes:
+    """One gzip stream of a hundredth of what it unpacks to: `begin`, then `block` (about a MB) that many times."""
+    stream = zlib.compressobj(1, wbits=zlib.MAX_WBITS | 16)
+    parts = [stream.compress(begin), *(stream.compress(block) for _ in range(megabytes)), stream.flush()]
+    return b"".join(parts)
 
 
 def gzipped(body: bytes, head: bytes = JSON) -> Answer:

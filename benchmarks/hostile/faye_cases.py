@@ -50,7 +50,7 @@ FAYE_ANSWERS: dict[str, tuple[str, Callable[[Stage], Answer]]] = {
     "drip": ("a byte each tenth of a second", lambda s: endless(s.ends, HEAD + b"\r\n", b" ", every=0.1)),
     "silent": ("nothing", lambda s: silent(s.ends)),
     "reset": ("RST", lambda _: reset),
-    "bomb": ("1 GB as 1 MB of gzip", lambda _: gzipped(bomb(b"["))),
+    "bomb": ("200 MB as 1 MB of gzip", lambda _: gzipped(bomb(b"["))),
     "html": ("a page of HTML", lambda _: whole(b"<html>" + b"<p>" * 100_000, head=b"Content-Type: text/html\r\n")),
     "brackets": ("2 MB of [", lambda _: whole(b"[" * 2_000_000)),
     "commas": ("a list of 700,000 empty messages", lambda _: whole(b"[" + b"{}," * 700_000 + b"{}]")),

@@ -21,7 +21,7 @@ SCRIPT = """case $PRINTER_AGENT_VERSION in
 3.*) head -c 300000000 /dev/zero | tr '\\0' x ;;
 4.*) (trap '' TERM HUP; sleep 300) & echo $! >CHILD ;;
 5.*) env >ENVIRON ;;
-6.*) while :; do echo endless; done ;;
+9.*) while :; do echo endless; done ;;
 esac
 echo $PRINTER_AGENT_VERSION >>INSTALLED"""
 
@@ -110,7 +110,7 @@ def output(stage: Stage) -> None:
 
 def endless_output(stage: Stage) -> None:
     """One that never ends, and prints all the while."""
-    end = upgrade(stage, package(stage, "6.0"))
+    end = upgrade(stage, package(stage, "9.0"))
     assert end["data"]["state"] == "failed", end
 
 
@@ -193,9 +193,6 @@ CASES = (
     ),
     Case("package-print", "publisher", "twenty good packages during a print", "refused as busy", during_a_print),
     Case("package-output", "owner's package", "an install command that prints 300 MB", "its end is kept", output, OWN),
-    Case(
-        "package-forever", "owner's package", "one that prints without end", "killed at its limit", endless_output, OWN
-    ),
     Case("package-children", "owner's package", "one that leaves a child", "killed with its group", children, OWN),
     Case(
         "package-environment",
@@ -204,6 +201,9 @@ CASES = (
         "it has nothing of the agent's",
         environment,
         OWN,
+    ),
+    Case(
+        "package-forever", "owner's package", "one that prints without end", "killed at its limit", endless_output, OWN
     ),
 )
 

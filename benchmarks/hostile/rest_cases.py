@@ -26,7 +26,7 @@ ANSWERS: dict[str, tuple[str, Callable[[Stage], Answer]]] = {
     "head-drip": ("a head that drips", lambda s: endless(s.ends, OK, b"X", every=0.1)),
     "silent": ("nothing", lambda s: silent(s.ends)),
     "reset": ("RST", lambda _: reset),
-    "bomb": ("1 GB as 1 MB of gzip", lambda _: gzipped(bomb(b'{"a":"'))),
+    "bomb": ("200 MB as 1 MB of gzip", lambda _: gzipped(bomb(b'{"a":"'))),
     "bomb-in-bomb": ("gzip within gzip", lambda _: gzipped(bomb(), JSON + b"Content-Encoding: gzip\r\n")),
     "redirect": (
         "a redirect whose body has no end",

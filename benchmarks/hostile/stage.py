@@ -224,7 +224,7 @@ def stage(
 ) -> Iterator[Stage]:
     """Everything up, the printer registered and idle.
 
-    `prepare` gives TOML for the end of the agent's configuration, and what the cases need: `cloud` and `local` are
+    `prepare` gives TOML for the end of the agent's configuration, and what the cases need: `cloud`, `job`, `local` are
     lines of these tables, `sandbox` arguments of it, `before` is called before the printer is registered, `send`
     publishes in the portal's place. `behind` puts something between cloud and front: it gets a URL, gives another."""
     processes: list[subprocess.Popen[bytes]] = []
@@ -246,7 +246,8 @@ def stage(
         config.write_text(
             f'[cloud]\nserver = "{server}"\n{known.get("cloud", "")}[serial]\nport = "{folder / "printer"}"\n'
             f'baud = 115200\n[reports]\nprogress_s = 0.2\nheartbeat_s = 1\n[state]\ndir = "{folder / "state"}"\n'
-            f'[local]\nsocket = "{folder / "agent.sock"}"\n{known.get("local", "")}{extra}'
+            f'[local]\nsocket = "{folder / "agent.sock"}"\n{known.get("local", "")}'
+            f'[job]\nbed = "free"\n{known.get("job", "")}{extra}'
         )
         member = stack.enter_context(SandboxMember(url, token))
         agent = stack.enter_context(_agent(config, folder))

@@ -27,6 +27,7 @@ class TelemetryUpdate(TypedDict, total=False):
     port: str
     firmware: str
     machine: str
+    dialect: str
     heaters: tuple[Heater, ...]
     reports: int
     task_id: str
@@ -35,6 +36,7 @@ class TelemetryUpdate(TypedDict, total=False):
     prompt: Prompt | None
     answered: int
     last: Operation
+    starting: bool
     reset_error: str
 
 
@@ -120,7 +122,8 @@ class Slot:
 
     def end(self, task_id: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
         """Publish how the operation of `task_id` ended, and the printer's `state` after it."""
-        self.update(state=state, reason=reason, waiting="", task_id="", last=Operation(task_id, outcome, error))
+        last = Operation(task_id, outcome, error)
+        self.update(state=state, reason=reason, waiting="", starting=False, task_id="", last=last)
 
     def begin_recovery(self, task_id: str, line: int, reason: str) -> None:
         """From a caller's thread, before there is a link: the print of `task_id`, at `line` at least, is to be

@@ -229,9 +229,10 @@ def test_a_klippy_that_starts_is_waited_for_one_question_at_a_time(tmp_path: Pat
         used.open()
         waiting = used.until(S.OFFLINE, "Klipper is starting")
         assert waiting.firmware == "Klipper"
+        assert waiting.starting
         with pytest.raises(NotReadyError, match="Klipper is starting"):
             used.rig.driver.start_print("p", Lines(HOMED))
-        used.until(S.IDLE)
+        assert not used.until(S.IDLE).starting
         assert time.monotonic() - began > 1.2
         assert used.tap.said.count(b"!! Printer is not ready") <= 10
         used.print(HOMED)

@@ -95,6 +95,21 @@ def test_a_printer_that_fails_is_an_honest_failed(tmp_path: Path) -> None:
     assert summary["error_message"]
 
 
+def test_the_virtual_printer_may_be_another_firmware(tmp_path: Path) -> None:
+    """Klipper refuses a move before `G28`, which the summary shows: Marlin takes it."""
+    file = tmp_path / "unhomed.gcode"
+    file.write_bytes(b"G1 X10 F6000\nG1 X20\n")
+    done = dry_run(str(file), "--speed", "max", "--dialect", "klipper", "--json")
+    assert done.returncode == 69, done.stderr
+    assert "the printer refused it: Must home axis first" in done.stdout
+
+
+def test_a_dialect_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    done = dry_run("--dialect", "nonsense")
+    assert done.returncode == 65
+    assert "unknown dialect 'nonsense'; known are: " in done.stderr
+
+
 def test_a_fault_that_does_not_exist_is_named() -> None:
     done = dry_run("--fault", "gremlins")
     assert done.returncode == 65

@@ -140,10 +140,12 @@ class KillableAgentRig(AgentRig):
         folder: Path,
         simulate: tuple[str, ...],
         module: tuple[str, ...],
+        bed: str,
     ) -> None:
         super().__init__(parts, member, url=url, member_token=member_token, folder=folder)
         self._simulate = simulate
         self._module = module
+        self.bed = bed
         self._boards = 0
         self._board: ChildProcess | None = None
         self._record = folder / "record-0"
@@ -205,7 +207,7 @@ class KillableAgentRig(AgentRig):
         config = str(self.folder / "agent.toml")
         with (self.folder / "agent.log").open("ab") as log:
             self._agent = subprocess.Popen(
-                [sys.executable, "-m", *self._module, "run", "--config", config, "--until-eof"],
+                [sys.executable, "-m", *self._module, "run", "--config", config, *_asking(self.bed), "--until-eof"],
                 stdin=subprocess.PIPE,  # it ends when we do, in whatever way
                 stdout=log,
                 stderr=log,
@@ -239,6 +241,10 @@ def _simulate(folder: Path, speed: str, faults: tuple[str, ...], dialect: str = 
     return ("--link", str(folder / "printer"), "--speed", speed, "--dialect", dialect, *words)
 
 
+def _asking(bed: str) -> tuple[str, ...]:
+    return ("--set", f"job.bed={bed}")
+
+
 def _start_cloud(parts: ChildProcesses, folder: Path, *more: str) -> None:
     parts.start("cloud", ["sandbox", "--listen", "127.0.0.1:0", "--state", str(folder / "cloud"), *more])
 
@@ -265,10 +271,11 @@ def agent_rig(
     sandbox: tuple[str, ...] = (),
     agent: bool = True,
     state: str = "ready",
+    bed: str = "free",
 ) -> Iterator[AgentRig]:
     """Everything up and the printer registered. `more` is TOML put behind the agent's configuration. `front` gets the
     sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up;
-    `state` is the printer's that is waited for."""
+    `state` is the printer's that is waited for. `bed` is `[job] bed`: most tests print several times."""
     with ChildProcesses(folder) as parts:
         _start_cloud(parts, folder, *sandbox)
         parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect)])
@@ -278,7 +285,7 @@ def agent_rig(
         with SandboxMember(url, token) as member:
             made = AgentRig(parts, member, url=url, member_token=token, folder=folder)
             if agent:
-                parts.start("agent", ["run", "--config", str(config)])
+                parts.start("agent", ["run", "--config", str(config), *_asking(bed)])
                 made.register(state)
             yield made
 
@@ -292,9 +299,10 @@ def killable_agent_rig(
     window: int = 1,
     more: str = "",
     module: tuple[str, ...] = ("agent.cli",),
+    bed: str = "free",
 ) -> Iterator[KillableAgentRig]:
     """Everything up, the agent started and the printer registered. `more` is TOML behind the agent's configuration,
-    `module` another main module, with its first arguments."""
+    `module` another main module, with its first arguments. `bed` is `[job] bed`."""
     with ExitStack() as stack:
         parts = stack.enter_context(ChildProcesses(folder))
         _start_cloud(parts, folder)
@@ -310,6 +318,7 @@ def killable_agent_rig(
             folder=folder,
             simulate=_simulate(folder, speed, faults),
             module=module,
+            bed=bed,
         )
         stack.callback(made.unplug)
         stack.callback(made.kill)

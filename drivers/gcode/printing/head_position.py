@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-_AXIS = re.compile(r"(?<![A-Za-z])([XYZE])\s*:\s*([-+]?\d+(?:\.\d+)?)")
+_AXIS = re.compile(r"(?<![A-Za-z])([XYZE])\s*:\s*([-+]?[0-9]{1,7}(?:\.[0-9]{1,9})?)(?![0-9.])")
 
 
 class HeadPosition(msgspec.Struct, frozen=True):

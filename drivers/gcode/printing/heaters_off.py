@@ -15,7 +15,7 @@ def lines_off(known: Iterable[str], dialect: Dialect = _GENERIC) -> list[bytes]:
     `known`. Where the dialect has one command for all heaters it comes first, and the others nevertheless: a
     configuration may have replaced it."""
     names = set(known)
-    tools = sorted({0} | {int(name[4:]) for name in names if name.startswith("tool") and name[4:].isdigit()})
+    tools = sorted({0} | {int(name[4:]) for name in names if name.startswith("tool") and name[4:].isdecimal()})
     lines = [dialect.all_off] if dialect.all_off else []
     lines += [b"M104 T%d S0" % tool for tool in tools] if len(tools) > 1 else [b"M104 S0"]
     if dialect.tool_off:

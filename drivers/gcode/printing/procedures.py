@@ -112,9 +112,9 @@ def _is_named(texts: list[str]) -> bool:
     return any("FIRMWARE_NAME" in text for text in texts)
 
 
-def script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
+def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
     """Send a script's lines one after the other, then wait for the end of all moves."""
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     yield ask(b"M400")
     return End.DONE
 
@@ -137,7 +137,7 @@ def pause(
         saved.retracted = parking.retraction(heaters, modes)
         lines = parking.away(saved.position, modes, saved.retracted)
     known()
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     if lines:
         yield ask(b"M400")
     return End.DONE
@@ -149,7 +149,7 @@ def pause_again(
     """Park once more, from wherever the head is by now: nothing is pulled back a second time."""
     again = [code for code in lines if not _pulls(code)] if lines else parking.away(saved.position, modes, 0.0)
     yield from send_each(modes.restore())
-    yield from _send_script(again, heaters)
+    yield from _send_script(again, heaters, modes)
     yield ask(b"M400")
     return End.DONE
 
@@ -181,7 +181,7 @@ def resume(
             yield ask(wait.setter)
     for wait in waits:
         yield heaters.hold(wait)
-    yield from _send_script(lines, heaters)
+    yield from _send_script(lines, heaters, modes)
     away, position = saved.away or bool(lines), saved.position
     if away or saved.retracted:
         back = position.go_back() if position and away else []
@@ -209,8 +209,8 @@ def cancel(
     if stop_s is not None:
         yield Ask(OutgoingLine(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
     if lines:
-        modes.homed = ModalState(lines, homed=modes.homed and stop_s is None).homed
-        yield from _send_script(lines, heaters)
+        modes.homed = modes.homed and stop_s is None
+        yield from _send_script(lines, heaters, modes)
         yield from send_each(off())
         yield from disarm
     else:
@@ -255,7 +255,7 @@ def send_each(lines: Iterable[bytes]) -> Procedure:
     return End.DONE
 
 
-def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
+def _send_script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
     for line in lines:
         code = line.removeprefix(MAY_BE_UNKNOWN)
         unknown = Unknown.FAILS if code == line else Unknown.WARNS
@@ -264,6 +264,7 @@ def _send_script(lines: Sequence[bytes], heaters: Heaters) -> Procedure:
             yield ask(b"M400")
         else:
             yield Ask(OutgoingLine(code + b"\n", code, patience=patience(code), unknown=unknown))
+        modes.homed = ModalState((code,), homed=modes.homed).homed  # nothing else of it holds in the print
     return End.DONE
 
 

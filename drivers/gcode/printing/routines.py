@@ -88,7 +88,7 @@ class Routines:
         for code in request.lines:
             self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
         yield from procedures.send_each(self._arm())
-        return (yield from procedures.script(request.lines, self._heaters))
+        return (yield from procedures.script(request.lines, self._heaters, self._modes))
 
     def pause(self, known: Callable[[], None]) -> Procedure:
         """Build the way into a pause: the configured script, or the built-in one. `known` as in `procedures.pause`."""

@@ -17,7 +17,7 @@ from drivers.gcode.protocol.quality import SAMPLES
 from drivers.gcode.protocol.resend_handlers import judge, settled
 from drivers.gcode.protocol.steps import OutgoingLine
 
-_NUMBERED = re.compile(r"N(\d{1,10})(?: P\d+)?(?: B(\d{1,3}))?")
+_NUMBERED = re.compile(r"N([0-9]{1,10})(?: P[0-9]+)?(?: B([0-9]{1,3}))?")
 
 
 def ok(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:

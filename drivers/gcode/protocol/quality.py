@@ -8,7 +8,7 @@ from array import array
 SAMPLES = 512
 """The last ones that percentiles are made of; a power of two."""
 
-_PLANNER = re.compile(r"\bP(\d{1,3})\b")
+_PLANNER = re.compile(r"\bP([0-9]{1,3})\b")
 
 
 class Quality:
@@ -29,8 +29,8 @@ class Quality:
 
     def planner(self, text: str, *, printing: bool) -> None:
         """An `ok` said `text`. With ADVANCED_OK (docs/serial.md §6) `P` counts the free planner blocks: as many as
-        there
-        are means that nothing is left to move. Only the step from some to none counts, and only during a print."""
+        there are means that nothing is left to move. Only the step from some to none counts, and only during a
+        print."""
         found = _PLANNER.search(text)
         if found is None:
             return

@@ -59,25 +59,27 @@ _BANNERS: Final = frozenset((b"//", b"Re", b"Sm", b"Em", b"HA", b"!!"))
 _RESEND = re.compile(r"(?:resend\s*:?|rs\b)\s*[nN]?\s*:?\s*(?:([0-9]{1,10})(?=\s|$))?", re.IGNORECASE)
 # The axis-like letters X, Y, Z, E of M114, the power fields `@:` and `B@:`, and the countdown `W:` are not heaters.
 _HEATER = re.compile(
-    r"(?<![A-Za-z0-9@_])([TBC])(\d{0,2})\s*:\s*([+-]?(?:\d+\.?\d*|\.\d+)|[+-]?nan|[+-]?inf)"
-    r"(?:\s*/\s*([+-]?(?:\d+\.?\d*|\.\d+)))?",
+    r"(?<![A-Za-z0-9@_])([TBC])([0-9]{0,2})\s*:\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)|[+-]?nan|[+-]?inf)"
+    r"(?:\s*/\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)))?",
     re.IGNORECASE,
 )
-_HAS_HEATER = re.compile(r"(?:^|[\s/])[TB]\d{0,2}\s*:\s*[-+.\dni]")
+_HAS_HEATER = re.compile(r"(?:^|[\s/])[TB][0-9]{0,2}\s*:\s*[-+.0-9ni]")
 # Glued to the end of a reading or of a file's name (docs/serial.md §4). A word of its own (`echo:SD card ok`) is no
 # credit.
-_GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]?\d+)*$")
+_GLUED_OK = re.compile(r"(?<=[0-9])ok(?: [NPB]?[0-9]+)*$")
 _GLUED_FILE = re.compile(r"^File .*(?<=\S)ok$")
 # What a garbled `ok`, `ok N12 P15 B3`, `Resend: 5` or `Error:` looks like. Asking in vain costs little (docs/serial.md
 # §4).
 _DAMAGED = re.compile(
-    r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N\d+ P\d+|R.?send|.esend|Last Line|Err.r|.rror:"
+    r"[\x00-\x08\x0e-\x1f\ufffd]|^.{1,3}$|^(?:.k|o.)\b|(?:^|\W)N[0-9]+ P[0-9]+|R.?send|.esend|Last Line|Err.r|.rror:"
 )
 _UNKNOWN = re.compile(
     r"^(?:echo:|// ?|error: *|warning: *)?(?:unknown command|command is not supported|bad command):\s*\"?([^\"]+)",
     re.IGNORECASE,
 )
-_CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*(\d)")
+_CAPABILITY = re.compile(r"Cap:\s*([A-Za-z0-9_]+)\s*:\s*([0-9])")
+_LAST_LINE = re.compile(r"Last Line:\s*([0-9]{1,10})$", re.IGNORECASE)
+_EXPECTED_LINE = re.compile(r"expected line ([0-9]{1,10}) got [0-9]+$", re.IGNORECASE)  # Repetier
 _GARBAGE = re.compile(r"^[^\x00-\x7f](?:.*[^\x00-\x7f])?")
 _RESTARTED = re.compile(r"RepRapFirmware\b|Smoothie$|// ?Klipper state: Disconnect")
 _READY = re.compile(r"// ?Klipper state: Ready")
@@ -236,6 +238,14 @@ _PREFIXES: Final = (
     ("wait", lambda text: (Event(ReplyKind.WAIT if text.lower() == "wait" else ReplyKind.TEXT, text),)),
     ("done saving file", lambda text: (Event(ReplyKind.SAVED, text),)),
 )
+
+
+def next_line_in(error: str) -> int:
+    """The number of the line that an `Error:` says is wanted next; -1 when it says none."""
+    if found := _LAST_LINE.search(error):
+        return int(found[1]) + 1
+    found = _EXPECTED_LINE.search(error)
+    return int(found[1]) if found else -1
 
 
 def readings_in(text: str) -> tuple[Reading, ...]:

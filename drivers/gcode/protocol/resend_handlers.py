@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from drivers.gcode.protocol.heard import Reply
 from drivers.gcode.protocol.locator import MAX_UNCLEAR_ANSWERS
 from drivers.gcode.protocol.numbering import HISTORY, HOST, file_line, line_name
 from drivers.gcode.protocol.parts import Parts
 from drivers.gcode.protocol.phases import Phase
+from drivers.gcode.protocol.replies import next_line_in
 from drivers.gcode.protocol.resend_guard import REQUESTS
 from drivers.gcode.protocol.steps import OutgoingLine
-
-_LAST = re.compile(r"Last Line:\s*([0-9]{1,10})$", re.IGNORECASE)
-_EXPECTED = re.compile(r"expected line ([0-9]{1,10}) got [0-9]+$", re.IGNORECASE)  # Repetier
 
 
 def request(parts: Parts, reply: Reply, now: float) -> OutgoingLine | None:
@@ -34,11 +30,7 @@ def request_while_settling(parts: Parts, reply: Reply, now: float) -> OutgoingLi
 
 def error(parts: Parts, reply: Reply, _now: float) -> None:
     """An `Error:` line may name the line that was accepted last."""
-    if found := _LAST.search(reply.text):
-        parts.guard.reported_next = int(found[1]) + 1
-    else:
-        found = _EXPECTED.search(reply.text)
-        parts.guard.reported_next = int(found[1]) if found else -1
+    parts.guard.reported_next = next_line_in(reply.text)
     parts.locator.answer_heard = True
 
 

@@ -85,7 +85,7 @@ class Hello:
         if not self.answered:
             self.note_answer()
         if is_starting(refusal):
-            self._slot.update(reason=f"{self._identity.firmware.name} is starting")
+            self._slot.update(reason=f"{self._identity.firmware.name} is starting", starting=True)
 
     def _learn(self, texts: list[str]) -> Firmware:
         firmware = self._identity.identify(texts)
@@ -95,6 +95,6 @@ class Hello:
     def _apply(self, firmware: Firmware) -> None:
         """Adapt the protocol to `firmware`, and publish it."""
         self._stack.protocol.window.parses_emergencies(firmware.emergency)
-        self._slot.update(firmware=firmware.name, machine=firmware.machine)
+        self._slot.update(firmware=firmware.name, machine=firmware.machine, dialect=firmware.dialect.name)
         if firmware.dialect.checksums:
             self._stack.add_checksums()

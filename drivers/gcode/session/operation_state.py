@@ -76,9 +76,9 @@ class OperationState:
         """Go to `state` and publish it; a `reason` of None leaves the one before."""
         self._set(state)
         if reason is None:
-            self._slot.update(state=state, waiting=self._person)
+            self._slot.update(state=state, waiting=self._person, starting=False)
         else:
-            self._slot.update(state=state, reason=reason, waiting=self._person)
+            self._slot.update(state=state, reason=reason, waiting=self._person, starting=False)
 
     def begin(self, task_id: str, state: PrinterState) -> None:
         """Begin the operation of `task_id`; its caller has claimed and published `state` already."""
@@ -103,7 +103,7 @@ class OperationState:
             _log.warning("operation failed", **self._log_keys(task_id), error=error, **self.link_counts())
             self._slot.end(task_id, Outcome.FAILED, state, error, reason=error)
         else:
-            self._slot.update(state=state, reason=error, waiting="")
+            self._slot.update(state=state, reason=error, waiting="", starting=False)
 
     def refuse(self, task_id: str) -> bool:
         """Fail the operation of `task_id`, accepted before this connection was lost, unless the printer is idle;

@@ -20,13 +20,12 @@ one of the host's is proven by the next line, which has the number after it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.patience import LONG_S
 from drivers.gcode.protocol.phases import PROBE
-from drivers.gcode.protocol.replies import Event, ReplyKind
+from drivers.gcode.protocol.replies import Event, ReplyKind, next_line_in
 from drivers.gcode.timing import Timing
 
 PROBE_NUMBER = 2_147_483_646
@@ -40,9 +39,6 @@ MAX_CALM_S = 1.0
 MAX_UNINFORMATIVE_OKS = 20
 """So many `ok` in a row that tell no line, from a firmware that does not look at numbers; one with temperatures, which
 answers the question as if it were any M105, counts five times."""
-
-_LAST = re.compile(r"Last Line:\s*(\d{1,10})$", re.IGNORECASE)
-_EXPECTED = re.compile(r"expected line (\d{1,10}) got \d+$", re.IGNORECASE)
 
 
 class PositionQuery:
@@ -78,7 +74,7 @@ class PositionQuery:
         if not self._probing:
             self.deadline = min(max(now, self._calm_latest), now + self._timing.calm)
         elif kind is ReplyKind.ERROR:
-            self._wanted_next = _next_line_in(event.text)
+            self._wanted_next = next_line_in(event.text)
             self._expect_no_more(now)
         elif kind is ReplyKind.RESEND:
             self._handle_resend(event.number, now)
@@ -149,11 +145,3 @@ class PositionQuery:
     def _expect_no_more(self, now: float) -> None:
         """Something was heard that may have been an answer: do not wait for another for long."""
         self.deadline = min(self.deadline, now + self._timing.resend_ok)
-
-
-def _next_line_in(error: str) -> int:
-    """The number that an `Error:` says is wanted next; -1 when it says none."""
-    if found := _LAST.search(error):
-        return int(found[1]) + 1
-    found = _EXPECTED.search(error)
-    return int(found[1]) if found else -1

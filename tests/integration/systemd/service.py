@@ -73,7 +73,8 @@ class Service(AgentRig):
             f"/etc/printer-agent/{name}.toml",
             f'[cloud]\nserver = "{self.url}"\n[printer]\ndriver = "{driver}"\n'
             f'[serial]\nport = "{port}"\nbaud = 115200\n'
-            f"[reports]\nprogress_s = 0.1\nheartbeat_s = 1\n{more}",
+            f"[reports]\nprogress_s = 0.1\nheartbeat_s = 1\n{more}"
+            + ("" if "[job]" in more else '[job]\nbed = "free"\n'),
         )
 
     def install_plug_in(self) -> None:

@@ -70,7 +70,7 @@ objects = st.fixed_dictionaries(
         "Settings": values,
         "spooled": st.just("other.gcode"),
         "choice": values,
-        "prompt": values,
+        "prompt_id": values,
     },
 )
 
@@ -327,7 +327,7 @@ def test_of_large_settings_the_known_ones_are_kept() -> None:
 def test_an_answer_has_a_choice_and_perhaps_the_prompt_that_it_is_for(
     choice: object, prompt: object, prompt_id: object
 ) -> None:
-    found = taken(parse(message(command="respond", choice=choice, prompt=prompt)))
+    found = taken(parse(message(command="respond", choice=choice, prompt_id=prompt)))
     assert (found.choice, found.prompt_id) == (choice, prompt_id)
 
 
@@ -338,8 +338,8 @@ def test_what_is_no_choice_is_refused(choice: object) -> None:
 
 @pytest.mark.parametrize("prompt", ["", 0, -1, True, 1.0, "7x", "9" * 19, 1 << 53, [7]])
 def test_what_is_no_prompt_is_refused(prompt: object) -> None:
-    assert refused(parse(message(command="respond", choice=0, prompt=prompt))).code == 422
+    assert refused(parse(message(command="respond", choice=0, prompt_id=prompt))).code == 422
 
 
 def test_a_choice_of_another_command_is_not_looked_at() -> None:
-    assert taken(parse(message(command="pause", choice=[], prompt="?"))).choice is UNSET
+    assert taken(parse(message(command="pause", choice=[], prompt_id="?"))).choice is UNSET

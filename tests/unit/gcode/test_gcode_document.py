@@ -9,6 +9,7 @@ import pytest
 
 from agent.errors import DataError
 from agent.gcode import Limits
+from agent.gcode.command_policy import COMMON, DIALECTS, GROUPS, NAMES, NEVER, OVERRIDES
 from agent.gcode.index import FORMAT
 from agent.gcode.modal import FANS, ModalState
 from agent.gcode.waiting import WAITS_FOR_PERSON, wants_person
@@ -47,3 +48,50 @@ def test_the_numbers_are_those_of_the_code() -> None:
     assert f"one of {FANS} fans" in TEXT
     assert f"format number ({FORMAT};" in TEXT
     assert all(wants_person(code) and f"`{code.decode()}`" in TEXT for code in WAITS_FOR_PERSON)
+
+
+def commands(cell: str) -> list[str]:
+    """The commands that a cell names, ranges spelled out."""
+    found = []
+    for first, last in re.findall(r"`([GM]\d+)`(?:–`[GM](\d+)`)?", cell):
+        found += [f"{first[0]}{number}" for number in range(int(first[1:]), int(last or first[1:]) + 1)]
+    return found
+
+
+def tables(heading: str) -> list[list[list[str]]]:
+    """All tables under a heading, each without its head."""
+    section = TEXT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    found: list[list[list[str]]] = [[]]
+    for line in section.splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip("|").split(" | ")])
+        elif found[-1]:
+            found.append([])
+    return [table[2:] for table in found if table]
+
+
+def test_the_table_of_groups_is_that_of_the_code() -> None:
+    groups, heats, differ, names = tables("What a file may do")
+    shown = {row[0].strip("`").replace("–", NEVER): set(commands(row[2])) for row in groups}
+    meant: dict[str, set[str]] = {group: set() for group in (NEVER, *GROUPS)}
+    for command, rule in COMMON.items():
+        if rule.group:
+            meant[rule.group].add(command)
+    assert shown == meant
+    assert {row[0].strip("`"): row[1] for row in groups if row[0] != "–"} == dict(GROUPS)
+    assert {row[0].strip("`"): (row[1], row[2].replace(" ", "")) for row in heats} == {
+        command: (", ".join(f"{letter} {heater}" for letter, heater in rule.heats.items()), rule.letters)
+        for command, rule in COMMON.items()
+        if rule.heats
+    }
+    assert {(row[0], row[1].strip("`")) for row in differ} == {
+        (dialect, command) for dialect, changes in OVERRIDES.items() for command in changes
+    }
+    assert {row[0].strip("`"): row[1].strip("`").replace("–", NEVER) for row in names} == {
+        name: rule.group for name, rule in NAMES.items() if rule.group
+    }
+
+
+def test_each_firmware_is_described() -> None:
+    (firmwares,) = tables("How firmwares differ")
+    assert [row[0] for row in firmwares] == list(DIALECTS)

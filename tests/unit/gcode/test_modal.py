@@ -142,3 +142,20 @@ def test_it_is_quick_however_long_the_file_is(tmp_path: Path) -> None:
     assert source.settings_before(index.total_lines) == [b"G1 F1800"]
     assert time.perf_counter() - began < 0.3
     assert len(index.encode()) < 400_000
+
+
+@pytest.mark.parametrize(
+    ("line", "homed"),
+    [
+        (b"M84", False),
+        (b"M18", False),
+        (b"M84 X", False),
+        (b"m84z", False),
+        (b"M84 E", True),  # the extruder's motor alone
+        (b"M84 S120", True),  # how long motors that rest are held
+        (b"M18 E1", True),
+    ],
+)
+def test_motors_off_forgets_homing_where_it_is_that_of_an_axis(line: bytes, homed: bool) -> None:
+    """docs/serial.md §27."""
+    assert ModalState([b"G28", line]).homed is homed

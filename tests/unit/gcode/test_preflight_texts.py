@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gcode.preflight import EXCERPT, Limits, check_command, refusal
+from agent.gcode import Limits
+from agent.gcode.command_check import judge
+from agent.gcode.preflight import EXCERPT, refusal
 
 LIMITS = Limits()
 
@@ -20,7 +22,7 @@ LIMITS = Limits()
     ],
 )
 def test_a_line_that_waits_for_a_person_is_warned_of(code: bytes, warning: str) -> None:
-    assert check_command(code, LIMITS) == ("", warning)
+    assert judge(code, LIMITS, "marlin") == ("", warning)
 
 
 def test_a_line_is_quoted_whole_up_to_a_length_and_shortened_beyond_it() -> None:

@@ -100,7 +100,7 @@ def test_inches_are_warned_of() -> None:
         (b"G28\n; E\nG1 X1 ; E5\nG1 X2 E-1\nG1 X3 E2\n", [Caution(COLD, 4)]),
         (b"M109 S200\nG1 X1 E1\n", []),
         (b"M104 S200\nG1 X1 E1\n", []),
-        (b"M302 S0\nG1 X1 E1\n", []),
+        (b"M302\nG1 X1 E1\n", []),
         (b"START_PRINT EXTRUDER=210\nG1 X1 E1\n", []),
         (b"G28\nG92 E0\nG1 X1\n", []),
     ],

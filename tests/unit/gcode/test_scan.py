@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from agent.errors import DataError
-from agent.gcode import FileSource, Index
+from agent.gcode import Caution, FileSource, Index
 from agent.gcode.index import FORMAT, Thinned
 from tests.unit.gcode.samples import LINES_AND_LAYERS, scan, sliced, slow_lines
 
@@ -18,7 +18,8 @@ def test_lines_and_layers_of_the_real_files_are_exact(name: str) -> None:
     index = scan(sliced(name))
     assert (index.total_lines, index.total_layers) == LINES_AND_LAYERS[name]
     assert index.size == len(sliced(name))
-    assert index.warnings == ()
+    unfilled = (Caution("{machine_depth} was not filled in by the slicer", 19_250),)  # CuraEngine without Cura
+    assert index.warnings == (unfilled if name == "cube_cura" else ())
 
 
 @pytest.mark.parametrize("name", LINES_AND_LAYERS)

@@ -58,7 +58,7 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
 @pytest.mark.parametrize(
     ("message", "error"),
     [
-        ({}, "expected op to be one of status, command, print, halt, ready, task, register, outbox"),
+        ({}, "expected op to be one of status, command, respond, print, halt, ready, task, register, outbox"),
         ([], "expected op to be one of status, command"),
         (None, "expected op to be one of status, command"),
         ({"op": None}, "expected op to be one of status, command"),
@@ -73,6 +73,9 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
         ({"op": "print", "size": -1}, "expected size to be a number of bytes"),
         ({"op": "print", "size": 1, "name": 7}, "expected name to be the name of a file"),
         ({"op": "task"}, "expected task_id to be the id of a task"),
+        ({"op": "respond", "choice": -1}, "expected choice to be the number of a choice, or its text"),
+        ({"op": "respond", "choice": ""}, "expected choice to be the number of a choice, or its text"),
+        ({"op": "respond", "choice": 0, "prompt_id": 0}, "expected prompt_id to be the id of a prompt"),
         ({"op": "task", "task_id": 7}, "expected task_id to be the id of a task"),
         ({"op": "outbox", "retry": 0}, "expected retry to be the id of a refused report, or all"),
         ({"op": "outbox", "drop": "none"}, "expected drop to be the id of a refused report, or all"),

@@ -345,3 +345,41 @@ def test_the_driver_is_told_the_job_of_a_print_before_it_is_to_print(rig: Runner
     rig.printing()
     assert asked == [{"task_id": "p", "job_id": "job"}]
     assert rig.board.log_keys("another") == {"task_id": "another"}
+
+
+def test_a_print_waits_for_a_printer_that_says_that_it_is_starting(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.OFFLINE, reason="Klipper is starting", starting=True)
+    task_id = rig.print()
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    for _ in range(5):
+        rig.runner.step()
+        rig.clock.advance(100)
+    assert rig.state(task_id) is TaskState.RUNNING
+    rig.printer.now(state=S.IDLE, reason="", starting=False)
+    rig.runner.step()
+    assert rig.printer.slot.state is S.PRINTING
+
+
+def test_a_printer_that_starts_for_ever_fails_the_print(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.OFFLINE, reason="Klipper is starting", starting=True)
+    task_id = rig.print()
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    rig.clock.advance(601)
+    rig.runner.step()
+    assert rig.end(task_id)["error_message"].endswith("([job] start_within_s); it waited for the printer")
+
+
+def test_a_printer_that_is_not_found_any_more_after_its_start_is_given_up_soon(rig: RunnerRig) -> None:
+    rig.printer.now(state=S.OFFLINE, reason="Klipper is starting", starting=True)
+    task_id = rig.print()
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.clock.advance(100)
+    rig.runner.step()
+    rig.printer.now(reason="no serial port", starting=False)
+    rig.clock.advance(31)
+    rig.runner.step()
+    assert rig.end(task_id)["error_message"] == "the printer is offline: no serial port"

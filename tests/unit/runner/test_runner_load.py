@@ -68,6 +68,18 @@ def test_a_cancel_does_not_wait_behind_what_came_before_it(rig: RunnerRig) -> No
     assert rig.woken.is_set(), "the next step goes on at once"
 
 
+def test_a_cancel_does_not_wait_behind_those_of_another_job_nor_behind_pauses(rig: RunnerRig) -> None:
+    """Two thousand cancels of another job made one of this job wait 28 s."""
+    rig.printing()
+    for number in range(3 * BEGUN_AT_ONCE):
+        rig.task(Name.CANCEL, f"other{number}", job_id="another")
+        accept(rig, f"pause{number}", Name.PAUSE)
+    rig.task(Name.CANCEL, "mine")
+    rig.runner.step()
+    assert rig.printer.slot.state is S.CANCELLING
+    assert rig.store.tasks.get("other0").state is TaskState.RECEIVED  # type: ignore[union-attr]
+
+
 def test_the_newest_of_many_pauses_is_served_and_the_oldest_make_room(rig: RunnerRig) -> None:
     rig.printing()
     rig.printer.now(state=S.PRINTING)

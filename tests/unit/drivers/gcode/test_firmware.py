@@ -35,6 +35,8 @@ def test_a_position_is_read_before_the_steppers_counts() -> None:
     assert position is not None
     assert (position.x, position.y, position.z, position.e) == (1.5, -2.0, 0.3, 12.0)
     assert position_in(["ok"]) is None
+    assert position_in([f"X:{'9' * 400} Y:0.00 Z:0.00 E:0.00"]) is None, "no number that a move could have"
+    assert position_in(["X:\u0661.00 Y:0.00 Z:0.00 E:0.00"]) is None
 
 
 def test_a_driver_is_loaded_by_name_and_an_unknown_one_is_an_error_that_lists_the_known() -> None:

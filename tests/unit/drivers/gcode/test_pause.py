@@ -145,6 +145,27 @@ def test_motors_off_forgets_that_the_printer_was_homed() -> None:
     assert rig.pause() == [b"M400", b"M114"]
 
 
+@pytest.mark.parametrize("line", ["M84", "m18", "M84 X Y", "?M84"])
+@pytest.mark.parametrize("of", ["pause", "resume"])
+def test_motors_off_in_a_script_forgets_that_the_printer_was_homed(of: str, line: str) -> None:
+    scripts = Scripts(pause=(line,)) if of == "pause" else Scripts(resume=(line,))
+    rig = printing(SessionRig(scripts).idle(homed=True))
+    rig.pause()
+    rig.resume()
+    rig.session.control.cancel()
+    rig.hear("ok")
+    assert rig.acknowledge() == [b"M104 S0", b"M140 S0", b"M107", b"M84"], "no way to a place that nobody knows"
+
+
+def test_a_script_that_homes_lets_the_end_of_the_print_park() -> None:
+    rig = printing(SessionRig(Scripts(resume=("G28",))).idle())
+    rig.pause()
+    rig.resume()
+    rig.session.control.cancel()
+    rig.hear("ok")
+    assert AWAY[4] in rig.acknowledge()
+
+
 def test_a_restart_forgets_that_the_printer_was_homed() -> None:
     rig = SessionRig().idle(homed=True)
     rig.hear("start")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.core.driver import Prompt
+from agent.core.driver import PrinterState, Prompt
 from drivers.gcode.requests import Respond
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage
 from drivers.gcode.session.printer_prompts import STORED_AT_ONCE
@@ -142,5 +142,32 @@ def test_what_repetier_asks_of_its_host_is_a_pause_and_a_question(said: str) -> 
     assert prompt.choices == ("Continue",)
     assert "Extruder Jam Detected!" in prompt.text or "out of filament" in prompt.text
     rig.session.control.respond(Respond(prompt.id, 0), rig.now)
+    rig.acknowledge()
+    assert rig.seen.prompt is None
+
+
+def test_a_message_box_is_a_question_with_its_title() -> None:
+    """docs/serial.md §32d: the message is the line before, the title the one before that."""
+    rig = SessionRig(firmware="RepRapFirmware for Duet 3").idle().print(CODES)
+    rig.hear("- Stop -", "Insert magnet", "Send M292 to continue or M292 P1 to cancel")
+    assert (asked(rig).text, asked(rig).choices) == ("Stop: Insert magnet", ("OK", "Cancel"))
+    assert respond(rig, asked(rig).id, 1) == [b"M292 P1"]
+    rig.hear("Close the lid", "Send M292 to continue")
+    assert (asked(rig).text, asked(rig).choices) == ("Close the lid", ("OK",))
+
+
+def test_a_suspended_print_is_resumed_by_the_firmware() -> None:
+    """docs/serial.md §32e: also by a resume from afar; the host goes on when the firmware says so."""
+    rig = SessionRig(firmware="Smoothieware").idle().print(CODES)
+    rig.hear("// action:pause", "// Print Suspended, enter resume to continue printing")
+    rig.acknowledge()
+    assert asked(rig).choices == ("Resume",)
+    rig.take()
+    rig.session.control.resume()
+    assert rig.take() == [b"M601"]
+    states = [rig.seen.state]
+    rig.hear("// action:resume", "ok")
+    states.append(rig.seen.state)
+    assert states == [PrinterState.PAUSED, PrinterState.PRINTING]
     rig.acknowledge()
     assert rig.seen.prompt is None

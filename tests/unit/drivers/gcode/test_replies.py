@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.gcode.protocol.replies import ReplyKind, parse
+from drivers.gcode.protocol.replies import ReplyKind, next_line_in, parse
 
 
 def kinds(line: bytes) -> list[ReplyKind]:
@@ -174,3 +175,37 @@ def test_a_capability() -> None:
     assert [(e.kind, e.text, e.number) for e in parse(b"Cap:BUSY_PROTOCOL:1")] == [
         (ReplyKind.CAPABILITY, "BUSY_PROTOCOL", 1)
     ]
+
+
+ARABIC = "\u0661\u0662"  # digits, as str.isdigit() and float() take them; no printer says them
+
+
+@pytest.mark.parametrize("text", ["T:{} /0.0", "ok T:{}.0 /0.0", "T{}:20.0 /0.0", "Resend: {}", "Cap:X:{}"])
+def test_only_ascii_digits_are_numbers(text: str) -> None:
+    assert not any(event.readings or event.number >= 0 for event in parse(text.format(ARABIC).encode()))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Line Number is not Last Line Number+1, Last Line: 41", 42),
+        ("checksum mismatch, Last Line: 0", 1),
+        ("expected line 42 got 44", 42),
+        ("EXPECTED LINE 7 GOT 9", 7),
+        ("Last Line: 41 or so", -1),
+        (f"Last Line: {ARABIC}", -1),
+        (f"expected line {ARABIC} got 3", -1),
+        ("expected line 42 got", -1),
+        ("Last Line: 12345678901", -1),
+        ("No Checksum with line number", -1),
+    ],
+)
+def test_an_error_names_the_line_that_is_wanted_next(text: str, wanted: int) -> None:
+    """docs/serial.md §8."""
+    assert next_line_in(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["T:" + "9" * 400 + " /0.0", "T:20.0 /" + "9" * 400])
+def test_a_temperature_is_a_finite_number(text: str) -> None:
+    for event in parse(text.encode()):
+        assert all(isfinite(reading.actual) and isfinite(reading.target or 0.0) for reading in event.readings)
