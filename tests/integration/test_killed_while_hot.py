@@ -10,7 +10,7 @@ import pytest
 
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
 
-HEATING = '["M140 S60", "M104 S210", "G4 P8000"]'
+HEATING = '["M140 S60", "M104 S210", "G4 P20000"]'
 MORE = (
     f'[job]\ncool_after_s = 3600\nbed = "free"\n[scripts]\ncalibrate = {HEATING}\nhome = {HEATING}\npark = {HEATING}\n'
 )
