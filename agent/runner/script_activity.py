@@ -41,7 +41,7 @@ class ScriptActivity:
             if last.outcome is Outcome.COMPLETED:
                 self._context.complete(self.task)
             else:
-                self._context.fail(self.task, 500, last.error or str(last.outcome))
+                self._context.fail(self.task, 500, last.error or str(last.outcome), heat_curve=last.heat_curve)
             self.ended = True
         elif self._deadline.expired():
             self.stop("not done within an hour")

@@ -61,7 +61,14 @@ class Routines:
         self._modes = self._new_modes(homed=self._modes.homed)
         self.forget_pause()
         preamble = (*self._arm(), *request.preamble)
-        return feed(request.source, preamble, self._modes, self._heaters, begun)
+        return feed(
+            request.source,
+            preamble,
+            self._modes,
+            self._heaters,
+            begun,
+            line_size=self._identity.firmware.dialect.line_size,
+        )
 
     def recover(self, *, homed: bool, pause: PauseState, before: Iterable[bytes]) -> None:
         """Take the modal state and the pause of a print that another agent began, of which the lines `before` were
@@ -75,7 +82,8 @@ class Routines:
         """Build the rest of a recovered print, from line `first`; `stopped`: the pause that this line asks for is
         over."""
         preamble = request.preamble if first == 1 else ()
-        return rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped)
+        line_size = self._identity.firmware.dialect.line_size
+        return rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped, line_size=line_size)
 
     def caught_up(self, procedure: Procedure | None, *, arm: bool) -> Procedure:
         """Build what comes first after a recovery (temperatures, reports), then `procedure`. `arm`: with the firmware's
