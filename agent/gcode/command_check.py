@@ -48,7 +48,6 @@ LONGEST_DWELL_S: Final = 3_600.0
 
 UNFILLED: Final = "a placeholder was not filled in by the slicer"
 
-_RENUMBERS = re.compile(rb"M110.*N")
 _IN_TEXT = re.compile(rb"([GM])[ \t]*([-+]?)0*(\d+)(\.?\d*[EX])?")
 _PRUSA = re.compile(rb"PRUSA(?![^\"]*\"[^\"]*$)")  # outside of quotes
 _NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"

@@ -229,7 +229,7 @@ def test_a_key_that_is_no_key_is_said_and_is_not_the_sender_s_fault(workshop: Wo
 def test_a_command_that_fails_is_500_with_its_last_words_and_the_version_is_not_recorded(workshop: Workshop) -> None:
     old, new = workshop.build("1"), workshop.build("2")
     workshop.restart(hook="echo step one; printf 'no \\033[1mdevice\\n' >&2; exit 9")
-    refused(workshop.upgrade(new), 500, "/bin/sh: exit code 9: step one / no ?[1mdevice")
+    refused(workshop.upgrade(new), 500, "/bin/sh: exit code 9: step one / no \\x1b[1mdevice")
     workshop.restart()
     assert workshop.upgrade(old)["data"]["state"] == "completed"
 
