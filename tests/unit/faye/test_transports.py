@@ -452,17 +452,17 @@ class TestWebSocket(Contract):
         def play(peer: Peer) -> None:
             peer.upgrade()
             body = self.read(peer)
-            for _ in range(40):
-                time.sleep(0.02)
+            for _ in range(60):
+                time.sleep(0.04)
                 peer.link.sendall(b"\x89\x00")
             self.write(peer, body)
             self.read(peer)
 
         ear = Ear()
-        clock = lambda: time.monotonic() * 300  # noqa: E731
+        clock = lambda: time.monotonic() * 40  # noqa: E731
         transport = WebSocketTransport(serve(play).url, ear, clock=clock, dead_after=1e9)
         transport.send(ask())
-        ear.wait_for_one(within=5)
+        ear.wait_for_one(within=20)
         transport.close(1)
         assert (len(ear.replies), ear.failures) == (1, [])
 
