@@ -95,7 +95,7 @@ class CommandCheck:
     def refuse(self, refusals: Mapping[str, str]) -> str:
         """Keep them; the one that ends the scan: of the firmware that the file is for, or of the last one that is
         left. Empty: go on."""
-        self.refused.update(refusals)
+        self.refused = {**refusals, **self.refused}
         if self._wanted:
             return refusal_of(self.refused, self._wanted)
         return "" if len(self.refused) < len(DIALECTS) else refusals[next(iter(refusals))]

@@ -114,6 +114,7 @@ class LocalApi:
             "port": telemetry.port,
             "firmware": telemetry.firmware,
             "machine": telemetry.machine,
+            "display": telemetry.display,
             "link": msgspec.to_builtins(telemetry.link),
             "registration": self._registration(),
             "listening": self._listening(),

@@ -125,6 +125,7 @@ class PrinterPrompts:
             self._last_texts.clear()
             self._dialog.ask(f"{title}: {message}" if title else message, choices, way)
             self._person.begin_prompt(message)
+            self._stack.protocol.busy(now, user=True)  # the line before which it asks may take as long as a person does
             self._publish(now)
         elif way is Answers.SUSPENDED and text.strip("/ ") == _SUSPENDED:
             self._suspended = True
