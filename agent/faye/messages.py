@@ -37,6 +37,8 @@ _TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # of a string, up to its end or to a lone
 _PLAIN = rb'[^"\[\]{}]++'
 _IN_STRING = re.compile(_TEXT, re.DOTALL)
 _MARK = re.compile(rb'["\[\]{},]')
+_OPENING = re.compile(rb"[\[{]*+")
+_CLOSING = re.compile(rb"[\]}]*+")
 
 
 def _whole_values(levels: int) -> re.Pattern[bytes]:
@@ -173,11 +175,17 @@ class ReplySplitter:
         if mark == b'"':
             self._in_string = True
         elif mark in b"[{":
-            self._depth += 1
+            deeper = _OPENING.match(chunk, end)
+            self._depth += 1 + (deeper.end() - end if deeper is not None else 0)
+            end = deeper.end() if deeper is not None else end
             if self._depth > HOPELESS_DEPTH:
                 raise ValueError("the reply nests too deeply")
         elif mark in b"]}":
             self._depth -= 1
+            run = _CLOSING.match(chunk, end) if self._depth > self._base + 1 else None
+            if run is not None:  # as many at once as end no element
+                closed = min(run.end() - end, self._depth - self._base - 1)
+                self._depth, end = self._depth - closed, end + closed
         if self._depth < self._base or (self._depth == self._base == 0 and mark in b"]}"):
             self._keep(chunk, start, end - self._base)
             self._end_element(last=True)

@@ -74,8 +74,11 @@ class Inbox:
         self.retry_pending()
 
     def retry_pending(self) -> None:
-        """Accept the messages that the disk did not take before."""
+        """Accept the messages that the disk did not take before, and what came late in a flood."""
+        late = self._admission.take_late()
         with self._lock:
+            if late is not None:
+                self._pending.append((late, self._clock.monotonic()))
             while self._pending:
                 try:
                     command, received_at = self._pending[0]

@@ -96,8 +96,8 @@ CASES: dict[str, Case] = {
 meaning alone: with it, everything goes wrong that a print can survive."""
 
 NO_PRINT = {"klippy-config-error", "stop-button", "heater"}
-"""Faults that have tests of their own, since no print could end or a person ends it: `test_klipper.py`,
-`test_prompts.py`, `test_heat_alarms.py`."""
+"""Faults that have tests of their own: there is no print that could end, a person ends it, or the heat monitor does
+(`test_klipper.py`, `test_prompts.py`, `test_heat_alarms.py`)."""
 
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no number and ask for no line again. From the host, a line that is lost and an `ok` that is lost look

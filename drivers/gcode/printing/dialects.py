@@ -21,7 +21,7 @@ from agent.gcode.framing import checksum
 BUSY = "BUSY_PROTOCOL"
 """The capability of a firmware that says `busy:`, as some tell it."""
 
-_KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
+_KEY = re.compile(r"([A-Z][A-Z0-9_]{1,39}):")
 
 
 class Answers(StrEnum):

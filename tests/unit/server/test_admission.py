@@ -51,6 +51,26 @@ def test_pauses_and_resumes_in_turn_have_an_end() -> None:
     assert admitted <= 2 + RATE + 2
 
 
+def test_what_a_flood_of_pauses_and_resumes_ends_with_counts() -> None:
+    admission, clock = flooded()
+    for number in range(1000):
+        admission.admits_stop(stop((Name.PAUSE, Name.RESUME)[number % 2]))
+    assert admission.take_late() is None, "not yet: one was accepted just now"
+    clock.advance(REPEATED_S)
+    late = admission.take_late()
+    assert late is not None
+    assert late.name is Name.RESUME
+    assert admission.take_late() is None
+
+
+def test_what_came_late_is_forgotten_when_something_else_was_accepted() -> None:
+    admission, clock = flooded()
+    assert not admission.admits_stop(stop(Name.PAUSE))
+    assert admission.admits_stop(stop(Name.RESUME))
+    clock.advance(REPEATED_S)
+    assert admission.take_late() is None
+
+
 def test_stops_of_another_job_count_as_ordinary_commands_and_take_no_place() -> None:
     clock = FakeClock()
     admission = Admission(clock, lambda: "mine")
