@@ -225,10 +225,6 @@ class Faults:
         self.config_error = True
         self.of_klipper = name
 
-    def set_heater(self, _name: str, text: str) -> None:
-        """Apply `heater=NAME:FAULT:PHASE`. Raises ValueError when it is none."""
-        self.heaters.append(parse_heater_fault(text))
-
     def set_line_fault(self, name: str, text: str) -> None:
         """Apply `name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
         fault = LineFault(name)
@@ -293,7 +289,7 @@ _KINDS = _kinds(
         "klippy-config-error", Faults.set_config_error, "Klipper's configuration is wrong: it refuses lines for ever"
     ),
     _Kind("lost-mcu@LINE", Faults.set_line_fault, "Klipper loses its board and shuts down"),
-    _Kind(HEATER_FORM, Faults.set_heater, HEATER_MEANING),
+    _Kind(HEATER_FORM, lambda faults, _, text: faults.heaters.append(parse_heater_fault(text)), HEATER_MEANING),
     _Kind("seed=N", Faults.set_seed, "other dice"),
 )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from agent.core import printer_status, report, report_bodies
 from agent.core.command import Command, Name
-from agent.core.driver import Heater, Link, PrinterState, Telemetry
+from agent.core.driver import HeatCurve, Heater, Link, PrinterState, Telemetry
 from agent.core.job import JobState, JobView
 from agent.core.printer_status import TAKING_OVER, printer_state
 from agent.core.report_bodies import Body, Result
@@ -270,6 +270,14 @@ def test_a_failure_says_what_and_why_in_both_places() -> None:
     assert (data["state"], data["is_error"], data["error_code"], data["error"]) == ("failed", True, 422, 422)
     assert data["error_message"] == "e" * 500
     assert data["command"] == "print_data"
+
+
+def test_a_heat_alarm_has_its_curve() -> None:
+    points = tuple((-2.0 * n, 24.0, 210.0) for n in range(40, 0, -1))
+    body = report.failed(PRINT, 500, "heat alarm", JOB, HeatCurve("tool0", "no_rise", points))
+    data = msgspec.json.decode(report_bodies.encode(body))["data"]
+    assert data["heat_curve"] == {"heater": "tool0", "kind": "no_rise", "points": [list(point) for point in points]}
+    assert len(str(data)) < 2000
 
 
 STATUS = {
