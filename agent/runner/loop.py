@@ -81,6 +81,7 @@ class Runner:
         """Begin what has come, step what runs, publish the result. Raises UnavailableError."""
         if self._config is not self._context.config:
             self._context = msgspec.structs.replace(self._context, config=self._config)
+        self._context.heat.step(self._context.driver.telemetry(), self._config.job.cool_after_s)
         self._context.store.reports.flush()
         self.recover()
         self._begin_received()
@@ -97,6 +98,7 @@ class Runner:
         if self._recovered:
             return
         recovery = StartupRecovery(self._context)
+        self._context.heat.recover(interrupted=recovery.has_script)
         delete_unused(self._context.jobs, recovery.needed_files())
         if not recovery.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print
@@ -137,7 +139,7 @@ class Runner:
         running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
-        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._bed_told())
+        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._read_bed_state())
 
     def _publish(self) -> None:
         """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""
@@ -146,12 +148,12 @@ class Runner:
             self._last_published = key
             self._context.wake_reporter()
 
-    def _bed_told(self) -> str:
+    def _read_bed_state(self) -> str:
         """`data.bed`, as it was read last; empty where nobody is asked."""
         if self._context.config.job.bed == "free":
             return ""
         try:
-            self._bed = self._context.store.bed().told
+            self._bed = self._context.store.bed().reported_state
         except UnavailableError as error:  # a running print goes on
             log.debug("bed state unknown", error=str(error))
         return self._bed

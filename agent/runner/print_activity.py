@@ -257,6 +257,7 @@ class PrintActivity:
         assert self._job.index is not None  # noqa: S101 STARTING means that the scan has ended
         source = FileSource(self._file.path, self._job.index)
         begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
+        self._context.heat.begin(self.view.task_id)
         bed = self._context.config.job.bed
         self._context.store.begin_print(begun, self._file.mark(self._job.index), self._preamble, bed)
         self._context.driver.start_print(self.view.task_id, source, self._preamble)

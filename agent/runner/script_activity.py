@@ -31,10 +31,11 @@ class ScriptActivity:
         self.task = task
         self.busy = task.command.raw_name
         self.ended = False
+        context.heat.begin(task.command.task_id)
         context.driver.run_script(task.command.task_id, lines)
 
     def step(self, telemetry: Telemetry) -> None:
-        """End when the driver says so."""
+        """End when the driver reports the end of the script."""
         last = telemetry.last
         if last is not None and last.task_id == self.task.command.task_id:
             if last.outcome is Outcome.COMPLETED:
@@ -71,6 +72,7 @@ class ResetActivity:
         self.task = task
         self.ended = False
         context.driver.reset()
+        context.heat.expect_off()
         self._left = context.driver.telemetry().state.absent  # the driver has left the state that it was in
 
     def step(self, telemetry: Telemetry) -> None:
