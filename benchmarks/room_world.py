@@ -191,6 +191,7 @@ class World:
             for task in self.store.tasks.in_state(state):
                 if task.command.name is Name.PRINT_DATA:
                     self.file(task.command.task_id)  # the file server has it still
+        self.model.look(self)  # what it was told and wrote down before it died
         self.model.restarted({row[0] for row in rows}, self.printing, self._policy)
         with suppress(Killed):
             self.settle()
