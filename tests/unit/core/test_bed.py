@@ -68,4 +68,4 @@ def test_the_refusal_says_which_job_and_what_to_do() -> None:
 
 
 def test_the_cloud_is_told_two_words() -> None:
-    assert [Bed(state).told for state in B] == ["clear", "not_confirmed", "not_confirmed"]
+    assert [Bed(state).reported_state for state in B] == ["clear", "not_confirmed", "not_confirmed"]
