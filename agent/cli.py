@@ -97,13 +97,14 @@ def _add_printer(add: Add) -> None:
     for name, purpose in (
         ("pause", "pause the print"),
         ("resume", "resume the print"),
-        ("cancel", "end the print"),
+        ("cancel", "end the print; while nothing runs, heaters off"),
         ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
     ):
         _configured(add(name, purpose))
     _response(_configured(add("respond", "answer what the printer asks: status shows it with its choices")))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
+    _json(_configured(add("cool", "heaters off, while nothing runs")))
 
 
 def _add_cloud(add: Add) -> None:

@@ -30,6 +30,7 @@ from agent.files.job_file import JobFile
 from agent.gcode import Index, Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.server.admission import Admission
 from agent.server.inbox import Inbox
@@ -117,15 +118,17 @@ class World:
             server_now=lambda: EPOCH + self.model.now,
         )
         self._handing_over = False
+        store = RunnerStore(self.store)
         context = Context(
             config=self._config,
             http=make_http(self._config.cloud, self.clock),
-            store=RunnerStore(self.store),
+            store=store,
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
             logs=lambda: b"",
             wake_reporter=lambda: None,
+            heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),
         )
         self._runner = Runner(

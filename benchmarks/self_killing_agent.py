@@ -18,6 +18,7 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
@@ -95,6 +96,9 @@ class RecordingPrinter(SlotDriver):
         self._note(task_id)
         self.now(state=PrinterState.BUSY, task_id=task_id)
 
+    def cool(self) -> None:
+        """Nothing was on."""
+
     def turn(self) -> None:
         """End what runs."""
         if self.ends is not None:
@@ -117,15 +121,17 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
     config = Config(cloud=section)
     cloud = make_client(section, clock)
     registrar = make_registrar(url, store, clock=clock)
+    runner_store = RunnerStore(store)
     context = Context(
         config=config,
         http=make_http(section, clock),
-        store=RunnerStore(store),
+        store=runner_store,
         driver=printer,
         clock=clock,
         jobs=jobs,
         logs=lambda: b"",
         wake_reporter=lambda: None,
+        heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
         host=Host(wake.set),
     )
     runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)

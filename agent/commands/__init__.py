@@ -30,6 +30,7 @@ FUNCTIONS = {
     "halt": "printer_commands.halt",
     "ready": "printer_commands.ready",
     "reset": "printer_commands.reset",
+    "cool": "printer_commands.cool",
     "printers": "member_printers.printers",
     "package": "firmware_package.package",
 }

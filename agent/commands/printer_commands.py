@@ -7,12 +7,13 @@ import argparse
 from msgspec import UNSET
 
 from agent.commands.configuration import socket_of
+from agent.commands.console import emit
 from agent.core.bed import HINT, BedState
 from agent.core.command import choice_of
 from agent.core.printable import printable
 from agent.errors import EX_OK, DataError
 from agent.local import socket_client
-from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest, RespondRequest
+from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest, RespondRequest, StatusRequest
 
 
 def print_file(arguments: argparse.Namespace) -> int:
@@ -69,6 +70,19 @@ def ready(arguments: argparse.Namespace) -> int:
 def reset(arguments: argparse.Namespace) -> int:
     """Reboot the printer's controller."""
     return _send_command(arguments, "reset")
+
+
+def cool(arguments: argparse.Namespace) -> int:
+    """Switch the heaters off while nothing runs."""
+    socket_client.run_command(socket_of(arguments), "cool")
+    status = socket_client.ask(socket_of(arguments), StatusRequest())["status"]
+    heaters = status.get("data", {}).get("temperatures", {})
+    if arguments.json:
+        emit({"cool": "done", "temperatures": heaters})
+    else:
+        still = ", ".join(f"{name} {heater['actual']:.0f} °C" for name, heater in heaters.items())
+        print(printable(f"cool: the heaters are off{f' ({still} now)' if still else ''}"))
+    return EX_OK
 
 
 def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:

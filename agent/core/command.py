@@ -47,10 +47,11 @@ class Name(StrEnum):
     REQUEST_SETTINGS = "request_settings"
     FIRMWARE_UPGRADE = "firmware_upgrade"
     DISMISS = "dismiss"
+    COOL = "cool"
     RESPOND = "respond"
 
 
-STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET, Name.RESPOND})
+STOPS = frozenset({Name.PAUSE, Name.RESUME, Name.CANCEL, Name.RESET, Name.COOL, Name.RESPOND})
 """The commands by which a person or the cloud keeps control of the printer: never refused for load, begun before all
 others."""
 

@@ -1,5 +1,6 @@
 """Conditions: what is wrong, as a tree, so that a person is told the one thing to look at.
 
+    heat       a heater is on, and nothing runs that needs it
     disk       the state folder does not take a write
     printer    offline, halted
     bed        a print waits until somebody confirms that the bed is clear
@@ -21,6 +22,7 @@ import msgspec
 class Part(StrEnum):
     """The parts that can be in trouble, the most important first."""
 
+    HEAT = "heat"
     DISK = "disk"
     PRINTER = "printer"
     BED = "bed"

@@ -117,6 +117,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     machine: str = ""  # MACHINE_TYPE of M115
     dialect: str = ""  # the firmware's family, a name of agent.gcode.command_policy; empty when the driver knows none
     heaters: tuple[Heater, ...] = ()
+    reports: int = 0  # how often the printer reported them on this connection; 0: the driver does not count that
     task_id: str = ""  # of the running operation, or of the print that is recovered; empty when idle
     line: int = 0  # ordinal of the last file line the firmware acknowledged, of the running print or the last one
     waiting: str = ""  # what a running operation waits for now, e.g. "heating", "the person at the printer"
@@ -240,8 +241,9 @@ class Driver(Protocol):
 
     def close(self, timeout: float = 5.0, *, hand_over: bool = False) -> None:
         """End the driver's thread and let go of the port, within `timeout` seconds. A print that still runs is
-        cancelled first (cancel script, heaters off); with `hand_over` it is left as it is, after a whole line, for the
-        next agent to resume, and `last` says nothing of it. Idempotent."""
+        cancelled first (cancel script, heaters off), and what an operation left on is switched off; with `hand_over`
+        a print is left as it is, after a whole line, for the next agent to resume, and `last` says nothing of it.
+        Idempotent."""
 
     def telemetry(self) -> Telemetry:
         """Return the latest snapshot."""
@@ -279,6 +281,17 @@ class SupportsEmergencyStop(Protocol):
     def halt(self) -> None:
         """Emergency stop: motors and heaters off at once, whatever runs → ERROR until `reset`; a running operation ends
         FAILED. Returns at once. Raises NotReadyError when there is no port."""
+
+
+@runtime_checkable
+class SupportsCooling(Protocol):
+    """A driver that can switch the heaters of an idle printer off: an ability that not every `Driver` has. Others are
+    asked for a script of `M104 S0`, `M140 S0` and their like."""
+
+    def cool(self) -> None:
+        """Switch all heaters off, and the fan; the state stays IDLE, and telemetry's targets are 0 when it is done. An
+        operation that begins meanwhile takes the place of what is left of it. Returns at once. Raises NotReadyError
+        unless IDLE."""
 
 
 @runtime_checkable

@@ -67,6 +67,6 @@ def refusal(line: int, code: bytes, why: str) -> DataError:
     It quotes the G-code words that the line begins with and nothing else: the file may be an answer that whoever named
     its address is not entitled to read."""
     words = _QUOTABLE.match(code)
-    text = words[0].decode("ascii").strip() if words else ""
+    text = words[0].decode("ascii").strip().expandtabs(1) if words else ""
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
     return DataError(f"line {line} of the file: {why}" + (f": «{excerpt}»" if excerpt else ""))

@@ -25,6 +25,7 @@ from agent.core.report_bodies import Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
 from agent.http.http_client import HttpClient
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
 from agent.state.store import Task
@@ -76,6 +77,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Path  # the folder for files to print
     logs: Callable[[], bytes]  # the agent's recent log, as text
     wake_reporter: Callable[[], None]
+    heat: HeatControl
     host: Host  # what the driver is opened with; its `wake` wakes the runner's loop
 
     @property

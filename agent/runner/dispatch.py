@@ -11,6 +11,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
+from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
@@ -62,7 +63,13 @@ def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> A
         exclusive.cancel()
         context.complete(task)
         return None
+    if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
+        return CoolActivity(context, task)
     return _begin_job_control(context, running, task)
+
+
+def _begin_cool(context: Context, running: RunningActivities, task: Task) -> Activity:  # noqa: ARG001 beside a download
+    return CoolActivity(context, task)
 
 
 def _begin_respond(context: Context, running: RunningActivities, task: Task) -> Activity:
@@ -119,6 +126,7 @@ _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]
     Name.PAUSE: _begin_job_control,
     Name.RESUME: _begin_job_control,
     Name.CANCEL: _begin_cancel,
+    Name.COOL: _begin_cool,
     Name.RESPOND: _begin_respond,
     Name.HOME: _begin_script,
     Name.PARK: _begin_script,

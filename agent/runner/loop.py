@@ -81,6 +81,7 @@ class Runner:
         """Begin what has come, step what runs, publish the result. Raises UnavailableError."""
         if self._config is not self._context.config:
             self._context = msgspec.structs.replace(self._context, config=self._config)
+        self._context.heat.step(self._context.driver.telemetry(), self._config.job.cool_after_s)
         self._context.store.reports.flush()
         self.recover()
         self._begin_received()
@@ -97,6 +98,7 @@ class Runner:
         if self._recovered:
             return
         recovery = StartupRecovery(self._context)
+        self._context.heat.recover(interrupted=recovery.has_script)
         delete_unused(self._context.jobs, recovery.needed_files())
         if not recovery.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print

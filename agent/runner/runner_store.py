@@ -1,5 +1,5 @@
 """The runner's one door to the store: the tasks that it begins, their reports and checkpoints, the settings, the
-installed firmware."""
+installed firmware, heat that may be on."""
 
 from __future__ import annotations
 
@@ -49,6 +49,18 @@ class RunnerStore:
     def bed(self) -> Bed:
         """The bed now."""
         return self._store.bed.read()
+
+    def begin_heat(self, task_id: str) -> None:
+        """Record that an operation begins, which may switch heaters on."""
+        self._store.heat.begin(task_id)
+
+    def heat_left_by(self) -> str:
+        """The task whose operation may have left heaters on; empty for none."""
+        return self._store.heat.task_id()
+
+    def clear_heat(self) -> None:
+        """Delete that record."""
+        self._store.heat.clear()
 
     def settings(self) -> dict[str, Any]:
         """The printer's stored settings."""

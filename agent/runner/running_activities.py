@@ -22,6 +22,7 @@ class RunningActivities:
 
     def __init__(self) -> None:
         self._all: list[Activity] = []
+        self._last_job_id = ""
 
     def __iter__(self) -> Iterator[Activity]:
         return iter(self._all)
@@ -32,6 +33,9 @@ class RunningActivities:
 
     def remove_ended(self) -> None:
         """Drop the activities whose task has its end."""
+        ended = self.last_print()
+        if ended is not None:
+            self._last_job_id = ended.view.job_id
         self._all = [activity for activity in self._all if not activity.ended]
 
     def exclusive(self) -> Activity | None:
@@ -46,6 +50,10 @@ class RunningActivities:
         """Find the print, also in the step in which it has ended."""
         return next((a for a in self._all if isinstance(a, PrintActivity)), None)
 
+    def is_last_job(self, task: Task) -> bool:
+        """Whether a command means the job that ran last, or names none."""
+        return task.command.job_id in ("", self._last_job_id)
+
     def sort_by_urgency(self, tasks: Sequence[Task]) -> list[Task]:
         """Sort received tasks: what ends the running print, what pauses or resumes it, what would stop another, the
         rest; each in its order."""
@@ -57,7 +65,7 @@ class RunningActivities:
                 return 3
             if job_id and task.command.job_id not in ("", job_id):
                 return 2
-            return int(task.command.name in (Name.PAUSE, Name.RESUME))
+            return int(task.command.name not in (Name.CANCEL, Name.RESET))
 
         return sorted(tasks, key=rank)
 

@@ -31,6 +31,7 @@ class ScriptActivity:
         self.task = task
         self.busy = task.command.raw_name
         self.ended = False
+        context.heat.begin(task.command.task_id)
         context.driver.run_script(task.command.task_id, lines)
 
     def step(self, telemetry: Telemetry) -> None:
@@ -71,6 +72,7 @@ class ResetActivity:
         self.task = task
         self.ended = False
         context.driver.reset()
+        context.heat.expect_off()
         self._left = context.driver.telemetry().state.absent  # the driver has left the state that it was in
 
     def step(self, telemetry: Telemetry) -> None:

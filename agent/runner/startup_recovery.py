@@ -4,6 +4,7 @@ a print that had begun                 is recovered: the next line is the very n
 a print whose file was still to come   begins anew, nothing has moved; what is here of the file is used
 pause, resume, cancel of such a print  are requested again
 anything else                          has ended with its agent, and gets an honest end
+heaters that one of these left on      go off as soon as the printer answers (HeatControl)
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from agent.runner.print_activity import PrintActivity
 from agent.runner.start_gate import start_limits
 from agent.state.store import Checkpoint, Task
 
+_SCRIPTS = (Name.HOME, Name.PARK, Name.CALIBRATE)
 _JOB_CONTROL = (Name.PAUSE, Name.RESUME, Name.CANCEL)
 
 
@@ -38,6 +40,11 @@ class StartupRecovery:
     def has_print(self) -> bool:
         """Whether there is a print to recover; its activity opens the driver."""
         return self._begun is not None
+
+    @property
+    def has_script(self) -> bool:
+        """Whether a script was running, which may have left heaters on."""
+        return any(task.command.name in _SCRIPTS for task in self._running)
 
     def needed_files(self) -> set[str]:
         """The ids of the tasks whose files are still needed."""

@@ -47,7 +47,7 @@ class Admission:
         self._lock = threading.Lock()  # guards what follows
         self._ordinary, self._stops = TokenBucket(clock), TokenBucket(clock)
         self._job = ""  # the running job at the last stop
-        self._late: Command | None = None  # the last pause or resume that was left out
+        self._late: dict[bool, Command] = {}  # the last pause or resume (False) or respond (True) that was left out
         self._stopped_at: dict[Name, float] = {}  # when a stop of that kind was admitted last, for that job
 
     def admits(self) -> bool:
@@ -57,7 +57,7 @@ class Admission:
 
     def admits_stop(self, command: Command) -> bool:
         """Whether this command, one of STOPS, is accepted: always, but for repetitions in a flood. The last pause or
-        resume that was not is kept for `take_late`: what a flood of them ends with counts."""
+        resume, and the last respond, that was not is kept for `take_late`: what a flood of them ends with counts."""
         job = self._running_job()
         with self._lock:
             if command.job_id and job and command.job_id != job:
@@ -65,23 +65,24 @@ class Admission:
             if job != self._job:
                 self._job = job
                 self._stopped_at.clear()
-                self._late = None
+                self._late.clear()
             if not self._stops.take() and self._is_repeated(command.name):
-                self._late = command if command.name in (Name.PAUSE, Name.RESUME) else self._late
+                if command.name not in (Name.CANCEL, Name.RESET):
+                    self._late[command.name is Name.RESPOND] = command
                 return False
             self._note(command.name)
-            self._late = None
+            self._late.pop(command.name is Name.RESPOND, None)
             return True
 
     def take_late(self) -> Command | None:
-        """The last pause or resume of a flood, once it is no repetition any more; None for none."""
+        """The last pause, resume or respond of a flood, once it is no repetition any more; None for none."""
         with self._lock:
-            late = self._late
-            if late is None or self._is_repeated(late.name):
-                return None
-            self._late = None
-            self._note(late.name)
-            return late
+            for key, late in self._late.items():
+                if not self._is_repeated(late.name):
+                    del self._late[key]
+                    self._note(late.name)
+                    return late
+            return None
 
     def _is_repeated(self, name: Name | None) -> bool:
         """Whether one of this kind was admitted just now, with nothing after it that undoes it."""

@@ -83,6 +83,7 @@ class JobSection(_Section, frozen=True):
     bed: Literal["ask", "refuse", "free"] = "ask"
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
+    cool_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0
     allow: tuple[CommandGroup, ...] = ()
 
 

@@ -85,6 +85,13 @@ STEPS = (
                 AND CASE WHEN json_valid(text) THEN json_extract(text, '$.name') = 'print_data' END
             ORDER BY held DESC, number DESC LIMIT 1""",
     ),
+    (
+        """CREATE TABLE heat (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            task_id TEXT NOT NULL,           -- of the print or script that may have left heaters on
+            updated_at REAL NOT NULL         -- seconds since the epoch, for people only
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 

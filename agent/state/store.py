@@ -1,5 +1,5 @@
-"""The store: one SQLite file with the ledger of tasks, the outbox, checkpoints, the bed, the identity,
-the settings and the installed firmware.
+"""The store: one SQLite file with the ledger of tasks, the outbox, checkpoints, the bed, the record of heat that may be
+on, the identity, the settings and the installed firmware.
 
 A transaction that spans parts (a task and its receipt; a task's end, its terminal report and its checkpoint's removal)
 is one transaction of the one Database: the parts' own transactions join it. The folder is 0700, the files 0600: they
@@ -21,6 +21,7 @@ from agent.state.bed_table import BedTable
 from agent.state.checkpoint import Checkpoint, Checkpoints, FileMark
 from agent.state.database import Database
 from agent.state.firmware_table import FirmwareTable
+from agent.state.heat_table import HeatTable
 from agent.state.identity import Identity, IdentityFile, IdentityTable
 from agent.state.outbox import Outbox, Queued
 from agent.state.service_time import ServiceTime
@@ -60,6 +61,7 @@ class Store:
         self.identities = IdentityTable(self.database, self._time, IdentityFile(path.with_name("identity.json")))
         self.settings = SettingsTable(self.database)
         self.firmware = FirmwareTable(self.database, self._time)
+        self.heat = HeatTable(self.database, self._time)
         self._next_tidy = self._next_trim = self._time.monotonic()
         self._reduce()
 

@@ -29,6 +29,7 @@ from agent.core.driver import (
     Outcome,
     PrinterState,
     Scripts,
+    SupportsCooling,
     SupportsEmergencyStop,
     SupportsPrompts,
     SupportsScriptReload,
@@ -42,8 +43,8 @@ S = PrinterState
 class DriverContract(ABC):
     """The contract of `agent.core.driver.Driver` as tests. Subclass it in a test module and define `rig`.
 
-    What only some drivers can (`SupportsEmergencyStop`, `SupportsPrompts`, a printer that can be absent) is
-    skipped where the driver, or the rig, has it not."""
+    What only some drivers can (`SupportsEmergencyStop`, `SupportsCooling`, `SupportsPrompts`, a printer that can be
+    absent) is skipped where the driver, or the rig, has it not."""
 
     absent: ClassVar[str] = ""
     """A part of the text that `Telemetry.reason` gives while the printer is not there."""
@@ -287,6 +288,25 @@ class DriverContract(ABC):
             assert now.port == ""
             rig.plug_in()
             rig.until(lambda t: t.state is S.IDLE)
+
+    def test_the_heaters_of_an_idle_printer_can_be_switched_off(self, tmp_path: Path) -> None:
+        """docs/serial.md §28a: while nothing runs, and the state stays IDLE."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsCooling):
+                pytest.skip("this driver has no way to cool; the agent asks it for a script")
+            with pytest.raises(NotReadyError):
+                rig.driver.cool()
+            rig.ready()
+            rig.driver.run_script("warm", ["M140 S50", "M104 S60", "M105"])
+            rig.ended("warm")
+            rig.heaters_are({"tool0": 60.0, "bed": 50.0})
+            rig.driver.cool()
+            assert rig.driver.telemetry().state is S.IDLE
+            rig.heaters_are({})
+            assert {b"M104 S0", b"M140 S0", b"M107"} <= set(rig.executed)
+            rig.driver.start_print("p", Lines(moves(20000)))
+            with pytest.raises(NotReadyError, match="printing"):
+                rig.driver.cool()
 
     def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
         """docs/serial.md §23."""

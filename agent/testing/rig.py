@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
 
@@ -81,6 +81,17 @@ class Rig:
             if time.monotonic() > end:
                 raise AssertionError(f"line {now} of {line} after 5 s")
             time.sleep(0.001)
+
+    def heaters_are(self, targets: Mapping[str, float], seconds: float = 5.0) -> None:
+        """Wait until exactly these heaters are reported on, with these targets in °C; a report does not wake, so this
+        polls.
+
+        Raises AssertionError after `seconds`."""
+        end = time.monotonic() + seconds
+        while (on := {h.name: h.target for h in self.driver.telemetry().heaters if h.target > 0}) != targets:
+            if time.monotonic() > end:
+                raise AssertionError(f"on are {on}, not {targets}, after {seconds} s; executed: {self.executed[-5:]}")
+            time.sleep(0.005)
 
     def ready(self) -> None:
         """Open the driver and wait until it is idle."""

@@ -65,6 +65,15 @@ class SerialDriverContract(DriverContract):
             assert now.waiting == ""
             assert rig.file_lines() == []
 
+    def test_what_a_script_left_on_is_off_when_the_driver_is_closed(self, tmp_path: Path) -> None:
+        """docs/serial.md §31: it is waited for, so that a line that was garbled is sent again."""
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("warm", ["M140 S50"])
+            rig.ended("warm")
+            rig.driver.close()
+            assert b"M140 S0" in rig.executed[rig.executed.index(b"M140 S50") :]
+
     def test_a_restart_in_the_middle_fails_the_print(self, tmp_path: Path) -> None:
         """docs/serial.md §20."""
         with self.rig(tmp_path, Setup(faults=("reset@50",))) as rig:

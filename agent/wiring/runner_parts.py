@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from agent.core.conditions import Part
 from agent.core.driver import Host, PortKeeper
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.logs import Ring, append_black_boxes
 from agent.wiring.base_parts import Base
@@ -12,15 +16,19 @@ from agent.wiring.base_parts import Base
 
 def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
     """Wire the runner and what the driver may ask of its host."""
+    store = RunnerStore(base.store)
     context = Context(
         config=base.config,
         http=base.http,
-        store=RunnerStore(base.store),
+        store=store,
         driver=base.driver,
         clock=base.clock,
         jobs=base.jobs,
         logs=lambda: append_black_boxes(ring.text(), base.black_boxes),
         wake_reporter=base.wake_reporter.set,
+        heat=HeatControl(
+            driver=base.driver, store=store, clock=base.clock, say=partial(base.conditions.set, Part.HEAT)
+        ),
         host=Host(
             wake=base.wake_runner.set,
             beat=base.health.pulse("link", waiting=True).beat,

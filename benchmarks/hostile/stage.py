@@ -32,7 +32,7 @@ from tests.support.hostile_front import HostileFront, hostile_front
 from tests.support.prints import write_gcode
 
 SPEED = "10"  # simulated seconds a second: some 100 lines a second
-ATTEMPTS = 5
+ATTEMPTS, BUSY_S = 8, 1.0
 UNIT = {"MALLOC_ARENA_MAX": "1"}  # as in systemd/printer-agent.service
 REQUESTED = "job control requested"  # the log's event when the driver was asked
 
@@ -107,6 +107,7 @@ class Stage:
             self._local_task = str(answer["task_id"])
             if self.rig.until("lines come out", lambda: len(self.own()) > 2 or self._refused(), within=20.0) is True:
                 return
+            time.sleep(BUSY_S)
         raise AssertionError("the printer was busy")
 
     def _refused(self) -> str:

@@ -112,6 +112,10 @@ class GcodeDriver:
         allowed = list(_S) if self._slot.read().port else []
         self._claim(allowed, "halt", SimpleRequest.HALT)
 
+    def cool(self) -> None:
+        """See `agent.core.driver.SupportsCooling`."""
+        self._claim((_S.IDLE,), "cool", SimpleRequest.COOL)
+
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""
         link = self._link

@@ -39,6 +39,7 @@ class SimpleRequest(StrEnum):
     CANCEL = "cancel"
     RESET = "reset"
     HALT = "halt"
+    COOL = "cool"
 
 
 Request = StartPrint | RunScript | Respond | SimpleRequest

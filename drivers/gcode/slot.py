@@ -29,6 +29,7 @@ class TelemetryUpdate(TypedDict, total=False):
     machine: str
     dialect: str
     heaters: tuple[Heater, ...]
+    reports: int
     task_id: str
     waiting: str
     display: str

@@ -81,7 +81,9 @@ class CommandExecution:
         handle = command_table.handler(command, dialect) if command is not None else None
         if command is None or handle is None:
             code = command.code.encode() if command else _word(body) if dialect.any_case else body
-            if answer := dialect.words.get(code) or dialect.unknown % {b"line": body, b"code": code}:
+            if code == dialect.all_off != b"":
+                self._machine.heaters_off()
+            elif answer := dialect.words.get(code) or dialect.unknown % {b"line": body, b"code": code}:
                 self._machine.say(answer)
             if not dialect.ok_on_receipt:
                 self.acknowledge(line)

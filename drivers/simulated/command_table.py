@@ -146,6 +146,12 @@ def _bed_wait(machine: Machine, command: ParsedCommand) -> Wait | None:
     return waits.heat_up(machine, machine.bed, cool_too=letter == "R") if letter else None
 
 
+def _tool_targets(machine: Machine, command: ParsedCommand) -> None:
+    """G10 P<tool> R<standby> S<active> of a firmware whose tools have two targets; standby is not simulated."""
+    if command.number("P") == 0:
+        _heat(machine, machine.nozzle, command, "S")
+
+
 def _motors_off(machine: Machine, _command: ParsedCommand) -> Wait:
     yield from waits.finish_moves(machine)
     machine.motion.homed.clear()
@@ -262,6 +268,7 @@ def _accepted(_machine: Machine, _command: ParsedCommand) -> None:
 TABLE: dict[str, Handler] = {
     **dict.fromkeys(("G0", "G1", "G2", "G3"), _move),
     "G4": _dwell,
+    "G10": _tool_targets,
     "G20": _inches,
     "G21": _millimetres,
     "G28": waits.home,
@@ -307,7 +314,7 @@ TABLE: dict[str, Handler] = {
 def handler(command: ParsedCommand, dialect: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
     code = command.code
-    if code in ("M291", "M292") and not dialect.boxes:
+    if (code == "G10" and not dialect.tool_targets) or (code in ("M291", "M292") and not dialect.boxes):
         return None
     if code in dialect.lacks or (code == "M155" and not dialect.auto_report) or (code == "M113" and not dialect.busy):
         return None

@@ -70,6 +70,8 @@ class Dialect:
     place_when_home: bool = True
     identity_on_ok: bool = False
     unknown: bytes = b'echo:Unknown command: "%(line)s"'  # line, code
+    tool_targets: bool = False  # G10 sets what a tool is to have, in standby and in use
+    all_off: bytes = b""  # a command that is a word: every heater off
     words: Mapping[bytes, bytes] = field(default_factory=dict)  # commands that are words, and what they say
     cold: bytes = b"echo: cold extrusion prevented"
     unhomed: bytes = b""  # why a move of an axis that is not homed is refused: x, y, z, e; the cold one is, too, then

@@ -202,6 +202,7 @@ REPRAP = replace(
     actions=False,
     prompts=False,
     asks_to_purge=False,
+    tool_targets=True,
     boxes=True,
     stop_button=b"",
     lacks=frozenset({"M410", "M876", "M900"}),
@@ -339,6 +340,7 @@ KLIPPER = replace(
     b"// config, and restart the host software.\n// Printer is shutdown\n!! %(reason)s",
     refusal_ok=True,
     still=frozenset({"M105", "M110", "M112", "M115"}),
+    all_off=b"TURN_OFF_HEATERS",
     restart=(b"FIRMWARE_RESTART", b"RESTART"),
     opening_resets=False,
 )

@@ -88,6 +88,10 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsEmergencyStop`."""
         self._driver.halt()
 
+    def cool(self) -> None:
+        """See `agent.core.driver.SupportsCooling`."""
+        self._driver.cool()
+
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""
         self._driver.respond(prompt_id, choice)

@@ -75,11 +75,12 @@ class PtyPort:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Create the port and serve it. Raises DataError when the link's name is taken by something else, PortError
-        when the system gives no pty."""
+        """Create the port and serve it, also again after a `stop`: the board has not noticed. Raises DataError when the
+        link's name is taken by something else, PortError when the system gives no pty."""
         if self._thread is not None:
             raise PortError("the virtual port has been started already")
         self._wake_pipe = os.pipe()
+        self._stopping.clear()
         try:
             self._plug_in()
         except BaseException:

@@ -23,6 +23,7 @@ from agent.files.job_file import JobFile
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
+from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
@@ -41,7 +42,8 @@ class ScriptedDriver(SlotDriver):
     """Does what it is asked, at once; the test says what the printer makes of it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(S.OFFLINE, "not opened yet")
+        self._state_told = False
         self.asked: list[str] = []
         self.preamble: list[str] = []
         self.opened = 0
@@ -49,10 +51,17 @@ class ScriptedDriver(SlotDriver):
         self.unfinished: Unfinished | None = None
         self.on_print: Callable[[str], None] = lambda _task_id: None
 
+    def now(self, **changes: object) -> None:
+        """The test says what state the printer is in; without that it is idle once the driver is open."""
+        self._state_told = self._state_told or "state" in changes
+        super().now(**changes)
+
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """With a print to take over it has its task_id at once, and the test says what comes of it."""
         self.opened += 1
         self.unfinished = unfinished
+        if unfinished is None and not self._state_told:
+            self.now(state=S.IDLE, reason="")
         if unfinished is not None:
             self.now(state=S.RECOVERING, task_id=unfinished.task_id, line=unfinished.line, reason="asking the printer")
 
@@ -85,6 +94,12 @@ class ScriptedDriver(SlotDriver):
             raise NotReadyError("nothing runs yet")
         self.asked.append("cancel")
         self.now(state=S.CANCELLING)
+
+    def cool(self) -> None:
+        """Asked for; the test says when the printer reports its heaters off."""
+        if self.slot.state is not S.IDLE:
+            raise NotReadyError(f"cannot cool: {self.slot.state}")
+        self.asked.append("cool")
 
     def respond(self, prompt_id: int, choice: int) -> None:
         """Noted; the test says what the printer makes of it."""
@@ -122,6 +137,7 @@ class RunnerRig:
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
+        self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
         config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
         context = Context(
@@ -133,6 +149,9 @@ class RunnerRig:
             jobs=self.jobs,
             logs=lambda: self.logs,
             wake_reporter=lambda: None,
+            heat=HeatControl(
+                driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
+            ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
         )
         self.runner = Runner(

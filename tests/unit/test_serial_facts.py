@@ -59,6 +59,7 @@ FACTS = {
     "26": "M0 and M1 stay here",
     "27": "pause and resume",
     "28": "cancel",
+    "28a": "heaters off, on each dialect",
     "29": "the cable is pulled",
     "30": "//action",
     "31": "heaters do not stay on",

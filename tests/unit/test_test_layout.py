@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-RIGS = ("agent", "cloud", "driver", "local", "page", "runner", "server", "session")
+RIGS = ("agent", "cloud", "driver", "heat", "local", "page", "runner", "server", "session")
 
 
 def imports(path: Path) -> Iterator[str]:

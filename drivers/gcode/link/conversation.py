@@ -135,6 +135,8 @@ class Conversation:
                 control.resume()
             elif request is SimpleRequest.CANCEL:
                 control.cancel()
+            elif request is SimpleRequest.COOL:
+                control.cool()
             elif request is SimpleRequest.HALT:
                 session.halt()
             else:
@@ -152,5 +154,7 @@ class Conversation:
             session.control.cancel()
             session.step(now)
             return not session.operation.running
+        if now < lifecycle.stop_at and session.cool(now):
+            return False
         session.switch_off()
         return True

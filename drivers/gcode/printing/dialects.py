@@ -54,6 +54,8 @@ class Dialect(msgspec.Struct, frozen=True):
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (docs/serial.md §23)
     reboot: bytes = b""  # what reboots it where there is no reset line, as it is written
     reboot_answered: bool = False  # its `ok` to that is all there is to see of the reboot
+    all_off: bytes = b""  # what switches every heater off, those without a G-code of their own included
+    tool_off: bytes = b""  # with the number of a tool: switches it off in standby too, where a tool has such a target
     answers: Answers = Answers.EARLY  # how it is answered when it asks; EARLY only with an emergency parser
 
     @property
@@ -64,12 +66,12 @@ class Dialect(msgspec.Struct, frozen=True):
 
 DIALECTS: Final = (
     Dialect("klipper", r"Klipper", line_size=4_001, autoreport=False, keepalive=False, emergency=False, locates=False,
-            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", answers=Answers.DECLARED),
+            starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", all_off=b"TURN_OFF_HEATERS", answers=Answers.DECLARED),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
             deadman=r"Repetier", halt=b"\nM112*127\n", reboot=b"\nM112\n"),
     Dialect("reprap", r"RepRapFirmware", autoreport=False, keepalive=False, emergency=False,
-            reboot=b"\nM999\n", answers=Answers.BOX),
+            reboot=b"\nM999\n", tool_off=b"G10 P%d R0 S0", answers=Answers.BOX),
     Dialect("smoothie", r"Smoothie", autoreport=False, keepalive=False, emergency=False, g90_extruder=True,
             halt=b"\x18\n", reboot=b"\nM999\n", reboot_answered=True, answers=Answers.SUSPENDED),
     Dialect("marlin1", r"Marlin\s+[vV]?1\b", deadman=r"Marlin V1\b"),

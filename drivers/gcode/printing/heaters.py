@@ -13,15 +13,18 @@ NEAR = 2.0
 
 
 class Heaters:
-    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C."""
+    """The heaters of one connection as last heard: `known` by name, with actual and target temperature in °C;
+    `readings` counts how often they were heard."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
         self.known: dict[str, Heater] = {}
+        self.readings = 0
 
     def learn(self, readings: tuple[Reading, ...]) -> tuple[Heater, ...]:
         """Update the heaters by new readings; return all of them in the order they were first heard. A reading without
         a target keeps the target that was known."""
+        self.readings += 1
         for reading in readings:
             target = reading.target
             if target is None:
@@ -40,6 +43,11 @@ class Heaters:
         if wait is None or (wait.target <= 0 and not wait.cooling):
             return []
         return [unnumbered(wait.setter), self.hold(wait)]
+
+    def hold_for_reading(self, before: int) -> Hold:
+        """Wait until there are more `readings` than `before`: what an answer has told is known only when all of it was
+        read; at most `Timing.answer` seconds."""
+        return Hold(lambda: self.readings > before, "", self._timing.answer)
 
     def hold(self, wait: HeatWait) -> Hold:
         """Wait until the heater is near its target; at most `heat_limit` seconds, `heat_unknown` without a reading."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 
 from agent.gcode.modal import ModalState
 from agent.gcode.waiting import HeatWait, wants_person
@@ -10,6 +10,7 @@ from agent.gcode.words import MAY_BE_UNKNOWN, command_word, parameters
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.head_position import HeadPosition, position_in
 from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.heaters_off import lines_off
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
 from drivers.gcode.protocol.patience import LONG_S, ORDINARY_S, patience
@@ -29,7 +30,6 @@ from drivers.gcode.protocol.steps import (
 )
 from drivers.gcode.timing import Timing
 
-FAN_OFF = b"M107"
 MOTORS_OFF = b"M84"
 DISARM = b"M85 S0"
 QUICK_STOP = b"M410"
@@ -44,9 +44,9 @@ def hello(
     heaters: Heaters,
 ) -> Procedure:
     """Say hello until it is answered, learn who it is, wait until it is ready, ask for reports (docs/serial.md §17–19,
-    §k2). `unsafe`: a print ended without its end, so heaters go off first of all, and the firmware's own watch over
-    them after. `not_ready` is told each time why a printer that answers is not ready; with any other reason than that
-    it still starts, the end is REFUSED."""
+    §k2). `unsafe`: an operation may have left heaters on, so they go off first of all, and again those that are on when
+    the temperatures are known. `not_ready` is told each time why a printer that answers is not ready; with any other
+    reason than that it still starts, the end is REFUSED."""
     for _ in range(timing.hello_tries):
         if (yield renumber(patience_s=timing.hello, gives_up=True)) is not None:
             break
@@ -62,14 +62,18 @@ def hello(
                 return End.REFUSED
             refusal = yield from _refusal(timing)
         if unsafe:
-            yield from _try_each(lines_off(heaters.known), timing)
-    if unsafe and firmware.deadman:
-        yield _may_fail(DISARM, timing)
+            yield from _try_each(lines_off(heaters.known, firmware.dialect), timing)
     if firmware.autoreport:
         yield _may_fail(b"M155 S2", timing)
     if firmware.keepalive:
         yield _may_fail(b"M113 S2", timing)
+    before = heaters.readings
     yield _may_fail(b"M105", timing)
+    if unsafe:
+        yield heaters.hold_for_reading(before)
+        if heaters.active_targets():
+            yield from _try_each(lines_off(heaters.known, firmware.dialect), timing)
+            yield _may_fail(b"M105", timing)
     return End.DONE
 
 
@@ -192,22 +196,25 @@ def cancel(
     modes: ModalState,
     parking: Parking | None,
     *,
-    disarm: Sequence[bytes] = (),
+    off: Callable[[], Sequence[bytes]],
+    disarm: Procedure,
     stop_s: float | None = None,
 ) -> Procedure:
     """Cancel (docs/serial.md §25d, §28): heaters and fan off, then the script, and off again in any case; without one
-    the head parks, motors off. `parking` is None when the head is out of the way already. With `stop_s`, the patience
+    the head parks, motors off. `off` gives the lines for that; `disarm` ends the firmware's own watch over the heaters
+    when they are off for good. `parking` is None when the head is out of the way already. With `stop_s`, the patience
     for M410, moves were stopped: the one that had waited for room in the planner is stopped too, and the head only goes
     up, because it may have lost steps sideways."""
-    yield from send_each(lines_off(heaters.known))
+    yield from send_each(off())
     if stop_s is not None:
         yield Ask(OutgoingLine(QUICK_STOP + b"\n", QUICK_STOP, patience=stop_s, gives_up=True))
-    yield from send_each(disarm)
     if lines:
         modes.homed = modes.homed and stop_s is None
         yield from _send_script(lines, heaters, modes)
-        yield from send_each(lines_off(heaters.known))
+        yield from send_each(off())
+        yield from disarm
     else:
+        yield from disarm
         if parking is not None and modes.homed:
             position = yield from query_position()
             retract = parking.retraction(heaters, modes)
@@ -215,6 +222,13 @@ def cancel(
             yield from send_each(way(position, modes, retract))
         yield ask(MOTORS_OFF)
         modes.homed = False
+    return End.DONE
+
+
+def cool(off: Sequence[bytes]) -> Procedure:
+    """Switch heaters and fan off by `off`, and ask what the heaters are set to then."""
+    yield from send_each(off)
+    yield ask(PROBE)
     return End.DONE
 
 
@@ -239,14 +253,6 @@ def send_each(lines: Iterable[bytes]) -> Procedure:
     for code in lines:
         yield ask(code)
     return End.DONE
-
-
-def lines_off(heaters: Iterable[str]) -> Iterator[bytes]:
-    """Lines that switch heaters and fan off: nozzle and bed always, others as far as they are known."""
-    names = [name for name in heaters if name not in ("tool0", "bed")]
-    tools = [b"M104 T%b S0" % name[4:].encode() for name in names if name.startswith("tool")]
-    chamber = [b"M141 S0"] if "chamber" in names else []
-    return iter([b"M104 T0 S0" if tools else b"M104 S0", *tools, b"M140 S0", *chamber, FAN_OFF])
 
 
 def _send_script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:

@@ -11,10 +11,12 @@ from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.feed import feed, rest
 from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.heaters_off import lines_off
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState, PauseState
 from drivers.gcode.printing.printer_identity import PrinterIdentity
-from drivers.gcode.protocol.steps import Procedure
+from drivers.gcode.protocol.phases import PROBE
+from drivers.gcode.protocol.steps import End, Procedure, ask
 from drivers.gcode.requests import RunScript, StartPrint
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
@@ -22,7 +24,8 @@ from drivers.settings import DriverSettings
 
 class Routines:
     """Factory of procedures: each method builds a new one. `scripts` gives the scripts of this moment, which may be
-    replaced while a print runs; `heaters` and `identity` belong to the session and are shared with it."""
+    replaced while a print runs; `heaters` and `identity` belong to the session and are shared with it. `armed`: the
+    firmware's own watch over the heaters may be armed."""
 
     def __init__(
         self,
@@ -32,7 +35,10 @@ class Routines:
         scripts: Callable[[], Scripts],
         heaters: Heaters,
         identity: PrinterIdentity,
+        unsafe: bool,
     ) -> None:
+        """`unsafe`: an operation before this connection may have armed the firmware's watch."""
+        self.armed = unsafe or settings.deadman_s > 0
         self._heaters = heaters
         self._identity = identity
         self._timing = timing
@@ -55,7 +61,7 @@ class Routines:
         self._modes = self._new_modes(homed=self._modes.homed)
         self.forget_pause()
         preamble = (*self._arm(), *request.preamble)
-        lines = feed(
+        return feed(
             request.source,
             preamble,
             self._modes,
@@ -63,7 +69,6 @@ class Routines:
             begun,
             line_size=self._identity.firmware.dialect.line_size,
         )
-        return self._then(lines, self._disarm())
 
     def recover(self, *, homed: bool, pause: PauseState, before: Iterable[bytes]) -> None:
         """Take the modal state and the pause of a print that another agent began, of which the lines `before` were
@@ -78,8 +83,7 @@ class Routines:
         over."""
         preamble = request.preamble if first == 1 else ()
         line_size = self._identity.firmware.dialect.line_size
-        lines = rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped, line_size=line_size)
-        return self._then(lines, self._disarm())
+        return rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped, line_size=line_size)
 
     def caught_up(self, procedure: Procedure | None, *, arm: bool) -> Procedure:
         """Build what comes first after a recovery (temperatures, reports), then `procedure`. `arm`: with the firmware's
@@ -88,23 +92,24 @@ class Routines:
         return (yield from procedure) if procedure is not None else end
 
     def script(self, request: RunScript) -> Procedure:
-        """Build a script."""
+        """Build a script. It may heat, as a print does, so the firmware watches over it too."""
         for code in request.lines:
             self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
-        return procedures.script(request.lines, self._heaters, self._modes)
+        yield from procedures.send_each(self._arm())
+        return (yield from procedures.script(request.lines, self._heaters, self._modes))
 
     def pause(self, known: Callable[[], None]) -> Procedure:
         """Build the way into a pause: the configured script, or the built-in one. `known` as in `procedures.pause`."""
         self._paused, self._parked = True, ParkedState()
         lines = _cleaned(self._scripts().pause)
         way = procedures.pause(lines, self._heaters, self._parked, self._modes, self._parking, known)
-        return self._then(way, self._disarm())
+        return self._then(way, self._disarm_pause())
 
     def pause_again(self) -> Procedure:
         """Build the way into a pause that was interrupted, or left."""
         lines = _cleaned(self._scripts().pause)
         way = procedures.pause_again(lines, self._heaters, self._parked, self._modes, self._parking)
-        return self._then(way, self._disarm())
+        return self._then(way, self._disarm_pause())
 
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
@@ -113,11 +118,24 @@ class Routines:
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
-        return self._then(way, self._arm())
+        return self._then(way, procedures.send_each(self._arm()))
 
     def lines_off(self) -> list[bytes]:
         """Lines that switch heaters and fan off."""
-        return list(procedures.lines_off(self._heaters.known))
+        return lines_off(self._heaters.known, self._identity.firmware.dialect)
+
+    def cool(self) -> Procedure:
+        """Build what switches the heaters of an idle printer off."""
+        return procedures.cool(self.lines_off())
+
+    def cool_if_hot(self) -> Procedure:
+        """Build the question whether a heater is on, and what switches it off then."""
+        before = self._heaters.readings
+        yield ask(PROBE)
+        yield self._heaters.hold_for_reading(before)
+        if self._heaters.active_targets():
+            yield from self.cool()
+        return End.DONE
 
     def cancel(self, *, stopped: bool) -> Procedure:
         """Build the end of whatever runs, heaters off; `stopped`: moves were stopped on the way."""
@@ -128,9 +146,17 @@ class Routines:
             self._heaters,
             self._modes,
             parking,
-            disarm=self._disarm(),
+            off=self.lines_off,
+            disarm=self.disarm(),
             stop_s=self._timing.answer if stopped else None,
         )
+
+    def disarm(self) -> Procedure:
+        """Build the end of the firmware's own watch over the heaters: it would kill a printer that is idle."""
+        if self.armed and self._identity.firmware.deadman:
+            yield ask(procedures.DISARM)
+        self.armed = False
+        return End.DONE
 
     def forget_pause(self) -> None:
         """Drop what a pause has to undo: nothing of ours was moved."""
@@ -156,15 +182,19 @@ class Routines:
         """During a print the firmware itself turns the heaters off when nothing moves for long (docs/serial.md §31).
         Not during a pause, which may last as long as a person likes."""
         armed = self._deadman and self._identity.firmware.deadman
+        self.armed = self.armed or bool(armed)
         return [b"M85 S%d" % self._deadman] if armed else []
 
-    def _disarm(self) -> list[bytes]:
-        return [procedures.DISARM] if self._arm() else []
+    def _disarm_pause(self) -> Procedure:
+        """A pause may be as long as a person likes."""
+        if self._deadman:
+            return (yield from self.disarm())
+        return End.DONE
 
     @staticmethod
-    def _then(procedure: Procedure, lines: Sequence[bytes]) -> Procedure:
+    def _then(procedure: Procedure, after: Procedure) -> Procedure:
         end = yield from procedure
-        yield from procedures.send_each(lines)
+        yield from after
         return end
 
 

@@ -58,7 +58,6 @@ class Hello:
             self._resets.conclude()
             self._operation.fail(self._refusal, _S.ERROR)
             return False
-        self._operation.unsafe = False
         self.note_answer()
         if self._resets.pending:
             self._slot.update(reset_error=self._resets.conclude())

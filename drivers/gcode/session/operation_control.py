@@ -108,6 +108,11 @@ class OperationControl:
             if operation.person_needed:
                 self._person.answer()
 
+    def cool(self) -> None:
+        """Switch the heaters of an idle printer off; what has begun since it was asked for goes on."""
+        if self._operation.state is _S.IDLE:
+            self._stack.pump.run(self._routines.cool())
+
     def respond(self, request: Respond, now: float) -> None:
         """Answer what the printer, or the host itself, asks; ignored when that is not asked any more."""
         if self._prompts.answer(request.prompt_id, request.choice, now):

@@ -21,8 +21,8 @@ _log = structlog.get_logger(part="gcode")
 class OperationState:
     """Used by the link's thread alone, which tells everybody else by `slot`.
 
-    `task_id` is that of the running operation, empty without one. `unsafe`: heaters may be on because a print ended
-    without its end. `person_needed`: the printer waits for the person in front of it."""
+    `task_id` is that of the running operation, empty without one. `unsafe`: heaters may be on that an
+    operation has switched on. `person_needed`: the printer waits for the person in front of it."""
 
     def __init__(
         self,
@@ -90,9 +90,8 @@ class OperationState:
         self.task_id, self.unsafe = task_id, True
 
     def finish(self, outcome: Outcome, error: str) -> None:
-        """End the running operation with the printer safe and idle; `error` says why it FAILED."""
+        """End the running operation with the printer idle; `error` says why it FAILED."""
         task_id = self._end(_S.IDLE)
-        self.unsafe = False
         ended = {"outcome": outcome.value, "error": error, **self.link_counts()}
         _log.info("operation ended", **self._log_keys(task_id), **ended)
         self._slot.end(task_id, outcome, _S.IDLE, error)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 from agent.gcode.framing import frame
 from drivers.gcode.printing.dialects import with_checksums
+from drivers.gcode.printing.heaters_off import lines_off
 from drivers.gcode.printing.printer_identity import PrinterIdentity
-from drivers.gcode.printing.procedures import lines_off
 
 
 class OutOfBandWriter:
@@ -33,7 +33,7 @@ class OutOfBandWriter:
 
     def switch_off(self, heaters: Iterable[str]) -> None:
         """Switch heaters and fan off."""
-        self._write_host_line(b"\n" + b"\n".join(lines_off(heaters)) + b"\n")
+        self._write_host_line(b"\n" + b"\n".join(lines_off(heaters, self._identity.firmware.dialect)) + b"\n")
 
     def _write_host_line(self, lines: bytes) -> None:
         (with_checksums(self._write) if self._identity.firmware.dialect.checksums else self._write)(lines)

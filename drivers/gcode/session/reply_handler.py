@@ -110,7 +110,7 @@ class ReplyHandler:
 
     def _temperatures(self, event: Event, now: float) -> None:
         self._stack.protocol.temperatures(now)
-        self._slot.update(heaters=self._heaters.learn(event.readings))
+        self._slot.update(heaters=self._heaters.learn(event.readings), reports=self._heaters.readings)
         self._heat_guard.heard(event.readings, now)
 
     def _busy(self, event: Event, now: float) -> None:

@@ -2,6 +2,7 @@
 
     Hello              from a port that is open to a printer that is ready (OFFLINE → IDLE)
     OperationState     the printer's state and the operation that runs
+    IdleGuard          what an operation left on, and the firmware's own watch, while the printer is idle
     OperationControl   starts, pauses, resumes, cancels
     ReplyHandler       what the printer says → the part that it concerns (HostActions: what somebody does at it)
     ProtocolStack      protocol and pump, made anew when the printer begins anew
@@ -151,6 +152,8 @@ class Session:
             self.control.fail_unreadable(error)
         while self.stack.pump.changed:
             self._act_on_pump(now)
+        if self._parts.guard.step(now):
+            self.stack.pump.step(now)
         failure = self.stack.protocol.failure
         if failure and not self.over:
             self.lost(failure)
@@ -190,12 +193,20 @@ class Session:
             self._standstill.await_restart(now, in_flight=in_flight, answered=answered)
             self._expected.restarting = False
             self.control.drop()
+            self.operation.unsafe = True  # whatever is on goes off, also where the board cannot be reset
             self.operation.fail(RESET, _S.OFFLINE)
         self.out_of_band.reboot()
 
+    def cool(self, now: float) -> bool:
+        """Before the agent stops: switch off what an operation may have left on; whether that still takes its time."""
+        cooling = self._parts.guard.leave()
+        self.step(now)
+        return cooling and not self.over
+
     def switch_off(self) -> None:
-        """Before the agent stops: heaters and fan off where they may be on; the connection is over then."""
-        if self.operation.unsafe or self.heaters.active_targets():
+        """Before the agent stops: heaters and fan off where an operation may have left them on, as a last word that is
+        not waited for; the connection is over then."""
+        if self.operation.unsafe:
             self.out_of_band.switch_off(self.heaters.known)
             self.lost("the agent has stopped")
 

@@ -15,6 +15,7 @@ from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.session.heat_guard import HeatGuard
 from drivers.gcode.session.hello import Hello
 from drivers.gcode.session.host_actions import HostActions
+from drivers.gcode.session.idle_guard import IdleGuard
 from drivers.gcode.session.interfaces import HeatOwner, PrinterEvents
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
@@ -34,7 +35,7 @@ class SessionContext:
     """What a session is given.
 
     `write` is the port's; `on_answer` is called when the printer has answered a hello or was recovered; `resets`
-    outlives the session; `unsafe`: heaters may be on because the print before ended without its end; `log_keys` is
+    outlives the session; `unsafe`: heaters may be on that an operation before it has switched on; `log_keys` is
     `Host.log_keys`."""
 
     write: Callable[[bytes], object]
@@ -58,6 +59,7 @@ class SessionParts:
     operation: OperationState
     stack: ProtocolStack
     routines: Routines
+    guard: IdleGuard
     person: PersonWait
     prompts: PrinterPrompts
     control: OperationControl
@@ -93,6 +95,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         scripts=lambda: slot.scripts or settings.scripts,
         heaters=heaters,
         identity=identity,
+        unsafe=context.unsafe,
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
     prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
@@ -144,6 +147,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         operation=operation,
         stack=stack,
         routines=routines,
+        guard=IdleGuard(operation=operation, heaters=heaters, routines=routines, stack=stack),
         person=person,
         prompts=prompts,
         control=control,

@@ -181,6 +181,7 @@ def test_the_table_has_exactly_the_commands_of_the_protocol() -> None:
         "request_settings",
         "firmware_upgrade",
         "dismiss",
+        "cool",
         "respond",
     }
 

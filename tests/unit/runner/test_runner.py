@@ -210,7 +210,7 @@ def test_tasks_that_a_dead_agent_left_get_an_honest_end_and_its_files_go(rig: Ru
     assert (end["error_code"], end["data"]["state"]) == (500, "failed")
     assert not list(again.jobs.iterdir())
     again.runner.step()
-    assert again.printer.asked == ["script"]  # what was only written down is done now
+    assert again.printer.asked == ["cool", "script"]  # what was only written down is done now
     assert again.store.tasks.get(waiting) is not None
     assert again.printer.opened == 1
 

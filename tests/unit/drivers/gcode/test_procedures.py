@@ -12,6 +12,7 @@ from drivers.gcode.printing import procedures
 from drivers.gcode.printing.dialects import Firmware
 from drivers.gcode.printing.head_position import HeadPosition
 from drivers.gcode.printing.heaters import Heaters
+from drivers.gcode.printing.heaters_off import lines_off
 from drivers.gcode.printing.parking import Parking
 from drivers.gcode.printing.pause_state import ParkedState
 from drivers.gcode.protocol.replies import Reading
@@ -96,7 +97,7 @@ def test_each_heater_that_is_known_is_switched_off_nozzle_and_bed_always(
     known: Sequence[str], off: list[bytes]
 ) -> None:
     """docs/serial.md §28: with several tools `M104 S0` would be only the active one's."""
-    assert list(procedures.lines_off(known)) == off
+    assert lines_off(known) == off
 
 
 def test_a_cancel_ends_the_firmwares_own_watch_over_the_heaters() -> None:

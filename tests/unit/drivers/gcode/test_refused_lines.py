@@ -12,7 +12,7 @@ from tests.rigs.session_rig import SessionRig, wire
 
 S = PrinterState
 NOT_HOMED = "!! Must home axis first: 50.000 0.000 0.000 [0.000]"
-HEATERS_OFF = [b"M104 S0", b"M140 S0", b"M107"]
+HEATERS_OFF = [b"TURN_OFF_HEATERS", b"M104 S0", b"M140 S0", b"M107"]
 STARTING = (
     "// Printer is not ready",
     "// The klippy host software is attempting to connect.  Please",
@@ -49,7 +49,7 @@ def test_a_refused_line_of_the_file_fails_the_job_with_its_number_text_and_the_r
     rig.hear(NOT_HOMED, "ok")
     assert rig.session.operation.state is S.CANCELLING
     sent = rig.acknowledge()
-    assert sent[:3] == HEATERS_OFF
+    assert sent[:4] == HEATERS_OFF
     assert not [line for line in sent if line.startswith(b"N2")], "nothing more of the file"
     assert failed(rig) == ("line 1 (G1 X50): the printer refused it: Must home axis first: 50.000 0.000 0.000 [0.000]")
     assert rig.seen.state is S.IDLE
@@ -75,7 +75,7 @@ def test_a_refused_line_of_a_script_fails_it(code: bytes) -> None:
     rig.hear(NOT_HOMED, "ok")
     sent = rig.acknowledge()
     assert b"M117 after" not in sent
-    assert sent[:3] == HEATERS_OFF
+    assert sent[:4] == HEATERS_OFF
     assert failed(rig).startswith(f"{code.decode()}: the printer refused it: Must home axis first")
 
 
@@ -116,11 +116,11 @@ def test_a_cancel_goes_on_although_lines_of_its_way_are_refused() -> None:
         sent += new
         for _ in new:
             rig.hear("!! refused", "ok")
-    assert sent[:4] == [*HEATERS_OFF, b"M84"]
+    assert sent[:5] == [*HEATERS_OFF, b"M84"]
     last = rig.seen.last
     assert last is not None
     assert last.outcome is Outcome.CANCELLED
-    assert rig.acknowledge()[:2] == [b"N0 M110 N0*125", b"M115"]
+    assert rig.acknowledge()[:5] == [b"N0 M110 N0*125", *HEATERS_OFF[1:], b"M115"], "heaters may be on still"
     assert rig.seen.state is S.IDLE
 
 
@@ -185,7 +185,7 @@ def test_heaters_that_may_be_on_go_off_once_more_when_klippy_is_ready() -> None:
     rig = starting(unsafe=True)
     rig.asked_in(6.0)
     rig.refusal = ()
-    assert rig.asked_in(2.0)[1:4] == HEATERS_OFF
+    assert rig.asked_in(2.0)[1:5] == HEATERS_OFF
 
 
 def test_a_configuration_error_is_an_error_with_its_text_until_klippy_restarts() -> None:

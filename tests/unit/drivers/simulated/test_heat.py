@@ -122,3 +122,23 @@ def test_a_cold_nozzle_moves_no_filament() -> None:
     host = Host()
     host.send("M302 P1")
     assert host.line(1, "G1 X1 E1 F600") == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "lines"),
+    [
+        ("marlin", ["M104 S0", "M140 S0"]),
+        ("klipper", ["TURN_OFF_HEATERS"]),
+        ("reprap", ["G10 P0 R0 S0", "M140 S0"]),
+    ],
+)
+def test_the_commands_that_switch_heaters_off_do(dialect: str, lines: list[str]) -> None:
+    """docs/serial.md §28a."""
+    host = Host(dialect=dialect)
+    machine = host.firmware.machine
+    for line in ["M104 S210", "M140 S60"]:
+        host.send(line)
+    assert (machine.nozzle.target, machine.bed.target) == (210.0, 60.0)
+    for line in lines:
+        host.send(line)
+    assert (machine.nozzle.target, machine.bed.target) == (0.0, 0.0)
