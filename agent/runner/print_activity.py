@@ -16,7 +16,6 @@ from typing import ClassVar
 import msgspec
 import structlog
 
-from agent.core import settings
 from agent.core.bed import BedEvent
 from agent.core.driver import HeatCurve, Operation, Outcome, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
@@ -27,6 +26,7 @@ from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, task_keys
 from agent.runner.print_phase import BEFORE_PRINTING, TO_BEGIN, PrintPhase
+from agent.runner.print_preamble import preamble_of
 from agent.runner.print_progress import PrintProgress
 from agent.runner.print_recovery import PrintRecovery, RecoveryState
 from agent.runner.start_gate import StartGate
@@ -60,7 +60,7 @@ class PrintActivity:
             self._recovery = PrintRecovery(context, self._file, checkpoint)
         else:
             self._phase = PrintPhase.FETCHING
-            self._preamble = _preamble(context, task)
+            self._preamble = preamble_of(context, task)
             self._fetch = Worker(
                 "fetch",
                 lambda cancelled: fetch(
@@ -292,13 +292,3 @@ class PrintActivity:
     def _close(self) -> None:
         self._phase = PrintPhase.ENDED
         self._file.remove()
-
-
-def _preamble(context: Context, task: Task) -> list[str]:
-    """The settings of the printer with those of the job over them, as G-code. Raises RefusedError."""
-    wanted = {**context.store.settings(), **task.command.settings}
-    try:
-        settings.check(wanted)
-    except ValueError as error:
-        raise RefusedError(422, str(error)) from None
-    return settings.gcode(wanted)

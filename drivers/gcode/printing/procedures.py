@@ -232,7 +232,7 @@ def cool(off: Sequence[bytes]) -> Procedure:
     return End.DONE
 
 
-def go_on(lines: Iterable[bytes]) -> Procedure:
+def resume_sending(lines: Iterable[bytes]) -> Procedure:
     """Wait until all that is in flight is acknowledged, however long that takes, then send `lines`."""
     yield Hold(lambda: True, "", 0.0)
     return (yield from send_each(lines))

@@ -114,7 +114,7 @@ class Routines:
     def resume(self) -> Procedure:
         """Build the way back to the print; nothing moves where the printer has paused by itself."""
         if not self._paused:
-            return procedures.go_on(self._arm())
+            return procedures.resume_sending(self._arm())
         self._paused = False
         lines = _cleaned(self._scripts().resume)
         way = procedures.resume(lines, self._heaters, self._parked, self._modes, self._parking)
