@@ -5,7 +5,7 @@
 
 const path = require('path');
 const readline = require('readline');
-const faye = require(path.join(__dirname, '../integration/faye_support/node_modules/faye'));
+const faye = require(path.join(__dirname, '../tests/integration/faye_support/node_modules/faye'));
 
 const [url, transport, channel] = process.argv.slice(2);
 const clock = () => Number(process.hrtime.bigint()) / 1e9;

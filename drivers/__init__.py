@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -55,12 +54,14 @@ class ConfigurableDriverFactory(Protocol):
 
 def names() -> dict[str, str]:
     """Every known driver, name → `module:Class`; a built-in name cannot be taken by a plug-in."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 late: it reads the metadata of all that is installed
+
     return {entry.name: entry.value for entry in entry_points(group=GROUP)} | BUILT_IN
 
 
 def load(name: str) -> DriverFactory:
     """Import the driver called `name`. Raises ConfigError for an unknown name, or a module that cannot be imported."""
-    known = names()
+    known = BUILT_IN if name in BUILT_IN else names()
     if name not in known:
         raise ConfigError(f"printer.driver: no driver is called {name!r}; known are {', '.join(sorted(known))}")
     module, _, attribute = known[name].partition(":")

@@ -87,7 +87,7 @@ class Bed(msgspec.Struct, frozen=True):
     age: float = 0.0
 
     @property
-    def told(self) -> str:
+    def reported_state(self) -> str:
         """`data.bed` of reports and heartbeat: `clear` or `not_confirmed` (docs/protocol.md «Extensions»)."""
         return str(BedState.CLEAR if self.state is BedState.CLEAR else BedState.NOT_CONFIRMED)
 

@@ -63,12 +63,23 @@ class Heater(msgspec.Struct, frozen=True):
     target: float = 0.0
 
 
+class HeatCurve(msgspec.Struct, frozen=True):
+    """The last minutes of the heater for which the heat monitor has raised an alarm of some `kind`. A point is the time
+    in seconds before the end (so negative), the temperature and the target in °C; no target is None."""
+
+    heater: str
+    kind: str
+    points: tuple[tuple[float, float, float | None], ...]
+
+
 class Operation(msgspec.Struct, frozen=True):
-    """How the operation of a task ended. `error` is for a person; empty unless `outcome` is FAILED."""
+    """How the operation of a task ended. `error` is for a person; empty unless `outcome` is FAILED. `heat_curve`: with
+    a heat alarm, what it was raised for."""
 
     task_id: str
     outcome: Outcome
     error: str = ""
+    heat_curve: HeatCurve | None = None
 
 
 class Link(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from agent.core.command import Command, Name
-from agent.core.driver import Telemetry
+from agent.core.driver import HeatCurve, Telemetry
 from agent.core.job import JobView
 from agent.core.printer_status import BUSY_TEXT, link, printer_state, prompt, temperatures
 from agent.core.report_bodies import Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
@@ -99,8 +99,10 @@ def completed(command: Command, job: JobView | None, result: Result) -> TaskRepo
     return TaskReport(progress=1.0, **_fields(_ended_job(command, job)), data=data)
 
 
-def failed(command: Command, code: int, message: str, job: JobView | None = None) -> TaskReport:
-    """Build the terminal report of a task that was refused or failed."""
+def failed(
+    command: Command, code: int, message: str, job: JobView | None = None, heat_curve: HeatCurve | None = None
+) -> TaskReport:
+    """Build the terminal report of a task that was refused or failed; `heat_curve`: for which it was a heat alarm."""
     message = message[:ERROR_TEXT]
     data = TaskData(
         state="failed",
@@ -110,6 +112,7 @@ def failed(command: Command, code: int, message: str, job: JobView | None = None
         error=code,
         error_message=message,
         **_fields(_position(job)),
+        heat_curve=heat_curve or UNSET,
     )
     about = _ended_job(command, job)
     if job is None and command.raw_name == Name.PRINT_DATA:  # else a server shows the job as sent for ever

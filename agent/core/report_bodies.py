@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.driver import HeatCurve
 from agent.core.shrink import MAX_DATA, length, shrink
 
 
@@ -68,6 +69,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    heat_curve: HeatCurve | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     message: str | UnsetType = UNSET
     url: str | UnsetType = UNSET

@@ -11,6 +11,7 @@ MAX_DATA = 5000
 
 # What goes first when `data` is too long; what is not here (state, numbers, short texts) goes last, and only then.
 SHRINK_ORDER = (
+    "heat_curve",
     "settings",
     "link",
     "temperatures",

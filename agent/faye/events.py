@@ -47,7 +47,7 @@ class StoppedByAdvice:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The server took the subscription; messages on `channel` arrive from now on."""
+    """The server accepted the subscription; messages on `channel` arrive from now on."""
 
     channel: str
 

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests.auth import AuthBase, HTTPBasicAuth
 
+from agent.core.printable import printable
 from agent.errors import DataError
 from agent.http.http_session import NoAuth
 
@@ -39,4 +40,4 @@ def redact_url(url: str) -> str:
         text = f"{parts.scheme or '?'}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:
         return "(unreadable)"
-    return "".join(c if c.isprintable() else "?" for c in text[:200])
+    return printable(text[:200])

@@ -11,7 +11,7 @@ first alone, some on each, and some on the first G, M or T wherever it stands (d
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from agent.gcode.command_policy import (
@@ -29,11 +29,11 @@ from agent.gcode.command_policy import (
     WHOLE_TEXTS,
     Rule,
 )
+from agent.gcode.klipper_arguments import hot_arguments
 from agent.gcode.limits import Limits
 from agent.gcode.strict_reader import (
     HIGHEST,
     CodeLine,
-    NamedLine,
     UnreadableError,
     Word,
     code_line,
@@ -46,15 +46,12 @@ from agent.gcode.waiting import wants_person
 LONGEST_DWELL_S: Final = 3_600.0
 """Seconds that a G4 may wait: the heaters stay on meanwhile, and nothing moves."""
 
+UNFILLED: Final = "a placeholder was not filled in by the slicer"
+
 _RENUMBERS = re.compile(rb"M110.*N")
 _IN_TEXT = re.compile(rb"([GM])[ \t]*([-+]?)0*(\d+)(\.?\d*[EX])?")
 _PRUSA = re.compile(rb"PRUSA(?![^\"]*\"[^\"]*$)")  # outside of quotes
-_TEMPERATURE_KEY = re.compile(
-    r"(?:^|_)TEMP(?:ERATURE)?S?\d*(?:_|$)|TEMP(?:ERATURE)?\d*$|^TARGET$|^(?:BED|CHAMBER|HOTEND|NOZZLE|EXTRUDER|TOOL)\d*$"
-)
-_PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)")
 _NAME_BYTES: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
-_SET_HEATER: Final = "SET_HEATER_TEMPERATURE"
 
 
 def judge(code: bytes, limits: Limits, dialect: str) -> tuple[str, str]:
@@ -95,7 +92,7 @@ class CommandCheck:
     def refuse(self, refusals: Mapping[str, str]) -> str:
         """Keep them; the one that ends the scan: of the firmware that the file is for, or of the last one that is
         left. Empty: go on."""
-        self.refused.update(refusals)
+        self.refused = {**refusals, **self.refused}
         if self._wanted:
             return refusal_of(self.refused, self._wanted)
         return "" if len(self.refused) < len(DIALECTS) else refusals[next(iter(refusals))]
@@ -152,12 +149,12 @@ class _Judge:
     def _commands(self, line: CodeLine) -> tuple[str, str]:
         if line.lists and self._dialect not in LISTS:
             return "«:» in a number", ""
-        warning = f"{line.placeholder} was not filled in by the slicer" if line.placeholder else ""
+        warning = UNFILLED if line.placeholder else ""
         for command in (line.command, *line.others):
             rule = self._rule(command)
             why = self._forbidden(command, rule, None if line.others else line.words)
             if not why and line.placeholder and (rule != ALLOWED or self._dialect in LISTS):
-                why = f"{line.placeholder} was not filled in by the slicer"
+                why = UNFILLED
             if not why and rule.text and line.others:
                 why = f"{command}, which takes a text, beside another command"
             if not why and rule.heats:
@@ -239,28 +236,12 @@ class _Judge:
             return why, ""
         line = named_line(upper)
         if self._dialect != "klipper":
-            return self._unless("extended", f"{line.name} is no command of this firmware"), ""
+            if line.arguments is None:
+                return self._unless("extended", "not G-code: it begins with a word that is no command"), ""
+            return self._unless("extended", "a name (of a macro?) is no command of this firmware"), ""
         rule = NAMES.get(line.name, ALLOWED)
-        why = self._forbidden(line.name, rule) or self._named_heat(line, upper.decode("ascii"))
+        why = self._forbidden(line.name, rule) or hot_arguments(line, upper.decode("ascii"), self._limits)
         return why, "" if why else _waits(line.name, rule)
-
-    def _named_heat(self, line: NamedLine, whole: str) -> str:
-        """Why the arguments of a macro, or of SET_HEATER_TEMPERATURE, must not be passed on."""
-        if line.name == _SET_HEATER and line.arguments is None:
-            return f"{line.name}: expected KEY=VALUE"
-        heaters = [_heater(value) for key, value in _pairs(whole) if key == "HEATER"]
-        for key, value in _pairs(whole):
-            if not _TEMPERATURE_KEY.search(key):
-                continue
-            if not _PLAIN_NUMBER.fullmatch(value):
-                if _is_a_number(value):
-                    return f"{line.name}: {key} is not a plain number"
-                continue
-            held = heaters if line.name == _SET_HEATER and key == "TARGET" else []
-            for heater in held or [_heater_of_key(key)]:
-                if why := self._limits.too_hot(heater, float(value)):
-                    return f"{line.name} {why}"
-        return ""
 
 
 def _spelled(word: Word) -> str:
@@ -280,30 +261,3 @@ def _dwell(command: str, line: CodeLine) -> str:
 
 def _waits(command: str, rule: Rule) -> str:
     return f"{command} waits for a person" if rule.waits else ""
-
-
-def _pairs(whole: str) -> Iterator[tuple[str, str]]:
-    """Whatever may be KEY=VALUE once a shell's quoting is undone (Klipper: shlex)."""
-    for found in re.finditer(r"([A-Z0-9_]+)[ \t]*=(?=[ \t]*([^\s=#]*))", re.sub(r"[\"'\\]", "", whole)):
-        yield found[1], found[2]
-
-
-def _heater(name: str) -> str:
-    """The limit that a heater of Klipper's is held to: that of the chamber, the lowest, for one that is not known."""
-    if "BED" in name:
-        return "bed"
-    return "tool" if name.startswith("EXTRUDER") else "chamber"
-
-
-def _heater_of_key(key: str) -> str:
-    if "BED" in key:
-        return "bed"
-    return "chamber" if "CHAMBER" in key else "tool"
-
-
-def _is_a_number(value: str) -> bool:
-    try:
-        float(value)
-    except ValueError:
-        return False
-    return True

@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from agent.core.driver import COMMAND_SIZE
+
 NEVER = "never"
 """In place of a group: no file may do it, whatever `[job] allow` says."""
 
@@ -245,6 +247,12 @@ BREAKS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     }
 )
 """Characters that a firmware takes otherwise than as themselves, and as what."""
+
+LINE_SIZES: Final[Mapping[str, int]] = MappingProxyType(
+    {**dict.fromkeys(OVERRIDES, COMMAND_SIZE - 1), "klipper": 4_000}
+)
+"""Bytes of a line as it is sent that a firmware takes; Klipper, which sets no limit, as many as are kept of a line of a
+file (agent.gcode.sendable)."""
 
 LISTS: Final = frozenset(("reprap",))
 """Firmwares that take lists of numbers, `E1:2`."""

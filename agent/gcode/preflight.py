@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
+from agent.gcode.command_policy import LINE_SIZES
 from agent.gcode.framing import framed_length
 from agent.gcode.words import COMMAND
 
-MAX_FRAMED = COMMAND_SIZE - 1
-"""Bytes of a numbered line with its checksum that fit a firmware's command buffer (docs/serial.md §11)."""
+MAX_FRAMED = max(LINE_SIZES.values())
+"""Bytes of a numbered line with its checksum that some firmware takes (docs/serial.md §11)."""
 
 SHORT = 64
 """Bytes of code that fit whatever the number and the checksum are: `N` + 19 digits + blank + `*255` + SHORT < 95."""
@@ -32,12 +32,14 @@ _HEADS = (
 )
 
 
-def too_long(ordinal: int, code: bytes) -> str:
-    """The reason why the line does not fit a firmware's buffer; empty if it does."""
+def too_long(ordinal: int, code: bytes) -> dict[str, str]:
+    """Firmware -> why the line does not fit its buffer, for those whose it does not fit (docs/serial.md §11)."""
     length = framed_length(ordinal, code)
-    if length <= MAX_FRAMED:
-        return ""
-    return f"the line is {length} bytes long as it is sent (with number and checksum), allowed are {MAX_FRAMED}"
+    return {
+        dialect: f"the line is {length} bytes long as it is sent (with number and checksum), allowed are {size}"
+        for dialect, size in LINE_SIZES.items()
+        if length > size
+    }
 
 
 def foreign(head: bytes) -> str:

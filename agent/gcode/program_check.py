@@ -78,7 +78,7 @@ class ProgramCheck:
 
     def _judge(self, text: bytes, hit: re.Match[bytes]) -> tuple[int, str] | None:
         start = text.rfind(b"\n", 0, hit.start()) + 1
-        if not self._known or not _MOVE.match(text[start : hit.end()]):
+        if not self._known or not _MOVE.match(text, start, hit.end()):
             return None
         axis = "XYZ".index(chr(hit[0][0]))
         end = text.find(b"\n", hit.end())

@@ -134,8 +134,8 @@ class Scanner:
         first = self._count + 1
         if max(map(len, lines)) > preflight.SHORT:
             for at, code in enumerate(lines):
-                if len(code) > preflight.SHORT and (why := preflight.too_long(first + at, code)):
-                    raise preflight.refusal(self._physical_line(text, start, end, at), code, why)
+                if len(code) > preflight.SHORT and (long := preflight.too_long(first + at, code)):
+                    self._refuse(long, code, (text, start, end, at))
         specials = _specials(lines)
         for at, code in specials:
             if code.startswith(b"M73") and not code[3:4].isdigit():
@@ -160,13 +160,17 @@ class Scanner:
             raise preflight.refusal(self._physical_line(*place), code, why)
         refusals, warning = self._commands.check(code) if not self._begun else ({}, "")
         if refusals:
-            line = self._physical_line(*place)
-            texts = {dialect: str(preflight.refusal(line, code, why)) for dialect, why in refusals.items()}
-            if final := self._commands.refuse(texts):
-                raise DataError(final)
+            self._refuse(refusals, code, place)
         if warning:
             known = self._warnings.get(warning)
             self._warn(warning, known[0] if known else self._physical_line(*place))
+
+    def _refuse(self, refusals: dict[str, str], code: bytes, place: tuple[bytes, int, int, int]) -> None:
+        """Keep why some firmwares must not get the file. Raises DataError where that ends the scan."""
+        line = self._physical_line(*place)
+        texts = {dialect: str(preflight.refusal(line, code, why)) for dialect, why in refusals.items()}
+        if final := self._commands.refuse(texts):
+            raise DataError(final)
 
     def _mark(self, kind: bytes, rest: bytes) -> None:
         """Take a comment that matters: a layer's start, or a mark of the slicer."""

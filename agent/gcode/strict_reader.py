@@ -49,7 +49,7 @@ class CodeLine(msgspec.Struct, frozen=True):
     others: tuple[str, ...] = ()
     exponents: bool = False  # a letter directly behind a digit that some firmware takes as part of the number
     lists: bool = False  # numbers with colons
-    placeholder: str = ""  # what a slicer should have put a number for: «{machine_depth}»
+    placeholder: bool = False  # something that a slicer should have put a number for: `Y{machine_depth}`
 
 
 class NamedLine(msgspec.Struct, frozen=True):
@@ -79,7 +79,7 @@ def code_line(code: bytes, upper: bytes, command: str, at: int) -> CodeLine:
     UnreadableError."""
     words: list[Word] = []
     others: list[str] = []
-    lists, placeholder = False, ""
+    lists = placeholder = False
     end = len(upper)
     while at < end:
         if upper[at] in b" \t":
@@ -91,11 +91,11 @@ def code_line(code: bytes, upper: bytes, command: str, at: int) -> CodeLine:
             others.append(_name(other))
             at = other.end()
         elif upper[at] in b"{[" and words and (left := _PLACEHOLDER.match(code, at)):
-            placeholder, at = left[0].decode(), left.end()
+            placeholder, at = True, left.end()
         else:
             word = _WORD.match(upper, at)
             if word is None:
-                raise UnreadableError(f"{_shown(upper[at:])} is not a letter and a number")
+                raise UnreadableError("what is no letter and a number")
             numbers = (word[2], *word[3].split(b":")[1:]) if word[2] else ()
             lists = lists or len(numbers) > 1
             words.append(Word(word[1].decode(), tuple(map(float, numbers))))
@@ -144,7 +144,3 @@ def _name(command: re.Match[bytes]) -> str:
     if sign and letter != "T":
         raise UnreadableError("the number of a command is negative")
     return letter if letter == "T" else f"{letter}{number}"
-
-
-def _shown(rest: bytes) -> str:
-    return f"«{rest[:1].decode('latin-1')}»" if rest[:1].isascii() else "a byte"

@@ -88,5 +88,5 @@ def literal_address(host: str) -> str:
         pass
     try:
         return socket.inet_ntoa(socket.inet_aton(host))
-    except (OSError, UnicodeError):
+    except (OSError, ValueError):  # ValueError: a character that no address has, a null character
         return ""

@@ -114,6 +114,7 @@ class LocalApi:
             "port": telemetry.port,
             "firmware": telemetry.firmware,
             "machine": telemetry.machine,
+            "display": telemetry.display,
             "link": msgspec.to_builtins(telemetry.link),
             "registration": self._registration(),
             "listening": self._listening(),
@@ -172,7 +173,7 @@ class LocalApi:
             raise DataError(f"ready: {refusal}") from None
         log.info("bed confirmed clear", last_job_id=bed.job_id)
         self._wake_runner()
-        return {"bed": bed.told, "job_id": bed.job_id}
+        return {"bed": bed.reported_state, "job_id": bed.job_id}
 
     def _print(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
         if not self._receiving.acquire(blocking=False):

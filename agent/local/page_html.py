@@ -90,6 +90,8 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Waiting for", str(data["ui_sub_state"])
     if data.get("prompt"):
         yield "The printer asks", asked(data["prompt"])
+    if status.get("display"):
+        yield "Display", str(status["display"])
     if "bed" in data:
         yield "Bed", "confirmed clear" if data["bed"] == "clear" else "not confirmed clear"
     for name, heater in data.get("temperatures", {}).items():

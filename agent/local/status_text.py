@@ -35,6 +35,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     data = status.get("data", {})
     lines = [f"printer   {' '.join(_printer_words(status))}"]
     lines += [f"trouble   {part}: {why}" for part, why in status.get("conditions", {}).items() if part != "printer"]
+    if status.get("display"):
+        lines.append(f"display   {status['display']}")
     if status.get("job_id"):
         lines.append(f"job       {status['job_id']} {status.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("ui_sub_state") and not status.get("error_message"):

@@ -19,7 +19,7 @@ from agent.core import report
 from agent.core.bed import BedEvent
 from agent.core.clock import Clock
 from agent.core.command import Command
-from agent.core.driver import Driver, Host, Telemetry
+from agent.core.driver import Driver, HeatCurve, Host, Telemetry
 from agent.core.job import JobView
 from agent.core.report_bodies import Result
 from agent.core.task import TaskEvent
@@ -93,10 +93,17 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         self.wake_reporter()
 
     def fail(
-        self, task: Task, code: int, message: str, job: JobView | None = None, *, bed: BedEvent = BedEvent.END
+        self,
+        task: Task,
+        code: int,
+        message: str,
+        job: JobView | None = None,
+        *,
+        bed: BedEvent = BedEvent.END,
+        heat_curve: HeatCurve | None = None,
     ) -> None:
         """End a task that was refused or failed; `bed` as in `complete`. Never raises; see ReportWriter."""
-        body = report.failed(task.command, code, message, job)
+        body = report.failed(task.command, code, message, job, heat_curve)
         self.store.reports.end(task, TaskEvent.FAIL, body, message, bed=bed)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()

@@ -137,7 +137,7 @@ class Runner:
         running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
-        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._bed_told())
+        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._read_bed_state())
 
     def _publish(self) -> None:
         """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""
@@ -146,12 +146,12 @@ class Runner:
             self._last_published = key
             self._context.wake_reporter()
 
-    def _bed_told(self) -> str:
+    def _read_bed_state(self) -> str:
         """`data.bed`, as it was read last; empty where nobody is asked."""
         if self._context.config.job.bed == "free":
             return ""
         try:
-            self._bed = self._context.store.bed().told
+            self._bed = self._context.store.bed().reported_state
         except UnavailableError as error:  # a running print goes on
             log.debug("bed state unknown", error=str(error))
         return self._bed

@@ -18,7 +18,7 @@ import structlog
 
 from agent.core import settings
 from agent.core.bed import BedEvent
-from agent.core.driver import Operation, Outcome, Telemetry
+from agent.core.driver import HeatCurve, Operation, Outcome, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
@@ -270,7 +270,7 @@ class PrintActivity:
         elif last.outcome is Outcome.CANCELLED:
             self._end_cancelled()
         else:
-            self._fail(500, self._lost or last.error)
+            self._fail(500, self._lost or last.error, heat_curve=last.heat_curve)
 
     def _complete(self) -> None:
         self._job.complete()
@@ -282,10 +282,10 @@ class PrintActivity:
         self._context.complete(self.task, self.view, Result(message="canceled"))
         self._close()
 
-    def _fail(self, code: int, message: str, bed: BedEvent = BedEvent.END) -> None:
+    def _fail(self, code: int, message: str, bed: BedEvent = BedEvent.END, heat_curve: HeatCurve | None = None) -> None:
         where = f" at layer {self.view.layer}, line {self.view.line}" if self.view.line else ""
         self._job.advance_job(JobEvent.FAIL, error=message)
-        self._context.fail(self.task, code, f"{message}{where}", self.view, bed=bed)
+        self._context.fail(self.task, code, f"{message}{where}", self.view, bed=bed, heat_curve=heat_curve)
         self._close()
 
     def _close(self) -> None:

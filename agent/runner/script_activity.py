@@ -34,13 +34,13 @@ class ScriptActivity:
         context.driver.run_script(task.command.task_id, lines)
 
     def step(self, telemetry: Telemetry) -> None:
-        """End when the driver says so."""
+        """End when the driver reports the end of the script."""
         last = telemetry.last
         if last is not None and last.task_id == self.task.command.task_id:
             if last.outcome is Outcome.COMPLETED:
                 self._context.complete(self.task)
             else:
-                self._context.fail(self.task, 500, last.error or str(last.outcome))
+                self._context.fail(self.task, 500, last.error or str(last.outcome), heat_curve=last.heat_curve)
             self.ended = True
         elif self._deadline.expired():
             self.stop("not done within an hour")

@@ -28,6 +28,7 @@ class PrinterAccess:
         self._token_fits = token_fits
 
     def may_subscribe(self, pattern: str, ext: Mapping[str, object]) -> bool:
+        """See `Access.may_subscribe`: the channels of the token's own printer alone."""
         first, *rest = pattern.split("/")[1:]
         if first == "**":
             return False  # it would hear every printer's commands
@@ -39,4 +40,5 @@ class PrinterAccess:
         return bool(number) and isinstance(token, str) and self._token_fits(int(number), token)
 
     def may_publish(self, channel: str) -> bool:
+        """See `Access.may_publish`: nothing that a printer listens to."""
         return not (channel == "/printers" or channel.startswith("/printers/"))

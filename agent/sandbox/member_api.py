@@ -94,6 +94,8 @@ class MemberApi:
         if job_id := text_field(body, "job_id", required=False):
             message["job_id"] = job_id
         message |= _url(body, "package_url", required=False) | _settings(body)
+        if name == "respond":
+            message |= {key: body[key] for key in ("choice", "prompt_id") if key in body}
         if name in {"log", "logs"}:
             key = self._context.accounts.add_upload(owned.printer.printer_id)
             message |= _url(body, "upload_url", required=False) or {"upload_url": f"{root_url()}/uploads/{key}"}

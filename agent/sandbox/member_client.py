@@ -58,7 +58,7 @@ class SandboxMember:
         return self._ask("POST", f"{self._api}/printers/{printer_id}/jobs", json=body)
 
     def command(self, printer_id: int, command: str, **parameters: object) -> str:
-        """Send a command with `job_id`, `settings`, `package_url` as it needs them; returns its task_id."""
+        """Send a command with `job_id`, `settings`, `package_url`, `choice` as it needs them; returns its task_id."""
         body = {"command": command, **parameters}
         return str(self._ask("POST", f"{self._api}/printers/{printer_id}/command", json=body)["task_id"])
 

@@ -20,6 +20,7 @@ from enum import Enum
 import msgspec
 
 from agent.core.clock import Clock
+from agent.core.printable import printable
 from agent.errors import UnavailableError
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -57,7 +58,7 @@ class Ended(msgspec.Struct, frozen=True):
         """The last lines of the output, short and printable; empty without any."""
         text = self.tail.decode("utf-8", "replace")
         lines = [line.strip() for line in text.splitlines() if line.strip()][-3:]
-        return "".join(char if char.isprintable() else "?" for char in " / ".join(lines))[-SHORT:]
+        return printable(" / ".join(lines))[-SHORT:]
 
 
 def run(

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from agent.service.watch_schema import WatchSection
+
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 GcodeLines = tuple[str, ...]
 
@@ -154,6 +156,7 @@ class Config(_Section, frozen=True):
     printer: PrinterSection = PrinterSection()
     serial: SerialSection = SerialSection()
     job: JobSection = JobSection()
+    watch: WatchSection = WatchSection()
     scripts: ScriptsSection = ScriptsSection()
     reports: ReportsSection = ReportsSection()
     state: StateSection = StateSection()

@@ -23,7 +23,16 @@ from typing import ClassVar
 
 import pytest
 
-from agent.core.driver import Driver, Host, Outcome, PrinterState, Scripts, SupportsEmergencyStop, SupportsScriptReload
+from agent.core.driver import (
+    Driver,
+    Host,
+    Outcome,
+    PrinterState,
+    Scripts,
+    SupportsEmergencyStop,
+    SupportsPrompts,
+    SupportsScriptReload,
+)
 from agent.errors import DataError, NotReadyError
 from agent.testing.rig import Lines, Rig, Setup, moves
 
@@ -33,7 +42,7 @@ S = PrinterState
 class DriverContract(ABC):
     """The contract of `agent.core.driver.Driver` as tests. Subclass it in a test module and define `rig`.
 
-    What only some drivers can (`SupportsEmergencyStop`, `SupportsScriptReload`, a printer that can be absent) is
+    What only some drivers can (`SupportsEmergencyStop`, `SupportsPrompts`, a printer that can be absent) is
     skipped where the driver, or the rig, has it not."""
 
     absent: ClassVar[str] = ""
@@ -244,6 +253,31 @@ class DriverContract(ABC):
             assert b"M104 S0" in rig.executed
             rig.driver.close()
             assert set(threading.enumerate()) - others == set(), "every thread of the driver has ended"
+
+    def test_a_pause_that_the_file_asks_for_is_a_question_with_one_answer(self, tmp_path: Path) -> None:
+        """docs/serial.md §26, §32: an answer to another id, a second one, and one that there is not are refused."""
+        lines = [*moves(10), b"M0 Insert nut", *moves(10)]
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsPrompts):
+                pytest.skip("this driver hears no questions")
+            rig.ready()
+            with pytest.raises(NotReadyError):
+                rig.driver.respond(1, 0)
+            rig.driver.start_print("p", Lines(lines))
+            prompt = rig.until(lambda t: t.state is S.PAUSED and t.prompt is not None).prompt
+            assert prompt is not None
+            assert "Insert nut" in prompt.text
+            with pytest.raises(NotReadyError):
+                rig.driver.respond(prompt.id + 1, 0)
+            with pytest.raises(DataError):
+                rig.driver.respond(prompt.id, len(prompt.choices))
+            rig.driver.respond(prompt.id, 0)
+            with pytest.raises(NotReadyError):
+                rig.driver.respond(prompt.id, 0)
+            assert rig.outcome("p").outcome is Outcome.COMPLETED
+            now = rig.driver.telemetry()
+            assert (now.prompt, now.answered) == (None, prompt.id)
+            assert rig.file_lines() == [*moves(10), *moves(10)]
 
     def test_a_printer_that_is_not_there_is_offline_until_it_appears(self, tmp_path: Path) -> None:
         """docs/serial.md §29."""

@@ -24,6 +24,7 @@ from agent.service.reload import driver_scripts
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import boot_id
 from agent.state.store import Store
+from agent.wiring.heat_watch import watch_settings
 from drivers.settings import DriverSettings, SimulatedSettings
 
 OPENING = 300.0  # seconds that opening the state may take: a long check of a large file on a slow card
@@ -92,6 +93,7 @@ def build_driver(config: Config, clock: Clock, black_boxes: Path) -> Driver:
         simulated=SimulatedSettings(
             speed=config.simulated.speed, dialect=config.simulated.dialect, faults=config.simulated.faults
         ),
+        watch=watch_settings(config),
         own=config.driver,
     )
     return drivers.create(config.printer.driver, settings, clock=clock)

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import msgspec
 import structlog
 
-from agent.core.driver import Heater, Link, Operation, Outcome, PrinterState, Prompt, Scripts, Telemetry
+from agent.core.driver import HeatCurve, Heater, Link, Operation, Outcome, PrinterState, Prompt, Scripts, Telemetry
 from agent.errors import DataError, NotReadyError
 from drivers.gcode.protocol.protocol import Counters
 
@@ -55,6 +55,8 @@ class Slot:
         self._latency_timer: int | None = None
         self._warned: set[str] = set()
         self.scripts: Scripts | None = None  # in the place of those that the driver was made with
+        self.heat_curve: HeatCurve | None = None  # joins the failure that comes next
+        self.facts: dict[str, str] = {}  # join what is recorded of the failure that comes next
         self.wake: Callable[[], None] = _nobody
         self.failed: Callable[[str, dict[str, str]], None] = _unrecorded  # why, and on what; called before `wake`
 
@@ -116,12 +118,15 @@ class Slot:
         if _may_be_waited_for(before, after):
             if _failure(before, after):
                 failed = after.last.error if after.last is not None and after.last is not before.last else after.reason
-                self.failed(failed, {"port": before.port, "firmware": after.firmware, "machine": after.machine})
+                facts, self.facts, self.heat_curve = self.facts, {}, None
+                about = {"port": before.port, "firmware": after.firmware, "machine": after.machine}
+                self.failed(failed, about | facts)
             self.wake()
 
     def end(self, task_id: str, outcome: Outcome, state: PrinterState, error: str = "", reason: str = "") -> None:
         """Publish how the operation of `task_id` ended, and the printer's `state` after it."""
-        last = Operation(task_id, outcome, error)
+        curve, self.heat_curve = self.heat_curve, None
+        last = Operation(task_id, outcome, error, curve)
         self.update(state=state, reason=reason, waiting="", starting=False, task_id="", last=last)
 
     def begin_recovery(self, task_id: str, line: int, reason: str) -> None:

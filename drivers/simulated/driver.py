@@ -88,6 +88,10 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsEmergencyStop`."""
         self._driver.halt()
 
+    def respond(self, prompt_id: int, choice: int) -> None:
+        """See `agent.core.driver.SupportsPrompts`."""
+        self._driver.respond(prompt_id, choice)
+
     def use_scripts(self, scripts: Scripts) -> None:
         """See `agent.core.driver.SupportsScriptReload`."""
         self._driver.use_scripts(scripts)

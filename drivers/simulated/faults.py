@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from agent.errors import DataError
+from drivers.simulated.heater_fault import HEATER_FORM, HEATER_MEANING, PlannedHeaterFault, parse_heater_fault
 from drivers.simulated.random_faults import ByteCorruption, RandomFault, random_garbage
 
 LATE_MS = 500.0
@@ -69,6 +70,7 @@ class Faults:
         """A fault that only Klipper can have, if there is one."""
         self._rates: dict[str, float] = {}
         self.scheduled: dict[int, ScheduledFault] = {}
+        self.heaters: list[PlannedHeaterFault] = []
         for spec in specs:
             self._add(spec)
         self._to_printer = ByteCorruption(self._rate("corrupt"), self._seeded("corrupt"))
@@ -105,6 +107,7 @@ class Faults:
     def counts(self) -> Mapping[str, int]:
         """How often each fault has happened so far, by its name; those that have not are not there."""
         random = {"corrupt": self._to_printer.count, "corrupt-back": self._to_host.count}
+        random["heater"] = sum(fault.began is not None for fault in self.heaters)
         random |= {name: fault.count for name, fault in self._random.items()}
         return +(self._counted + Counter(random))
 
@@ -222,6 +225,10 @@ class Faults:
         self.config_error = True
         self.of_klipper = name
 
+    def set_heater(self, _name: str, text: str) -> None:
+        """Apply `heater=NAME:FAULT:PHASE`. Raises ValueError when it is none."""
+        self.heaters.append(parse_heater_fault(text))
+
     def set_line_fault(self, name: str, text: str) -> None:
         """Apply `name@LINE`, for some `name@LINE:SECONDS` too. Raises ValueError when the line is none, or taken."""
         fault = LineFault(name)
@@ -286,6 +293,7 @@ _KINDS = _kinds(
         "klippy-config-error", Faults.set_config_error, "Klipper's configuration is wrong: it refuses lines for ever"
     ),
     _Kind("lost-mcu@LINE", Faults.set_line_fault, "Klipper loses its board and shuts down"),
+    _Kind(HEATER_FORM, Faults.set_heater, HEATER_MEANING),
     _Kind("seed=N", Faults.set_seed, "other dice"),
 )
 

@@ -48,6 +48,8 @@ class VirtualFirmware:
         self.executed = 0
         self.resets = 0
         self.machine = Machine(options, now)
+        for fault in faults.heaters:
+            (self.machine.bed if fault.heater == "bed" else self.machine.nozzle).fault = fault
         dialect = self.machine.dialect
         if dialect.starting is None and faults.of_klipper:
             raise DataError(f"fault {faults.of_klipper!r} is one of Klipper's; the dialect is {dialect.name}")

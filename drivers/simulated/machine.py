@@ -103,9 +103,12 @@ class Machine:
     def temperatures(self) -> bytes:
         """` T:201.32 /210.00 B:60.02 /60.00 @:127 B@:64`, with the leading blank (docs/serial.md §22)."""
         now, nozzle, bed = self.now, self.nozzle, self.bed
+        stopped_for = nozzle.look(now) or bed.look(now)
         text = self.dialect.temperatures.format(
             t=nozzle.at(now), tt=nozzle.target, tp=nozzle.power(now), b=bed.at(now), bt=bed.target, bp=bed.power(now)
         )
+        if stopped_for and self.options.heat_guard:
+            self.kill(stopped_for)
         return b" " + text.encode()
 
     def answer(self, text: bytes, *, on_ok: bool) -> None:

@@ -53,6 +53,7 @@ class Options(msgspec.Struct, frozen=True):
     queue_size: int | None = None  # BUFSIZE; the command that is being executed has one of the places
     planner_blocks: int = 16  # BLOCK_BUFFER_SIZE; a ring as well
     homed: bool = False  # all axes count as homed from the start, as a Klipper's configuration may have it
+    heat_guard: bool = True  # the firmware's own protection stops it for a heater's fault
     ambient: float = 21.0
     nozzle_max: float = 300.0  # the highest target that is taken; more is clamped
     bed_max: float = 120.0

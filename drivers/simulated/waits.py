@@ -116,6 +116,8 @@ def stop(machine: Machine, command: ParsedCommand) -> Wait:
 
 def ask_in_box(machine: Machine, title: bytes, text: bytes, *, cancel: bool) -> Wait:
     """M291 S2 or S3 of RepRapFirmware: wait until the box is answered (docs/serial.md §32d)."""
+    if machine.person.attended:
+        return
     machine.show_box(title, text, cancel=cancel)
     while machine.person.box:
         yield math.inf
@@ -127,6 +129,7 @@ def change_filament(machine: Machine, _command: ParsedCommand | None) -> Wait:
     if machine.dialect.boxes:
         yield from ask_in_box(machine, b"Filament change", b"Insert filament", cancel=False)
         yield from ask_in_box(machine, b"Filament change", b"Filament loaded?", cancel=True)
+        machine.person.attended = False
         return
     machine.act(b"paused")
     machine.prompt(Question.NOTHING, b"Pause", b"Dismiss")

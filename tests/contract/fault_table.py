@@ -55,6 +55,9 @@ _SMALL = ("corrupt=0.0015", "corrupt-back=0.001", "lost-ok=0.015", "double-ok=0.
 _RESTARTED = rf"the printer restarted after line {TRIP - 1}: its position is lost"
 _SILENT = rf"line {TRIP} \(.*\): no answer, although asked \d+ times"
 
+HELD_BY_A_RUNOUT = ("marlin", "marlin1", "marlin1.0", "prusa", "reprap", "reprap3")
+"""The others tell their host of it, which pauses until somebody answers: `test_prompts.py`."""
+
 CASES: dict[str, Case] = {
     "corrupt": Case((_NOISE,), strikes=("corrupt",)),
     "corrupt-back": Case(("corrupt-back=0.003",), strikes=("corrupt-back",)),
@@ -75,7 +78,7 @@ CASES: dict[str, Case] = {
     "mintemp": _at("mintemp", "MINTEMP"),
     "kill": _at("kill", "Thermal Runaway"),
     "pause": _at("pause:0.3", patience=1.0),
-    "runout": _at("runout:0.3", patience=1.0),
+    "runout": replace(_at("runout:0.3", patience=1.0), only=HELD_BY_A_RUNOUT),
     "unplug": _at("unplug", "was unplugged"),
     "unplug, and back": _at("unplug:0.1", "was unplugged", back=True),
     "klippy-starting": Case(("klippy-starting=1.5",), strikes=("klippy-starting",), only=("klipper",)),
@@ -92,8 +95,9 @@ CASES: dict[str, Case] = {
 """The names are those of `printer-agent simulate --fault help`, with a remark where there are two of one. `seed` has no
 meaning alone: with it, everything goes wrong that a print can survive."""
 
-NO_PRINT = {"klippy-config-error"}
-"""With these faults there is no print that could end: `test_klipper.py`."""
+NO_PRINT = {"klippy-config-error", "stop-button", "heater"}
+"""Faults that have tests of their own: there is no print that could end, a person ends it, or the heat monitor does
+(`test_klipper.py`, `test_prompts.py`, `test_heat_alarms.py`)."""
 
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no number and ask for no line again. From the host, a line that is lost and an `ok` that is lost look

@@ -121,6 +121,17 @@ def test_an_unknown_command_of_the_file_is_no_failure(tmp_path: Path) -> None:
         assert used.rig.outcome("p").outcome is Outcome.COMPLETED
 
 
+@pytest.mark.parametrize("window", [1, 3])
+def test_the_outline_of_an_object_may_be_longer_than_a_boards_buffer(tmp_path: Path, window: int) -> None:
+    outline = b",".join(b"[%d,%d]" % (x, x) for x in range(100, 400))
+    with klipper(tmp_path, window=window) as used:
+        used.ready()
+        used.print([b"G28", b"EXCLUDE_OBJECT_DEFINE NAME=CUBE POLYGON=[%b]" % outline, *moves(20)])
+        assert used.rig.outcome("p") == Operation("p", Outcome.COMPLETED)
+        assert used.rig.file_lines() == moves(20)
+        assert outline in used.tap.sent
+
+
 @pytest.mark.parametrize("name", ["park", "calibrate"])
 def test_a_script_that_is_refused_fails_and_names_the_line(tmp_path: Path, name: str) -> None:
     """docs/serial.md §k1: the same for each of them."""

@@ -111,3 +111,22 @@ def test_what_is_asked_is_answered_once_and_the_print_goes_on(tmp_path: Path, fi
         if situation != "cancel" and not cell.faults:
             whole = [line for line in cell.lines if line.startswith(b"G1 X1")]
             assert used.rig.file_lines() == whole
+
+
+def test_an_answer_is_on_the_wire_within_50_ms(tmp_path: Path) -> None:
+    """docs/serial.md §23, §32a: past the line that is not acknowledged, at the real pace of a printer."""
+    cell = TABLE["marlin"]["runout"]
+    with asking(tmp_path, "marlin", cell) as used:
+        took = []
+        last = 0
+        for question, sent in zip(cell.questions, cell.sends, strict=True):
+            prompt = used.asked(question, last)
+            began = time.monotonic()
+            used.respond(prompt.id, question.choose or 0)
+            while sent not in used.answers():
+                assert time.monotonic() - began < 1.0
+                time.sleep(0.0005)
+            took.append(time.monotonic() - began)
+            last = prompt.id
+        assert min(took) < AT_ONCE_S, took
+        assert used.rig.outcome("p").outcome is cell.end

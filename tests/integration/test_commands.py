@@ -242,6 +242,39 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Agent
     assert slow.member.job(job_id)["local_job"] is True
 
 
+ASKING = "G28\nG1 Z5 F600\nM0 Insert nut\nG1 X10 F600\nM0 Take photo\nG1 X20 F600\n"
+
+
+def test_a_question_is_answered_from_the_cloud_and_at_the_printer(slow: AgentRig, tmp_path: Path) -> None:
+    """docs/protocol.md «Prompts»."""
+    assert slow.do("respond", choice=0)["error_message"] == "respond: the printer asks nothing"
+    job = slow.submit(gcode_file(tmp_path, ASKING))
+    prompt = slow.until("it asks", lambda: slow.status()["data"].get("prompt"))
+    assert prompt == {
+        "id": prompt["id"],
+        "text": "the file asks for a pause (M0, line 3): Insert nut",
+        "choices": ["Continue"],
+        "answered": False,
+    }
+    assert "asks      the file asks for a pause (M0, line 3): Insert nut (0 Continue)" in cli(slow, "status").stdout
+
+    def reported() -> bool:
+        return any("prompt" in report["body"]["data"] for report in slow.member.reports(job["task_id"]))
+
+    slow.until("the portal knows", reported)
+    assert slow.do("respond", choice="Stop")["error_code"] == 422
+    assert slow.do("respond", choice=0, prompt_id=prompt["id"] - 1)["error_code"] == 409
+    body = slow.do("respond", choice="continue", prompt_id=prompt["id"])
+    assert body["data"]["state"] == "completed", body
+    slow.until("it asks again", lambda: slow.status()["data"].get("prompt", prompt)["id"] != prompt["id"])
+    done = cli(slow, "respond", "0")
+    assert (done.returncode, done.stdout) == (0, "respond: done\n"), done.stderr
+    assert slow.ended(job["task_id"])["job_status"] == "completed"
+    late = cli(slow, "respond", "0")
+    assert late.returncode == 65
+    assert "asks nothing" in late.stderr
+
+
 def test_a_refused_report_that_is_not_there_cannot_be_sent_or_dropped(fast: AgentRig) -> None:
     for word in ("--retry", "--drop"):
         refused = cli(fast, "outbox", word, "99")

@@ -131,6 +131,7 @@ def test_a_job_waits_for_a_printer_that_did_not_listen_until_it_is_reported_on(
     job = cloud.member.submit_job(printer.printer_id, URL, "cube", {"speed": 1})
     assert (job["printer_id"], job["status"]) == (printer.printer_id, "sent")
     (message,) = printer.waiting_jobs()
+    assert abs(message.pop("sent_at") - time.time()) < 60, "when it was sent, so that no old job starts by itself"
     assert message == {
         "command": "print_data",
         "task_id": job["task_id"],

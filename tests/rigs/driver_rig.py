@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.core.driver import PrinterState, Scripts
 from agent.testing import Lines, Rig, Setup, SystemClock
 from agent.testing.rig import NO_SCRIPTS
 from drivers.gcode.driver import GcodeDriver
 from drivers.gcode.timing import Timing
-from drivers.settings import DriverSettings
+from drivers.settings import DriverSettings, WatchSettings
 from drivers.simulated import Options, VirtualPrinter
 from tests.support.handover import Kept, Memories, Nowhere
 
@@ -107,11 +108,20 @@ def driver_rig(
     scripts: Scripts = NO_SCRIPTS,
     present: bool = True,
     kept: bool = True,
+    watch: WatchSettings = WatchSettings(),  # noqa: B008 it is frozen
+    black_boxes: Path | None = None,
 ) -> Iterator[DriverRig]:
     """A printer on `options.link`, switched on if it is `present`. `kept`: the descriptor outlives a driver,
     as systemd keeps it."""
     executed: list[bytes] = []
-    settings = DriverSettings(port=str(options.link), baud=115200, window=window, scripts=scripts)
+    settings = DriverSettings(
+        port=str(options.link),
+        baud=115200,
+        window=window,
+        scripts=scripts,
+        watch=watch,
+        black_box_dir=str(black_boxes or ""),
+    )
     printer = VirtualPrinter(options, on_line=executed.append)
     memories = Memories(Kept() if kept else Nowhere())
     if present:

@@ -36,6 +36,7 @@ TELEMETRY = Telemetry(
     port="/dev/ttyUSB0",
     firmware="Marlin 2.1.2",
     machine="Test <3D>",
+    display="Wipe <i>nozzle</i>",
     heaters=(Heater("tool0", 204.96, 210.0), Heater("bed", 60.0)),
     link=Link(lines=1234, resends=5),
 )

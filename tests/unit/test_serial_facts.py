@@ -47,6 +47,7 @@ FACTS = {
     "20": "start in the middle",
     "21": "garbage before start",
     "22": "temperatures in all forms",
+    "22a": "the firmware's own thermal protection",
     "23": "the emergency stop",
     "23a": "after a kill",
     "24": "heat waits are the host's",

@@ -73,7 +73,7 @@ class PrinterSearch:
             except Exception as error:  # noqa: BLE001 the thread must outlive a defect: say it, and begin anew
                 _log.exception("link thread failed")
                 self._slot.update(state=self._state_without_printer, reason=f"{type(error).__name__}: {error}")
-            self._slot.update(port="")
+            self._slot.update(port="", display="")
             pause = self._timing.retry if answered or self._pending else min(pause * 2, self._timing.retry_most)
             self._rest(pause)
             self._check_takeover()

@@ -14,13 +14,14 @@ from typing import Final
 
 import msgspec
 
+from agent.core.driver import COMMAND_SIZE
 from agent.errors import ConfigError
 from agent.gcode.framing import checksum
 
 BUSY = "BUSY_PROTOCOL"
 """The capability of a firmware that says `busy:`, as some tell it."""
 
-_KEY = re.compile(r"([A-Z][A-Z0-9_]+):")
+_KEY = re.compile(r"([A-Z][A-Z0-9_]{1,39}):")
 
 
 class Answers(StrEnum):
@@ -47,6 +48,7 @@ class Dialect(msgspec.Struct, frozen=True):
     checksums: bool = False  # wants a checksum on every line, also on those without a number
     locates: bool = True  # tells its place when a number is too high, so a print can be taken over (docs/serial.md §9a)
     g90_extruder: bool = False  # G90 and G91 change the extruder's mode too, not only M82 and M83
+    line_size: int = COMMAND_SIZE  # bytes of a line with its newline that it takes (docs/serial.md §11)
     deadman: str = ""  # a pattern of the FIRMWARE_NAMEs whose M85 is safe to use (docs/serial.md §31); empty: none
     starts_late: bool = False  # answers M110 and M115 before it is ready for anything else (docs/serial.md §k2)
     halt: bytes = b"\nM112\n"  # the emergency stop as it is written, after what may be half a line (docs/serial.md §23)
@@ -61,7 +63,7 @@ class Dialect(msgspec.Struct, frozen=True):
 
 
 DIALECTS: Final = (
-    Dialect("klipper", r"Klipper", autoreport=False, keepalive=False, emergency=False, locates=False,
+    Dialect("klipper", r"Klipper", line_size=4_001, autoreport=False, keepalive=False, emergency=False, locates=False,
             starts_late=True, reboot=b"\nFIRMWARE_RESTART\n", answers=Answers.DECLARED),
     Dialect("prusa", r"Prusa-Firmware", keepalive=True, deadman=r"Prusa-Firmware \d"),
     Dialect("repetier", r"Repetier", autoreport=False, keepalive=False, emergency=False, checksums=True,
@@ -84,7 +86,7 @@ _ALIASES: Final = {"marlin2": "marlin", "marlin1.0": "marlin1", "reprapfirmware"
 
 
 class Firmware(msgspec.Struct, frozen=True):
-    """Firmware of a printer, as it told by M115: its name, machine, dialect and capabilities."""
+    """Firmware of a printer, as its answer to M115 names it: name, machine, dialect and capabilities."""
 
     name: str = ""
     machine: str = ""

@@ -21,16 +21,23 @@ _MOVES = frozenset((b"G1 ", b"G0 "))
 
 
 def feed(
-    source: LineSource, preamble: Sequence[bytes], modes: ModalState, heaters: Heaters, begun: Callable[[], None]
+    source: LineSource,
+    preamble: Sequence[bytes],
+    modes: ModalState,
+    heaters: Heaters,
+    begun: Callable[[], None],
+    *,
+    line_size: int = COMMAND_SIZE,
 ) -> Procedure:
     """Print all of `source`, from its first line to the end of its last move. `begun` is called when the printer is
-    known to count this print's lines: the M105 has a number that only those can have. Raises DataError when the file
-    cannot be read any more or a line does not fit the firmware's buffer."""
+    known to count this print's lines: the M105 has a number that only those can have. `line_size` is the bytes of a
+    line with its newline that the firmware takes. Raises DataError when the file cannot be read any more or a line
+    does not fit."""
     yield ask(b"M400")
     yield renumber(patience_s=LONG_S, gives_up=False)
     yield ask(PROBE)
     begun()
-    return (yield from rest(source, 1, preamble, modes, heaters))
+    return (yield from rest(source, 1, preamble, modes, heaters, line_size=line_size))
 
 
 def rest(
@@ -41,6 +48,7 @@ def rest(
     heaters: Heaters,
     *,
     stopped: bool = False,
+    line_size: int = COMMAND_SIZE,
 ) -> Procedure:
     """Print `source` from line `first` on, to the end of its last move. `stopped`: the pause that this line asks for is
     over. Raises as `feed`."""
@@ -59,8 +67,8 @@ def rest(
             else:
                 yield from _special(number, code, modes, heaters, stopped=stopped and number == first)
                 command = numbered(number, _safe(code))
-            if len(command.wire) > COMMAND_SIZE:  # its newline stands where the firmware keeps its NUL
-                raise DataError(_too_long(command))
+            if len(command.wire) > line_size:  # its newline stands where the firmware keeps its NUL
+                raise DataError(_too_long(command, line_size))
             yield command
     except OSError as error:
         raise DataError(f"line {number + 1}: the file cannot be read any more: {error}") from error
@@ -85,9 +93,9 @@ def _safe(code: bytes) -> bytes:
     return HARMLESS if b"M110" in code or wants_person(code) else code
 
 
-def _too_long(command: OutgoingLine) -> str:
+def _too_long(command: OutgoingLine, line_size: int) -> str:
     text = command.code[:40].decode("utf-8", "replace")
     return (
         f"line {command.number} ({text}…): {len(command.wire) - 1} bytes with number and checksum, "
-        f"at most {COMMAND_SIZE - 1} fit the firmware's buffer"
+        f"at most {line_size - 1} fit the firmware's buffer"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from agent.core.driver import Heater
 from agent.gcode.waiting import HeatWait, heat_wait
 from drivers.gcode.protocol.replies import Reading
@@ -24,11 +22,12 @@ class Heaters:
     def learn(self, readings: tuple[Reading, ...]) -> tuple[Heater, ...]:
         """Update the heaters by new readings; return all of them in the order they were first heard. A reading without
         a target keeps the target that was known."""
-        for name, actual, target in map(msgspec.structs.astuple, readings):
-            known = self.known.get(name)
+        for reading in readings:
+            target = reading.target
             if target is None:
-                target = known.target if known else 0.0  # noqa: PLW2901
-            self.known[name] = Heater(name, actual, target)
+                known = self.known.get(reading.name)
+                target = known.target if known else 0.0
+            self.known[reading.name] = Heater(reading.name, reading.actual, target)
         return tuple(self.known.values())
 
     def active_targets(self) -> dict[str, float]:

@@ -177,7 +177,7 @@ class Pump:
         return True
 
     def note_end(self, running: Running) -> None:
-        """If `running` has ended the session is told."""
+        """Note for the session that `running` has ended, if it has."""
         if running.end is not None:
             self.ended = running.end
             self.changed = True

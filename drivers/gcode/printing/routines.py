@@ -55,7 +55,15 @@ class Routines:
         self._modes = self._new_modes(homed=self._modes.homed)
         self.forget_pause()
         preamble = (*self._arm(), *request.preamble)
-        return self._then(feed(request.source, preamble, self._modes, self._heaters, begun), self._disarm())
+        lines = feed(
+            request.source,
+            preamble,
+            self._modes,
+            self._heaters,
+            begun,
+            line_size=self._identity.firmware.dialect.line_size,
+        )
+        return self._then(lines, self._disarm())
 
     def recover(self, *, homed: bool, pause: PauseState, before: Iterable[bytes]) -> None:
         """Take the modal state and the pause of a print that another agent began, of which the lines `before` were
@@ -69,7 +77,8 @@ class Routines:
         """Build the rest of a recovered print, from line `first`; `stopped`: the pause that this line asks for is
         over."""
         preamble = request.preamble if first == 1 else ()
-        lines = rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped)
+        line_size = self._identity.firmware.dialect.line_size
+        lines = rest(request.source, first, preamble, self._modes, self._heaters, stopped=stopped, line_size=line_size)
         return self._then(lines, self._disarm())
 
     def caught_up(self, procedure: Procedure | None, *, arm: bool) -> Procedure:

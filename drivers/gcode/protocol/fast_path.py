@@ -40,7 +40,7 @@ class Source(typing.Protocol):
     @property
     def poll_at(self) -> float: ...
     def note_end(self, running: Running) -> None:
-        """Tell whom it concerns, if `running` has ended."""
+        """Note that `running` has ended, if it has."""
 
 
 class Stack(typing.Protocol):
@@ -64,8 +64,10 @@ class OperationView(typing.Protocol):
 
 
 class FastPath:
-    """Used by the link's thread alone. `patience` scales that of all lines; `unreadable` is told of a file that cannot
-    be read any more."""
+    """Fast path of an `ok` on one connection. Used by the link's thread alone.
+
+    `patience` scales that of all lines; `unreadable` is called with the error of a file that cannot be read any
+    more."""
 
     def __init__(
         self,

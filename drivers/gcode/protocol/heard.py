@@ -1,4 +1,4 @@
-"""What the protocol is told of: kinds of replies, and a deadline that has passed. Pure."""
+"""Inputs of the protocol: kinds of replies, and a deadline that has passed. Pure."""
 
 from __future__ import annotations
 

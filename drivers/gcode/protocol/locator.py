@@ -97,7 +97,7 @@ class Locator:
         return asked
 
     def note_answer(self) -> None:
-        """The printer has told its place."""
+        """Note that the printer has answered with its place."""
         self.answers_probes = self.has_answered = True
 
     def reset(self) -> None:

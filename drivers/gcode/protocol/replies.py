@@ -36,11 +36,13 @@ class ReplyKind(IntEnum):
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """Temperature reading of one heater, °C. `target` is None where the line has none."""
+    """Temperature reading of one heater, °C. `target` is None where the line has none; `power` is 0 to 127, None where
+    the firmware does not tell it."""
 
     name: str
     actual: float
     target: float | None
+    power: int | None = None
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -63,6 +65,8 @@ _HEATER = re.compile(
     r"(?:\s*/\s*([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)))?",
     re.IGNORECASE,
 )
+# `@:` is the tool's power, `@1:` that of another one, `B@:` and `C@:` that of bed and chamber (docs/serial.md §22).
+_POWER = re.compile(r"(?<!\S)([BC]?)@([0-9]{0,2})\s*:\s*([0-9]{1,3})(?![0-9.])", re.IGNORECASE)
 _HAS_HEATER = re.compile(r"(?:^|[\s/])[TB][0-9]{0,2}\s*:\s*[-+.0-9ni]")
 # Glued to the end of a reading or of a file's name (docs/serial.md §4). A word of its own (`echo:SD card ok`) is no
 # credit.
@@ -252,16 +256,21 @@ def readings_in(text: str) -> tuple[Reading, ...]:
     """Parse the heaters of a temperature line. `T:` is `tool0` unless `T0:` is there too; a reading that is not a
     number (an unplugged thermistor) is left out."""
     found: dict[str, Reading] = {}
+    powers = {_name(letter or "T", index): int(power) for letter, index, power in _POWER.findall(text)}
     for letter, index, actual, target in _HEATER.findall(text):
         value = float(actual)
         if not math.isfinite(value):
             continue
-        unnumbered = {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]
         if index and letter.upper() != "T":
             continue
-        name = f"tool{int(index)}" if index else unnumbered
+        name = _name(letter, index)
         if name in found and not index:
             continue
         aim = float(target) if target else math.inf
-        found[name] = Reading(name, value, aim if math.isfinite(aim) else None)
+        found[name] = Reading(name, value, aim if math.isfinite(aim) else None, powers.get(name))
     return tuple(found.values())
+
+
+def _name(letter: str, index: str) -> str:
+    """The heater's name; `T` alone is the first tool."""
+    return f"tool{int(index)}" if index else {"T": "tool0", "B": "bed", "C": "chamber"}[letter.upper()]

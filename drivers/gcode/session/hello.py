@@ -66,7 +66,7 @@ class Hello:
         return True
 
     def recover(self, checkpoint: DriverCheckpoint, last: int) -> None:
-        """Begin with a printer that an agent before this one knew; `last` is the number that it took last."""
+        """Begin with a printer that an agent before this one knew; `last` is the number that it accepted last."""
         firmware = checkpoint.identity()
         self._stack.renew()
         self._identity.recover(firmware)
@@ -76,7 +76,7 @@ class Hello:
         )
 
     def note_answer(self) -> None:
-        """The printer has answered, or was recovered."""
+        """Note that the printer has answered, or was recovered."""
         self.answered = True
         self._on_answer()
 

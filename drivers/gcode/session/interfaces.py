@@ -26,6 +26,16 @@ class PrinterEvents(Protocol):
         """The board has restarted; what ran has failed."""
 
 
+class HeatOwner(Protocol):
+    """What the guard over the heat asks of the connection."""
+
+    def heaters_off(self) -> None:
+        """Switch the heaters off, before everything else and whatever runs."""
+
+    def overheated(self, reason: str, *, stop: bool) -> None:
+        """An error until a reset, because of `reason`; `stop`: with the emergency stop."""
+
+
 class TakeoverOwner(Protocol):
     """What a takeover asks of the connection that it decides for."""
 

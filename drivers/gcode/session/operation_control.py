@@ -131,6 +131,14 @@ class OperationControl:
 
     # --- from the session
 
+    def heaters_off(self) -> None:
+        """Switch the heaters off before everything else, and end a wait for heat that the printer is at."""
+        protocol = self._stack.protocol
+        for code in self._routines.lines_off():
+            protocol.urgent(code)
+        if any(command.patience >= LONG_S for command in protocol.in_flight):
+            protocol.urgent(b"M108")
+
     def drop(self) -> None:
         """End the procedure that runs where it is, and forget a print that is paused."""
         self._stack.pump.drop()
@@ -231,10 +239,7 @@ class OperationControl:
         protocol, operation = self._stack.protocol, self._operation
         if operation.state is _S.PAUSED:
             return False
-        for code in self._routines.lines_off():
-            protocol.urgent(code)
-        if any(command.patience >= LONG_S for command in protocol.in_flight):
-            protocol.urgent(b"M108")
+        self.heaters_off()
         # A stop in the middle of homing or probing is a failed homing, for which Marlin halts.
         if operation.person_needed or any(_homes(command.code) for command in protocol.in_flight):
             return False

@@ -1,4 +1,4 @@
-"""Position query: ask a printer in the middle of a print which line it took last. Pure.
+"""Position query: ask a printer in the middle of a print which line it accepted last. Pure.
 
     phase      heard                                         next
     CALM       anything                                      CALM, until nothing comes for a moment: what was on its way

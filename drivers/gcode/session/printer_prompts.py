@@ -125,6 +125,7 @@ class PrinterPrompts:
             self._last_texts.clear()
             self._dialog.ask(f"{title}: {message}" if title else message, choices, way)
             self._person.begin_prompt(message)
+            self._stack.protocol.busy(now, user=True)  # the line before which it asks may take as long as a person does
             self._publish(now)
         elif way is Answers.SUSPENDED and text.strip("/ ") == _SUSPENDED:
             self._suspended = True
@@ -193,6 +194,8 @@ class PrinterPrompts:
             return
         self._slot.reserve_prompt_id(asked.id)
         self._dialog.restore(asked)
+        if asked.way in (Answers.EARLY, Answers.NONE, Answers.BOX):  # the next line that is acknowledged ends it
+            self._person.begin_prompt(asked.text)
         self._publish(inf)
         if asked.answered:
             self._slot.update(answered=asked.id)
@@ -224,10 +227,11 @@ class PrinterPrompts:
             return
         self._published = asked
         self._slot.update(prompt=None if asked is None else asked.shown())
-        if not self._may_store(now):
+        if asked is None or not self._may_store(now):
+            self._checkpoints.change_prompt(None)  # nothing, unless another one is stored
             return
         self._checkpoints.change_prompt(asked)
-        if asked is not None and not asked.answered:
+        if not asked.answered:
             choices = [choice.label for choice in asked.choices]
             _log.info("printer prompt opened", prompt=asked.id, text=asked.text, choices=choices)
 

@@ -11,6 +11,7 @@ from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, ReplyKind
 from drivers.gcode.protocol.steps import REFUSAL
+from drivers.gcode.session.heat_guard import HeatGuard
 from drivers.gcode.session.host_actions import HostActions
 from drivers.gcode.session.interfaces import PrinterEvents
 from drivers.gcode.session.operation_control import OperationControl
@@ -33,6 +34,7 @@ class ReplyHandler:
         stack: ProtocolStack,
         operation: OperationState,
         heaters: Heaters,
+        heat_guard: HeatGuard,
         identity: PrinterIdentity,
         slot: Slot,
         control: OperationControl,
@@ -44,6 +46,7 @@ class ReplyHandler:
         self._stack = stack
         self._operation = operation
         self._heaters = heaters
+        self._heat_guard = heat_guard
         self._identity = identity
         self._slot = slot
         self._control = control
@@ -108,11 +111,13 @@ class ReplyHandler:
     def _temperatures(self, event: Event, now: float) -> None:
         self._stack.protocol.temperatures(now)
         self._slot.update(heaters=self._heaters.learn(event.readings))
+        self._heat_guard.heard(event.readings, now)
 
     def _busy(self, event: Event, now: float) -> None:
         user = event.kind is ReplyKind.BUSY_USER
         self._stack.protocol.busy(now, user=user)
         self._identity.note_busy()
+        self._heat_guard.note_busy(now)
         self._person.busy(for_person=user)
         self._hear_busy(event, now)
 

@@ -82,6 +82,7 @@ class Session:
             control=self.control,
             routines=self._parts.routines,
             heaters=self.heaters,
+            heat_guard=self._parts.heat_guard,
             slot=self._context.slot,
         )
         self.step(now)
@@ -89,18 +90,20 @@ class Session:
     def due(self, now: float) -> float:
         """When `step` has something to do, if nothing is heard before; `inf`: never."""
         if self._takeover is not None:
-            return self._takeover.due()
+            return min(self._takeover.due(), self._parts.heat_guard.due())
         if self.operation.state is _S.ERROR:
             return inf
         if self._standstill.active:
             return self._standstill.due
         expected, parts = self._expected, self._parts
         answers_at = min(parts.person.due(), parts.prompts.due())
-        return min(expected.begin_at, expected.partial_line_until, answers_at, self.stack.pump.due(now))
+        watch_at = min(expected.partial_line_until, parts.heat_guard.due())
+        return min(expected.begin_at, watch_at, answers_at, self.stack.pump.due(now))
 
     def begin(self, now: float) -> None:
         """Say hello, with a protocol that knows nothing."""
         self._expected.begin_at = inf
+        self._parts.heat_guard.restart()
         self.control.drop()
         self._parts.prompts.close()
         self.hello.begin()
@@ -128,6 +131,8 @@ class Session:
 
     def step(self, now: float) -> None:
         """Send what may be sent, and act on what has ended. Raises PortError."""
+        if self.operation.state is not _S.ERROR and not self._standstill.active:
+            self._parts.heat_guard.step(now)
         if self._takeover is not None and not self._takeover.step(now):
             return
         self._standstill.step(now)
@@ -157,9 +162,21 @@ class Session:
 
     def halt(self) -> None:
         """Emergency stop: an error until a reset, also where the board restarts by it."""
-        self.out_of_band.halt(self.stack.protocol.last)
-        self._expected.restarting = self._parts.identity.firmware.dialect.restarts_when_halted
+        self._emergency_stop()
         self.halted("emergency stop")
+
+    def heaters_off(self) -> None:
+        """See `HeatOwner.heaters_off`."""
+        if self._takeover is not None:
+            self.out_of_band.switch_off(self.heaters.known)
+        else:
+            self.control.heaters_off()
+
+    def overheated(self, reason: str, *, stop: bool) -> None:
+        """See `HeatOwner.overheated`."""
+        if stop:
+            self._emergency_stop()
+        self.halted(reason)
 
     def reset(self, now: float, *, reset_line: bool) -> None:
         """Ask the firmware to reboot, where it has a command for that; what runs has failed. The board is waited for to
@@ -245,6 +262,10 @@ class Session:
         self.begin(now)
 
     # --- inside
+
+    def _emergency_stop(self) -> None:
+        self.out_of_band.halt(self.stack.protocol.last)
+        self._expected.restarting = self._parts.identity.firmware.dialect.restarts_when_halted
 
     def _act_on_pump(self, now: float) -> None:
         """Act on what the pump says: the file asks for a pause, a procedure has ended, something is waited for."""

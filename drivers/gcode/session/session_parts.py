@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from drivers.gcode.printing.dialects import by_name, with_checksums
 from drivers.gcode.printing.heaters import Heaters
@@ -11,9 +12,10 @@ from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.routines import Routines
 from drivers.gcode.protocol.fast_path import FastPath
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
+from drivers.gcode.session.heat_guard import HeatGuard
 from drivers.gcode.session.hello import Hello
 from drivers.gcode.session.host_actions import HostActions
-from drivers.gcode.session.interfaces import PrinterEvents
+from drivers.gcode.session.interfaces import HeatOwner, PrinterEvents
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.out_of_band import OutOfBandWriter
@@ -59,13 +61,18 @@ class SessionParts:
     person: PersonWait
     prompts: PrinterPrompts
     control: OperationControl
+    heat_guard: HeatGuard
     hello: Hello
     out_of_band: OutOfBandWriter
     flow: FastPath
     replies: ReplyHandler
 
 
-def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
+class SessionOwner(PrinterEvents, HeatOwner, Protocol):
+    """What the parts need of the session itself."""
+
+
+def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
     """Make the parts of a session; `events` is the session itself."""
     slot, settings, timing, checkpoints = context.slot, context.settings, context.timing, context.checkpoints
     dialect = by_name(settings.dialect)
@@ -99,6 +106,15 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         prompts=prompts,
         timing=timing,
     )
+    heat_guard = HeatGuard(
+        settings=settings.watch,
+        heaters=heaters,
+        stack=stack,
+        control=control,
+        operation=operation,
+        slot=slot,
+        owner=events,
+    )
     hello = Hello(
         stack=stack,
         operation=operation,
@@ -112,6 +128,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         stack=stack,
         operation=operation,
         heaters=heaters,
+        heat_guard=heat_guard,
         identity=identity,
         slot=slot,
         control=control,
@@ -130,6 +147,7 @@ def build_parts(context: SessionContext, events: PrinterEvents) -> SessionParts:
         person=person,
         prompts=prompts,
         control=control,
+        heat_guard=heat_guard,
         hello=hello,
         out_of_band=OutOfBandWriter(context.write, identity),
         flow=FastPath(stack, operation, timing.patience, control.fail_unreadable),

@@ -24,6 +24,7 @@ from drivers.gcode.protocol.running import prepared
 from drivers.gcode.protocol.window import MOST
 from drivers.gcode.requests import StartPrint
 from drivers.gcode.session.driver_checkpoint import DriverCheckpoint, Stage
+from drivers.gcode.session.heat_guard import HeatGuard
 from drivers.gcode.session.interfaces import TakeoverOwner
 from drivers.gcode.session.operation_control import OperationControl
 from drivers.gcode.session.operation_state import OperationState
@@ -63,6 +64,7 @@ class Takeover:
         control: OperationControl,
         routines: Routines,
         heaters: Heaters,
+        heat_guard: HeatGuard,
         slot: Slot,
     ) -> None:
         self._pending = pending
@@ -72,6 +74,7 @@ class Takeover:
         self._control = control
         self._routines = routines
         self._heaters = heaters
+        self._heat_guard = heat_guard
         self._slot = slot
         if not pending.checkpoint.identity().dialect.locates:
             query.failure = "the printer's firmware does not say where it is"
@@ -88,6 +91,7 @@ class Takeover:
             return
         if event.readings:
             self._slot.update(heaters=self._heaters.learn(event.readings))
+            self._heat_guard.heard(event.readings, now)
         self._query.heard(event, now)
 
     def step(self, now: float) -> bool:

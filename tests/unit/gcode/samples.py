@@ -27,9 +27,9 @@ def sliced(name: str) -> bytes:
     return gzip.decompress((ROOT / f"tests/data/{name}.gcode.gz").read_bytes())
 
 
-def scan(data: bytes, *, block: int = 65_536, limits: Limits | None = None) -> Index:
-    """The index of `data`, fed in blocks of `block` bytes."""
-    scanner = Scanner(limits)
+def scan(data: bytes, *, block: int = 65_536, limits: Limits | None = None, dialect: str = "") -> Index:
+    """The index of `data`, fed in blocks of `block` bytes, for a printer with the firmware `dialect`."""
+    scanner = Scanner(limits, dialect)
     for start in range(0, len(data), block):
         scanner.feed(data[start : start + block])
     return scanner.finish()

@@ -8,13 +8,19 @@ import pytest
 
 from agent.gcode import Limits
 from agent.gcode.command_check import judge
-from agent.gcode.command_policy import DIALECTS, GENERIC, GROUPS, NAMES, NEVER, POLICIES
+from agent.gcode.command_policy import DIALECTS, GENERIC, GROUPS, LINE_SIZES, NAMES, NEVER, POLICIES
 from agent.service.config_schema import CommandGroup
 from drivers.gcode.printing import dialects
 
 
 def test_the_firmwares_are_those_that_the_driver_tells_apart() -> None:
     assert {*DIALECTS, GENERIC} == {dialect.name for dialect in dialects.DIALECTS}
+
+
+def test_a_line_may_be_as_long_as_the_driver_sends_it() -> None:
+    assert {
+        dialect.name: dialect.line_size - 1 for dialect in dialects.DIALECTS if dialect.name != GENERIC
+    } == LINE_SIZES
 
 
 def test_the_groups_are_those_of_the_configuration() -> None:

@@ -9,6 +9,7 @@ import pytest
 from agent.core.driver import COMMAND_SIZE
 from agent.errors import DataError
 from agent.gcode import Caution, Limits, Scanner
+from agent.gcode.command_policy import DIALECTS
 from agent.gcode.framing import framed_length
 from agent.gcode.preflight import refusal
 from tests.unit.gcode.samples import scan, sliced
@@ -89,7 +90,8 @@ def test_the_longest_line_that_fits_passes_and_one_byte_more_does_not() -> None:
         assert scan(head + b"M117 " + b"x" * fits).total_lines == before + 1
         over = next(n for n in range(200) if framed_length(before + 1, b"M117 " + b"x" * n) > COMMAND_SIZE - 1)
         with pytest.raises(DataError, match=rf"line {before + 1} of the file: the line is 9\d bytes .* allowed are 95"):
-            scan(head + b"M117 " + b"x" * over)
+            scan(head + b"M117 " + b"x" * over, dialect="marlin")
+        assert set(DIALECTS) - set(scan(head + b"M117 " + b"x" * over).refused) == {"klipper"}
 
 
 def test_the_framed_length_counts_number_and_checksum() -> None:

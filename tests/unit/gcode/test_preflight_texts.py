@@ -6,6 +6,7 @@ import pytest
 
 from agent.gcode import Limits
 from agent.gcode.command_check import judge
+from agent.gcode.command_policy import DIALECTS
 from agent.gcode.preflight import EXCERPT, refusal
 
 LIMITS = Limits()
@@ -30,3 +31,26 @@ def test_a_line_is_quoted_whole_up_to_a_length_and_shortened_beyond_it() -> None
     assert len(longest) == EXCERPT
     assert f"«{longest}»" in str(refusal(1, longest.encode(), "why"))
     assert f"«{longest[:-1]}…»" in str(refusal(1, longest.encode() + b" X1", "why"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"Hunter2 is the password",
+        b"HUNTER2=1",
+        b"HUNTER_ TEMP=inf",
+        b"HUNTER_ TEMP=900",
+        b"@hunter M104 S900",
+        b"M117 hunter:*\\\x08",
+        b"M104 S200 HUNTER2",
+        b"M104 S{hunter2}",
+        b"G1 X{hunter2}",
+        b"G1 X1 #hunter2",
+        b"_HUNTER2",
+    ],
+)
+def test_no_refusal_tells_what_is_no_gcode(line: bytes) -> None:
+    """The file may be an answer that whoever named its address is not entitled to read."""
+    for dialect in DIALECTS:
+        for text in judge(line, LIMITS, dialect):
+            assert "hunter" not in text.lower(), text

@@ -65,7 +65,9 @@ def test_only_the_owner_may_connect(rig: SocketRig) -> None:
 def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> None:
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registration_code="AB12", registration_url="https://p"))
     rig.store.tasks.accept(Command("t", Name.HOME, "home"), b"{}")
-    rig.driver.now(port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),))
+    rig.driver.now(
+        port="/dev/ttyUSB0", firmware="Marlin", heaters=(Heater("tool0", 20.0),), display="Bed \x1b[2Jlevelling"
+    )
     answer = ask(rig.path, StatusRequest())
     found = answer["status"]
     assert (found["printer_status"], found["printer"], found["port"]) == ("ready", "mine", "/dev/ttyUSB0")
@@ -74,6 +76,7 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> Non
     assert TOKEN not in str(answer)
     assert status_lines(found) == [
         "printer   ready at /dev/ttyUSB0",
+        "display   Bed \\x1b[2Jlevelling",
         "tool0     20.0 °C, target 0",
         "cloud     printer 7; add it with the code AB12 at https://p",
         "cloud     not listening for commands now",

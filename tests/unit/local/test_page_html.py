@@ -84,6 +84,7 @@ def test_the_page_shows_the_print_and_refreshes_itself(printing: PageRig) -> Non
     texts = Balanced(text).texts
     for expected in ("Left & <right>", "printing", NASTY, "42.5%", "17 of 40", "1h 23m", "205.0 °C, target 210 °C"):
         assert expected in texts
+    assert texts[texts.index("Display") + 1] == "Wipe <i>nozzle</i>"
     for expected in ("60.0 °C, target off", "1234, 5 of them sent again", "printer 77, not added to an account yet"):
         assert expected in texts
 

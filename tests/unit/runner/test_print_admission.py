@@ -51,7 +51,7 @@ def test_a_printer_that_comes_later_refuses_a_file_for_another_firmware(tmp_path
     rig.runner.step()
     code, text = failure(rig, task_id)
     assert code == 422
-    assert text.startswith("line 2 of the file: SET_PRESSURE_ADVANCE is no command of this firmware")
+    assert text.startswith("line 2 of the file: a name (of a macro?) is no command of this firmware")
     assert rig.printer.asked == []
 
 

@@ -22,6 +22,7 @@ SECTIONS = [
     "printer",
     "serial",
     "job",
+    "watch",
     "scripts",
     "reports",
     "state",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,6 @@ from agent.state import store as store_module
 from agent.state.store import KEEP_TASKS, TRIM_EVERY, Store
 from agent.testing import FakeClock
 from tests.support.store import open_store
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def store(tmp_path: Path, clock: FakeClock) -> Iterator[Store]:
-    made = open_store(tmp_path / "agent.db", clock)
-    yield made
-    made.close()
 
 
 def end(store: Store, task_id: str, *, settings: dict[str, object] | None = None, sent: bool = True) -> None:

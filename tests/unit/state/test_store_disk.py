@@ -297,44 +297,26 @@ def test_a_wall_clock_that_jumps_removes_nothing(path: Path, clock: FakeClock, y
     store.close()
 
 
-def test_the_days_of_running_add_up_over_restarts_and_kills(path: Path) -> None:
-    clock = FakeClock()
-    store = open_store(path, clock)
-    ended(store, "t")
-    for _ in range(31):
-        clock.now += DAY
-        store.tidy()
-        store.close()
-        clock.now = 5.0  # another boot
-        store = open_store(path, clock)
+def tidy_and_close(store: Store) -> None:
     store.tidy()
-    assert known(store) == set()
     store.close()
 
 
-def test_running_counts_up_to_a_close_that_nothing_tidied_before(path: Path) -> None:
-    clock = FakeClock()
-    store = open_store(path, clock)
-    ended(store, "t")
-    for _ in range(31):
-        clock.now += DAY
-        store.close()
-        clock.now = 5.0  # another boot
-        store = open_store(path, clock)
+def tidy_and_kill(store: Store) -> None:
     store.tidy()
-    assert known(store) == set()
-    store.close()
+    store.database.close()  # nothing is saved
 
 
-def test_running_counts_up_to_the_last_tidying_before_a_kill(path: Path) -> None:
+@pytest.mark.parametrize("end", [Store.close, tidy_and_close, tidy_and_kill])
+def test_the_days_of_running_add_up_over_restarts_and_kills(path: Path, end: Callable[[Store], None]) -> None:
+    """A life counts up to its close, tidied before or not, and up to the last tidying before a kill."""
     clock = FakeClock()
     store = open_store(path, clock)
     ended(store, "t")
     for _ in range(31):
         clock.now += DAY
-        store.tidy()
-        store.database.close()  # as a kill: nothing is saved
-        clock.now = 5.0
+        end(store)
+        clock.now = 5.0  # another boot
         store = open_store(path, clock)
     store.tidy()
     assert known(store) == set()

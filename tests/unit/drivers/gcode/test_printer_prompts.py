@@ -171,3 +171,16 @@ def test_a_suspended_print_is_resumed_by_the_firmware() -> None:
     assert states == [PrinterState.PAUSED, PrinterState.PRINTING]
     rig.acknowledge()
     assert rig.seen.prompt is None
+
+
+def test_what_was_not_stored_leaves_no_older_question_behind() -> None:
+    """docs/serial.md §32: else the next agent would show one that is over."""
+    rig = parked()
+    for number in range(2 * STORED_AT_ONCE):
+        rig.hear(f"//action:prompt_begin {number}", "//action:prompt_button Continue", "//action:prompt_show")
+    assert asked(rig).text == str(2 * STORED_AT_ONCE - 1)
+    assert stored(rig) is None
+    respond(rig, asked(rig).id)
+    found = stored(rig)
+    assert found is not None
+    assert (found.id, found.answered) == (asked(rig).id, True), "an answer is stored always"

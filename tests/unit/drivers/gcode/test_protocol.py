@@ -284,9 +284,7 @@ def test_an_m110_is_proven_before_the_next_line_goes(last: int) -> None:
     number; a doubled `ok` of something before must not bring that line on its way too early."""
     wire = Wire()
     wire.print(1, last)
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.take()
     wire.send(line(last + 1))
     assert wire.take() == [moves(last)]
@@ -301,9 +299,7 @@ def test_a_hosts_line_too_goes_when_the_m110_before_it_is_proven() -> None:
     """docs/serial.md §2, §7."""
     wire = Wire()
     wire.print(1, 2)
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.send(line(3))
     wire.serve()
     wire.ok("T:20.0 /0.0")
@@ -319,9 +315,7 @@ def test_a_garbled_answer_to_m105_is_no_other_lines_ok() -> None:
     """docs/serial.md §3: `ok TK20.00 /0.00` is not the ok of the M110 that follows."""
     wire = Wire()
     wire.print(1, 3)
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.send(line(4))
     assert wire.take()[-1] == moves(3)
     assert wire.ok("TK20.00 /0.00 B:20.00 /0.00") is None
@@ -412,9 +406,7 @@ def test_a_place_asked_for_only_as_a_precaution_costs_no_wait_for_stragglers() -
     """docs/serial.md §9a: nothing was amiss, and the temperatures in an M105's ok tell it from any other."""
     wire = Wire()
     wire.print(1, 1)
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.send(line(2))
     wire.serve()
     wire.ok()

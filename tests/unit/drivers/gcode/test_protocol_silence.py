@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import numbered, unnumbered
+from drivers.gcode.protocol.steps import numbered
 from tests.unit.drivers.gcode.wire import Wire, host_base, host_line, line, moves
 
 
@@ -92,9 +92,7 @@ def test_an_answer_that_tells_no_place_is_no_silence() -> None:
     one."""
     wire = Wire()
     wire.print(1, 1)
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.send(line(2))
     wire.serve()
     wire.silence()
@@ -114,9 +112,7 @@ def test_answers_without_end_that_tell_no_place_fail_too(tells: bool) -> None:
     wire = Wire()
     wire.print(1, 1)
     if tells:
-        wire.send(unnumbered(b"M105"))
-        wire.serve()
-        wire.ok("T:20.0 /0.0")
+        wire.poll()
     wire.send(line(2))
     wire.serve()
     for _ in range(50):

@@ -108,9 +108,7 @@ def settling_without_its_ok() -> Wire:
 def precaution() -> Wire:
     """The place was asked for although nothing was amiss, and the printer's `ok`s carry temperatures."""
     wire = idle()
-    wire.send(unnumbered(b"M105"))
-    wire.serve()
-    wire.ok("T:20.0 /0.0")
+    wire.poll()
     wire.send(unnumbered(b"M155 S2"))
     wire.serve()
     wire.ok()

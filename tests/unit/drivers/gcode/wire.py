@@ -6,7 +6,7 @@ from agent.gcode.framing import frame
 from drivers.gcode.protocol.numbering import HOST, SET_LINE_NUMBER
 from drivers.gcode.protocol.protocol import Counters, Protocol
 from drivers.gcode.protocol.sending import TOO_HIGH
-from drivers.gcode.protocol.steps import OutgoingLine, numbered
+from drivers.gcode.protocol.steps import OutgoingLine, numbered, unnumbered
 from drivers.gcode.protocol.window import Window
 from drivers.gcode.timing import Timing
 
@@ -54,6 +54,12 @@ class Wire:
         self.protocol.error(f"{why}, Last Line: {number - 1}", self.now)
         found = self.protocol.resend(number, self.now)
         return self.ok() or found
+
+    def poll(self) -> None:
+        """A poll, answered by an `ok` with temperatures: from now on it is known that those tell it from others."""
+        self.send(unnumbered(b"M105"))
+        self.serve()
+        self.ok("T:20.0 /0.0")
 
     def silence(self) -> OutgoingLine | None:
         """Until something is overdue."""

@@ -75,7 +75,14 @@ def test_help_lists_every_fault_with_what_it_does() -> None:
     assert len(lines) == 26
     assert all(len(line.split(maxsplit=1)) == 2 for line in lines)
     for line in lines:
-        form = line.split()[0].replace("RATE", "0.5").replace("LINE", "5").replace("BYTES", "5").replace("=N", "=5")
+        form = (
+            line.split()[0]
+            .replace("NAME:FAULT:PHASE", "bed:stuck:off")
+            .replace("RATE", "0.5")
+            .replace("LINE", "5")
+            .replace("BYTES", "5")
+            .replace("=N", "=5")
+        )
         for spec in {form.partition("[")[0], form.replace("[", "").replace("]", "")}:
             Faults([spec.replace("SECONDS", "5").replace("MS", "5")])
 
