@@ -139,7 +139,7 @@ FILES: dict[str, tuple[str, Make, bool | None]] = {
     "endless-comment": ("a comment without end", lambda s: endless(s.ends, OK + TEXT + b"\r\n;", b"c" * 65536), True),
     "layers": ("100,000 layers", packed(b";LAYER_CHANGE\nG1 X1\n"), None),
     "percents": ("200,000 M73", packed(b"M73 P50 R9\n"), None),
-    "tools": ("T0 and T1, 300,000 times", packed(b"T0\nT1\n", 1), None),
+    "tools": ("T0 and T1, 166,000 times", packed(b"T0\nT1\n", 1), None),
     "modes": ("G90, G91, M82, M83, 200,000 times", packed(b"G90\nM83\nG91\nM82\n", 1), None),
     "blank": ("nothing but line ends", packed(b"\n", 2), None),
     "comments": ("nothing but comments", packed(b"; key = value\n"), None),
