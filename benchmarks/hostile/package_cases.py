@@ -38,7 +38,7 @@ def prepare(folder: Path, host: HostileHost) -> tuple[str, dict[str, Any]]:
     install.write_text(script)
     more = (
         f'[firmware_upgrade]\ncommand = ["/bin/sh", "{install}"]\npublic_key = "{folder / "key.pub"}"\n'
-        f'model = "{MODEL}"\ntimeout_s = 5\n'
+        f'model = "{MODEL}"\ntimeout_s = 12\n'
     )
     return more, {
         "folder": folder,
