@@ -75,6 +75,9 @@ def _add_simulation(add: Add) -> None:
     simulate = add("simulate", "a virtual printer on a pseudo-terminal")
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
     _simulation(simulate, speed="1")
+    simulate.add_argument(
+        "--probe", type=_natural, default=0, metavar="POINTS", help="it has a bed probe, for a mesh of so many points"
+    )
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 

@@ -107,6 +107,15 @@ class Prompt(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
+class ScriptProgress(msgspec.Struct, frozen=True):
+    """How far the running script is: of its `total` lines that hold a command `done` are acknowledged. `said` is what
+    the firmware said last while it did the next one («Probing mesh point 3/25.»), printable; empty for nothing."""
+
+    done: int
+    total: int
+    said: str = ""
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
 
@@ -126,6 +135,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     answered: int = 0  # id of the prompt whose answer was written last; 0: none yet
     last: Operation | None = None  # the operation that ended last
     link: Link = Link()
+    script: ScriptProgress | None = None  # of the running script; None: none runs, or the driver does not tell
     starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
@@ -255,7 +265,8 @@ class Driver(Protocol):
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Send `lines` one after the other, then wait for the moves to finish. FAILED with a command that the firmware
-        says it does not know, unless `?` stands before the line: then a warning.
+        says it does not know, unless `?` stands before the line: then a warning. Telemetry's `script` says how far it
+        is, which does not wake.
         Raises NotReadyError unless IDLE."""
 
     def pause(self) -> None:

@@ -202,6 +202,23 @@ class DriverContract(ABC):
             assert [line for line in rig.executed if line[:1] in b"G"][-1] == b"G28"
             assert rig.executed[-2:] == [b"M117 home", b"M400"]
 
+    def test_a_script_tells_its_progress_if_at_all_from_none_to_all_of_its_lines(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("long", ["G91", *("G1 X1 F6000", "G1 X-1 F6000") * 100, "G90", "G4 P1"])
+            seen = []
+            while (now := rig.driver.telemetry()).task_id == "long":
+                if now.script is not None:
+                    seen.append(now.script)
+                time.sleep(0.0005)
+            assert rig.outcome("long").outcome is Outcome.COMPLETED
+            assert rig.driver.telemetry().script is None
+            if not seen:
+                pytest.skip("this driver does not tell how far a script is")
+            assert {one.total for one in seen} == {203}
+            assert [one.done for one in seen] == sorted(one.done for one in seen)
+            assert all(0 <= one.done <= one.total for one in seen)
+
     def test_what_cannot_be_done_now_is_refused(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(present=False)) as rig:
             with pytest.raises(NotReadyError):
