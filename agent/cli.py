@@ -101,6 +101,10 @@ def _add_printer(add: Add) -> None:
         ("pause", "pause the print"),
         ("resume", "resume the print"),
         ("cancel", "end the print; while nothing runs, heaters off"),
+        ("home", "home the idle printer"),
+        ("park", "park the idle printer's head"),
+        ("calibrate", "calibrate the idle printer, for example measure its bed"),
+        ("dismiss", "leave the screen of a job that has ended; the bed is clear"),
         ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
     ):
         _configured(add(name, purpose))

@@ -11,6 +11,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
+from agent.runner.cancel_activity import CancelActivity
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
@@ -24,7 +25,7 @@ from agent.runner.script_activity import (
     request_settings,
     store_settings,
 )
-from agent.runner.transfers import upload_logs
+from agent.runner.transfers import TransferActivity, upload_logs
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -57,12 +58,12 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
     return activity
 
 
-def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
+def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity) and not task.command.job_id:
-        exclusive.cancel()
-        context.complete(task)
-        return None
+    if isinstance(exclusive, ScriptActivity | TransferActivity) and not task.command.job_id:
+        activity = CancelActivity(context, task, exclusive)
+        running.make_room_for_control()
+        return activity
     if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
         return CoolActivity(context, task)
     return _begin_job_control(context, running, task)

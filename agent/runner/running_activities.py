@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.core.command import STOPS, Name
 from agent.errors import RefusedError
 from agent.runner.activity import Activity
+from agent.runner.cancel_activity import CancelActivity
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.state.store import Task
@@ -71,7 +72,7 @@ class RunningActivities:
 
     def make_room_for_control(self) -> None:
         """End the oldest pauses, resumes and cancels beyond WAITING_STOPS: the newest is never refused for load."""
-        waiting = [a for a in self._all if isinstance(a, JobControlActivity) and not a.ended]
+        waiting = [a for a in self._all if isinstance(a, JobControlActivity | CancelActivity) and not a.ended]
         for activity in waiting[: max(len(waiting) - WAITING_STOPS + 1, 0)]:
             activity.supersede()
 

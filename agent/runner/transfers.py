@@ -45,7 +45,7 @@ class TransferActivity:
         self.task = task
         self.exclusive = exclusive
         self.busy = task.command.raw_name if exclusive else ""
-        self.ended = False
+        self.ended = self.canceled = False
         self._worker: Worker[Result] = Worker(task.command.raw_name[:15], work, context.wake, task.command.task_id)
 
     def step(self, telemetry: Telemetry) -> None:  # noqa: ARG002 the printer has no part in it
@@ -56,11 +56,18 @@ class TransferActivity:
             result = self._worker.result()
         except RefusedError as refusal:
             self._context.fail(self.task, refusal.code, f"{self.task.command.raw_name}: {refusal}")
+        except CancelledError as error:
+            self.canceled = True
+            self._context.fail(self.task, 409, f"{self.task.command.raw_name}: canceled ({error})")
         except AgentError as error:
             self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {error}")
         else:
             self._context.complete(self.task, result=result)
         self.ended = True
+
+    def cancel(self) -> None:
+        """Request the end of the work: it ends where it looks next."""
+        self._worker.cancel()
 
     def hand_over(self) -> None:
         """Never called: no other agent can resume it."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from agent.core import report_bodies
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
@@ -46,6 +47,7 @@ class ScriptedDriver(SlotDriver):
         self._state_told = False
         self.asked: list[str] = []
         self.preamble: list[str] = []
+        self.script: list[str] = []
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
@@ -76,6 +78,7 @@ class ScriptedDriver(SlotDriver):
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
         self.asked.append("script")
+        self.script = list(lines)
         self.now(state=S.BUSY, task_id=task_id)
 
     def pause(self) -> None:
@@ -121,7 +124,7 @@ class ScriptedDriver(SlotDriver):
 
     def ends(self, outcome: Outcome, error: str = "") -> None:
         """The running operation has ended."""
-        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
+        self.now(state=S.IDLE, task_id="", script=None, last=Operation(self.slot.task_id, outcome, error))
 
 
 class RunnerRig:
@@ -139,7 +142,7 @@ class RunnerRig:
         self.handing_over = False
         self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=off", *settings])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -197,6 +200,11 @@ class RunnerRig:
         """All reports on a task that wait to be sent, in order, and the last one."""
         rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
         return [msgspec.json.decode(row[0]) for row in rows]
+
+    def heartbeat(self) -> dict[str, Any]:
+        """The heartbeat as it would be sent now."""
+        body: dict[str, Any] = msgspec.json.decode(report_bodies.encode(self.board.read().body()))
+        return body
 
     def state(self, task_id: str) -> TaskState:
         """The task's."""
