@@ -25,7 +25,7 @@ from agent.runner.script_activity import (
     request_settings,
     store_settings,
 )
-from agent.runner.transfers import TransferActivity, upload_logs
+from agent.runner.transfers import TransferActivity
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -92,6 +92,8 @@ def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Ac
 
 
 def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
+    from agent.runner.log_upload import upload_logs  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
+
     running.require_no_upload(task)
     return upload_logs(context, task)
 

@@ -11,6 +11,7 @@ from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.runner.report_writer import ReportWriter
 from agent.state.store import Checkpoint, FileMark, Store, Task
+from agent.state.task_table import LedgerRow
 
 
 class RunnerStore:
@@ -32,6 +33,14 @@ class RunnerStore:
     def running_tasks(self) -> list[Task]:
         """The tasks that were begun and have no end."""
         return self._store.tasks.in_state(TaskState.RUNNING)
+
+    def recent_tasks(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, oldest first."""
+        return self._store.tasks.recent(limit)
+
+    def secrets(self) -> list[str]:
+        """What must be in no text that leaves the printer: tokens, and codes that register it."""
+        return self._store.identities.secrets()
 
     def start_task(self, task: Task) -> None:
         """Set a received task running."""

@@ -53,6 +53,13 @@ class Task(msgspec.Struct, frozen=True):
     last_report: Kind | None = None  # the kind of the report that was queued last
 
 
+class LedgerRow(msgspec.Struct, frozen=True):
+    """A task, and when it was written down, in seconds since the epoch by the wall clock."""
+
+    task: Task
+    received_at: float
+
+
 class TaskTable:
     """The table `tasks`, and what is committed together with a task's state."""
 
@@ -117,6 +124,14 @@ class TaskTable:
             limit,
         )
         return [self._task(row) for row in rows]
+
+    def recent(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, in the order in which they came."""
+        rows = self._database.rows(
+            f"SELECT received_at, {_COLUMNS} FROM tasks ORDER BY rowid DESC LIMIT ?",  # noqa: S608 constants
+            limit,
+        )
+        return [LedgerRow(self._task(row), received_at) for received_at, *row in reversed(rows)]
 
     def start(self, task_id: str) -> None:
         """Set the task running. Raises ValueError unless it was only received."""

@@ -44,6 +44,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     snapshot: AgentSnapshot
     jobs: Path  # the folder for files to print
     black_boxes: Path  # the folder for what the driver records
+    runs: Path  # the folder for the logs of this run and the last
     wake_runner: threading.Event
     wake_reporter: threading.Event
 
@@ -74,6 +75,7 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         snapshot=AgentSnapshot(driver),
         jobs=_make_folder(folder / "jobs"),
         black_boxes=black_boxes,
+        runs=folder / "log",
         wake_runner=threading.Event(),
         wake_reporter=threading.Event(),
     )

@@ -28,6 +28,7 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
@@ -150,7 +151,7 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: self.logs,
+            logs=LogSources(recent=lambda: self.logs, runs=folder / "log", black_boxes=folder / "blackbox"),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
