@@ -22,7 +22,7 @@ from agent.state.database import Database
 from agent.state.outbox import Outbox
 from agent.state.service_time import ServiceTime
 
-_COLUMNS = "command, state, progress, local, message, boot, mono, received_at, last_kind"
+_COLUMNS = "rowid, command, state, progress, local, message, boot, mono, received_at, last_kind"
 _OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
     SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
     AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""
@@ -51,6 +51,7 @@ class Task(msgspec.Struct, frozen=True):
     age: float = 0.0  # seconds since it was sent, as far as is known, else since it was written down
     rebooted: bool = False  # the machine was started anew since it was written down
     last_report: Kind | None = None  # the kind of the report that was queued last
+    number: int = 0  # grows in the order in which tasks were written down
 
 
 class LedgerRow(msgspec.Struct, frozen=True):
@@ -230,7 +231,7 @@ class TaskTable:
         )
 
     def _task(self, row: Any) -> Task:
-        command, state, progress, local, message, boot, monotonic, received_at, last_report = row
+        number, command, state, progress, local, message, boot, monotonic, received_at, last_report = row
         parsed = msgspec.json.decode(command, type=Command)
         return Task(
             command=parsed,
@@ -241,4 +242,5 @@ class TaskTable:
             age=self._time.age(boot, monotonic, received_at) + parsed.age_on_receipt,
             rebooted=self._time.rebooted(boot),
             last_report=Kind(last_report) if last_report else None,
+            number=number,
         )

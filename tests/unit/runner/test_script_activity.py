@@ -178,3 +178,29 @@ def test_a_dismiss_takes_the_job_out_of_the_heartbeat(rig: RunnerRig) -> None:
     rig.runner.step()
     assert "job_id" not in rig.heartbeat()
     assert "job_id" not in rig.heartbeat()["data"]
+
+
+@pytest.mark.parametrize("name", [Name.HOME, Name.CALIBRATE])
+def test_a_cancel_that_is_heard_in_the_same_step_does_not_overtake_the_script(
+    tmp_path: Path, store: Store, name: Name
+) -> None:
+    rig = RunnerRig(tmp_path, store, "scripts.calibrate=[]")
+    rig.runner.step()
+    script, cancel = rig.task(name), rig.task(Name.CANCEL)
+    rig.runner.step()
+    assert rig.printer.asked == ["script", "cancel"]
+    rig.printer.ends(Outcome.CANCELLED)
+    rig.runner.step()
+    assert rig.end(script)["error_message"] == f"{name}: canceled"
+    assert rig.end(cancel)["data"]["state"] == "completed"
+
+
+def test_a_cancel_that_is_heard_in_the_same_step_does_not_overtake_the_print(rig: RunnerRig) -> None:
+    rig.runner.step()
+    task_id, cancel = rig.print(), rig.task(Name.CANCEL, job_id="job")
+    rig.runner.step()
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    assert rig.end(task_id)["job_status"] == "canceled"
+    assert rig.end(cancel)["data"]["state"] == "completed"
+    assert "print" not in rig.printer.asked
