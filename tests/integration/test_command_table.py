@@ -27,6 +27,10 @@ from tests.support.prints import check_record, gcode_file
 LONG = "G28\nG1 Z5 F600\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F120\n" for i in range(6_000))
 HOT = "G28\nM104 S60\nG1 X10 F6000\n"
 
+COMMANDS_OF_ONE = 50
+"""Commands after which another agent takes the place of one: it drops a flood of more than 60, and 2 a second
+(docs/bounds.md)."""
+
 ONCE, TWICE, OUTAGE = "once", "twice", "outage"
 DONE = 0
 
@@ -63,7 +67,8 @@ def race(command: str, state: str, codes: tuple[int, ...], then: str, then_codes
 
 
 OTHER = {"job_id": "another"}
-SCRIPTS = ("home", "park", "calibrate")
+SCRIPTS = {"home": "idle", "park": "homed", "calibrate": "idle"}
+"""Each with the state that it needs: Klipper moves no axis that is not homed."""
 UPLOADS = ("log", "logs")
 UNKNOWN = ("make_coffee", "PAUSE", "M112", "print", "__init__", "0")
 
@@ -119,19 +124,19 @@ ROWS: tuple[Row, ...] = (
     # home, park, calibrate
     *(
         row
-        for name in SCRIPTS
+        for name, place in SCRIPTS.items()
         for row in (
-            Row(name, "homed"),
-            Row(name, "homed", how=TWICE),
-            Row(name, "homed", how=OUTAGE),
+            Row(name, place),
+            Row(name, place, how=TWICE),
+            Row(name, place, how=OUTAGE),
             Row(name, "hot"),
             refused(name, "printing", f"{name}: the printer is busy with print_data"),
             refused(name, "paused", f"{name}: the printer is busy with print_data"),
             refused(name, "calibrating", f"{name}: the printer is busy with calibrate"),
             refused(name, "halted", f"{name}: cannot run a script: the printer is error"),
-            race(name, "homed", (DONE,), "calibrate", (409,)),
-            race(name, "homed", (409,), "cancel", (DONE,)),
-            race(name, "homed", (500,), "reset", (DONE,)),
+            race(name, place, (DONE,), "calibrate", (409,)),
+            race(name, place, (409,), "cancel", (DONE,)),
+            race(name, place, (500,), "reset", (DONE,)),
         )
     ),
     refused("park", "idle", "Must home axis first", 500),
@@ -209,6 +214,10 @@ class Bench:
             check_record(records)
         assert [report["progress"] for report in records].count(1) == 1, records
         return body
+
+    def sent(self) -> int:
+        """How many commands the agent has had."""
+        return self.made.log().count('"command":')
 
     # --- how it is sent
 
@@ -296,7 +305,7 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path, *, dialect: str, probe: int = 0, more: str = "") -> Iterator[Bench]:
+def bench(folder: Path, *, dialect: str, probe: int = 0, more: str = "", speed: str = "100") -> Iterator[Bench]:
     """A printer, its agent and its cloud, with the real Faye server in front of it."""
     port = free_port()
     with ExitStack() as stack:
@@ -308,17 +317,52 @@ def bench(folder: Path, *, dialect: str, probe: int = 0, more: str = "") -> Iter
 
         broker = ("--publish-to", f"http://127.0.0.1:{port}/faye")
         made = stack.enter_context(
-            agent_rig(folder, speed="100", dialect=dialect, probe=probe, front=front, sandbox=broker, more=more)
+            agent_rig(folder, speed=speed, dialect=dialect, probe=probe, front=front, sandbox=broker, more=more)
         )
         assert servers[0].wait_for("subscribe", channel=f"/printers/{made.printer_id}/command")
         yield Bench(made, servers[0])
 
 
+class Benches:
+    """Benches of printers that can all of it (a Klipper with a probe), one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stack = ExitStack()
+        self._now: Bench | None = None
+        self._count = 0
+
+    def now(self) -> Bench:
+        """The present one."""
+        if self._now is not None and self._now.sent() >= COMMANDS_OF_ONE:
+            self.close()
+        if self._now is None:
+            self._count += 1
+            folder = self._folder / str(self._count)
+            folder.mkdir()
+            self._now = self._stack.enter_context(bench(folder, dialect="klipper", probe=24))
+        return self._now
+
+    def close(self) -> None:
+        """End the present one."""
+        self._now = None
+        self._stack.close()
+
+
 @pytest.fixture(scope="module")
-def able(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A printer that can all of it: a Klipper with a probe."""
-    with bench(tmp_path_factory.mktemp("able"), dialect="klipper", probe=40) as made:
+def benches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benches]:
+    """The printers of all rows."""
+    made = Benches(tmp_path_factory.mktemp("able"))
+    try:
         yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def able(benches: Benches) -> Bench:
+    """A printer that can all of it."""
+    return benches.now()
 
 
 @pytest.fixture(scope="module")
@@ -361,12 +405,14 @@ def test_what_the_printer_cannot_do_fails_with_the_reason(unable: Bench, command
     assert body["error_message"].startswith(says)
 
 
-def test_the_progress_of_a_calibration_is_told_with_what_the_firmware_says(able: Bench) -> None:
-    able.reach("idle")
-    task_id = able.made.command("calibrate")
-    able.made.ended(task_id)
-    told = [report["data"]["message"] for report in able.made.reports(task_id) if "message" in report["data"]]
-    assert any(text.startswith("line 2 of 2: probe at ") for text in told), told
+def test_the_progress_of_a_calibration_is_told_with_what_the_firmware_says(tmp_path: Path) -> None:
+    with bench(tmp_path, dialect="marlin", probe=20, speed="20") as slow:
+        task_id = slow.made.command("calibrate")
+        slow.made.ended(task_id)
+        reports = slow.made.reports(task_id)
+    told = [report["data"]["message"] for report in reports if "message" in report["data"]]
+    assert any(text.startswith("line 2 of 2: Probing mesh point ") for text in told), told
+    assert any(0.5 < report["progress"] < 1 for report in reports), reports
 
 
 def test_a_canceled_script_says_its_name_and_that_it_was_canceled(able: Bench) -> None:
