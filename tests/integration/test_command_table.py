@@ -448,12 +448,10 @@ def test_the_archive_of_logs_has_all_its_texts_and_no_token(able: Bench) -> None
 
 
 def test_scripts_and_dismiss_at_the_printer_say_how_far_they_are(able: Bench) -> None:
-    from tests.integration.test_commands import cli
-
     able.reach("idle")
-    done = cli(able.made, "calibrate")
+    done = able.made.cli("calibrate")
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "calibrate: done"), done.stderr
     assert any(line.startswith("calibrate: line 2 of 2: probe at ") for line in done.stdout.splitlines()), done.stdout
     for word in ("home", "park", "dismiss"):
-        done = cli(able.made, word)
+        done = able.made.cli(word)
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, f"{word}: done"), done.stderr

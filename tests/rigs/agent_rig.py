@@ -74,6 +74,11 @@ class AgentRig:
         """The agent's own word."""
         return dict(ask(self.socket, StatusRequest())["status"])
 
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command of `printer-agent`, with the agent's configuration."""
+        argv = [sys.executable, "-m", "agent.cli", *words, "--config", str(self.folder / "agent.toml")]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
     def register(self, state: str = "ready") -> None:
         """Read the code at the printer, type it into the portal, wait until the printer is ready there, or in another
         `state`."""
