@@ -9,7 +9,18 @@ from typing import TypedDict, Unpack
 import msgspec
 import structlog
 
-from agent.core.driver import HeatCurve, Heater, Link, Operation, Outcome, PrinterState, Prompt, Scripts, Telemetry
+from agent.core.driver import (
+    HeatCurve,
+    Heater,
+    Link,
+    Operation,
+    Outcome,
+    PrinterState,
+    Prompt,
+    QueryAnswer,
+    Scripts,
+    Telemetry,
+)
 from agent.errors import DataError, NotReadyError
 from drivers.gcode.protocol.protocol import Counters
 
@@ -36,6 +47,7 @@ class TelemetryUpdate(TypedDict, total=False):
     prompt: Prompt | None
     answered: int
     last: Operation
+    query: QueryAnswer
     starting: bool
     reset_error: str
 
@@ -176,13 +188,14 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last) != (
+    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last, before.query) != (
         after.state,
         after.reason,
         after.waiting,
         after.prompt,
         after.answered,
         after.last,
+        after.query,
     )
 
 
