@@ -82,6 +82,10 @@ def _axes(name: str, word: str, ask: str, axes: str = "xyze", scale: float = 1.0
     }
 
 
+def _untold(name: str, word: str) -> dict[str, Way]:
+    return {f"{name}_{axis}": Way(gcode=f"{word} {axis.upper()}{{}}") for axis in "xyze"}
+
+
 def _pid(name: str, word: str, fixed: str = "") -> dict[str, Way]:
     return {f"{name}_pid_{term}": _word(word, term.upper(), "M503", fixed=fixed) for term in "pid"}
 
@@ -132,10 +136,10 @@ WAYS: Final[Mapping[str, Mapping[str, Way]]] = MappingProxyType(
             "speed_percent": Way(gcode="M220 S{}", marker="SpeedMultiply"),
             "flow_percent": Way(gcode="M221 S{}", marker="FlowMultiply"),
             "fan_percent": Way(gcode="M106 S{}", marker="Fanspeed", scale=2.55),
-            **_axes("max_acceleration", "M201", "", marker="M201"),
+            **_untold("max_acceleration", "M201"),
             "jerk_x": Way(gcode="M207 X{}", ask="M207", marker="Jerk"),
             "jerk_z": Way(gcode="M207 Z{}", ask="M207", marker="ZJerk"),
-            **_axes("steps_per_mm", "M92", "", marker="M92"),
+            **_untold("steps_per_mm", "M92"),
             "babystep_z": Way(gcode="M290 Z{}"),
         },
         "reprap": {

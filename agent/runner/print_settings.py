@@ -51,19 +51,18 @@ class PrintSettings:
     def step(self, telemetry: Telemetry) -> bool:
         """Continue with a printer that is idle; whether the print may begin. Raises RefusedError (503) when the printer
         does not answer, UnavailableError from the disk."""
-        if self._ready:
-            return True
         if not self._begun:
             self._begin(telemetry.dialect)
-        answers = self._answers(telemetry)
-        if self._query is not None and answers is None:
-            return False
-        if self._before is None:
-            self._note_before(answers)
+        while not self._ready:
+            answers = None
             if self._query is not None:
-                return False
-            answers = None  # nothing had to be asked
-        self._finish(answers)
+                answers = self._answers(self._query, telemetry)
+                if answers is None:
+                    return False
+            if self._before is None:
+                self._note_before(answers)
+            else:
+                self._finish(answers)
         return True
 
     # --- inside
@@ -100,11 +99,10 @@ class PrintSettings:
         if lines and isinstance(self._context.driver, SupportsQueries):
             self._query = PrinterQuery(self._context, f"{self._task.command.task_id}/before", lines)
 
-    def _answers(self, telemetry: Telemetry) -> Answers | None:
-        if self._query is None:
-            return None
+    @staticmethod
+    def _answers(query: PrinterQuery, telemetry: Telemetry) -> Answers | None:
         try:
-            return self._query.step(telemetry)
+            return query.step(telemetry)
         except UnavailableError as error:
             raise RefusedError(503, f"settings: {error}") from None
 

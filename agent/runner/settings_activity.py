@@ -117,6 +117,7 @@ class SettingsActivity(_QueryActivity):
             self._answers = answers
             if self._save and not self._refused(answers):
                 self._query = self._query_of("save", [SAVES[self._dialect]])
+                self._query.step(telemetry)
                 return
         self._finish(self._answers)
 

@@ -197,6 +197,7 @@ def test_the_settings_of_a_job_end_with_it(channel: Channel, tmp_path: Path) -> 
 
 
 def test_a_file_that_sets_the_speed_does_not_set_it_for_the_next_one(channel: Channel, tmp_path: Path) -> None:
+    """docs/serial.md §33a."""
     rig = channel.rig
     rig.do("settings", settings={"speed_percent": 100, "flow_percent": 100})
     rig.ended(rig.submit(gcode_file(tmp_path, SHORT + "M220 S150\nM221 S80\n"))["task_id"])

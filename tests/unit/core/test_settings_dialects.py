@@ -170,11 +170,13 @@ READ = [
 def test_what_a_firmware_tells_is_read(
     dialect: str, ask: str, texts: list[str], expected: dict[str, float | bool]
 ) -> None:
+    """docs/serial.md §33, §33a, §33b, §33c."""
     told = read(dialect, KNOWN, Answers((ask,), (tuple(texts),)))
     assert {name: value_of(dialect, name, told[name]) for name in expected} == expected
 
 
 def test_every_way_belongs_to_a_setting_and_what_is_asked_for_changes_nothing() -> None:
+    """docs/serial.md §33a."""
     for dialect, known in {**WAYS, "": GENERIC}.items():
         assert set(known) <= set(KNOWN), dialect
         assert {"speed_percent", "flow_percent", "fan_percent"} <= set(known)
@@ -186,6 +188,7 @@ def test_every_way_belongs_to_a_setting_and_what_is_asked_for_changes_nothing() 
 
 
 def test_settings_become_the_g_code_of_the_printers_firmware() -> None:
+    """docs/serial.md §33b: its speeds are in mm/min."""
     wanted = {"speed_percent": 120, "retract_speed": 25, "print_acceleration": 1234.5, "bed_mesh": False}
     assert lines_for("marlin", wanted) == ["M220 S120", "M204 P1234.5", "M207 F1500", "M420 S0"]
     assert lines_for("klipper", wanted)[1:] == [
@@ -218,6 +221,7 @@ def test_a_value_agrees_as_far_as_the_firmware_tells_its_digits(value: float, to
 
 
 def test_a_value_that_the_firmware_did_not_take_is_named_with_the_one_it_has() -> None:
+    """docs/serial.md §33."""
     answers = Answers(("M503",), (tuple(MARLIN_M503),))
     wanted = {"print_acceleration": 500, "travel_acceleration": 1800, "jerk_x": 8, "speed_percent": 120}
     assert not_taken("marlin", wanted, answers) == {
@@ -227,6 +231,7 @@ def test_a_value_that_the_firmware_did_not_take_is_named_with_the_one_it_has() -
 
 
 def test_a_line_that_the_firmware_does_not_know_or_refuses_is_named_with_its_reason() -> None:
+    """docs/serial.md §33c."""
     wanted = {"print_acceleration": 500, "bed_mesh": True}
     lines = tuple(lines_for("klipper", wanted))
     answers = Answers(lines, ((f"{NOT_KNOWN}SET_VELOCITY_LIMIT",), ("!! Unknown profile [default]",)))
