@@ -17,7 +17,7 @@ from agent.runner.printer_query import PrinterQuery
 from agent.runner.running_activities import RunningActivities
 from agent.state.store import Task
 
-log = structlog.get_logger(part="settings")
+log = structlog.get_logger(part="runner")
 
 
 def set_settings(context: Context, running: RunningActivities, task: Task) -> Activity | None:
