@@ -29,7 +29,7 @@ def set_settings(context: Context, running: RunningActivities, task: Task) -> Ac
         return SettingsActivity(context, running, task, wanted, save=save)
     at_once = [name for name in wanted if KNOWN[name].once] + ([SAVE] if save else [])
     if at_once:
-        raise RefusedError(409, f"settings: {listed(at_once)}: only while the printer is idle; it is {telemetry.state}")
+        raise RefusedError(409, f"settings: {listed(at_once)}: only while the printer is idle; {_why_later(telemetry)}")
     context.store.update_settings(wanted)
     context.complete(task, result=Result(settings=context.store.settings(), message=_later(telemetry)))
     return None
@@ -204,4 +204,9 @@ def _is_free(context: Context, running: RunningActivities, telemetry: Telemetry)
 
 
 def _later(telemetry: Telemetry) -> str:
-    return f"kept; set before the next print, as the printer is {telemetry.state} now"
+    return f"kept; set before the next print: {_why_later(telemetry)}"
+
+
+def _why_later(telemetry: Telemetry) -> str:
+    idle = telemetry.state is PrinterState.IDLE
+    return "another command has the printer" if idle else f"the printer is {telemetry.state} now"

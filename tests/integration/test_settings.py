@@ -167,14 +167,14 @@ def test_while_it_prints_settings_are_kept_and_set_before_the_next_print(channel
     job = rig.submit(gcode_file(tmp_path, LONG))
     rig.job_is(job["job_id"], "printing")
     body = rig.do("settings", settings={"print_acceleration": 1400})
-    assert body["data"]["message"] == "kept; set before the next print, as the printer is printing now"
+    assert body["data"]["message"] == "kept; set before the next print: the printer is printing now"
     asked = rig.do("request_settings")
     assert asked["data"]["message"] == "as kept here; the printer, which is printing, was not asked"
     assert asked["data"]["settings"]["print_acceleration"] == 1400
     refused = rig.do("settings", settings={"babystep_z": 0.05})
     assert (refused["error_code"], refused["error_message"]) == (
         409,
-        "settings: babystep_z: only while the printer is idle; it is printing",
+        "settings: babystep_z: only while the printer is idle; the printer is printing now",
     )
     rig.do("cancel", job_id=job["job_id"])
     rig.until("ready again", lambda: rig.state() == "ready")

@@ -128,7 +128,7 @@ def test_a_script_that_begins_meanwhile_has_them_set_before_the_next_print(rig: 
     rig.task(Name.HOME)
     rig.runner.step()
     rig.runner.step()
-    assert rig.end(task_id)["data"]["message"] == "kept; set before the next print, as the printer is busy now"
+    assert rig.end(task_id)["data"]["message"] == "kept; set before the next print: the printer is busy now"
     assert rig.store.settings.read() == {"print_acceleration": 1500}
 
 
@@ -150,11 +150,21 @@ def test_an_agent_that_stops_meanwhile_says_so(rig: AskedRig) -> None:
 def test_a_printer_that_is_not_idle_gets_them_later(rig: AskedRig, state: PrinterState) -> None:
     rig.printer.now(state=state)
     task_id = begin(rig, {"print_acceleration": 900})
-    assert rig.end(task_id)["data"]["message"] == f"kept; set before the next print, as the printer is {state} now"
+    assert rig.end(task_id)["data"]["message"] == f"kept; set before the next print: the printer is {state} now"
     asked = rig.task(Name.REQUEST_SETTINGS)
     rig.runner.step()
     assert rig.end(asked)["data"]["settings"] == {"print_acceleration": 900}
     assert f"which is {state}, was not asked" in rig.end(asked)["data"]["message"]
+
+
+def test_settings_that_come_while_a_print_waits_for_its_file_are_set_before_it(rig: AskedRig) -> None:
+    rig.print()
+    rig.runner.step()
+    task_id = begin(rig, {"print_acceleration": 900})
+    assert rig.end(task_id)["data"]["message"] == "kept; set before the next print: another command has the printer"
+    assert rig.woken.wait(5)
+    rig.runner.step()
+    assert "M204 P900" in rig.asked.queries[-1][1]
 
 
 @pytest.mark.parametrize(
@@ -183,11 +193,16 @@ def test_the_eeprom_is_written_when_all_were_taken_and_the_owner_allows_it(tmp_p
     rig.asked.answer(("echo:Settings Stored",))
     rig.runner.step()
     assert rig.end(task_id)["data"]["message"] == "set and saved in the printer"
+    alone = begin(rig, {"save": True}, "alone")
+    for _ in range(2):
+        rig.asked.answer()
+        rig.runner.step()
+    assert rig.end(alone)["data"]["state"] == "completed"
     refused = begin(rig, {"print_acceleration": 500, "save": True}, "second")
     rig.asked.answer(M503)
     rig.runner.step()
     assert rig.end(refused)["error_code"] == 500
-    assert [lines for _, lines in rig.asked.queries].count(["M500"]) == 1
+    assert [lines for _, lines in rig.asked.queries].count(["M500"]) == 2
 
 
 def test_request_settings_tells_what_the_printer_has_over_what_is_kept(rig: AskedRig) -> None:
