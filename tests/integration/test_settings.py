@@ -12,7 +12,7 @@ import pytest
 
 from agent.sandbox.publisher import ExternalPublisher
 from tests.integration.faye_support import RealFayeServer
-from tests.rigs.agent_rig import AgentRig, agent_rig
+from tests.rigs.agent_rig import AgentRig, agent_rig, killable_agent_rig
 from tests.support.ports import free_port
 from tests.support.prints import check_record, gcode_file
 
@@ -239,3 +239,44 @@ def test_after_an_outage_of_the_channel_the_settings_are_still_there(channel: Ch
     assert channel.read()["travel_acceleration"] == 1900
     body = rig.do("settings", settings={"travel_acceleration": 2000})
     assert body["data"]["settings"]["travel_acceleration"] == 2000
+
+
+@pytest.mark.parametrize(
+    ("dialect", "own", "untold"),
+    [
+        ("klipper", {"print_acceleration": 1200, "linear_advance": 0.05, "bed_mesh": True}, "bed_mesh"),
+        ("repetier", {"speed_percent": 120, "steps_per_mm_e": 95.5}, "steps_per_mm_e"),
+        ("reprap", {"max_feedrate_x": 150, "retract_lift": 0.3, "retract_speed": 30}, "retract_speed"),
+    ],
+)
+def test_each_firmware_gets_its_own_lines(tmp_path: Path, dialect: str, own: dict[str, Any], untold: str) -> None:
+    with agent_rig(tmp_path, dialect=dialect) as rig:
+        body = rig.do("settings", settings=own)
+        assert body["data"]["message"] == f"set; not told by the printer, so not read back: {untold}", body
+        found = rig.do("request_settings")["data"]["settings"]
+        assert {name: found[name] for name in own} == own
+
+
+def test_a_printer_that_is_away_and_an_agent_that_is_killed_lose_no_setting(tmp_path: Path) -> None:
+    with killable_agent_rig(tmp_path, speed="20") as rig:
+        rig.unplug()
+        rig.until("it is away", lambda: rig.state() == "error")
+        body = rig.do("settings", settings={"print_acceleration": 1700})
+        assert body["data"]["message"] == "kept; set before the next print: the printer is offline now"
+        assert rig.do("request_settings")["data"]["settings"] == {"print_acceleration": 1700}
+        rig.plug_in()
+        rig.until("ready again", lambda: rig.state() == "ready")
+        job = rig.submit(gcode_file(tmp_path, LONG), max_feedrate_z=9)
+        rig.until("it prints", lambda: rig.status()["data"].get("line", 0) > 10)
+        rig.kill()
+        rig.start()
+        rig.until("it listens", lambda: rig.status()["listening"])
+        rig.until("it prints on", lambda: rig.status()["data"]["state"] == "printing")
+        assert rig.do("cancel", job_id=job["job_id"])["data"]["state"] == "completed"
+        rig.until("ready again", lambda: rig.state() == "ready")
+        before = len(rig.executed())
+        assert rig.ended(rig.submit(gcode_file(tmp_path, SHORT))["task_id"])["job_status"] == "completed"
+        codes = [code for _, code in rig.executed()]
+        assert codes.index("M203 Z9") < before
+        assert codes.index("M203 Z5") > before
+        assert "M204 P1700" in codes[before:]
