@@ -22,9 +22,8 @@ from agent.runner.script_activity import (
     ResetActivity,
     ScriptActivity,
     check_dismiss,
-    request_settings,
-    store_settings,
 )
+from agent.runner.settings_activity import request_settings, set_settings
 from agent.runner.transfers import TransferActivity
 from agent.state.store import Task
 
@@ -103,14 +102,6 @@ def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> 
     return upgrade(context, task)
 
 
-def _settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
-    store_settings(context, task)
-
-
-def _request_settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
-    request_settings(context, task)
-
-
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
     check_dismiss(context.driver.telemetry())
     running_print = running.print()
@@ -138,7 +129,7 @@ _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]
     Name.LOG: _begin_logs,
     Name.LOGS: _begin_logs,
     Name.FIRMWARE_UPGRADE: _begin_upgrade,
-    Name.SETTINGS: _settings,
-    Name.REQUEST_SETTINGS: _request_settings,
+    Name.SETTINGS: set_settings,
+    Name.REQUEST_SETTINGS: request_settings,
     Name.DISMISS: _dismiss,
 }

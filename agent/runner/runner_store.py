@@ -3,7 +3,7 @@ installed firmware, heat that may be on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.core.bed import Bed, BedPolicy
@@ -78,6 +78,14 @@ class RunnerStore:
     def update_settings(self, settings: dict[str, Any]) -> None:
         """Store these over the printer's stored settings."""
         self._store.settings.update(settings)
+
+    def overridden_settings(self) -> dict[str, Any]:
+        """The settings that a job has changed, with what they were before."""
+        return self._store.settings.overridden()
+
+    def replace_overridden_settings(self, before: Mapping[str, Any]) -> None:
+        """Store these, and no others, as settings that a job has changed."""
+        self._store.settings.replace_overridden(before)
 
     def installed_firmware(self, model: str) -> str:
         """The firmware version that was installed last; empty for none."""

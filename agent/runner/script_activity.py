@@ -1,10 +1,9 @@
-"""home, park, calibrate: a configured script. reset: the controller rebooted. settings and dismiss: done at once."""
+"""home, park, calibrate: a configured script. reset: the controller rebooted. dismiss: done at once."""
 
 from __future__ import annotations
 
-from agent.core import script_progress, settings
+from agent.core import script_progress
 from agent.core.driver import Outcome, PrinterState, Telemetry
-from agent.core.report_bodies import Result
 from agent.errors import RefusedError
 from agent.gcode.default_scripts import default_scripts
 from agent.runner.activity import Context, Deadline
@@ -109,27 +108,6 @@ class ResetActivity:
         """Fail it unfinished."""
         self._context.fail(self.task, 500, f"reset: {reason}")
         self.ended = True
-
-
-def store_settings(context: Context, task: Task) -> None:
-    """`settings`: check and store them; they are sent before each print. Raises RefusedError."""
-    wanted = task.command.settings
-    if not wanted:
-        raise RefusedError(422, "settings: none were given")
-    try:
-        unknown = settings.check(wanted)
-    except ValueError as error:
-        raise RefusedError(422, str(error)) from None
-    context.store.update_settings(settings.known(wanted))
-    message = "applied from the next print on"
-    if unknown:
-        message += f"; without a meaning here, and not kept: {', '.join(unknown)}"
-    context.complete(task, result=Result(settings=context.store.settings(), message=message))
-
-
-def request_settings(context: Context, task: Task) -> None:
-    """`request_settings`: the stored settings, in the terminal report."""
-    context.complete(task, result=Result(settings=context.store.settings()))
 
 
 def check_dismiss(telemetry: Telemetry) -> None:

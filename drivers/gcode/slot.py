@@ -17,6 +17,7 @@ from agent.core.driver import (
     Outcome,
     PrinterState,
     Prompt,
+    QueryAnswer,
     ScriptProgress,
     Scripts,
     Telemetry,
@@ -48,6 +49,7 @@ class TelemetryUpdate(TypedDict, total=False):
     answered: int
     last: Operation
     script: ScriptProgress | None
+    query: QueryAnswer
     starting: bool
     reset_error: str
 
@@ -188,13 +190,14 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last) != (
+    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last, before.query) != (
         after.state,
         after.reason,
         after.waiting,
         after.prompt,
         after.answered,
         after.last,
+        after.query,
     )
 
 

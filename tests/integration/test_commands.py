@@ -79,10 +79,11 @@ def test_an_unknown_command_gets_exactly_one_report(fast: AgentRig) -> None:
 
 
 def test_settings_are_checked_kept_and_read_back(fast: AgentRig) -> None:
-    done = fast.do("settings", settings={"Settings": {"speed_percent": 120, "colour": "blue"}})
+    done = fast.do("settings", settings={"Settings": {"speed_percent": 120, "JobName": "tune"}})
     assert done["data"]["state"] == "completed"
-    assert "colour" in done["data"]["message"]
-    assert fast.do("request_settings")["data"]["settings"] == {"speed_percent": 120}
+    unknown = fast.do("settings", settings={"speed_percent": 90, "colour": "blue"})
+    assert unknown["error_message"] == "settings: no such setting: colour"
+    assert fast.do("request_settings")["data"]["settings"]["speed_percent"] == 120
     refused = fast.do("settings", settings={"speed_percent": 9000})
     assert refused["error_code"] == 422
     assert "speed_percent" in refused["error_message"]

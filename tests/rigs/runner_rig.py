@@ -132,11 +132,13 @@ class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
     over the defaults; `clock` is the store's where both are to have the same time."""
 
+    driver: type[ScriptedDriver] = ScriptedDriver
+
     def __init__(self, folder: Path, store: Store, *settings: str, clock: FakeClock | None = None) -> None:
         self.store = store
         self.logs = b"a line of the log\n"
         self.clock = clock or FakeClock()
-        self.printer = ScriptedDriver()
+        self.printer = self.driver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
         self.woken = threading.Event()

@@ -236,6 +236,21 @@ def cool(off: Sequence[bytes]) -> Procedure:
     return End.DONE
 
 
+def query(lines: Sequence[bytes], answered: Callable[[tuple[tuple[str, ...], ...], bool], None]) -> Procedure:
+    """Ask `lines` one after the other, then the temperatures: what some firmwares say after an `ok` has come by then.
+    `answered` is told the answers, once: also when something else takes this one's place, before it is complete."""
+    texts: list[list[str]] = []
+    complete = False
+    try:
+        for code in lines:
+            texts.append((yield ask(code)) or [])
+        yield ask(PROBE)
+        complete = True
+    finally:
+        answered(tuple(tuple(each) for each in texts), complete)
+    return End.DONE
+
+
 def resume_sending(lines: Iterable[bytes]) -> Procedure:
     """Wait until all that is in flight is acknowledged, however long that takes, then send `lines`."""
     yield Hold(lambda: True, "", 0.0)

@@ -14,9 +14,10 @@ from math import inf
 
 import structlog
 
-from agent.core.driver import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState, QueryAnswer
 from agent.errors import DataError
 from agent.gcode.words import command_word
+from drivers.gcode.printing import procedures
 from drivers.gcode.printing.pause_state import PauseState
 from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.procedures import QUICK_STOP
@@ -25,7 +26,7 @@ from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import OutgoingLine, Procedure, Unknown
-from drivers.gcode.requests import Respond, RunScript, StartPrint
+from drivers.gcode.requests import Query, Respond, RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
@@ -116,6 +117,17 @@ class OperationControl:
         """Switch the heaters of an idle printer off; what has begun since it was asked for goes on."""
         if self._operation.state is _S.IDLE:
             self._stack.pump.run(self._routines.cool())
+
+    def query(self, request: Query) -> None:
+        """Ask an idle printer something; not where something is being sent to it."""
+
+        def answered(texts: tuple[tuple[str, ...], ...], complete: bool) -> None:
+            self._operation.answer(QueryAnswer(request.query_id, texts, complete))
+
+        if self._operation.state is _S.IDLE and self._stack.pump.running is None:
+            self._stack.pump.run(procedures.query(request.lines, answered))
+        else:
+            answered((), False)
 
     def respond(self, request: Respond, now: float) -> None:
         """Answer what the printer, or the host itself, asks; ignored when that is not asked any more."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from agent.core.driver import PrinterState
+from agent.core.driver import NOT_KNOWN, PrinterState
 from drivers.gcode.printing.heaters import Heaters
 from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.protocol.replies import Event, ReplyKind
@@ -162,7 +162,7 @@ class ReplyHandler:
 
     def _unknown(self, event: Event, now: float) -> None:
         self._stack.protocol.other(now)
-        self._stack.pump.note(event.text)
+        self._stack.pump.note(NOT_KNOWN + event.text)
         command = self._stack.pump.unknown(event.text)
         if command is not None:
             self._control.note_unknown(command)
