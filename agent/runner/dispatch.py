@@ -91,10 +91,10 @@ def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Ac
 
 
 def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
-    from agent.runner.log_upload import upload_logs  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
+    from agent.runner.log_upload import LogUploadActivity  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
 
     running.require_no_upload(task)
-    return upload_logs(context, task)
+    return LogUploadActivity(context, task)
 
 
 def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:
