@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from agent.core.command import Command, Name
+from agent.core.printer_status import BUSY_TEXT, INSTALLING
 from agent.errors import DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, receive
 from agent.local.local_requests import (
@@ -155,7 +156,10 @@ class LocalApi:
         return {"task_id": task_id}
 
     def _halt(self) -> dict[str, Any]:
-        """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
+        """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing. Refused while a
+        firmware is written: nothing runs then, the heaters are off, and half a firmware is none."""
+        if self._snapshot.read().busy == INSTALLING:
+            raise DataError(f"halt: {BUSY_TEXT[INSTALLING]}, which nothing may interrupt")
         if self._emergency_stop is None:
             raise DataError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
         try:

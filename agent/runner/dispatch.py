@@ -11,7 +11,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
-from agent.runner.cancel_activity import CancelActivity
+from agent.runner.cancel_activity import CancelActivity, as_cancellable
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
@@ -24,7 +24,6 @@ from agent.runner.script_activity import (
     check_dismiss,
 )
 from agent.runner.settings_activity import request_settings, set_settings
-from agent.runner.transfers import TransferActivity
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -59,8 +58,9 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
 
 def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity | TransferActivity) and not task.command.job_id:
-        activity = CancelActivity(context, task, exclusive)
+    canceled = as_cancellable(exclusive)
+    if canceled is not None and not task.command.job_id:
+        activity = CancelActivity(context, task, canceled)
         running.make_room_for_control()
         return activity
     if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
