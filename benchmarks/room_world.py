@@ -116,6 +116,7 @@ class World:
             wake=self._wake.set,
             limits=limits,
             server_now=lambda: EPOCH + self.model.now,
+            printer_status=self.board.printer_status,
         )
         self._handing_over = False
         store = RunnerStore(self.store)
@@ -130,6 +131,7 @@ class World:
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self._runner = Runner(
             context=context,

@@ -133,6 +133,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         wake_reporter=lambda: None,
         heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
         host=Host(wake.set),
+        printer_status=board.printer_status,
     )
     runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
     reporter = make_reporter(store, cloud, registrar, board, clock=clock, wake=wake, heartbeat=3600.0)

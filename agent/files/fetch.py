@@ -31,6 +31,7 @@ from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
 from agent.files.download_failure import TIMEOUTS, describe_failure, status_text
 from agent.files.download_stream import blocks_of, decoded
+from agent.files.fetch_progress import FetchProgress
 from agent.files.spool import Downloaded, SpoolFile, ignore, never
 from agent.http.content_encoding import content_encoding
 from agent.http.http_session import HttpSession
@@ -79,18 +80,27 @@ def download(
     digest: str = "",
     boot: str = "",
     task_id: str = "",
+    progress: FetchProgress | None = None,
 ) -> Downloaded:
     """Download `url` into `target`; `sink` gets every byte once, in order, before the file gets its name.
 
     The file must have the digest `digest` (agent/files/digest.py) and the one in the server's headers, where there is
     one. `boot` is the machine's boot id: what a killed process of the same boot left is resumed; empty: never.
-    `task_id` is for the log.
+    `task_id` is for the log; `progress` hears how far it is.
 
     Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
     none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
     with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot=boot) as file:
         file.expect_digest(digest)
-        _Fetch(url=url, file=file, session=session, retry=retry, allow_http=allow_http, task_id=task_id).run()
+        _Fetch(
+            url=url,
+            file=file,
+            session=session,
+            retry=retry,
+            allow_http=allow_http,
+            task_id=task_id,
+            progress=progress or FetchProgress(),
+        ).run()
         return file.finish()
 
 
@@ -106,6 +116,7 @@ class _Fetch:
         retry: RetryPolicy,
         allow_http: bool,
         task_id: str,
+        progress: FetchProgress,
     ) -> None:
         self._url = url
         self._file = file
@@ -113,6 +124,7 @@ class _Fetch:
         self._retry = retry
         self._allow_http = allow_http
         self._task_id = task_id
+        self._progress = progress
         self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without MIN_GAIN new bytes
         self._deadline = retry.monotonic() + retry.total_s
@@ -149,7 +161,10 @@ class _Fetch:
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         retry_after = error.retry_after if isinstance(error, CloudError) else None
-        return max(delay(max(self._failures, 1)), retry_after or 0.0)
+        seconds = max(delay(max(self._failures, 1)), retry_after or 0.0)
+        reason = str(error).removeprefix(f"{redact_url(self._url)}: ")
+        self._progress.failed(reason, state.attempt_number + 1, seconds)
+        return seconds
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, checking `cancelled` now and then."""
@@ -174,6 +189,7 @@ class _Fetch:
                 blocks = decoded(blocks, encoding)
             for block in blocks:
                 file.write(block)
+                self._progress.received(file.size, file.total)
                 if self._retry.monotonic() >= self._deadline:
                     raise CloudError(f"not done within {self._retry.total_s:.0f} s")
             if file.total is not None and file.size != file.total:

@@ -17,6 +17,7 @@ import structlog
 from agent.core.command import Command
 from agent.errors import AgentError, CancelledError, DataError, UnavailableError
 from agent.files.fetch import download
+from agent.files.fetch_progress import FetchProgress
 from agent.files.resume import origin_path
 from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
@@ -71,10 +72,11 @@ def fetch(
     http: HttpClient,
     cancelled: Callable[[], bool],
     *,
+    progress: FetchProgress,
     dialect: str = "",
 ) -> Index:
     """Download the file of a print and scan it in the same pass; a complete file is not fetched again. `dialect` is
-    that of the printer's firmware, empty when it is not known yet.
+    that of the printer's firmware, empty when it is not known yet. `progress` hears how far it is.
 
     Raises DataError, UnavailableError, or CancelledError."""
     if file.path.exists():  # it has its name only when it is complete
@@ -94,6 +96,7 @@ def fetch(
             digest=command.digest,
             boot=boot_id(),
             task_id=command.task_id,
+            progress=progress,
         )
     return _finish_scan(scanner, file, downloaded.sha256)
 

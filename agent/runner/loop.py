@@ -139,7 +139,11 @@ class Runner:
         running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
-        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._read_bed_state())
+        bed = self._read_bed_state()
+        if exclusive is None:
+            self._snapshot.publish(self._job, "", bed)
+        else:
+            self._snapshot.publish(self._job, exclusive.busy, bed, exclusive.task.command.task_id)
 
     def _publish(self) -> None:
         """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""

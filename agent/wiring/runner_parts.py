@@ -36,6 +36,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
             port=port,
             log_keys=base.snapshot.log_keys,
         ),
+        printer_status=base.snapshot.printer_status,
     )
     return Runner(
         context=context,

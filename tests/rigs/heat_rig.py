@@ -79,6 +79,7 @@ class HeatRig:
             ],
         )
         runner_store = RunnerStore(self.store)
+        board = AgentSnapshot(self.driver)
         context = Context(
             config=config,
             http=make_http(config.cloud, clock),
@@ -92,11 +93,12 @@ class HeatRig:
                 driver=self.driver, store=runner_store, clock=clock, say=self.said.append, settle_s=SETTLE_S
             ),
             host=Host(woken.set, remember=self.store.checkpoints.remember, port=self._kept),
+            printer_status=board.printer_status,
         )
         self._stop, self._woken, self._handing_over = threading.Event(), woken, False
         runner = Runner(
             context=context,
-            snapshot=AgentSnapshot(self.driver),
+            snapshot=board,
             wake=woken,
             pulse=Health(clock, NotifySocket("")).pulse("runner"),
             hand_over=lambda: self._handing_over,

@@ -153,6 +153,7 @@ class RunnerRig:
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self.runner = Runner(
             context=context,
