@@ -27,6 +27,7 @@ from agent.core.driver import Host, LineSource, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Index, Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -127,6 +128,7 @@ class World:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
+            kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
             logs=lambda: b"",
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),

@@ -26,7 +26,8 @@ class FetchProgress:
 
     @property
     def text(self) -> str:
-        """Empty before the first byte, then e.g. «downloading 37 %, 4 of 11 MB», «try 3 in 8 s: the server answered 503 Service Unavailable»."""
+        """E.g. «downloading 37 %, 4 of 11 MB», or «try 3 in 8 s: the server answered 503 Service Unavailable»; empty
+        before the first byte."""
         if self._wait:
             return self._wait
         size, total = self._size, self._total

@@ -24,6 +24,7 @@ from agent.core.job import JobView
 from agent.core.report_bodies import Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
+from agent.files.kept_files import KeptFiles
 from agent.http.http_client import HttpClient
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
@@ -75,6 +76,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     driver: Driver
     clock: Clock
     jobs: Path  # the folder for files to print
+    kept: KeptFiles
     logs: Callable[[], bytes]  # the agent's recent log, as text
     wake_reporter: Callable[[], None]
     heat: HeatControl

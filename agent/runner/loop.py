@@ -100,6 +100,7 @@ class Runner:
         recovery = StartupRecovery(self._context)
         self._context.heat.recover(interrupted=recovery.has_script)
         delete_unused(self._context.jobs, recovery.needed_files())
+        self._context.kept.tidy(self._config.job.keep_files_mb << 20)
         if not recovery.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print
         self._running.add(recovery.activities())

@@ -72,6 +72,7 @@ class PrintActivity:
                     context.http,
                     cancelled,
                     dialect=context.driver.telemetry().dialect,
+                    kept=context.kept,
                     progress=self._transfer,
                 ),
                 context.wake,

@@ -20,6 +20,7 @@ from agent.core.command import Command, Name
 from agent.core.driver import Host, PrinterState, Telemetry
 from agent.core.task import TaskState
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -87,6 +88,7 @@ class HeatRig:
             driver=self.driver,
             clock=clock,
             jobs=self.jobs,
+            kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
             logs=lambda: b"",
             wake_reporter=lambda: None,
             heat=HeatControl(
