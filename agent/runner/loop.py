@@ -12,7 +12,7 @@ import structlog
 from agent.core.command import Name
 from agent.core.job import JobView
 from agent.errors import NotReadyError, RefusedError, UnavailableError
-from agent.files.job_file import delete_unused
+from agent.files.job_file import JobFile, delete_unused
 from agent.runner import dispatch
 from agent.runner.activity import Context
 from agent.runner.running_activities import RunningActivities
@@ -125,16 +125,22 @@ class Runner:
                 raise RefusedError(410, late)
             activity = dispatch.begin(self._context, self._running, task)
         except RefusedError as refusal:
-            self._context.fail(task, refusal.code, str(refusal))
+            self._refuse(task, refusal.code, str(refusal))
         except NotReadyError as error:
-            self._context.fail(task, 409, f"{task.command.raw_name}: {error}")
+            self._refuse(task, 409, f"{task.command.raw_name}: {error}")
         except UnavailableError as error:  # begun in the ledger, so it needs an end
-            self._context.fail(task, 503, f"{task.command.raw_name}: {error}")
+            self._refuse(task, 503, f"{task.command.raw_name}: {error}")
         else:
             if activity is not None:
                 self._running.add([activity])
             elif task.command.name is Name.DISMISS:
                 self._job = None
+
+    def _refuse(self, task: Task, code: int, reason: str) -> None:
+        """End a task that did not begin; the file that came with a local print goes."""
+        self._context.fail(task, code, reason)
+        if task.command.name is Name.PRINT_DATA:
+            JobFile(self._context.jobs, task.command.task_id).remove()
 
     def _refresh_job(self) -> None:
         running, exclusive = self._running.last_print(), self._running.exclusive()

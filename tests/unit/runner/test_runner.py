@@ -383,3 +383,19 @@ def test_a_printer_that_is_not_found_any_more_after_its_start_is_given_up_soon(r
     rig.clock.advance(31)
     rig.runner.step()
     assert rig.end(task_id)["error_message"] == "the printer is offline: no serial port"
+
+
+def test_a_refused_local_print_leaves_no_file(rig: RunnerRig) -> None:
+    rig.printing()
+    other = rig.print("local-2")
+    assert (rig.jobs / f"{other}.gcode").exists()
+    rig.runner.step()
+    assert rig.end(other)["error_code"] == 409
+    assert sorted(path.stem for path in rig.jobs.iterdir()) == ["p", "p"]
+
+
+def test_a_local_print_that_cannot_begin_leaves_no_file(rig: RunnerRig) -> None:
+    task_id = rig.print(settings={"speed_percent": 9000})
+    rig.runner.step()
+    assert rig.end(task_id)["error_code"] == 422
+    assert list(rig.jobs.iterdir()) == []
