@@ -176,7 +176,7 @@ class _Fetch:
         retry_after = error.retry_after if isinstance(error, CloudError) else None
         seconds = max(delay(max(self._failures, 1)), retry_after or 0.0)
         reason = str(error).removeprefix(f"{redact_url(self._url)}: ")
-        self._progress.failed(reason, state.attempt_number + 1, seconds)
+        self._progress.attempt_failed(reason, state.attempt_number + 1, seconds)
         return seconds
 
     def _sleep(self, seconds: float) -> None:

@@ -20,7 +20,7 @@ class FetchProgress:
         """The first `size` bytes are here, of `total` (None: not known). Called for each block."""
         self._size, self._total, self._wait = size, total, ""
 
-    def failed(self, reason: str, attempt: int, wait_s: float) -> None:
+    def attempt_failed(self, reason: str, attempt: int, wait_s: float) -> None:
         """An attempt failed; the next, the n-th, begins in `wait_s` seconds."""
         self._wait = f"try {attempt} in {wait_s:.0f} s: {printable(reason[:REASON])}"
 

@@ -29,7 +29,7 @@ KEEP_S = 7 * 86400.0
 RESERVE = 256 << 20
 """Bytes of the disk that stay free beside what is kept."""
 
-log = structlog.get_logger(part="kept")
+log = structlog.get_logger(part="jobfile")
 
 
 class Origin(msgspec.Struct, frozen=True):

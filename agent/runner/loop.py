@@ -125,18 +125,18 @@ class Runner:
                 raise RefusedError(410, late)
             activity = dispatch.begin(self._context, self._running, task)
         except RefusedError as refusal:
-            self._refuse(task, refusal.code, str(refusal))
+            self._end_refused(task, refusal.code, str(refusal))
         except NotReadyError as error:
-            self._refuse(task, 409, f"{task.command.raw_name}: {error}")
+            self._end_refused(task, 409, f"{task.command.raw_name}: {error}")
         except UnavailableError as error:  # begun in the ledger, so it needs an end
-            self._refuse(task, 503, f"{task.command.raw_name}: {error}")
+            self._end_refused(task, 503, f"{task.command.raw_name}: {error}")
         else:
             if activity is not None:
                 self._running.add([activity])
             elif task.command.name is Name.DISMISS:
                 self._job = None
 
-    def _refuse(self, task: Task, code: int, reason: str) -> None:
+    def _end_refused(self, task: Task, code: int, reason: str) -> None:
         """End a task that did not begin; the file that came with a local print goes."""
         self._context.fail(task, code, reason)
         if task.command.name is Name.PRINT_DATA:

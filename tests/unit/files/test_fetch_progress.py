@@ -30,7 +30,7 @@ def test_a_failed_attempt_says_when_the_next_is_and_why_until_bytes_come_again()
     progress = FetchProgress()
     assert progress.text == ""
     progress.received(1_000_000, 2_000_000)
-    progress.failed("the server answered 503 Service Unavailable", 3, 8.2)
+    progress.attempt_failed("the server answered 503 Service Unavailable", 3, 8.2)
     assert progress.text == "try 3 in 8 s: the server answered 503 Service Unavailable"
     progress.received(1_500_000, 2_000_000)
     assert progress.text == "downloading 75 %, 2 of 2 MB"
@@ -38,6 +38,6 @@ def test_a_failed_attempt_says_when_the_next_is_and_why_until_bytes_come_again()
 
 def test_what_a_server_says_is_made_printable_and_bounded() -> None:
     progress = FetchProgress()
-    progress.failed("\x1b[2J" + "x" * 900, 2, 1.0)
+    progress.attempt_failed("\x1b[2J" + "x" * 900, 2, 1.0)
     assert progress.text.isprintable()
     assert len(progress.text) < 300
