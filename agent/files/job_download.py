@@ -67,12 +67,9 @@ class JobDownload:
     def _known(self) -> Known:
         """What is kept, for the server to say which of it the file is. A digest that is no SHA-256 is checked while the
         file comes."""
-        digest = self._command.digest
-        if digest and not digest.startswith(SHA256):
-            return Known()
         digests = self._kept.digests()
-        if digest:
-            return Known(digests & {digest.removeprefix(SHA256)})
+        if self._command.digest:
+            return Known(digests & {self._command.digest.removeprefix(SHA256)})
         origin = self._kept.by_address(self._command.url)
         if origin is None:
             return Known(digests)
