@@ -22,6 +22,7 @@ from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
+from agent.files.fetch_progress import FetchProgress
 from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, task_keys
@@ -54,6 +55,7 @@ class PrintActivity:
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
         self._fetch: Worker[Index] | None = None
+        self._transfer = FetchProgress()
         self._preamble: Sequence[str] = ()
         if checkpoint is not None:
             self._phase = PrintPhase.RECOVERING
@@ -70,6 +72,8 @@ class PrintActivity:
                     context.http,
                     cancelled,
                     dialect=context.driver.telemetry().dialect,
+                    kept=context.kept,
+                    progress=self._transfer,
                 ),
                 context.wake,
                 command.task_id,
@@ -148,6 +152,7 @@ class PrintActivity:
     def _step_fetching(self, telemetry: Telemetry) -> None:
         """Wait for the download and the scan."""
         if self._fetch is None or not self._fetch.done:
+            self._job.report_transfer(telemetry, "" if self.task.command.spooled else self._transfer.text)
             return
         try:
             index = self._fetch.result()

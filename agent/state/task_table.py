@@ -139,6 +139,10 @@ class TaskTable:
                 if job is not None:
                     self._checkpoints.update(job)
 
+    def has_unsent_progress(self, task_id: str) -> bool:
+        """Whether progress of the task waits to be sent, which the next would take the place of."""
+        return self._outbox.has_progress(task_id)
+
     def end(
         self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "", *, bed: BedEvent = BedEvent.END
     ) -> None:

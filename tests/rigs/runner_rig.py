@@ -20,6 +20,7 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -135,6 +136,8 @@ class RunnerRig:
         self.printer = ScriptedDriver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
+        self.kept = folder / "kept"
+        self.kept.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
         self.conditions: list[str] = []  # of the heat, one for each step
@@ -147,12 +150,14 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
+            kept=KeptFiles(self.kept, store.elapsed),
             logs=lambda: self.logs,
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self.runner = Runner(
             context=context,
