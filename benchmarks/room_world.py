@@ -37,6 +37,7 @@ from agent.server.admission import Admission
 from agent.server.inbox import Inbox
 from agent.service.config import Config, load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
@@ -129,7 +130,7 @@ class World:
             clock=self.clock,
             jobs=self.jobs,
             kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
-            logs=lambda: b"",
+            logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),

@@ -23,6 +23,7 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
+from agent.service.log_sources import LogSources
 from agent.service.snapshot import AgentSnapshot
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
@@ -131,7 +132,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         clock=clock,
         jobs=jobs,
         kept=KeptFiles(jobs.with_name("kept"), store.elapsed),
-        logs=lambda: b"",
+        logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
         wake_reporter=lambda: None,
         heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
         host=Host(wake.set),

@@ -271,8 +271,9 @@ def _settings(value: object) -> dict[str, Any]:
         return {}
     if isinstance(value, str):  # some publishers encode this too
         value = _json(value) if len(value) <= MAX_SETTINGS else None
-    if isinstance(value, dict) and set(value) == {"Settings"}:
-        value = value["Settings"]
+    if isinstance(value, dict) and "Settings" in value:  # alone, or beside others
+        inner, beside = value["Settings"], {name: each for name, each in value.items() if name != "Settings"}
+        value = beside | inner if isinstance(inner, dict) else inner
     if not isinstance(value, dict):
         raise ValueError(f"settings: expected an object, got {_kind(value)}")  # noqa: TRY004 one error for the caller
     if any(not isinstance(key, str) for key in value):

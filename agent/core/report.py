@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core import script_progress
 from agent.core.command import Command, Name
 from agent.core.driver import HeatCurve, Telemetry
 from agent.core.job import JobView
@@ -194,7 +195,8 @@ def _fields(part: msgspec.Struct) -> dict[str, Any]:
 
 def _sub_state(job: JobView | None, telemetry: Telemetry, busy: str) -> str:
     fetching = job.transfer if job is not None else ""
-    return BUSY_TEXT.get(busy, "") or fetching or telemetry.waiting or telemetry.reason[:ERROR_TEXT]
+    script = script_progress.describe(telemetry.script) if telemetry.script is not None else ""
+    return BUSY_TEXT.get(busy, "") or fetching or telemetry.waiting or script or telemetry.reason[:ERROR_TEXT]
 
 
 def _ended_job(command: Command, job: JobView | None) -> _Job:

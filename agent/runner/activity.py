@@ -29,6 +29,7 @@ from agent.http.http_client import HttpClient
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
+from agent.service.log_sources import LogSources
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -77,7 +78,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     jobs: Path  # the folder for files to print
     kept: KeptFiles
-    logs: Callable[[], bytes]  # the agent's recent log, as text
+    logs: LogSources
     wake_reporter: Callable[[], None]
     heat: HeatControl
     host: Host  # what the driver is opened with; its `wake` wakes the runner's loop

@@ -45,6 +45,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Path  # the folder for files to print
     kept: Path  # the folder for those that were printed lately
     black_boxes: Path  # the folder for what the driver records
+    runs: Path  # the folder for the logs of this run and the last
     wake_runner: threading.Event
     wake_reporter: threading.Event
 
@@ -76,6 +77,7 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         jobs=_make_folder(folder / "jobs"),
         kept=_make_folder(folder / "kept"),
         black_boxes=black_boxes,
+        runs=folder / "log",
         wake_runner=threading.Event(),
         wake_reporter=threading.Event(),
     )

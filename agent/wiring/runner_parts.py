@@ -11,7 +11,8 @@ from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
-from agent.service.logs import Ring, append_black_boxes
+from agent.service.log_sources import LogSources
+from agent.service.logs import Ring
 from agent.wiring.base_parts import Base
 
 
@@ -26,7 +27,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
         clock=base.clock,
         jobs=base.jobs,
         kept=KeptFiles(base.kept, base.store.elapsed),
-        logs=lambda: append_black_boxes(ring.text(), base.black_boxes),
+        logs=LogSources(recent=ring.text, runs=base.runs, black_boxes=base.black_boxes),
         wake_reporter=base.wake_reporter.set,
         heat=HeatControl(
             driver=base.driver, store=store, clock=base.clock, say=partial(base.conditions.set, Part.HEAT)

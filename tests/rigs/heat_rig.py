@@ -28,6 +28,7 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store, Task
@@ -89,7 +90,7 @@ class HeatRig:
             clock=clock,
             jobs=self.jobs,
             kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
-            logs=lambda: b"",
+            logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.driver, store=runner_store, clock=clock, say=self.said.append, settle_s=SETTLE_S

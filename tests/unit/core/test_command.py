@@ -266,6 +266,7 @@ def test_a_job_id_that_is_no_short_text_is_refused(bad: object) -> None:
         {"settings": {"a": 1}},
         {"Settings": {"a": 1}},
         {"settings": {"Settings": {"a": 1}}},
+        {"settings": {"Settings": {"a": 1}, "a": 2}},
         {"settings": '{"a": 1}'},
         {"settings": '{"Settings": {"a": 1}}'},
         {"settings": None, "Settings": {"a": 1}},
@@ -280,6 +281,12 @@ def test_settings_that_are_no_object_of_bounded_size_are_refused(bad: object) ->
     found = refused(parse(message(command="settings", settings=bad)))
     assert (found.task_id, found.code) == (ID, 422)
     assert found.reason.startswith(("settings: ", "not JSON"))
+
+
+def test_settings_in_the_nested_form_may_stand_beside_others() -> None:
+    given = {"Settings": {"JobName": "cube", "speed_percent": 90}, "flow_percent": 95, "speed_percent": 10}
+    found = taken(parse(message(command="print_data", file_url=URL, settings=given))).settings
+    assert found == {"flow_percent": 95, "speed_percent": 90, "JobName": "cube"}
 
 
 def nested(depth: int) -> str:

@@ -18,7 +18,7 @@ from agent.core.driver import HeatCurve, Heater, Link, PrinterState, Prompt, Tel
 from agent.core.job import JobState, JobView
 from agent.core.printer_status import TAKING_OVER, printer_state
 from agent.core.report_bodies import Body, Result, SituationData
-from agent.core.shrink import SHRINK_ORDER, length, shrink
+from agent.core.shrink import LEFT_OUT, SHRINK_ORDER, length, shrink
 
 PRINT = Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j")
 JOB = JobView(
@@ -112,6 +112,8 @@ def test_data_of_any_size_fits_and_says_nothing_new(data: dict[str, Any]) -> Non
     found = shrink(data)
     assert units(found) <= 5000
     assert msgspec.json.decode(msgspec.json.encode(found)) == found
+    left_out = found.pop(LEFT_OUT, []) if LEFT_OUT not in data else []
+    assert set(left_out) <= set(data) - set(found)
     assert set(found) <= set(data)
     assert msgspec.json.encode(data) == before, "the caller's object was changed"
     for key, value in found.items():
@@ -145,7 +147,7 @@ def test_a_long_message_is_cut_and_the_rest_stays() -> None:
 
 def test_settings_go_before_any_text_is_cut() -> None:
     data = {"state": "completed", "message": "m" * 100, "settings": {"a": "x" * 6000}}
-    assert shrink(data) == {"state": "completed", "message": "m" * 100}
+    assert shrink(data) == {"state": "completed", "message": "m" * 100, "left_out": ["settings"]}
 
 
 @given(st.dictionaries(st.text(max_size=40), json_values, max_size=5), long_text, long_text)
