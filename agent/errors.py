@@ -8,8 +8,8 @@
     ├── RefusedError       a command that cannot be done now, or ever
     ├── UnavailableError   something needed is not there now                     exit 69
     │   └── CloudError     the server did not answer, or said «later»
-    ├── RejectedError      the server said «never» (400, 404, 422), with its answer
-    ├── TokenError         the server no longer knows the token (401, 403)
+    ├── RejectedError      the server said «never» (400, 404, 422), with its answer  exit 69
+    ├── TokenError         the server refused the token (401, 403)                exit 69
     └── PrinterError       what a printer, or the cable to it, did
         ├── PortError        no such port, busy, unplugged
         └── NotReadyError    the printer is not in a state in which this can be done
@@ -80,7 +80,7 @@ class CloudError(UnavailableError):
 class RejectedError(AgentError):
     """The server will never take this request. `status` is the HTTP status, `answer` the start of its body."""
 
-    exit_code = EX_DATAERR
+    exit_code = EX_UNAVAILABLE
 
     def __init__(self, message: str, *, status: int, answer: str = "") -> None:
         super().__init__(message)
@@ -89,9 +89,13 @@ class RejectedError(AgentError):
 
 
 class TokenError(AgentError):
-    """The server refused the token (401 or 403). The token itself is never part of the message."""
+    """The server refused the token; `status` is 401 or 403. The token itself is never part of the message."""
 
     exit_code = EX_UNAVAILABLE
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PrinterError(AgentError):

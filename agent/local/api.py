@@ -125,10 +125,10 @@ class LocalApi:
     def _registration(self) -> dict[str, Any]:
         identity = self._registrar.identity()
         if identity is None:
-            return {"registered": False}
+            return {"registered": False, "reason": self._registrar.problem()}
         answer: dict[str, Any] = {"printer_id": identity.printer_id, "registered": identity.registered}
         if not identity.registered:
-            answer.update(code=identity.registration_code, url=identity.registration_url)
+            answer.update(code=identity.registration_code, url=identity.registration_url, replaces=identity.replaces)
         return answer
 
     def _outbox(self, request: OutboxRequest) -> dict[str, Any]:

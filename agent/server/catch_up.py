@@ -49,15 +49,11 @@ class CatchUp:
         if self._unsupported:
             return
         try:
-            jobs = retry_forever(stop, self._pulse.beat)(self._fetch)
+            jobs = retry_forever(stop, self._wait_beat)(self._fetch)
             new = sum(self._inbox.accept(job, missed=True) for job in jobs)
         except RejectedError as error:
             self._unsupported = error.status == 404
             log.info("catch-up refused by the server", status=error.status)
-        except TokenError:
-            identity = self._registrar.identity()
-            if identity is not None:
-                self._registrar.discard_token(identity.auth_token)
         except (CloudError, UnavailableError) as error:
             log.warning("catch-up failed", error=str(error))
         else:
@@ -66,4 +62,16 @@ class CatchUp:
 
     def _fetch(self) -> list[object]:
         identity = self._registrar.identity()
-        return self._api.jobs(identity.auth_token) if identity is not None else []
+        if identity is None:
+            return []  # the session that follows the registration asks again
+        try:
+            return self._api.jobs(identity.auth_token)
+        except TokenError as error:
+            if not self._registrar.check_token(self._api, identity.auth_token):
+                return []
+            raise CloudError(str(error), status=error.status) from None
+
+    def _wait_beat(self) -> None:
+        """Beat during a wait, in which messages that the disk did not take are not forgotten either."""
+        self._pulse.beat()
+        self._inbox.retry_pending()
