@@ -5,7 +5,7 @@
     ├── DataError          a G-code file or an argument that cannot be used      exit 65
     │   └── ChangedError   a file that became another while it was fetched
     ├── CancelledError     work that was told to end before it was done
-    ├── RefusedError       a command that cannot be done now, or ever
+    ├── RefusedError       a command that cannot be done now, or ever            exit 69 or 65
     ├── UnavailableError   something needed is not there now                     exit 69
     │   └── CloudError     the server did not answer, or said «later»
     ├── RejectedError      the server said «never» (400, 404, 422), with its answer  exit 69
@@ -54,11 +54,13 @@ class CancelledError(AgentError):
 
 
 class RefusedError(AgentError):
-    """A command that cannot be done now or ever; `code` is the error_code of its terminal report."""
+    """A command that cannot be done now or ever, or that failed; `code` is the error_code of its terminal report. Only
+    what is wrong with the command's own values or file (400, 422) is bad data."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.exit_code = EX_DATAERR if code in (400, 422) else EX_UNAVAILABLE
 
 
 class UnavailableError(AgentError):

@@ -22,7 +22,8 @@ def cut_to_width(text: str, limit: int) -> str:
     """Shorten `text` to `limit` columns, with an ellipsis at its end when something was left out."""
     if len(text) * 2 <= limit or (len(text) <= 2 * limit and display_width(text) <= limit):
         return text
-    kept, used = [], 0
+    kept: list[str] = []
+    used = 0
     for one in text:
         used += _columns(one)
         if used > limit - 1 or len(kept) > 4 * limit:  # any number of combining marks takes no column
