@@ -89,6 +89,10 @@ def _add_simulation(add: Add) -> None:
     sandbox = add("sandbox", "the local cloud alone")
     sandbox.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s")
     sandbox.add_argument("--state", type=Path, metavar="DIR", help="default: a folder beside the agent's state")
+    sandbox.add_argument("--members", type=_members, default=1, metavar="N", help="members, 1 to 9 (default: 1)")
+    sandbox.add_argument(
+        "--rate-limit", default="", metavar="CALLS[/S]", help="answer 429 beyond so many calls of a token in S seconds"
+    )
     sandbox.add_argument("--publish-to", default="", metavar="URL", help="publish on this Faye server instead")
     sandbox.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
@@ -220,6 +224,13 @@ def _natural(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number, 0 or more")
     return int(text)
+
+
+def _members(text: str) -> int:
+    number = _natural(text)
+    if not 1 <= number <= 9:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to 9")
+    return number
 
 
 def _limit(text: str) -> int:
