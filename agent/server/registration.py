@@ -113,6 +113,7 @@ class Registrar:
             log.warning("token check failed", error=str(error))
             return True
         else:
+            self._next_token_check = self._clock.monotonic() + CHECK_INTERVAL
             log.warning("call refused while the token holds", printer_id=identity.printer_id)
             return True
         finally:
@@ -170,7 +171,6 @@ class Registrar:
         identity = self._current.of_answer(api.register(self._body(), known.auth_token), known)
         self._current.save(identity)
         self._pace.token_worked()
-        self._next_token_check = self._clock.monotonic() + CHECK_INTERVAL
         return self._accept(identity)
 
     def _request_printer(self, api: ApiClient) -> Identity:
