@@ -87,7 +87,9 @@ class Registrar:
 
     def problem(self) -> str:
         """Why there is no identity, for a person; empty while nothing is known."""
-        return "; ".join(reason for reason in (self._current.why_unusable(), self._problem) if reason)
+        text = "; ".join(reason for reason in (self._current.why_unusable(), self._problem) if reason)
+        stored = self._current.stored()
+        return text.replace(stored.auth_token, "[token]") if stored is not None else text
 
     def register(self, api: ApiClient, stop: threading.Event, beat: Callable[[], None]) -> Identity | None:
         """Register, which each start begins with; retry until it succeeds or `stop` is set (then None)."""

@@ -349,6 +349,15 @@ def test_an_agent_that_ends_before_the_new_token_came_asks_with_the_old_one(rig:
     assert rig.tokens() == [TOKEN, None, TOKEN]
 
 
+def test_a_server_that_repeats_the_token_does_not_bring_it_to_the_status(rig: Rig) -> None:
+    rig.know()
+    rig.server.script(CODE, Reply(503, f"bad {TOKEN}".encode()), answer(KNOWN))
+    said: list[str] = []
+    rig.registrar.register(rig.cloud, rig.stop, lambda: said.append(rig.registrar.problem()))
+    assert said[0] == "POST printers/registration_code: 503 bad [token]"
+    assert rig.registrar.problem() == ""
+
+
 def test_a_token_that_was_replaced_in_the_meantime_is_not_asked_about(rig: Rig) -> None:
     rig.know(NEW)
     assert not rig.registrar.check_token(rig.cloud, TOKEN)
