@@ -61,6 +61,7 @@ class PrintActivity:
         else:
             self._phase = PrintPhase.FETCHING
             self._preamble = preamble_of(context, task)
+            self._job.use_preamble(self._preamble)
             self._fetch = Worker(
                 "fetch",
                 lambda cancelled: fetch(
@@ -139,7 +140,7 @@ class PrintActivity:
         if self._phase is PrintPhase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
             if telemetry.task_id == self.view.task_id:
-                self._job.update_position(telemetry.line)
+                self._job.follow(telemetry)
             self._job.report(telemetry, self.view.progress)
         log.info("print handed over", **task_keys(self.task, self.view), line=self.view.line)
 
@@ -226,7 +227,7 @@ class PrintActivity:
         ended = last is not None and last.task_id == self.view.task_id
         if not ended and telemetry.task_id != self.view.task_id:
             return
-        self._job.update_position(telemetry.line)
+        self._job.follow(telemetry)
         if last is not None and ended:
             self._finish(last)
             return

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from agent.core import report
 from agent.core.bed import BedState
-from agent.core.driver import Prompt, Telemetry
+from agent.core.driver import PrinterState, Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
 from agent.core.printer_status import AWAITING_BED
+from agent.core.time_left import Reckoned, TimeLeft, TimeSource, speed_percent
 from agent.gcode import Index
 from agent.runner.activity import Context
 from agent.state.store import Checkpoint, Task
@@ -23,11 +26,17 @@ class PrintProgress:
         job = checkpoint.job if checkpoint else JobView(job_id, command.task_id, JobState.ACCEPTED)
         self.view = msgspec.structs.replace(job, job_id=job_id, name=command.job_name)
         self.index: Index | None = None
+        self._time_left = TimeLeft(self.view.pace)
+        self._speed = speed_percent(checkpoint.preamble if checkpoint else ())
         self._context = context
         self._task = task
         self._reported = task.progress
         self._last_report = 0.0
         self._reported_prompt: Prompt | None = None
+
+    def use_preamble(self, preamble: Sequence[str]) -> None:
+        """Take the speed factor from what is sent before the file."""
+        self._speed = speed_percent(preamble)
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
@@ -40,13 +49,19 @@ class PrintProgress:
         self.advance_job(JobEvent.COMPLETE)
         self.view = msgspec.structs.replace(self.view, progress=1.0, seconds_left=0)
 
-    def update_position(self, line: int) -> None:
-        """Set where the job is; it never goes back."""
+    def follow(self, telemetry: Telemetry) -> None:
+        """Set where the job is, as the driver says."""
+        runs = telemetry.state is PrinterState.PRINTING and not telemetry.waiting
+        self.update_position(telemetry.line, runs=runs)
+
+    def update_position(self, line: int, *, runs: bool = False) -> None:
+        """Set where the job is; it never goes back. `runs`: the printer prints, it does not heat or wait."""
         line = max(line, self.view.line)
         if self.index is None:  # of a lost file: as it was reported last
             self.view = msgspec.structs.replace(self.view, line=line)
             return
         place = self.index.position(line)
+        self._update_time_left(self.index, line, place.progress, runs=runs)
         self.view = msgspec.structs.replace(
             self.view,
             line=line,
@@ -54,8 +69,21 @@ class PrintProgress:
             layer=place.layer,
             total_layers=place.total_layers,
             progress=report.advance(self.view.progress, place.progress),
-            seconds_left=place.seconds_left,
+            seconds_left=self._time_left.seconds,
+            seconds_left_from=str(self._time_left.source or ""),
+            pace=self._time_left.pace,
         )
+
+    def _update_time_left(self, index: Index, line: int, progress: float, *, runs: bool) -> None:
+        left = index.seconds_left(line)
+        reckoned = Reckoned(
+            left=left,
+            progress=progress,
+            source=TimeSource.ELAPSED if left is None else TimeSource(index.left_from),
+            speed=100.0 if index.own_speed and line >= index.own_speed else self._speed,
+            begun=line >= index.first_layer,
+        )
+        self._time_left.update(self._context.clock.monotonic(), reckoned, runs=runs)
 
     def report_due(self, telemetry: Telemetry) -> bool:
         """Whether the last report is older than `reports.progress_s`, or the printer asks something else since."""
