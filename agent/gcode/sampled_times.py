@@ -1,7 +1,8 @@
 """Times of the lines of a file, from samples of its moves, so that the cost hardly grows with the file. Pure.
 
 All blocks of a small file are reckoned (agent.gcode.move_times). Of a large one only every second, fourth, eighth … is,
-and the lines between take as long as those of the sample before them.
+and the lines between take as long as those of the sample before them. The first blocks wait: nearly all files that have
+times of their slicer have some by then, and are not reckoned at all.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ from agent.gcode.move_times import BATCH, LONGEST, MoveTimes
 
 MAX_MARKS = 2_048
 
-FULL_BLOCKS = 64
+FULL_BLOCKS = 32
 """Blocks of which all are reckoned; of the next as many every second one, of twice as many every fourth one …"""
+
+HELD_BLOCKS = 4
+"""Blocks that wait."""
 
 MARK_S = 4.0
 """Seconds between two marks, at least."""
@@ -26,6 +30,7 @@ class SampledTimes:
     def __init__(self, dialect: str = "") -> None:
         self._times = MoveTimes(dialect)
         self._marks: Thinned[float] = Thinned(MAX_MARKS)
+        self._held: list[tuple[Sequence[bytes], int]] | None = []
         self._marked = 0.0
         self._left_out = 0.0  # seconds of the lines that were not reckoned
         self._sampling = True
@@ -40,6 +45,8 @@ class SampledTimes:
 
     def reach(self, block: int) -> None:
         """The next lines are of block number `block` of the file, from 0."""
+        if block >= HELD_BLOCKS:
+            self._release()
         sampling = block < FULL_BLOCKS or block % (1 << (block // FULL_BLOCKS).bit_length()) == 0
         if self._sampling and not sampling:
             self._times.jump()
@@ -50,6 +57,17 @@ class SampledTimes:
 
     def feed(self, lines: Sequence[bytes], first: int) -> None:
         """Take the next lines; `first` is the ordinal of the first of them."""
+        if self._held is not None:
+            self._held.append((lines, first))
+        else:
+            self._reckon(lines, first)
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        for lines, first in held or ():
+            self._reckon(lines, first)
+
+    def _reckon(self, lines: Sequence[bytes], first: int) -> None:
         if not self._sampling:
             self._left_out += self._rate * len(lines)
             self._mark(first + len(lines) - 1)
@@ -72,6 +90,7 @@ class SampledTimes:
     def left(self, whole: float | None = None) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """Ordinals, and the seconds that are left when each is done; empty where nothing moves. `whole`: seconds that
         the whole takes, where that is known better."""
+        self._release()
         self._times.settle()
         seconds = self.seconds
         if not MARK_S <= seconds <= LONGEST:

@@ -47,8 +47,8 @@ class SlicerMarks:
         return self._last_minutes > 0.0 or self._last_elapsed > 0.0
 
     def command(self, code: bytes, ordinal: int) -> None:
-        """A command at line `ordinal` that may be a mark: `M73 P<percent> R<minutes left>` of the normal mode (`Q` and `S`
-        are the silent one's), or `M220 S<percent>`, from which on the file alone says how fast it is printed."""
+        """A command at line `ordinal` that may be a mark: `M73 P<percent> R<minutes left>` of the normal mode (`Q` and
+        `S` are the silent one's), or `M220 S<percent>`: from there on the file alone says how fast it is printed."""
         if code.startswith(b"M73") and not code[3:4].isdigit():
             self._m73(code[3:], ordinal)
         elif code.startswith(b"M220") and not self.first_speed and _SPEED.match(code, 4):
