@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from agent.core.time_left import Pace, Reckoned, TimeLeft, TimeSource
 from agent.gcode import Index, Scanner
@@ -126,7 +127,7 @@ def ask_peers(every: list[Print]) -> None:
         if missing := peer(OCTOPRINT):
             _write(f"OctoPrint: not measured: {missing}")
         else:
-            lines = (json.dumps(_for_octo_write(one, paths[one.file.name])) for one in every)
+            lines = (json.dumps(_for_octoprint(one, paths[one.file.name])) for one in every)
             for one, said in zip(every, ask_peer(OCTOPRINT, "octoprint_estimate.py", lines, [folder]), strict=True):
                 one.said["OctoPrint"] = said
         if missing := peer(PRUSALINK):
@@ -137,7 +138,7 @@ def ask_peers(every: list[Print]) -> None:
                 one.said["PrusaLink"] = said
 
 
-def _for_octo_write(one: Print, path: str) -> dict[str, object]:
+def _for_octoprint(one: Print, path: str) -> dict[str, object]:
     offsets, size = one.file.offsets(), len(one.file.data)
     progress, at = [], 0.0
     while at < one.run.end * SHARES[-1] + 200.0:
@@ -177,8 +178,9 @@ def report(every: list[Print]) -> bool:
         for program in programs:
             errors = [error for one in group for error in one.errors(program)]
             silent = len(SHARES) * len(group) - len(errors)
+            sizes = sorted(map(abs, errors)) or [0.0]
             _write(
-                f"{kind}: {program}: mean {mean(errors):.2f} %, most {max(map(abs, errors), default=0):.1f} %"
+                f"{kind}: {program}: mean {mean(errors):.2f} %, median {median(sizes):.2f} %, most {sizes[-1]:.1f} %"
                 f" of {len(group)} prints" + (f", nothing said {silent} times" if silent else "")
             )
         errors = [error for one in group for error in one.errors("agent")]

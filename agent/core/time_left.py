@@ -19,7 +19,7 @@ from enum import StrEnum
 import msgspec
 
 TRUST_S = 30.0
-"""Expected seconds that the print must have run until its own pace counts as much as the file's."""
+"""Expected seconds that the file's own pace counts for: as if the print had shown it so long, before it began."""
 
 FORGET_SHARE = 0.25
 """Of the expected time of the print: what was longer ago counts 1/e or less."""
@@ -60,13 +60,13 @@ class Pace(msgspec.Struct, frozen=True):
     """What a print has shown: `took` seconds for `expected` ones, the newer counting more; `printed` seconds in all.
     It is kept with the job, so that it outlives the agent."""
 
-    took: float = 0.0
-    expected: float = 0.0
+    took: float = TRUST_S
+    expected: float = TRUST_S
     printed: float = 0.0
 
     def value(self) -> float:
         """Real seconds for each expected one."""
-        return (self.took + TRUST_S) / (self.expected + TRUST_S)
+        return self.took / self.expected
 
     def with_chunk(self, took: float, expected: float, forget_s: float) -> Pace:
         """The pace after a further chunk of the print."""

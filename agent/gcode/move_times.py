@@ -80,6 +80,7 @@ _SETTINGS = frozenset((b"M201", b"M203", b"M204", b"M205", b"G92", b"G4"))
 _Z_SHARE = 10.0  # Z changes its speed so much less readily
 _STRAIGHT = 1e-3
 _NONE = (0.0, 0.0, 0.0)
+_Arc = tuple[float, tuple[float, float], tuple[float, float]]  # length, and its direction at the begin and the end
 _Move = tuple[float, float, float, float]  # length, speed, acceleration, squared speed at which it may be entered
 
 
@@ -132,16 +133,18 @@ class MoveTimes:
         self._place = (to_x, to_y, to_z, to_e)
         self._plan_move(to_x - before_x, to_y - before_y, to_z - before_z, to_e - before_e, None)
 
-    def _plan_move(self, dx: float, dy: float, dz: float, de: float, path: float | None) -> None:
-        """Plan a move by these distances; `path` is its length where it is not straight."""
+    def _plan_move(self, dx: float, dy: float, dz: float, de: float, arc: _Arc | None) -> None:
+        """Plan a move by these distances."""
         speed = self._feed
-        if dx or dy:
-            length = math.sqrt(dx * dx + dy * dy + dz * dz) if path is None else path
+        if dx or dy or arc:
+            length = math.sqrt(dx * dx + dy * dy + dz * dz) if arc is None else arc[0]
             acceleration = self._extruding if de > 0.0 else self._travel
             speed = min(speed, self._fastest)
             if not SHORTEST <= length <= LONGEST_MOVE:  # NaN is neither
                 return
             ux, uy, uz = dx / length, dy / length, dz / length
+            if arc is not None:
+                ux, uy = arc[1]
             if dz:
                 speed = min(speed, self._fastest_z / abs(uz))
                 acceleration = min(acceleration, STRONGEST_Z / abs(uz))
@@ -149,7 +152,7 @@ class MoveTimes:
             change = max(abs(ux - px), abs(uy - py), abs(uz - pz) * _Z_SHARE)
             corner = self._jerk / change if change > _STRAIGHT else speed
             corner = min(corner, speed, self._speed)
-            self._direction, self._speed = (ux, uy, uz), speed
+            self._direction, self._speed = (ux, uy, uz) if arc is None else (*arc[2], uz), speed
         elif dz:
             length, acceleration, corner = abs(dz), STRONGEST_Z, 0.0
             if not SHORTEST <= length <= LONGEST_MOVE:
@@ -221,10 +224,10 @@ class MoveTimes:
             place.append(before if value is None else value * self._unit + (0.0 if absolute else before))
         return place[0], place[1], place[2], place[3]
 
-    def _move_words(self, words: dict[bytes, float], path: float | None = None) -> None:
+    def _move_words(self, words: dict[bytes, float], arc: _Arc | None = None) -> None:
         before, self._place = self._place, self._target(words)
         dx, dy, dz, de = (b - a for a, b in zip(before, self._place, strict=True))
-        self._plan_move(dx, dy, dz, de, path)
+        self._plan_move(dx, dy, dz, de, arc)
 
     def _arc(self, words: dict[bytes, float], *, clockwise: bool) -> None:
         """An arc around the centre at a distance of I, J: chords that the planner passes at its speed."""
@@ -233,7 +236,10 @@ class MoveTimes:
         to_x, to_y = self._target(words)[:2]
         begin, end = math.atan2(-j, -i), math.atan2(to_y - y - j, to_x - x - i)
         turn = (begin - end if clockwise else end - begin) % (2 * math.pi) or 2 * math.pi
-        self._move_words(words, math.hypot(i, j) * turn)
+        sign = -1.0 if clockwise else 1.0
+        first = (-sign * math.sin(begin), sign * math.cos(begin))
+        last = (-sign * math.sin(end), sign * math.cos(end))
+        self._move_words(words, (math.hypot(i, j) * turn, first, last))
 
     def _set(self, command: bytes, words: dict[bytes, float]) -> None:
         """What the file sets of the firmware's motion, and what waits."""

@@ -1,7 +1,7 @@
 """Times of the lines of a file, from samples of its moves, so that the cost hardly grows with the file. Pure.
 
-All blocks of a small file are reckoned (agent.gcode.move_times). Of a large one only every second, fourth, eighth … is,
-and the lines between take as long as those of the sample before them. The first blocks wait: nearly all files that have
+All blocks of a small file are reckoned (agent.gcode.move_times). Of a large one a half, a quarter, an eighth … are, and
+the lines between take as long as those of the sample before them. The first blocks wait: nearly all files that have
 times of their slicer have some by then, and are not reckoned at all.
 """
 
@@ -15,7 +15,10 @@ from agent.gcode.move_times import BATCH, LONGEST, MoveTimes
 MAX_MARKS = 2_048
 
 FULL_BLOCKS = 32
-"""Blocks of which all are reckoned; of the next as many every second one, of twice as many every fourth one …"""
+"""Blocks of which all are reckoned; of the next as many a half, of the next twice as many a quarter …"""
+
+SPREAD = 0x9E3779B1
+"""2³² × the golden ratio: its multiples are spread evenly, and beat with no regular structure of a file."""
 
 HELD_BLOCKS = 4
 """Blocks that wait."""
@@ -47,7 +50,7 @@ class SampledTimes:
         """The next lines are of block number `block` of the file, from 0."""
         if block >= HELD_BLOCKS:
             self._release()
-        sampling = block < FULL_BLOCKS or block % (1 << (block // FULL_BLOCKS).bit_length()) == 0
+        sampling = (block * SPREAD & 0xFFFFFFFF) >> (32 - (block // FULL_BLOCKS).bit_length()) == 0
         if self._sampling and not sampling:
             self._times.jump()
         if self._sample_lines:
