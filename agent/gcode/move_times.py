@@ -14,10 +14,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agent.gcode.modal import ModalState
+from agent.gcode.slicer_marks import LONGEST
 from agent.gcode.words import command_word, parameters
-
-LONGEST = 10 * 365 * 86_400.0
-"""Seconds that a print may take; what is beyond is nonsense in the file."""
 
 BATCH = 64
 """Lines that are planned together: each knows what comes after it, but for the last."""

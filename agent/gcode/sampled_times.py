@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.gcode.index import Thinned
-from agent.gcode.move_times import BATCH, LONGEST, MoveTimes
+from agent.gcode.move_times import BATCH, MoveTimes
+from agent.gcode.slicer_marks import LONGEST
 
 MAX_MARKS = 2_048
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from agent.gcode import command_policy
 from agent.gcode.move_times import DIALECTS, SLOWEST, USUAL, MoveTimes
 
 
@@ -170,3 +171,7 @@ def test_random_lines_never_stop_it() -> None:
             times.settle()
             assert last <= times.seconds < math.inf
             last = times.seconds
+
+
+def test_the_firmwares_are_those_that_are_told_apart() -> None:
+    assert set(DIALECTS) <= set(command_policy.DIALECTS)
