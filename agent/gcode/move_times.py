@@ -75,6 +75,9 @@ _MOVES = frozenset((b"G0", b"G1", b"G2", b"G3"))
 _ARCS = frozenset((b"G2", b"G3"))
 _MODES = frozenset((b"G90", b"G91", b"M82", b"M83", b"G20", b"G21"))
 _SETTINGS = frozenset((b"M201", b"M203", b"M204", b"M205", b"G92", b"G4"))
+_SETS = frozenset(
+    (b"G90", b"G91", b"G20", b"G21", b"M82", b"M83", b"M20")
+)  # how lines that set a mode or a limit begin
 _Z_SHARE = 10.0  # Z changes its speed so much less readily
 _STRAIGHT = 1e-3
 _NONE = (0.0, 0.0, 0.0)
@@ -165,10 +168,21 @@ class MoveTimes:
             self._direction, self._speed = _NONE, CORNER_E
         self._plan.append((length, max(speed, SLOWEST), acceleration, corner * corner))
 
+    def follow(self, line: bytes) -> None:
+        """A line that is left out, no move: what it sets holds for those that follow, but for places (G92)."""
+        if line[:3] in _SETS:
+            self._other(line)
+
     def jump(self) -> None:
-        """Lines are left out here: the next move begins anywhere."""
+        """Moves were left out here: nobody knows where the next one begins, which is not counted."""
+        self._stop()
+        z = self._place[2]
+        here, filament = (math.nan if absolute else 0.0 for absolute in (self._absolute, self._absolute_e))
+        self._place = (here, here, z, filament)
+
+    def _stop(self) -> None:
         self.settle()
-        self._direction, self._speed = _NONE, 0.0
+        self._direction, self._speed, self._entry = _NONE, 0.0, 0.0
 
     def settle(self) -> None:
         """Reckon the moves that were fed, into `seconds`."""
@@ -208,6 +222,8 @@ class MoveTimes:
             self._modal.follow(line)
             self._absolute, self._absolute_e = self._modal.absolute, self._modal.extruder_absolute
             self._unit = 25.4 if self._modal.inches else 1.0
+            x, y, z, e = (0.0 if math.isnan(place) else place for place in self._place)
+            self._place = (x, y, z, e)
         elif command in _SETTINGS:
             self._set(command, parameters(line))
 
@@ -249,7 +265,7 @@ class MoveTimes:
                 )
                 self._place = (x, y, z, e)
             case b"G4":
-                self.jump()
+                self._stop()
                 wait = max(words.get(b"S", 0.0), 0.0) + max(words.get(b"P", 0.0), 0.0) / 1_000.0
                 self.seconds += min(wait, LONGEST)
             case _:

@@ -81,7 +81,7 @@ class Scanner:
                 self._refuse_binary()
         offset = self._blocks.offset
         if self._times is not None:
-            self._times.reach(offset // STEP)
+            self._times.reach(offset)
         if text := self._blocks.feed(block):
             self._seeks.reach(offset, self._count + 1)
             self._text(text)
@@ -153,7 +153,7 @@ class Scanner:
             self._layers_due = 0
         if self._moves:
             self._moves.feed(lines, first)
-        self._reckon(lines, first)
+        self._reckon(lines, first, specials)
         self._count += len(lines)
 
     def _check_lengths(self, lines: list[bytes], place: tuple[bytes, int, int]) -> None:
@@ -162,13 +162,13 @@ class Scanner:
                 if len(code) > preflight.SHORT and (long := preflight.too_long(self._count + 1 + at, code)):
                     self._refuse(long, code, (*place, at))
 
-    def _reckon(self, lines: list[bytes], first: int) -> None:
+    def _reckon(self, lines: list[bytes], first: int, specials: list[tuple[int, bytes]]) -> None:
         """Reckon the times of moves, until the slicer's own are there."""
         if self._times is not None:
             if self._marks.timed:
                 self._times = None
             else:
-                self._times.feed(lines, first)
+                self._times.feed(lines, first, specials)
 
     def _special(self, code: bytes, place: tuple[bytes, int, int, int]) -> None:
         """Check a line that is not plainly harmless."""
