@@ -50,6 +50,7 @@ class PrinterSection(_Section, frozen=True):
     name: str = ""
     serial_number: str = ""
     firmware: str = "auto"
+    other_board: Literal["register", "keep"] = "register"
     build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 
@@ -78,6 +79,7 @@ class JobSection(_Section, frozen=True):
     clear; what SIGTERM does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
+    keep_files_mb: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 256
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
     start_within_s: Positive = 600.0

@@ -6,6 +6,7 @@ from functools import partial
 
 from agent.core.conditions import Part
 from agent.core.driver import Host, PortKeeper
+from agent.files.kept_files import KeptFiles
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.heat_control import HeatControl
@@ -25,6 +26,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
         driver=base.driver,
         clock=base.clock,
         jobs=base.jobs,
+        kept=KeptFiles(base.kept, base.store.elapsed),
         logs=LogSources(recent=ring.text, runs=base.runs, black_boxes=base.black_boxes),
         wake_reporter=base.wake_reporter.set,
         heat=HeatControl(
@@ -37,6 +39,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
             port=port,
             log_keys=base.snapshot.log_keys,
         ),
+        printer_status=base.snapshot.printer_status,
     )
     return Runner(
         context=context,

@@ -21,6 +21,7 @@ from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -141,6 +142,8 @@ class RunnerRig:
         self.printer = self.driver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
+        self.kept = folder / "kept"
+        self.kept.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
         self.conditions: list[str] = []  # of the heat, one for each step
@@ -153,12 +156,14 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
+            kept=KeptFiles(self.kept, store.elapsed),
             logs=LogSources(recent=lambda: self.logs, runs=folder / "log", black_boxes=folder / "blackbox"),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self.runner = Runner(
             context=context,
@@ -174,18 +179,18 @@ class RunnerRig:
         self.store.tasks.accept(Command(task_id=task_id, name=name, raw_name=str(name), **more), b"{}")
         return task_id
 
-    def print(self, task_id: str = "p", **more: Any) -> str:
+    def print(self, task_id: str = "p", *, data: bytes = FILE, **more: Any) -> str:
         """A print whose file is here already."""
         scanner = Scanner()
-        scanner.feed(FILE)
+        scanner.feed(data)
         file = JobFile(self.jobs, task_id)
-        file.path.write_bytes(FILE)
-        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        file.path.write_bytes(data)
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(data).hexdigest()))
         return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
 
-    def printing(self) -> str:
+    def printing(self, data: bytes = FILE, **more: Any) -> str:
         """A print under way."""
-        task_id = self.print()
+        task_id = self.print(data=data, **more)
         self.runner.step()
         assert self.woken.wait(5)  # the file was looked at, on a thread of its own
         self.runner.step()
