@@ -76,6 +76,9 @@ def _add_simulation(add: Add) -> None:
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
     _simulation(simulate, speed="1")
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
+    simulate.add_argument(
+        "--bootloader", action="store_true", help="an AVR board with a bootloader: avrdude can write its flash"
+    )
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
     replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")
