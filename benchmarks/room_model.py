@@ -153,6 +153,8 @@ class Model:
             assert not sent.dated
         if self.on_bed == task_id:
             self.on_bed, self.ended_at = "", self.now
+        elif "the printer refuses" in message and self.confirmed is False:  # nobody is asked: it took the bed in vain
+            self.last_job, self.ended_at = sent.job_id, self.now
 
     def _judge_dismiss(self, sent: Sent, message: str, *, done: bool) -> None:
         heard = sent.delivered_at if sent.delivered_at is not None else sent.at

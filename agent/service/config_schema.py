@@ -80,7 +80,7 @@ class JobSection(_Section, frozen=True):
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
     start_within_s: Positive = 600.0
-    bed: Literal["ask", "refuse", "free"] = "ask"
+    bed: Literal["ask", "refuse", "free"] = "refuse"
     deadman_s: Annotated[int, msgspec.Meta(ge=0)] = 3600
     stop_hands_over: bool = False
     cool_after_s: Annotated[float, msgspec.Meta(ge=0, le=86400)] = 60.0

@@ -36,7 +36,7 @@ def fetched(rig: RunnerRig, task_id: str = "q", **more: object) -> str:
 @pytest.fixture
 def rig(tmp_path: Path, store: Store, clock: FakeClock) -> RunnerRig:
     """A runner whose store has the same clock."""
-    return RunnerRig(tmp_path, store, clock=clock)
+    return RunnerRig(tmp_path, store, "job.bed=ask", clock=clock)
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_a_dismiss_that_was_sent_before_the_print_had_ended_does_not_confirm_the
 
 
 def test_where_the_bed_is_not_waited_for_a_start_is_refused_with_what_to_do(tmp_path: Path, store: Store) -> None:
-    rig = RunnerRig(tmp_path, store, "job.bed=refuse")
+    rig = RunnerRig(tmp_path, store)
     rig.printing()
     rig.printer.ends(Outcome.COMPLETED)
     rig.runner.step()
@@ -206,14 +206,14 @@ def test_a_start_that_came_while_the_agent_was_off_for_hours_is_refused(rig: Run
 @pytest.mark.parametrize("begun", [False, True])
 def test_after_a_power_cut_no_print_begins_by_itself_whatever_the_clock_says(tmp_path: Path, begun: bool) -> None:
     store = open_store(tmp_path / "agent.db", FakeClock(), boot="before")
-    rig = RunnerRig(tmp_path, store)
+    rig = RunnerRig(tmp_path, store, "job.bed=ask")
     task_id = rig.print()
     if begun:
         rig.printer.now(state=S.OFFLINE)
         rig.runner.step()
     store.close()
     again = open_store(tmp_path / "agent.db", FakeClock(), boot="after")
-    rig = RunnerRig(tmp_path, again)
+    rig = RunnerRig(tmp_path, again, "job.bed=ask")
     rig.runner.step()
     assert rig.end(task_id)["error_code"] == 410
     assert "started anew" in rig.end(task_id)["error_message"]
@@ -224,7 +224,7 @@ def test_after_a_power_cut_no_print_begins_by_itself_whatever_the_clock_says(tmp
 def test_a_waiting_start_waits_on_with_the_next_agent(used: RunnerRig, tmp_path: Path) -> None:
     task_id = fetched(used)
     used.stop(hand_over=True)
-    rig = RunnerRig(tmp_path, used.store)
+    rig = RunnerRig(tmp_path, used.store, "job.bed=ask")
     rig.runner.step()
     assert rig.woken.wait(5)
     rig.runner.step()
