@@ -37,6 +37,7 @@ class TelemetryUpdate(TypedDict, total=False):
     answered: int
     last: Operation
     starting: bool
+    released: str | None
     reset_error: str
 
 
@@ -176,8 +177,17 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last) != (
+    return (
+        before.state,
+        before.released,
+        before.reason,
+        before.waiting,
+        before.prompt,
+        before.answered,
+        before.last,
+    ) != (
         after.state,
+        after.released,
         after.reason,
         after.waiting,
         after.prompt,

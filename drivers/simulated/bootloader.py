@@ -76,7 +76,9 @@ class Bootloader:
             del received[: _HEAD + size + 1]
             self.entered = True
             good = reduce(xor, frame) == checksum
-            answers += _frame(frame[1], self._answer(frame[_HEAD:]) if good else bytes((_ANSWER_CHECKSUM, _BAD_CHECKSUM)))
+            answers += _frame(
+                frame[1], self._answer(frame[_HEAD:]) if good else bytes((_ANSWER_CHECKSUM, _BAD_CHECKSUM))
+            )
         return bytes(answers)
 
     def _answer(self, body: bytes) -> bytes:

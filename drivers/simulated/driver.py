@@ -92,6 +92,14 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsCooling`."""
         self._driver.cool()
 
+    def release_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        self._driver.release_port()
+
+    def take_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        self._driver.take_port()
+
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""
         self._driver.respond(prompt_id, choice)

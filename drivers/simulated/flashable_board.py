@@ -1,7 +1,7 @@
 """Board with a bootloader: which of the two, bootloader or firmware, has the serial line.
 
-    reset ──▶ bootloader ── nobody speaks to it for WINDOW_S ──▶ firmware, if a whole one is in the flash
-                  └── a programmer does ──▶ it stays, until the programmer leaves ──▶ firmware
+reset ──▶ bootloader ── nobody speaks to it for WINDOW_S ──▶ firmware, if a whole one is in the flash
+              └── a programmer does ──▶ it stays, until the programmer leaves ──▶ firmware
 """
 
 from __future__ import annotations

@@ -19,6 +19,9 @@ from drivers.gcode.requests import Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 
+RELEASED = "the port is released for another program"
+"""What `Telemetry.reason` says while it is."""
+
 
 class Conversation:
     """Used by the link's thread alone. `rest` waits so many seconds without losing a wake-up."""
@@ -139,7 +142,10 @@ class Conversation:
                 control.cool()
             elif request is SimpleRequest.HALT:
                 session.halt()
-            else:
+            elif request is SimpleRequest.RELEASE_PORT:
+                self._lifecycle.released = True
+                session.leave(RELEASED)
+            elif request is SimpleRequest.RESET:
                 session.reset(now, reset_line=self._port.reset_line)
                 self._port.pulse(self._rest)
         self._slot.confirm(session.operation.state, lambda: not requests)
