@@ -52,6 +52,7 @@ class Model:
         self.last_job = ""
         self.ended_at = -1e9
         self.cut = False  # the board was off since the last start of the agent
+        self.ended_before_boot = False  # how long ago the last print ended is then told by the wall clock alone
         self.stale = 0
         self.waits = 0
         self.refused = 0
@@ -107,7 +108,7 @@ class Model:
         """The board was without power for a time."""
         self.now += off
         self._boot += 1
-        self.cut = True
+        self.cut = self.ended_before_boot = True
 
     def ready(self, confirm: Callable[[], Any], dead: Callable[[], bool]) -> None:
         """A person says that the bed is clear."""
@@ -152,7 +153,7 @@ class Model:
             assert sent.missed
             assert not sent.dated
         if self.on_bed == task_id:
-            self.on_bed, self.ended_at = "", self.now
+            self.on_bed, self.ended_at, self.ended_before_boot = "", self.now, False
         elif "the printer refuses" in message and self.confirmed is False:  # nobody is asked: it took the bed in vain
             self.last_job, self.ended_at = sent.job_id, self.now
 
@@ -170,7 +171,7 @@ class Model:
         elif self.confirmed is False:
             late = since <= self.ended_at + SLACK or self.now - since > MAX_AGE - SLACK
             lost = "the agent ended" in message or "was stopped" in message
-            assert not counts or late or lost, f"a dismiss that counts was refused: {message}"
+            assert not counts or late or lost or self.ended_before_boot, f"a dismiss that counts was refused: {message}"
             self.stale += 1
 
     def rest(self, world: Seen, policy: str) -> None:

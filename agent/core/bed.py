@@ -78,7 +78,7 @@ STARTS: dict[tuple[BedState, BedPolicy], Start] = {
 
 class Bed(msgspec.Struct, frozen=True):
     """The bed, with the print that took it last: `task_id` and `job_id` are empty where nobody knows. `was_clear`:
-    before that print. `age` is in seconds since the state changed."""
+    before that print. `age` is in seconds since the state changed, at least that."""
 
     state: BedState = BedState.CLEAR
     task_id: str = ""

@@ -28,11 +28,11 @@ class BedTable:
 
     def read(self) -> Bed:
         """The bed now. Raises UnavailableError."""
-        row = self._database.row("SELECT state, task_id, job_id, was_clear, boot, mono, updated_at FROM bed")
+        row = self._database.row("SELECT state, task_id, job_id, was_clear, boot, mono FROM bed")
         if row is None:
             return Bed()
-        state, task_id, job_id, was_clear, boot, monotonic, wall = row
-        age = self._time.age(boot, monotonic, wall)
+        state, task_id, job_id, was_clear, boot, monotonic = row
+        age = self._time.least_age(boot, monotonic)
         return Bed(BedState(state), task_id, job_id, bool(was_clear), age)
 
     def confirm(self) -> Bed:

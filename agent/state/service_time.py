@@ -48,3 +48,12 @@ class ServiceTime:
         if boot and boot == self.boot:
             return max(self._clock.monotonic() - monotonic, 0.0)
         return abs(self._clock.wall() - wall)
+
+    def least_age(self, boot: str, monotonic: float) -> float:
+        """Seconds that have gone by at least since a row was written: exact within one boot; over a reboot what the
+        machine, or else this agent, has run since. No wall clock, which may have been set meanwhile."""
+        if boot and boot == self.boot:
+            return max(self._clock.monotonic() - monotonic, 0.0)
+        if boot and self.boot:
+            return max(self._clock.monotonic(), 0.0)  # Linux counts it from the boot
+        return max(self._clock.monotonic() - self._started_at, 0.0)

@@ -159,3 +159,19 @@ def test_an_older_database_has_the_bed_of_its_last_print(
     bed = store.bed.read()
     assert (str(bed.state), bed.job_id) == (state, job_id)
     store.close()
+
+
+def test_after_a_reboot_the_bed_is_as_old_as_the_boot_whatever_the_wall_clock_says(tmp_path: Path) -> None:
+    """A dismiss that was sent before the print had ended must not count because a clock was set in between."""
+    clock = FakeClock()
+    store = open_store(tmp_path / "agent.db", clock, boot="first")
+    begin(store)
+    store.tasks.end("t", TaskEvent.COMPLETE, b"e")
+    store.close()
+    clock.now = 20.0
+    clock.epoch += 1e6
+    again = open_store(tmp_path / "agent.db", clock, boot="second")
+    assert again.bed.read().age == 20.0
+    assert "before the last print had ended" in again.bed.read().objection(age=185.0, sent=True)
+    assert not again.bed.read().objection(age=10.0, sent=True)
+    again.close()
