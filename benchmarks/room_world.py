@@ -38,6 +38,7 @@ from agent.service.config import Config, load
 from agent.service.health import Health
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store
 from agent.testing import FakeClock
 from benchmarks.room_model import EPOCH, Model
@@ -129,6 +130,7 @@ class World:
             logs=lambda: b"",
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
+            inhibitor=StopInhibitor(self.clock),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),
         )
         self._runner = Runner(

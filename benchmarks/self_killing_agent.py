@@ -23,6 +23,7 @@ from agent.runner.runner_store import RunnerStore
 from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
 from tests.support.cloud_side import make_client, make_http, make_inbox, make_registrar, make_reporter
@@ -132,6 +133,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         logs=lambda: b"",
         wake_reporter=lambda: None,
         heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
+        inhibitor=StopInhibitor(clock),
         host=Host(wake.set),
     )
     runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)

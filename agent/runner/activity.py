@@ -21,13 +21,14 @@ from agent.core.clock import Clock
 from agent.core.command import Command
 from agent.core.driver import Driver, HeatCurve, Host, Telemetry
 from agent.core.job import JobView
-from agent.core.report_bodies import Result
+from agent.core.report_bodies import FirmwareChange, Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
 from agent.http.http_client import HttpClient
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -78,6 +79,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     logs: Callable[[], bytes]  # the agent's recent log, as text
     wake_reporter: Callable[[], None]
     heat: HeatControl
+    inhibitor: StopInhibitor
     host: Host  # what the driver is opened with; its `wake` wakes the runner's loop
 
     @property
@@ -103,9 +105,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         *,
         bed: BedEvent = BedEvent.END,
         heat_curve: HeatCurve | None = None,
+        firmware: FirmwareChange | None = None,
     ) -> None:
         """End a task that was refused or failed; `bed` as in `complete`. Never raises; see ReportWriter."""
-        body = report.failed(task.command, code, message, job, heat_curve)
+        body = report.failed(task.command, code, message, job, heat_curve, firmware)
         self.store.reports.end(task, TaskEvent.FAIL, body, message, bed=bed)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()

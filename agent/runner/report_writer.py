@@ -39,13 +39,15 @@ class ReportWriter:
         self._tasks = tasks
         self._pending: list[PendingEnd] = []
 
-    def progress(self, task: Task, body: TaskReport, job: JobView, *, milestone: bool = False) -> None:
-        """Queue a report on the way; the next one makes up for one that could not be written."""
+    def progress(self, task: Task, body: TaskReport, job: JobView | None, *, milestone: bool = False) -> None:
+        """Queue a report on the way, for a print with its `job`; the next one makes up for one that could not be
+        written."""
         task_id = task.command.task_id
         try:
             self._tasks.progress(task_id, body.progress, report_bodies.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
-            log.warning("progress report not written", task_id=task_id, job_id=job.job_id, error=str(error))
+            about = {"task_id": task_id, **({"job_id": job.job_id} if job is not None else {})}
+            log.warning("progress report not written", **about, error=str(error))
 
     def end(
         self, task: Task, event: TaskEvent, body: TaskReport, message: str = "", *, bed: BedEvent = BedEvent.END

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.core.command import Name
+from agent.core.task import TaskState
 from agent.files import fetch
 from agent.files.firmware_file import make_manifest, manifest_path, signature_path
 from agent.service.signature import make_keys
@@ -74,16 +76,27 @@ class Workshop:
         self._tasks += 1
         url = f"{self.server.url}/{name}?token=secret"
         task_id = self.rig.task(Name.FIRMWARE_UPGRADE, f"t-{self._tasks}", url=url, **more)
-        self.rig.woken.clear()
         self.rig.runner.step()
         return task_id
 
     def ended(self, task_id: str) -> dict[str, Any]:
         """Its terminal report, when the work has ended."""
-        assert self.rig.woken.wait(PATIENCE)
-        self.rig.runner.step()
+        self.until(task_id, lambda: not self.running(task_id))
         assert not list(self.rig.jobs.iterdir())
         return self.rig.end(task_id)
+
+    def running(self, task_id: str) -> bool:
+        """Whether the task has no end."""
+        return self.rig.state(task_id) is TaskState.RUNNING
+
+    def until(self, task_id: str, true: Callable[[], bool]) -> None:
+        """Step whenever the runner is woken, until it is so."""
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, self.rig.said(task_id)
+            self.rig.woken.wait(0.02)
+            self.rig.woken.clear()
+            self.rig.runner.step()
 
     def upgrade(self, name: str, **more: Any) -> dict[str, Any]:
         """The command, from begin to end."""
@@ -253,6 +266,7 @@ def test_the_command_gets_the_package_and_what_it_is_about(workshop: Workshop, t
         "PRINTER_AGENT_INSTALLED=1",
         f"PRINTER_AGENT_MODEL={MODEL}",
         f"PRINTER_AGENT_PACKAGE={workshop.rig.jobs / f'{task_id}.package'}",
+        "PRINTER_AGENT_PORT=",
         "PRINTER_AGENT_VERSION=2",
         "firmware2",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import subprocess
+import time
 from functools import reduce
 from operator import xor
 from pathlib import Path
@@ -16,6 +17,7 @@ from drivers.simulated import Faults, Options, VirtualFirmware, VirtualPrinter
 from drivers.simulated.bootloader import FLASH_SIZE, PAGE, SIGNATURE, Bootloader
 from drivers.simulated.firmware_image import build_image, read_name
 from drivers.simulated.flashable_board import WINDOW_S, FlashableBoard, new_flash
+from drivers.simulated.pty_port import POLL_S
 from tests.support.tools import need
 
 OLD, NEW = "Marlin 2.1.2", "Marlin 2.1.3"
@@ -127,6 +129,7 @@ def test_the_real_avrdude_writes_it_and_verifies_it(tmp_path: Path) -> None:
         done = subprocess.run([avrdude, *flash], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         assert "3000 bytes of flash verified" in done.stderr
+        time.sleep(5 * POLL_S)  # else the port has not noticed that avrdude has left
         with serial.Serial(printer.path, 115200, timeout=5) as port:
             assert port.read_until(b"Loaded\n").startswith(b"start\n")
             port.write(b"M115\n")
