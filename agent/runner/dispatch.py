@@ -59,7 +59,7 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
 
 def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity) and not task.command.job_id:
+    if isinstance(exclusive, ScriptActivity | FirmwareUpgrade) and not task.command.job_id:
         exclusive.cancel()
         context.complete(task)
         return None

@@ -19,7 +19,7 @@ import structlog
 from agent.core.driver import PrinterState, SupportsPortRelease, Telemetry
 from agent.core.printer_status import INSTALLING
 from agent.core.report_bodies import FirmwareChange, Result
-from agent.errors import AgentError, CancelledError, NotReadyError, RefusedError, UnavailableError
+from agent.errors import AgentError, NotReadyError, RefusedError, UnavailableError
 from agent.files.firmware_manifest import Manifest
 from agent.runner.activity import Context, Deadline
 from agent.runner.install_command import InstallCommand, ended, needs_port
@@ -145,12 +145,13 @@ class FirmwareUpgrade:
         if worker is None or not worker.done:
             self._progress.update(telemetry, 0.0, "fetching the package")
             return
+        if self._cancel_requested:
+            self._cancelled()
+            return
         try:
             self._manifest = worker.result()
         except RefusedError as refusal:
             self._fail(refusal.code, str(refusal))
-        except CancelledError:
-            self._cancelled()
         except AgentError as error:
             self._fail(500, str(error))
         else:
