@@ -31,7 +31,6 @@ from agent.state.firmware_table import Installation
 from agent.state.store import Task
 
 RELEASE_MAY_TAKE = 15.0  # seconds until the driver has let go of the port
-IDENTIFY_MAY_TAKE = 90.0  # seconds until the printer answers again: each port at each rate, if need be
 FETCHED, INSTALLED = 0.1, 0.95  # the task's progress when the package is here, when the command has ended
 CANCEL_SOON = 2.0  # seconds that a stop gives a fetch to end
 END_OF_CHILD = GRACE + REAP + 2.0  # seconds from the command's time limit until it has ended, at the latest
@@ -84,7 +83,7 @@ class FirmwareUpgrade:
         self._phase = _P.FETCHING
         self._deadline = Deadline(context.clock, inf)
         if interrupted:
-            self._enter(_P.IDENTIFYING, IDENTIFY_MAY_TAKE)
+            self._enter(_P.IDENTIFYING, self._settings.answer_within_s)
         else:
             self._fetching = self._work(self._package.run)
 
@@ -222,7 +221,7 @@ class FirmwareUpgrade:
         self._context.store.end_installation(done)
         self._package.remove()
         self._context.inhibitor.release()
-        self._enter(_P.IDENTIFYING, IDENTIFY_MAY_TAKE)
+        self._enter(_P.IDENTIFYING, self._settings.answer_within_s)
 
     def _step_identification(self, telemetry: Telemetry) -> None:
         """End when the printer has answered, or has not in time."""

@@ -77,6 +77,8 @@ class PrinterSearch:
                 _log.exception("link thread failed")
                 self._slot.update(state=self._state_without_printer, reason=f"{type(error).__name__}: {error}")
             self._slot.update(port="", display="")
+            if self._lifecycle.released:
+                continue
             pause = self._timing.retry if answered or self._pending else min(pause * 2, self._timing.retry_most)
             self._rest(pause)
             self._check_takeover()
