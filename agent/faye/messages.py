@@ -30,10 +30,13 @@ ELEMENT_LIMIT = 20_000
 HOPELESS_DEPTH = 100_000
 """Levels of nesting in a reply, beyond which it is given up as a whole."""
 
+WINDOW = 1024
+"""Bytes that are skipped in one go: the memory of the expression itself is up to 200 times as much."""
+
 Wire = dict[str, object]
 """One message as decoded."""
 
-_TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*+'  # of a string, up to its end or to a lone backslash at the chunk's
+_TEXT = rb'[^"\\]*+(?:\\.[^"\\]*+)*'  # of a string, up to its end or to a lone backslash at the chunk's
 _PLAIN = rb'[^"\[\]{}]++'
 _IN_STRING = re.compile(_TEXT, re.DOTALL)
 _MARK = re.compile(rb'["\[\]{},]')
@@ -41,16 +44,16 @@ _OPENING = re.compile(rb"[\[{]*+")
 _CLOSING = re.compile(rb"[\]}]*+")
 
 
-def _whole_values(levels: int) -> re.Pattern[bytes]:
-    """Make the pattern of what can be skipped at once: strings, and brackets of at most so many levels. Possessive, so
-    that no byte is looked at more than `levels` times before the next bracket is taken by itself."""
-    item = rb'(?:%b|"%b")*+' % (_PLAIN, _TEXT)
-    for _ in range(levels):
-        item = rb'(?:%b|"%b"|[\[{]%b[\]}])*+' % (_PLAIN, _TEXT, item)
-    return re.compile(item, re.DOTALL)
+def _whole_values(levels: int, group: int = 1) -> bytes:
+    """The pattern of what can be skipped at once: strings, and brackets of at most so many levels. Nothing of it is
+    tried again in another way, so that no byte is looked at more than `levels` times before the next bracket is taken
+    by itself: a look-ahead and a reference to its `group`, because Python before 3.11.5 matches wrongly with possessive
+    groups (python/cpython issue 106052)."""
+    brackets = rb"|[\[{]%b[\]}]" % _whole_values(levels - 1, group + 1) if levels else b""
+    return rb'(?=((?:%b|"%b"%b)*))\%d' % (_PLAIN, _TEXT, brackets, group)
 
 
-_WHOLE_VALUES = _whole_values(3)
+_WHOLE_VALUES = re.compile(_whole_values(3), re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,7 @@ class ReplySplitter:
         """Move past whole values, where commas do not matter, and one mark; the position after it."""
         start = position
         if self._depth > self._base or self._left == 0:
-            match = _WHOLE_VALUES.match(chunk, position)
+            match = _WHOLE_VALUES.match(chunk, position, position + WINDOW)
             position = match.end() if match is not None else position
         match = _MARK.search(chunk, position)
         if match is None:

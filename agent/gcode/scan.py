@@ -28,11 +28,12 @@ NUL_SHARE = 0.1
 _MARK = re.compile(rb"\n;[ \t]*(LAYER_CHANGE|LAYER:|" + COMMENTS + rb")([^\n]*)")
 _SETS = re.compile(rb"G[ \t0]*(?:9[01]|2[018])(?![\d.])")  # the G codes that agent.gcode.modal wants to see
 # Plain moves, of which a file mostly consists: lines, each with its end, that no firmware can take for anything else.
-_MOVES = re.compile(rb"(?:G[0-3](?:[ XYZEFIJ][-XYZEFIJ.0-9 ]*+)?\n)*+")
+# No possessive group: Python before 3.11.5 matches too little with one that holds something to try again.
+_MOVES = re.compile(rb"(?:G[0-3](?:[ XYZEFIJ][-XYZEFIJ.0-9 ]*+)?\n)*")
 # What else there is much of and may stand on any firmware, with words that are no commands.
 _HARMLESS = re.compile(
-    rb"(?:M10[67](?: ?+[PS][0-9]*\.?[0-9]*+)*+"
-    rb"|(?:G(?:2[18]|9[0-2])|M(?:73|20[1345]|22[01]|8[234]|900))(?: ?+[A-FH-LO-SU-Z](?:-?[0-9]*\.?[0-9]*+)?+)*+) *+"
+    rb"(?:M10[67](?: ?[PS][0-9]*\.?[0-9]*+)*"
+    rb"|(?:G(?:2[18]|9[0-2])|M(?:73|20[1345]|22[01]|8[234]|900))(?: ?[A-FH-LO-SU-Z]-?[0-9]*\.?[0-9]*+)*) *+"
 )
 
 

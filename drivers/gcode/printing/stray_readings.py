@@ -56,6 +56,8 @@ class StrayReadings:
         if len(self._row) >= AGREE and now - self._row[0][0] >= AGREE_S:
             self._row.clear()
             return Stray.AGREED
+        if len(self._row) > 1:  # a temperature of its own rather than a loose contact: AGREE_S will tell
+            return Stray.ONE
         return Stray.FREQUENT if self._frequent(now) else Stray.ONE
 
     def _frequent(self, now: float) -> bool:

@@ -11,7 +11,11 @@ import pytest
 from tests.integration.systemd.service import UNIT, Service, install, service, system_python
 from tests.integration.systemd.system import System, missing
 
-GCODE = "M190 S60\nM109 S210\nG28\n" + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2500))
+GCODE = (
+    "M190 S60\nM109 S210\nG28\n"
+    + "".join(f"G1 X{10 + i % 50} Y{20 + i % 30} F1200\n" for i in range(2500))
+    + "M104 S0\nM140 S0\n"
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -76,7 +76,7 @@ def test_link_local_and_multicast_addresses_are_denied_and_the_cloud_is_reached(
 def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> None:
     agent.start()
     assert agent.do("home")["data"]["state"] == "completed"
-    agent.configure(more='[scripts]\nhome = []\n[logs]\nlevel = "warning"\n[job]\nmax_file_mb = 7\n')
+    agent.configure(more='[scripts]\nhome = []\n[logs]\nlevel = "warning"\n[job]\nbed = "free"\nmax_file_mb = 7\n')
     agent.system.systemctl("reload", UNIT)
     agent.until("the reload is logged", lambda: "configuration restart needed" in agent.log())
     assert '"changed":"scripts.home, logs.level"' in agent.log()
