@@ -46,8 +46,8 @@ class ReportWriter:
         try:
             self._tasks.progress(task_id, body.progress, report_bodies.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
-            about = {"task_id": task_id, **({"job_id": job.job_id} if job is not None else {})}
-            log.warning("progress report not written", **about, error=str(error))
+            job_id = {"job_id": job.job_id} if job is not None else {}
+            log.warning("progress report not written", task_id=task_id, **job_id, error=str(error))
 
     def end(
         self, task: Task, event: TaskEvent, body: TaskReport, message: str = "", *, bed: BedEvent = BedEvent.END

@@ -6,6 +6,7 @@ A print that is to be taken over comes first: only its own port is tried, until 
 from __future__ import annotations
 
 import select
+from functools import partial
 
 import structlog
 
@@ -77,10 +78,8 @@ class PrinterSearch:
                 _log.exception("link thread failed")
                 self._slot.update(state=self._state_without_printer, reason=f"{type(error).__name__}: {error}")
             self._slot.update(port="", display="")
-            if self._lifecycle.released:
-                continue
             pause = self._timing.retry if answered or self._pending else min(pause * 2, self._timing.retry_most)
-            self._rest(pause)
+            self._rest(pause, released=False)
             self._check_takeover()
         self._check_takeover()
 
@@ -160,7 +159,7 @@ class PrinterSearch:
             lifecycle=self._lifecycle,
             slot=self._slot,
             now=self._now,
-            rest=self._rest,
+            rest=partial(self._rest, released=False),
         )
         try:
             conversation.run(self._begin)
@@ -197,19 +196,18 @@ class PrinterSearch:
             released=port, state=PrinterState.OFFLINE, reason=RELEASED, firmware="", machine="", dialect="", heaters=()
         )
         while self._lifecycle.released and not self._lifecycle.stopping:
-            self._rest(self._timing.beat)
+            self._rest(self._timing.beat, released=True)
         _log.info("port taken again", port=port)
         self._slot.update(released=None, reason="looking for the printer")
 
-    def _rest(self, seconds: float) -> None:
-        """Wait, unless a stop is requested, or the port is let go of or taken again. Requests that come too late for a
-        connection fail."""
+    def _rest(self, seconds: float, *, released: bool) -> None:
+        """Wait as long as the port is `released` or is not, unless a stop is requested. Requests that come too late for
+        a connection fail."""
         mailbox, lifecycle = self._mailbox, self._lifecycle
         poll = select.poll()
         poll.register(mailbox.fd, select.POLLIN)
         end = self._now() + seconds
-        away = lifecycle.released
-        while not lifecycle.stopping and lifecycle.released is away and (left := end - (now := self._now())) > 0:
+        while not lifecycle.stopping and lifecycle.released is released and (left := end - (now := self._now())) > 0:
             lifecycle.beat_if_due(now)
             if poll.poll(min(left, self._timing.beat) * 1000 + 1):
                 mailbox.drain()

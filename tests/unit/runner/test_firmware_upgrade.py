@@ -15,7 +15,7 @@ import pytest
 from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.core.task import TaskState
-from agent.errors import RefusedError
+from agent.errors import NotReadyError, RefusedError
 from agent.files import fetch
 from agent.files.firmware_file import make_manifest, manifest_path, signature_path
 from agent.runner.firmware_upgrade import FirmwareUpgrade
@@ -456,6 +456,50 @@ def test_a_command_that_needs_the_port_is_refused_where_the_driver_keeps_it(work
     workshop.restart("firmware_upgrade.command=['avrdude', '-P', '{port}']")
     task_id = workshop.begin(workshop.build("1"))
     refused(workshop.rig.end(task_id), 501, "cannot let go of its port")
+
+
+def lend(workshop: Workshop, *, port: str | None) -> list[str]:
+    """Give the driver a port that it lends as `port`; None: it never does. What it is asked."""
+    asked: list[str] = []
+    printer: Any = workshop.rig.printer
+
+    def release_port() -> None:
+        asked.append("release")
+        if port is None:
+            raise NotReadyError("cannot let go of the port: the printer is busy")
+        printer.now(state=PrinterState.OFFLINE, released=port)
+
+    def take_port() -> None:
+        asked.append("take")
+        printer.now(state=PrinterState.IDLE, released=None)
+
+    printer.release_port, printer.take_port = release_port, take_port
+    return asked
+
+
+def test_a_port_that_does_not_become_free_fails_it(workshop: Workshop) -> None:
+    asked = lend(workshop, port=None)
+    task_id = workshop.begin(workshop.build("1"))
+    workshop.until(task_id, lambda: len(asked) > 2)
+    workshop.rig.clock.advance(15)
+    refused(workshop.ended(task_id), 500, "the port is not free")
+    assert workshop.versions() == []
+
+
+def test_a_command_that_needs_the_port_is_not_run_where_it_is_not_known(workshop: Workshop) -> None:
+    workshop.restart("firmware_upgrade.command=['/bin/sh', '-c', 'exit 3', '{port}']")
+    asked = lend(workshop, port="")
+    refused(workshop.upgrade(workshop.build("1")), 500, "not known which port is the printer's")
+    assert asked == ["release", "take"]
+    assert workshop.store.firmware.installed(MODEL) == ""
+
+
+def test_the_port_is_given_back_after_a_command_that_failed(workshop: Workshop) -> None:
+    workshop.restart(hook="exit 3")
+    asked = lend(workshop, port="/dev/x")
+    refused(workshop.upgrade(workshop.build("1")), 500, "exit code 3")
+    assert asked == ["release", "take"]
+    assert workshop.rig.printer.slot.released is None
 
 
 @pytest.mark.parametrize(
