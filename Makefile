@@ -13,13 +13,14 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test test-all test-oldest mutants lint fuzz bench bench-faye torture outlives hostile room install uninstall deb pins clean
+.PHONY: help dry-run test test-all test-system test-oldest mutants lint fuzz bench bench-faye torture outlives hostile room install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
 	@echo 'make test                                all tests'
 	@echo 'make test-oldest                         the tests of HTTP with the oldest versions that are allowed'
 	@echo 'make test-all                            unit and contract tests with each Python 3.11 to 3.14 of this machine'
+	@echo 'make test-system                         the unit tests of what reads and writes, with the Python of this system'
 	@echo 'make mutants                             small mistakes in the code that carries promises: does a test notice?'
 	@echo '                                         (half an hour the first time; ARGS=--changed: two minutes at most)'
 	@echo 'make lint                                ruff and mypy'
@@ -64,6 +65,14 @@ test-all:
 	done; \
 	echo "Not on this machine:$${missing:- none}. Failed:$${failed:- none}."; \
 	test -z "$$failed"
+
+# The boards' Python is Debian's: 3.11.2 of Debian 12 reads some regular expressions as no newer one does.
+SYSTEM_TESTS = tests/unit/core tests/unit/faye tests/unit/files tests/unit/gcode tests/unit/http tests/unit/local tests/unit/server \
+    tests/unit/drivers/gcode tests/unit/test_linear_patterns.py
+test-system: ARGS := $(or $(ARGS),$(SYSTEM_TESTS))
+test-system:
+	$(MAKE) --no-print-directory VENV=.venvs/system PYTHON=$(SYSTEM_PYTHON) .venvs/system/.test
+	.venvs/system/bin/pytest -q -n 2 --dist loadgroup $(ARGS)
 
 mutants: $(VENV)/.test
 	$(BIN)/python -m benchmarks.mutants $(ARGS)

@@ -96,7 +96,6 @@ FRONTS = {"agent.gcode": ("", "G1 ", "\nM110 "), "drivers": ("", "ok T:1"), "age
 INLINE = {
     "agent/core/command.py": 1,
     "agent/gcode/program_check.py": 1,
-    "agent/faye/messages.py": 1,
     "drivers/gcode/printing/dialects.py": 2,
 }
 """Expressions that are put together while the program runs: their number in each file. `made` has them."""
