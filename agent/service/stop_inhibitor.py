@@ -14,22 +14,21 @@ class StopInhibitor:
         self._clock = clock
         self._changed = threading.Condition()
         self._closed = False
-        self._reason = ""
-        self._until = 0.0
+        self._holder: tuple[str, float] | None = None  # the reason, and until when
 
     def hold(self, reason: str, seconds: float) -> bool:
         """Have a stop wait for the holder, `seconds` at most; `reason` tells a person what it waits for. Whether that
         was granted: not when a stop has begun, or another holds it."""
         with self._changed:
-            if self._closed or self._reason:
+            if self._closed or self._holder:
                 return False
-            self._reason, self._until = reason, self._clock.monotonic() + seconds
+            self._holder = (reason, self._clock.monotonic() + seconds)
             return True
 
     def release(self) -> None:
         """Let a stop go on."""
         with self._changed:
-            self._reason = ""
+            self._holder = None
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -41,6 +40,7 @@ class StopInhibitor:
         """Wait at most `seconds` for the holder. What is still waited for; empty when nobody holds it, or not within
         the time that was granted."""
         with self._changed:
-            if self._reason:
+            if self._holder:
                 self._changed.wait(seconds)
-            return self._reason if self._clock.monotonic() < self._until else ""
+            reason, until = self._holder or ("", 0.0)
+            return reason if self._clock.monotonic() < until else ""

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from agent.core.install_progress import InstallProgress
+from agent.core.install_progress import LINE, InstallProgress
 
 BAR = "=" * 30
 
@@ -107,7 +107,15 @@ def test_pieces_of_any_size_give_the_same(output: tuple[str, ...]) -> None:
 
 def test_what_is_no_percentage_is_none() -> None:
     progress = InstallProgress()
-    for line in (b"id 4000%\n", b"version 2.1.3\n", b"\xff\x00\x1b[2K\n", b"250 %\n", b"x" * 100_000):
+    for line in (
+        b"id 4000%\n",
+        b"version 2.1.3\n",
+        b"\xff\x00\x1b[2K\n",
+        b"250 %\n",
+        b"101 %\n",
+        b"x" * 238 + b"5 %\n",
+        b"x" * 100_000,
+    ):
         progress.feed(line)
         assert (progress.percent, progress.fraction) == (None, 0.0), line
 
@@ -116,3 +124,21 @@ def test_the_progress_of_a_second_try_does_not_go_back() -> None:
     progress = InstallProgress()
     progress.feed(b"80 %\n10 %\n")
     assert (progress.text, progress.fraction) == ("installing 10 %", 0.8)
+
+
+@pytest.mark.parametrize(
+    ("output", "fraction"),
+    [
+        (b"x" * (LINE - 3) + b"5 %", 0.05),
+        (b"Erase   \t[==    ]  20%", 0.02),
+        (b"Writing | " + b"#" * 20, 0.1 + 0.65 * 0.4),
+        (b"Writing | " + b"#" * 60, 0.75),
+        (b"Writing | " + b"#" * 50 + b"\nReading | " + b"#" * 25, 0.875),
+    ],
+)
+def test_erasing_writing_and_verifying_are_shares_of_one_progress(output: bytes, fraction: float) -> None:
+    progress = InstallProgress()
+    progress.feed(output)
+    assert progress.fraction == pytest.approx(fraction)
+    assert progress.percent is not None
+    assert progress.percent <= 100
