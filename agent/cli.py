@@ -75,6 +75,9 @@ def _add_simulation(add: Add) -> None:
     simulate = add("simulate", "a virtual printer on a pseudo-terminal")
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
     _simulation(simulate, speed="1")
+    simulate.add_argument(
+        "--probe", type=_natural, default=0, metavar="POINTS", help="it has a bed probe, for a mesh of so many points"
+    )
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
     simulate.add_argument(
         "--bootloader", action="store_true", help="an AVR board with a bootloader: avrdude can write its flash"
@@ -101,6 +104,10 @@ def _add_printer(add: Add) -> None:
         ("pause", "pause the print"),
         ("resume", "resume the print"),
         ("cancel", "end the print; while nothing runs, heaters off"),
+        ("home", "home the idle printer"),
+        ("park", "park the idle printer's head"),
+        ("calibrate", "calibrate the idle printer, for example measure its bed"),
+        ("dismiss", "leave the screen of a job that has ended; the bed is clear"),
         ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
     ):
         _configured(add(name, purpose))

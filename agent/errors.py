@@ -7,7 +7,8 @@
     ├── CancelledError     work that was told to end before it was done
     ├── RefusedError       a command that cannot be done now, or ever
     ├── UnavailableError   something needed is not there now                     exit 69
-    │   └── CloudError     the server did not answer, or said «later»
+    │   ├── CloudError     the server did not answer, or said «later»
+    │   └── NoSpaceError   the disk has no room for a file
     ├── RejectedError      the server said «never» (400, 404, 422), with its answer
     ├── TokenError         the server no longer knows the token (401, 403)
     └── PrinterError       what a printer, or the cable to it, did
@@ -75,6 +76,10 @@ class CloudError(UnavailableError):
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
+
+
+class NoSpaceError(UnavailableError):
+    """The disk has no room for a file; something that is kept there may be deleted for it."""
 
 
 class RejectedError(AgentError):

@@ -72,6 +72,26 @@ def reset(arguments: argparse.Namespace) -> int:
     return _send_command(arguments, "reset")
 
 
+def home(arguments: argparse.Namespace) -> int:
+    """Home the idle printer."""
+    return _run_script(arguments, "home")
+
+
+def park(arguments: argparse.Namespace) -> int:
+    """Park the idle printer's head."""
+    return _run_script(arguments, "park")
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Calibrate the idle printer."""
+    return _run_script(arguments, "calibrate")
+
+
+def dismiss(arguments: argparse.Namespace) -> int:
+    """Leave the screen of a job that has ended; the bed is clear."""
+    return _send_command(arguments, "dismiss")
+
+
 def cool(arguments: argparse.Namespace) -> int:
     """Switch the heaters off while nothing runs."""
     socket_client.run_command(socket_of(arguments), "cool")
@@ -82,6 +102,12 @@ def cool(arguments: argparse.Namespace) -> int:
     else:
         still = ", ".join(f"{name} {heater['actual']:.0f} °C" for name, heater in heaters.items())
         print(printable(f"cool: the heaters are off{f' ({still} now)' if still else ''}"))
+    return EX_OK
+
+
+def _run_script(arguments: argparse.Namespace, name: LocalCommand) -> int:
+    socket_client.run_script(socket_of(arguments), name, lambda text: print(printable(f"{name}: {text}"), flush=True))
+    print(f"{name}: done")
     return EX_OK
 
 

@@ -53,6 +53,7 @@ def simulate(arguments: argparse.Namespace) -> int:
         stop=stop,
         record=arguments.record,
         bootloader=arguments.bootloader,
+        probe_points=arguments.probe,
     )
 
 

@@ -69,7 +69,8 @@ def advance(state: JobState, event: JobEvent) -> JobState:
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """Immutable snapshot of a job. `progress` is 0 to 1; `seconds_left` None when not known."""
+    """Immutable snapshot of a job. `progress` is 0 to 1; `seconds_left` None when not known. `transfer` says how far
+    its file is, for a person; empty as soon as it is here."""
 
     job_id: str
     task_id: str
@@ -82,6 +83,7 @@ class JobView(msgspec.Struct, frozen=True):
     total_layers: int = 0
     seconds_left: int | None = None
     error: str = ""
+    transfer: str = ""
 
     @property
     def status(self) -> str | None:

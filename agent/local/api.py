@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from agent.core.command import Command, Name
+from agent.core.driver import PrinterState
 from agent.errors import DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, receive
 from agent.local.local_requests import (
@@ -179,9 +180,22 @@ class LocalApi:
         if not self._receiving.acquire(blocking=False):
             raise UnavailableError("print: another file is being received")
         try:
+            self._require_free_printer()
             return self._receive(request, stream)
         finally:
             self._receiving.release()
+
+    def _require_free_printer(self) -> None:
+        """Raise UnavailableError when a print would be refused now, before its bytes are taken. One that is offline may
+        come while they do; what begins meanwhile, the runner sees."""
+        situation = self._snapshot.read()
+        telemetry = situation.telemetry
+        if situation.busy:
+            raise UnavailableError(f"print: the printer is busy with {situation.busy}")
+        if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
+            raise UnavailableError(f"print: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+        if job_id := self._snapshot.running_job():
+            raise UnavailableError(f"print: job {job_id} is not over yet")
 
     def _receive(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
         identifier = uuid.uuid4()

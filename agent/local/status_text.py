@@ -24,6 +24,8 @@ def _summary(situation: Situation, conditions: Conditions) -> str:
     if situation.busy == INSTALLING:
         return BUSY_TEXT[INSTALLING]
     if job is not None and not job.state.ended:
+        if job.transfer:
+            return f"{telemetry.state} {job.name or job.job_id}: {job.transfer}"
         activity = "taking over" if situation.busy == TAKING_OVER else telemetry.state
         return f"{activity} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
     condition = conditions.first()

@@ -49,6 +49,13 @@ class ReportWriter:
             job_id = {"job_id": job.job_id} if job is not None else {}
             log.warning("progress report not written", task_id=task_id, **job_id, error=str(error))
 
+    def has_unsent_progress(self, task: Task) -> bool:
+        """Whether a report on the way waits that the next one takes the place of."""
+        try:
+            return self._tasks.has_unsent_progress(task.command.task_id)
+        except UnavailableError:  # then the next one is not written either
+            return True
+
     def end(
         self, task: Task, event: TaskEvent, body: TaskReport, message: str = "", *, bed: BedEvent = BedEvent.END
     ) -> None:

@@ -14,6 +14,7 @@ import structlog
 from agent.core import report_bodies
 from agent.core.clock import Clock
 from agent.core.conditions import Part
+from agent.core.report_bodies import SituationData
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import ApiClient
 from agent.server.registration import Registrar
@@ -106,6 +107,7 @@ class Reporter:
         self._pulse = pulse
         self._schedule = Schedule(clock)
         self._last_status: tuple[object, ...] | None = None  # its key; None when the server may not have it
+        self._last_data: SituationData | None = None  # of the heartbeat that the server took last
         self._next_status = 0.0  # when the heartbeat is due (monotonic)
         self._status_requested = threading.Event()  # send the status at once
         self._registered = False
@@ -223,8 +225,9 @@ class Reporter:
         self._status_requested.clear()
         self._last_status = None
         self._pulse.beat()
+        body = situation.body(condition, self._last_data)
         try:
-            self._api.post_status(identity.auth_token, report_bodies.encode(situation.body(condition)))
+            self._api.post_status(identity.auth_token, report_bodies.encode(body))
         except RejectedError as error:  # this one never will be accepted; the next heartbeat is another
             self._note_failure(error, self._heartbeat)
             self._status_refused = True
@@ -236,6 +239,7 @@ class Reporter:
         else:
             self._note_answer()
             self._status_refused = False
+            self._last_data = body.data
         self._schedule.succeeded(STATUS)
         self._last_status, self._next_status = key, now + self._heartbeat
 

@@ -105,6 +105,11 @@ class IdentityTable:
             self._database.execute("DELETE FROM identity WHERE server = ?", (server,))
         self._save_copy()
 
+    def secrets(self) -> list[str]:
+        """The tokens and registration codes of all servers."""
+        known = [decode(value) for (value,) in self._database.rows("SELECT value FROM identity")]
+        return [text for one in known if one for text in (one.auth_token, one.registration_code) if text]
+
     def _restore(self) -> None:
         """Take from the copy what the database does not have, or has in no readable form: it may be a new one."""
         rows = self._database.rows("SELECT server, value FROM identity")

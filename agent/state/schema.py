@@ -93,6 +93,12 @@ STEPS = (
         )""",
     ),
     (
+        """CREATE TABLE overridden (
+            key TEXT PRIMARY KEY,            -- a setting that a job has changed
+            value BLOB NOT NULL              -- as JSON, what it was before: put back before the next print
+        )""",
+    ),
+    (
         """CREATE TABLE installation (
             id INTEGER PRIMARY KEY CHECK (id = 1),
             task_id TEXT NOT NULL,           -- of the firmware_upgrade that has begun to install

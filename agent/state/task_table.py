@@ -22,7 +22,7 @@ from agent.state.database import Database
 from agent.state.outbox import Outbox
 from agent.state.service_time import ServiceTime
 
-_COLUMNS = "command, state, progress, local, message, boot, mono, received_at, last_kind"
+_COLUMNS = "rowid, command, state, progress, local, message, boot, mono, received_at, last_kind"
 _OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
     SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
     AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""
@@ -51,6 +51,14 @@ class Task(msgspec.Struct, frozen=True):
     age: float = 0.0  # seconds since it was sent, as far as is known, else since it was written down
     rebooted: bool = False  # the machine was started anew since it was written down
     last_report: Kind | None = None  # the kind of the report that was queued last
+    number: int = 0  # grows in the order in which tasks were written down
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """A task, and when it was written down, in seconds since the epoch by the wall clock."""
+
+    task: Task
+    received_at: float
 
 
 class TaskTable:
@@ -118,6 +126,14 @@ class TaskTable:
         )
         return [self._task(row) for row in rows]
 
+    def recent(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, in the order in which they came."""
+        rows = self._database.rows(
+            f"SELECT received_at, {_COLUMNS} FROM tasks ORDER BY rowid DESC LIMIT ?",  # noqa: S608 constants
+            limit,
+        )
+        return [LedgerRow(self._task(row), received_at) for received_at, *row in reversed(rows)]
+
     def start(self, task_id: str) -> None:
         """Set the task running. Raises ValueError unless it was only received."""
         with self._database.transaction():
@@ -138,6 +154,10 @@ class TaskTable:
                 self._queue(task_id, Kind.MILESTONE if milestone else Kind.PROGRESS, body)
                 if job is not None:
                     self._checkpoints.update(job)
+
+    def has_unsent_progress(self, task_id: str) -> bool:
+        """Whether progress of the task waits to be sent, which the next would take the place of."""
+        return self._outbox.has_progress(task_id)
 
     def end(
         self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "", *, bed: BedEvent = BedEvent.END
@@ -215,7 +235,7 @@ class TaskTable:
         )
 
     def _task(self, row: Any) -> Task:
-        command, state, progress, local, message, boot, monotonic, received_at, last_report = row
+        number, command, state, progress, local, message, boot, monotonic, received_at, last_report = row
         parsed = msgspec.json.decode(command, type=Command)
         return Task(
             command=parsed,
@@ -226,4 +246,5 @@ class TaskTable:
             age=self._time.age(boot, monotonic, received_at) + parsed.age_on_receipt,
             rebooted=self._time.rebooted(boot),
             last_report=Kind(last_report) if last_report else None,
+            number=number,
         )

@@ -68,6 +68,7 @@ def build_server(base: Base) -> ServerParts:
         wake=wake_both,
         limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),
         server_now=server_clock.now,
+        printer_status=base.snapshot.printer_status,
     )
     reporter = Reporter(
         outbox=base.store.outbox,

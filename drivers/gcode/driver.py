@@ -16,7 +16,7 @@ from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
 from drivers.gcode.protocol.window import MOST
-from drivers.gcode.requests import Request, Respond, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.requests import Query, Request, Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.operation_state import RUNNING
 from drivers.gcode.slot import Slot, TelemetryUpdate
 from drivers.gcode.timing import Timing
@@ -126,6 +126,10 @@ class GcodeDriver:
         """See `agent.core.driver.SupportsPortRelease`."""
         allowed = (_S.OFFLINE,) if self._slot.read().released is not None else ()
         self._claim(allowed, "take the port", SimpleRequest.TAKE_PORT)
+
+    def query(self, query_id: str, lines: Sequence[str]) -> None:
+        """See `agent.core.driver.SupportsQueries`."""
+        self._claim((_S.IDLE,), "query", Query(query_id, _cleaned(lines)))
 
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""

@@ -24,6 +24,13 @@ class RunScript(msgspec.Struct, frozen=True):
     lines: tuple[bytes, ...]
 
 
+class Query(msgspec.Struct, frozen=True):
+    """`SupportsQueries.query`, its lines checked and cleaned."""
+
+    query_id: str
+    lines: tuple[bytes, ...]
+
+
 class Respond(msgspec.Struct, frozen=True):
     """`SupportsPrompts.respond`; the prompt was open, and has that choice."""
 
@@ -44,4 +51,4 @@ class SimpleRequest(StrEnum):
     TAKE_PORT = "take_port"
 
 
-Request = StartPrint | RunScript | Respond | SimpleRequest
+Request = StartPrint | RunScript | Query | Respond | SimpleRequest

@@ -82,6 +82,7 @@ def make_inbox(
         wake=wake,
         limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,
+        printer_status=lambda: "ready",
     )
 
 

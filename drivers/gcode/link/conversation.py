@@ -15,7 +15,7 @@ from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import LISTEN_S, Port
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
-from drivers.gcode.requests import Respond, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.requests import Query, Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 
@@ -130,25 +130,32 @@ class Conversation:
                 control.start_print(request, now)
             elif isinstance(request, RunScript):
                 control.run_script(request, now)
+            elif isinstance(request, Query):
+                control.query(request)
             elif isinstance(request, Respond):
                 control.respond(request, now)
-            elif request is SimpleRequest.PAUSE:
-                control.pause("")
-            elif request is SimpleRequest.RESUME:
-                control.resume()
-            elif request is SimpleRequest.CANCEL:
-                control.cancel()
-            elif request is SimpleRequest.COOL:
-                control.cool()
-            elif request is SimpleRequest.HALT:
-                session.halt()
-            elif request is SimpleRequest.RELEASE_PORT:
-                self._lifecycle.released = True
-                session.leave(RELEASED)
-            elif request is SimpleRequest.RESET:
-                session.reset(now, reset_line=self._port.reset_line)
-                self._port.pulse(self._rest)
+            else:
+                self._deliver_simple(request, now)
         self._slot.confirm(session.operation.state, lambda: not requests)
+
+    def _deliver_simple(self, request: SimpleRequest, now: float) -> None:
+        session, control = self._session, self._session.control
+        if request is SimpleRequest.PAUSE:
+            control.pause("")
+        elif request is SimpleRequest.RESUME:
+            control.resume()
+        elif request is SimpleRequest.CANCEL:
+            control.cancel()
+        elif request is SimpleRequest.COOL:
+            control.cool()
+        elif request is SimpleRequest.HALT:
+            session.halt()
+        elif request is SimpleRequest.RELEASE_PORT:
+            self._lifecycle.released = True
+            session.leave(RELEASED)
+        elif request is SimpleRequest.RESET:
+            session.reset(now, reset_line=self._port.reset_line)
+            self._port.pulse(self._rest)
 
     def _may_leave(self, now: float) -> bool:
         """On the way out: a print that is handed over stays as it is, after a whole line; else first a safe end of what

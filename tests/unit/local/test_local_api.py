@@ -13,7 +13,7 @@ import pytest
 from agent.core.bed import BedState
 from agent.core.command import Command, Name
 from agent.core.conditions import Conditions
-from agent.core.driver import Heater
+from agent.core.driver import Heater, PrinterState
 from agent.core.job import JobState, JobView
 from agent.core.printer_status import AWAITING_BED
 from agent.core.task import TaskEvent, TaskState
@@ -256,3 +256,27 @@ def take_bed(rig: SocketRig) -> None:
     rig.store.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j"), b"{}")
     rig.store.tasks.start("t")
     rig.store.checkpoints.begin(JobView("j", "t", JobState.PRINTING), FileMark(), [], "ask")
+
+
+@pytest.mark.parametrize(
+    ("busy", "job", "state", "says"),
+    [
+        ("print_data", None, PrinterState.IDLE, "print: the printer is busy with print_data"),
+        ("home", None, PrinterState.BUSY, "print: the printer is busy with home"),
+        ("", None, PrinterState.PAUSED, "print: the printer is paused"),
+        ("", None, PrinterState.ERROR, "print: the printer is error: halted by M112"),
+        ("", JobView("j", "t", JobState.RECEIVED), PrinterState.IDLE, "print: job j is not over yet"),
+    ],
+)
+def test_a_printer_that_is_not_free_refuses_a_print_before_it_takes_the_bytes(
+    rig: SocketRig, tmp_path: Path, busy: str, job: JobView | None, state: PrinterState, says: str
+) -> None:
+    rig.driver.now(state=state, reason="halted by M112" if state is PrinterState.ERROR else "")
+    rig.board.publish(job, busy)
+    file = tmp_path / "large.gcode"
+    file.write_bytes(GCODE * 400)
+    with pytest.raises(AnsweredError, match=f"^{says}$") as caught:
+        print_file(rig.path, file)
+    assert caught.value.exit_code == 69
+    assert list(rig.jobs.iterdir()) == []
+    assert send(rig, {"op": "print", "name": "a", "size": 9}) == {"ok": False, "error": says, "exit_code": 69}
