@@ -57,7 +57,7 @@ class Workbench:
         check_record(self.rig.reports(task_id))
         firmware = dict(body["data"]["firmware"])
         assert firmware["new_firmware"] == f"Marlin {self.version}"
-        self.rig.until("it is ready", lambda: self.rig.state() == "ready")
+        self.rig.until("it is ready", lambda: self.rig.state() == "ready" and self.rig.status()["listening"])
         return firmware
 
 
