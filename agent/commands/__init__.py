@@ -20,7 +20,7 @@ FUNCTIONS = {
     "replay": "simulation.replay",
     "sandbox": "simulation.sandbox",
     "status": "inspection.status",
-    "register": "inspection.register",
+    "register": "registration_code.register",
     "outbox": "inspection.outbox",
     "print": "printer_commands.print_file",
     "pause": "printer_commands.pause",

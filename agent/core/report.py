@@ -41,6 +41,7 @@ class _Position(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    seconds_left_from: str | UnsetType = UNSET
 
 
 def advance(previous: float, value: float, *, end: bool = False) -> float:
@@ -226,6 +227,7 @@ def _position(job: JobView | None) -> _Position:
         job_id=job.job_id,
         job_name=job.name or UNSET,
         seconds_left=UNSET if job.seconds_left is None else job.seconds_left,
+        seconds_left_from=job.seconds_left_from or UNSET,
     )
     if not job.total_lines:
         return position

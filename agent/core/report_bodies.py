@@ -81,6 +81,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    seconds_left_from: str | UnsetType = UNSET
     heat_curve: HeatCurve | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     message: str = ""  # for a person: why it failed, or what there is to say of it
@@ -112,6 +113,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    seconds_left_from: str | UnsetType = UNSET
     temperature: int | UnsetType = UNSET
     temperatures: dict[str, Temperature] | UnsetType = UNSET
     bed: str | UnsetType = UNSET

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from agent.core.printer_status import WAITS_FOR_BED
-from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
+from agent.errors import EX_UNAVAILABLE, AgentError, DataError, RefusedError, UnavailableError
 from agent.local.local_requests import (
     CommandRequest,
     LocalCommand,
@@ -84,7 +84,7 @@ def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any
 
 
 def run_command(path: Path, command: LocalCommand) -> None:
-    """Do a command and wait for its end. Raises UnavailableError, AnsweredError, and DataError when it failed."""
+    """Do a command and wait for its end. Raises UnavailableError, AnsweredError, and RefusedError when it failed."""
     wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]))
 
 
@@ -123,7 +123,7 @@ def print_file(path: Path, file: Path) -> StartedPrint:
     while time.monotonic() < deadline:
         task = ask(path, TaskRequest(answer["task_id"]))
         if task["state"] == "failed":
-            raise DataError(f"{file}: {task['message']}")
+            raise RefusedError(task.get("error_code", 0), f"{file}: {task['message']}")
         status = ask(path, StatusRequest())["status"]
         if task["state"] == "completed" or (
             status.get("job_id") == answer["job_id"] and status.get("job_status") in ("printing", "paused")
@@ -138,13 +138,13 @@ def print_file(path: Path, file: Path) -> StartedPrint:
 def wait_for_task(
     path: Path, task_id: str, *, within: float = TASK_TIMEOUT, look: Callable[[], None] = lambda: None
 ) -> None:
-    """Wait until the task has ended, and `look` meanwhile. Raises DataError with its message when it failed,
-    UnavailableError when it is not done `within` so many seconds."""
+    """Wait until the task has ended, and `look` meanwhile. Raises RefusedError with its code and message when it
+    failed, UnavailableError when it is not done `within` so many seconds."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         task = ask(path, TaskRequest(task_id))
         if task["state"] == "failed":
-            raise DataError(task["message"])
+            raise RefusedError(task.get("error_code", 0), task["message"])
         if task["state"] in ENDED:
             return
         look()

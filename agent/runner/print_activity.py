@@ -143,7 +143,7 @@ class PrintActivity:
         if self._phase is PrintPhase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
             if telemetry.task_id == self.view.task_id:
-                self._job.update_position(telemetry.line)
+                self._job.follow(telemetry)
             self._job.report(telemetry, self.view.progress)
         log.info("print handed over", **task_keys(self.task, self.view), line=self.view.line)
 
@@ -233,7 +233,7 @@ class PrintActivity:
         ended = last is not None and last.task_id == self.view.task_id
         if not ended and telemetry.task_id != self.view.task_id:
             return
-        self._job.update_position(telemetry.line)
+        self._job.follow(telemetry)
         if last is not None and ended:
             self._finish(last)
             return
@@ -267,6 +267,7 @@ class PrintActivity:
         self._context.heat.begin(self.view.task_id)
         bed = self._context.config.job.bed
         preamble = self._settings.preamble if self._settings is not None else []
+        self._job.use_preamble(preamble)
         self._context.store.begin_print(begun, self._file.mark(self._job.index), preamble, bed)
         self._context.driver.start_print(self.view.task_id, source, preamble)
 

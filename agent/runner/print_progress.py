@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from agent.core import report
 from agent.core.bed import BedState
-from agent.core.driver import Prompt, Telemetry
+from agent.core.driver import PrinterState, Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
 from agent.core.printer_status import AWAITING_BED
 from agent.core.report_bodies import SituationData
+from agent.core.time_left import Reckoned, TimeLeft, TimeSource, speed_percent
 from agent.gcode import Index
 from agent.runner.activity import Context
 from agent.state.store import Checkpoint, Task
@@ -24,6 +27,8 @@ class PrintProgress:
         job = checkpoint.job if checkpoint else JobView(job_id, command.task_id, JobState.ACCEPTED)
         self.view = msgspec.structs.replace(job, job_id=job_id, name=command.job_name)
         self.index: Index | None = None
+        self._time_left = TimeLeft(self.view.pace)
+        self._speed = speed_percent(checkpoint.preamble if checkpoint else ())
         self._context = context
         self._task = task
         self._reported = task.progress
@@ -31,6 +36,10 @@ class PrintProgress:
         self._reported_prompt: Prompt | None = None
         self._last_data: SituationData | None = None  # of the last report
         self._sent_data: SituationData | None = None  # of the last one that no newer report took the place of
+
+    def use_preamble(self, preamble: Sequence[str]) -> None:
+        """Take the speed factor from what is sent before the file."""
+        self._speed = speed_percent(preamble)
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
@@ -43,13 +52,19 @@ class PrintProgress:
         self.advance_job(JobEvent.COMPLETE)
         self.view = msgspec.structs.replace(self.view, progress=1.0, seconds_left=0)
 
-    def update_position(self, line: int) -> None:
-        """Set where the job is; it never goes back."""
+    def follow(self, telemetry: Telemetry) -> None:
+        """Set where the job is, as the driver says."""
+        runs = telemetry.state is PrinterState.PRINTING and not telemetry.waiting
+        self.update_position(telemetry.line, runs=runs)
+
+    def update_position(self, line: int, *, runs: bool = False) -> None:
+        """Set where the job is; it never goes back. `runs`: the printer prints, it does not heat or wait."""
         line = max(line, self.view.line)
         if self.index is None:  # of a lost file: as it was reported last
             self.view = msgspec.structs.replace(self.view, line=line)
             return
         place = self.index.position(line)
+        self._update_time_left(self.index, line, place.progress, runs=runs)
         self.view = msgspec.structs.replace(
             self.view,
             line=line,
@@ -57,7 +72,9 @@ class PrintProgress:
             layer=place.layer,
             total_layers=place.total_layers,
             progress=report.advance(self.view.progress, place.progress),
-            seconds_left=place.seconds_left,
+            seconds_left=self._time_left.seconds,
+            seconds_left_from=str(self._time_left.source or ""),
+            pace=self._time_left.pace,
         )
 
     def report_transfer(self, telemetry: Telemetry, text: str) -> None:
@@ -72,6 +89,17 @@ class PrintProgress:
         is_news = kind == "try" if not before else kind != before.partition(" ")[0].rstrip(",")
         if is_news or self.report_due(telemetry):
             self.report(telemetry, self.view.progress)
+
+    def _update_time_left(self, index: Index, line: int, progress: float, *, runs: bool) -> None:
+        left = index.seconds_left(line)
+        reckoned = Reckoned(
+            left=left,
+            progress=progress,
+            source=TimeSource.ELAPSED if left is None else TimeSource(index.left_from),
+            speed=100.0 if index.own_speed and line >= index.own_speed else self._speed,
+            begun=line >= index.first_layer,
+        )
+        self._time_left.update(self._context.clock.monotonic(), reckoned, runs=runs)
 
     def report_due(self, telemetry: Telemetry) -> bool:
         """Whether the last report is older than `reports.progress_s`, or the printer asks something else since."""

@@ -50,6 +50,7 @@ class PrinterSection(_Section, frozen=True):
     name: str = ""
     serial_number: str = ""
     firmware: str = "auto"
+    other_board: Literal["register", "keep"] = "register"
     build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 

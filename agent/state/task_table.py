@@ -61,6 +61,12 @@ class LedgerRow(msgspec.Struct, frozen=True):
     received_at: float
 
 
+class _Ended(msgspec.Struct, frozen=True):
+    """What is read of a terminal report."""
+
+    error_code: int = 0
+
+
 class TaskTable:
     """The table `tasks`, and what is committed together with a task's state."""
 
@@ -175,6 +181,13 @@ class TaskTable:
             self._checkpoints.remove(task_id)
             self._bed.end_task(task_id, bed)
 
+    def error_code(self, task_id: str) -> int:
+        """The error_code of the report that ended the task; 0 while it has not failed."""
+        row = self._database.row("SELECT state, last_body FROM tasks WHERE task_id = ?", task_id)
+        if row is None or TaskState(row[0]) is not TaskState.FAILED or not row[1]:
+            return 0
+        return msgspec.json.decode(row[1], type=_Ended).error_code
+
     def remove_old(self, before: float, limit: int) -> int:
         """Delete at most `limit` tasks that ended before that ServiceTime; how many there were. A task whose reports
         still wait stays."""
@@ -210,6 +223,8 @@ class TaskTable:
     def _queue(self, task_id: str, kind: Kind, body: bytes, key: str = "") -> None:
         row = self._database.row("SELECT local FROM tasks WHERE task_id = ?", task_id)
         if row and row[0]:
+            if kind is Kind.TERMINAL:  # nobody else hears of it: kept for whoever asks at the printer
+                self._database.execute("UPDATE tasks SET last_body = ? WHERE task_id = ?", (body, task_id))
             return
         key = key or str(uuid.uuid4())
         self._database.execute(

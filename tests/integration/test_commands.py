@@ -241,7 +241,7 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Agent
         done = cli(slow, word)
         assert (done.returncode, done.stdout) == (0, f"{word}: done\n"), done.stderr
     refused = cli(slow, "pause")
-    assert refused.returncode == 65
+    assert refused.returncode == 69
     assert "no job is running" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert ask(slow.socket, OutboxRequest())["outbox"] == []  # the cloud has no task for any of this
@@ -277,7 +277,7 @@ def test_a_question_is_answered_from_the_cloud_and_at_the_printer(slow: AgentRig
     assert (done.returncode, done.stdout) == (0, "respond: done\n"), done.stderr
     assert slow.ended(job["task_id"])["job_status"] == "completed"
     late = cli(slow, "respond", "0")
-    assert late.returncode == 65
+    assert late.returncode == 69
     assert "asks nothing" in late.stderr
 
 

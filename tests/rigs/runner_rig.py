@@ -182,18 +182,18 @@ class RunnerRig:
         self.store.tasks.accept(Command(task_id=task_id, name=name, raw_name=str(name), **more), b"{}")
         return task_id
 
-    def print(self, task_id: str = "p", **more: Any) -> str:
+    def print(self, task_id: str = "p", *, data: bytes = FILE, **more: Any) -> str:
         """A print whose file is here already."""
         scanner = Scanner()
-        scanner.feed(FILE)
+        scanner.feed(data)
         file = JobFile(self.jobs, task_id)
-        file.path.write_bytes(FILE)
-        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        file.path.write_bytes(data)
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(data).hexdigest()))
         return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
 
-    def printing(self) -> str:
+    def printing(self, data: bytes = FILE, **more: Any) -> str:
         """A print under way."""
-        task_id = self.print()
+        task_id = self.print(data=data, **more)
         self.runner.step()
         assert self.woken.wait(5)  # the file was looked at, on a thread of its own
         self.runner.step()
