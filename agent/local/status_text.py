@@ -8,7 +8,7 @@ from typing import Any
 from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.printer_status import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
+from agent.core.printer_status import AWAITING_BED, BUSY_TEXT, INSTALLING, TAKING_OVER, WAITS_FOR_BED
 from agent.service.snapshot import Situation
 
 
@@ -21,6 +21,8 @@ def _summary(situation: Situation, conditions: Conditions) -> str:
     telemetry, job = situation.telemetry, situation.job
     if situation.busy == AWAITING_BED and job is not None:
         return f"{WAITS_FOR_BED}: {job.name or job.job_id}"
+    if situation.busy == INSTALLING:
+        return BUSY_TEXT[INSTALLING]
     if job is not None and not job.state.ended:
         if job.transfer:
             return f"{telemetry.state} {job.name or job.job_id}: {job.transfer}"
