@@ -25,6 +25,7 @@ from agent.service.health import Health, watchdog_interval
 from agent.service.logs import Ring, report_suppressed
 from agent.service.loop_threads import Loop, LoopThreads
 from agent.service.reload import Reload
+from agent.service.run_log import RunLog
 from agent.wiring.base_parts import build_base
 from agent.wiring.local_parts import build_local
 from agent.wiring.runner_parts import build_runner
@@ -59,6 +60,8 @@ class App:
         self.base = base = build_base(config, environ, clock, health)
         self.server = server = build_server(base)
         self._local = local = build_local(base, server, environ)
+        self._run_log = RunLog(base.runs)
+        ring.attach(self._run_log.write)
         runner = build_runner(base, port, ring)
         self._reload = Reload(config, reread, base.driver, runner.configure)
         loops: dict[str, Loop] = {
@@ -136,6 +139,7 @@ class App:
             base.store.close()
         base.health.notify.close(store_within=LAST_DESCRIPTOR)
         log.info("agent stopped")
+        self._run_log.close()
 
     def _join_by_deadline(self) -> Callable[[threading.Thread], None]:
         """Give all threads together HAND_OVER seconds from now."""

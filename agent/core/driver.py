@@ -27,6 +27,13 @@ COMMAND_SIZE = 96
 its checksum may have at most COMMAND_SIZE - 1 bytes, or it is truncated and asked for for ever (docs/serial.md §11)."""
 
 
+NOT_KNOWN = "unknown command: "
+"""Before a text in an answer by which the firmware says that it does not know the command."""
+
+REFUSED = "!! "
+"""Before a text in an answer by which the firmware says why it has not done the command."""
+
+
 class PrinterState(StrEnum):
     """What the printer is doing, as the driver sees it."""
 
@@ -107,6 +114,24 @@ class Prompt(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
+class ScriptProgress(msgspec.Struct, frozen=True):
+    """How far the running script is: of its `total` lines that hold a command `done` are acknowledged. `said` is what
+    the firmware said last while it did the next one («Probing mesh point 3/25.»), printable; empty for nothing."""
+
+    done: int
+    total: int
+    said: str = ""
+
+
+class QueryAnswer(msgspec.Struct, frozen=True):
+    """What a printer answered to the lines of a query: their texts, line by line, without `ok`. Not `complete` where
+    something else began before the last line, or the connection was lost."""
+
+    query_id: str
+    texts: tuple[tuple[str, ...], ...]
+    complete: bool
+
+
 class Telemetry(msgspec.Struct, frozen=True):
     """The driver's latest-value slot: one immutable snapshot, replaced as a whole."""
 
@@ -125,7 +150,9 @@ class Telemetry(msgspec.Struct, frozen=True):
     prompt: Prompt | None = None  # what it asks now, also while an answer is on its way
     answered: int = 0  # id of the prompt whose answer was written last; 0: none yet
     last: Operation | None = None  # the operation that ended last
+    query: QueryAnswer | None = None  # the query that ended last
     link: Link = Link()
+    script: ScriptProgress | None = None  # of the running script; None: none runs, or the driver does not tell
     starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
@@ -199,7 +226,7 @@ class Host(msgspec.Struct, frozen=True):
     not block."""
 
     wake: Callable[[], None]
-    """After each change of `state`, `reason`, `waiting`, `prompt`, `answered` or `last` of the telemetry."""
+    """After each change of `state`, `reason`, `waiting`, `prompt`, `answered`, `last` or `query` of the telemetry."""
     beat: Callable[[], None] = _nothing
     """I am alive: at least every 5 s as long as the thread does its work."""
     remember: Callable[[str, bytes], None] = _forgotten
@@ -255,7 +282,8 @@ class Driver(Protocol):
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Send `lines` one after the other, then wait for the moves to finish. FAILED with a command that the firmware
-        says it does not know, unless `?` stands before the line: then a warning.
+        says it does not know, unless `?` stands before the line: then a warning. Telemetry's `script` says how far it
+        is, which does not wake.
         Raises NotReadyError unless IDLE."""
 
     def pause(self) -> None:
@@ -292,6 +320,17 @@ class SupportsCooling(Protocol):
         """Switch all heaters off, and the fan; the state stays IDLE, and telemetry's targets are 0 when it is done. An
         operation that begins meanwhile takes the place of what is left of it. Returns at once. Raises NotReadyError
         unless IDLE."""
+
+
+@runtime_checkable
+class SupportsQueries(Protocol):
+    """A driver that can ask an idle printer something, and set it: an ability that not every `Driver` has."""
+
+    def query(self, query_id: str, lines: Sequence[str]) -> None:
+        """Send `lines` one after the other; the state stays IDLE, and `telemetry().query` with this id has what each
+        was answered. An operation or a query that begins meanwhile takes the place of what is left of it. A command
+        that the firmware does not know, or refuses, ends nothing: its answer has NOT_KNOWN or REFUSED before it.
+        Returns at once. Raises NotReadyError unless IDLE, DataError for lines that cannot be sent."""
 
 
 @runtime_checkable

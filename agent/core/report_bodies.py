@@ -33,7 +33,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a completed task gives back: it joins `data` of the terminal report."""
 
     settings: dict[str, Any] | UnsetType = UNSET
-    message: str | UnsetType = UNSET
+    message: str = ""
     url: str | UnsetType = UNSET
 
 
@@ -72,7 +72,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left_from: str | UnsetType = UNSET
     heat_curve: HeatCurve | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
-    message: str | UnsetType = UNSET
+    message: str = ""  # for a person: why it failed, or what there is to say of it
     url: str | UnsetType = UNSET
 
 
@@ -117,6 +117,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The report that acknowledges a command at once."""
 
     progress: float = 0.0
+    printer_status: str
     data: TaskData
     job_id: str | UnsetType = UNSET
 
@@ -125,6 +126,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     """A report on the way (milestone, progress) or at the end (terminal)."""
 
     progress: float
+    printer_status: str
     error_code: int | UnsetType = UNSET
     error_message: str | UnsetType = UNSET
     job_id: str | UnsetType = UNSET

@@ -26,11 +26,26 @@ SHRINK_ORDER = (
 )
 
 
+LEFT_OUT = "left_out"
+"""The key that names what was left out, where there is room for it."""
+
+
 def shrink(data: dict[str, Any], limit: int = MAX_DATA) -> dict[str, Any]:
     """`data` within `limit` characters as JSON, still valid: what SHRINK_ORDER names goes first, strings by being cut,
-    anything else by being left out; then the longest of what remains, `state` last of all, until it fits."""
+    anything else by being left out; then the longest of what remains, `state` last of all, until it fits. What was
+    left out of SHRINK_ORDER is named in LEFT_OUT."""
     if length(data) <= limit:
         return data
+    left = _shrunk(data, limit)
+    if LEFT_OUT in data or not (data.keys() - left.keys()) & set(SHRINK_ORDER):
+        return left
+    smaller = _shrunk(data, limit - limit // 25)  # room for the names
+    named = {**smaller, LEFT_OUT: [key for key in SHRINK_ORDER if key in data and key not in smaller]}
+    fits = length(named) <= limit and ("state" in smaller or "state" not in left)
+    return named if fits else left
+
+
+def _shrunk(data: dict[str, Any], limit: int) -> dict[str, Any]:
     left = dict(data)
     for key in SHRINK_ORDER:
         if key in left:

@@ -108,7 +108,7 @@ def _about(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Serial lines", f"{link['lines']}, {link['resends']} of them sent again"
     registration = status["registration"]
     if "printer_id" not in registration:
-        yield "Cloud", "not registered yet: the server has not answered"
+        yield "Cloud", f"not registered: {registration.get('reason') or 'the server has not answered yet'}"
     else:
         state = "registered" if registration.get("registered") else "not added to an account yet"
         connection = "" if status["listening"] else ", not connected now"

@@ -22,6 +22,8 @@ def _summary(situation: Situation, conditions: Conditions) -> str:
     if situation.busy == AWAITING_BED and job is not None:
         return f"{WAITS_FOR_BED}: {job.name or job.job_id}"
     if job is not None and not job.state.ended:
+        if job.transfer:
+            return f"{telemetry.state} {job.name or job.job_id}: {job.transfer}"
         activity = "taking over" if situation.busy == TAKING_OVER else telemetry.state
         return f"{activity} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
     condition = conditions.first()
@@ -73,12 +75,16 @@ def asked(prompt: Mapping[str, Any]) -> str:
 def registration_lines(registration: Mapping[str, Any]) -> list[str]:
     """Format the printer's registration at the cloud, or how to add it there."""
     if "printer_id" not in registration:
-        return ["cloud     not registered yet: the server has not answered"]
+        return [
+            printable(f"cloud     not registered: {registration.get('reason') or 'the server has not answered yet'}")
+        ]
     if registration.get("registered"):
         return [f"cloud     printer {registration['printer_id']}, registered"]
     where = f" at {registration['url']}" if registration.get("url") else ""
-    line = f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"
-    return [printable(line)]
+    lines = [f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"]
+    if registration.get("replaces"):
+        lines.append(f"cloud     a new printer in place of {registration['replaces']}")
+    return [printable(line) for line in lines]
 
 
 def format_duration(seconds: int) -> str:

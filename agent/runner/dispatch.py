@@ -11,6 +11,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
+from agent.runner.cancel_activity import CancelActivity
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import upgrade
 from agent.runner.job_control import JobControlActivity
@@ -21,10 +22,9 @@ from agent.runner.script_activity import (
     ResetActivity,
     ScriptActivity,
     check_dismiss,
-    request_settings,
-    store_settings,
 )
-from agent.runner.transfers import upload_logs
+from agent.runner.settings_activity import request_settings, set_settings
+from agent.runner.transfers import TransferActivity
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -57,12 +57,12 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
     return activity
 
 
-def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
+def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity) and not task.command.job_id:
-        exclusive.cancel()
-        context.complete(task)
-        return None
+    if isinstance(exclusive, ScriptActivity | TransferActivity) and not task.command.job_id:
+        activity = CancelActivity(context, task, exclusive)
+        running.make_room_for_control()
+        return activity
     if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
         return CoolActivity(context, task)
     return _begin_job_control(context, running, task)
@@ -91,6 +91,8 @@ def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Ac
 
 
 def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
+    from agent.runner.log_upload import upload_logs  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
+
     running.require_no_upload(task)
     return upload_logs(context, task)
 
@@ -98,14 +100,6 @@ def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Act
 def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:
     running.require_no_exclusive(task)
     return upgrade(context, task)
-
-
-def _settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
-    store_settings(context, task)
-
-
-def _request_settings(context: Context, running: RunningActivities, task: Task) -> None:  # noqa: ARG001 beside anything
-    request_settings(context, task)
 
 
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:
@@ -135,7 +129,7 @@ _BEGIN: dict[Name, Callable[[Context, RunningActivities, Task], Activity | None]
     Name.LOG: _begin_logs,
     Name.LOGS: _begin_logs,
     Name.FIRMWARE_UPGRADE: _begin_upgrade,
-    Name.SETTINGS: _settings,
-    Name.REQUEST_SETTINGS: _request_settings,
+    Name.SETTINGS: set_settings,
+    Name.REQUEST_SETTINGS: request_settings,
     Name.DISMISS: _dismiss,
 }

@@ -28,7 +28,7 @@ from agent.files.firmware_manifest import (
 )
 from agent.http.http_session import HttpSession
 from agent.runner.activity import Context
-from agent.runner.transfers import TransferActivity
+from agent.runner.transfers import Stage, TransferActivity
 from agent.service import child_process
 from agent.service.child_process import ChildEnd
 from agent.state.store import Task
@@ -42,7 +42,7 @@ def upgrade(context: Context, task: Task) -> TransferActivity:
     """`firmware_upgrade`: install a package, only when it is configured. Raises RefusedError."""
     if not context.config.firmware_upgrade.command:
         raise RefusedError(501, "firmware_upgrade: not configured ([firmware_upgrade] command)")
-    return TransferActivity(context, task, _Upgrade(context, task).run, exclusive=True)
+    return TransferActivity(context, task, _Upgrade(context, task).run, exclusive=True, stage=Stage())
 
 
 class _Upgrade:

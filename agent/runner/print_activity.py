@@ -10,7 +10,7 @@ The job's own states are core.job's table; a phase is what this activity waits f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import ClassVar
 
 import msgspec
@@ -22,13 +22,14 @@ from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
+from agent.files.fetch_progress import FetchProgress
 from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, task_keys
 from agent.runner.print_phase import BEFORE_PRINTING, TO_BEGIN, PrintPhase
-from agent.runner.print_preamble import preamble_of
 from agent.runner.print_progress import PrintProgress
 from agent.runner.print_recovery import PrintRecovery, RecoveryState
+from agent.runner.print_settings import PrintSettings
 from agent.runner.start_gate import StartGate
 from agent.runner.worker import Worker
 from agent.state.store import Checkpoint, Task
@@ -54,14 +55,14 @@ class PrintActivity:
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
         self._fetch: Worker[Index] | None = None
-        self._preamble: Sequence[str] = ()
+        self._transfer = FetchProgress()
+        self._settings: PrintSettings | None = None
         if checkpoint is not None:
             self._phase = PrintPhase.RECOVERING
             self._recovery = PrintRecovery(context, self._file, checkpoint)
         else:
             self._phase = PrintPhase.FETCHING
-            self._preamble = preamble_of(context, task)
-            self._job.use_preamble(self._preamble)
+            self._settings = PrintSettings(context, task)
             self._fetch = Worker(
                 "fetch",
                 lambda cancelled: fetch(
@@ -71,6 +72,8 @@ class PrintActivity:
                     context.http,
                     cancelled,
                     dialect=context.driver.telemetry().dialect,
+                    kept=context.kept,
+                    progress=self._transfer,
                 ),
                 context.wake,
                 command.task_id,
@@ -149,6 +152,7 @@ class PrintActivity:
     def _step_fetching(self, telemetry: Telemetry) -> None:
         """Wait for the download and the scan."""
         if self._fetch is None or not self._fetch.done:
+            self._job.report_transfer(telemetry, "" if self.task.command.spooled else self._transfer.text)
             return
         try:
             index = self._fetch.result()
@@ -185,6 +189,8 @@ class PrintActivity:
             self._fail(422, why)  # which firmware it is was not known while the file arrived
             return
         try:
+            if self._settings is not None and not self._settings.step(telemetry):
+                return
             self._start_print()
         except NotReadyError as error:
             self._fail(409, str(error), BedEvent.ABANDON)
@@ -198,7 +204,7 @@ class PrintActivity:
         else:
             self._phase = PrintPhase.FOLLOWING
             self._job.advance_job(JobEvent.START)
-            self._job.report(telemetry, self.view.progress)
+            self._job.report(telemetry, self.view.progress, message=self._settings_message)
             size = {"lines": self.view.total_lines, "layers": self.view.total_layers}
             log.info("print started", **task_keys(self.task, self.view), **size)
 
@@ -260,8 +266,10 @@ class PrintActivity:
         begun = msgspec.structs.replace(self.view, state=advance(self.view.state, JobEvent.START))
         self._context.heat.begin(self.view.task_id)
         bed = self._context.config.job.bed
-        self._context.store.begin_print(begun, self._file.mark(self._job.index), self._preamble, bed)
-        self._context.driver.start_print(self.view.task_id, source, self._preamble)
+        preamble = self._settings.preamble if self._settings is not None else []
+        self._job.use_preamble(preamble)
+        self._context.store.begin_print(begun, self._file.mark(self._job.index), preamble, bed)
+        self._context.driver.start_print(self.view.task_id, source, preamble)
 
     def _finish(self, last: Operation) -> None:
         if last.outcome is Outcome.COMPLETED:
@@ -276,13 +284,18 @@ class PrintActivity:
 
     def _complete(self) -> None:
         self._job.complete()
-        self._context.complete(self.task, self.view, None)
+        message = self._settings_message
+        self._context.complete(self.task, self.view, Result(message=message) if message else None)
         self._close()
 
     def _end_cancelled(self) -> None:
         self._job.advance_job(JobEvent.CANCEL)
         self._context.complete(self.task, self.view, Result(message="canceled"))
         self._close()
+
+    @property
+    def _settings_message(self) -> str:
+        return self._settings.message if self._settings is not None else ""
 
     def _fail(self, code: int, message: str, bed: BedEvent = BedEvent.END, heat_curve: HeatCurve | None = None) -> None:
         where = f" at layer {self.view.layer}, line {self.view.line}" if self.view.line else ""

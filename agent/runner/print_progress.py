@@ -11,6 +11,7 @@ from agent.core.bed import BedState
 from agent.core.driver import PrinterState, Prompt, Telemetry
 from agent.core.job import JobEvent, JobState, JobView, advance
 from agent.core.printer_status import AWAITING_BED
+from agent.core.report_bodies import SituationData
 from agent.core.time_left import Reckoned, TimeLeft, TimeSource, speed_percent
 from agent.gcode import Index
 from agent.runner.activity import Context
@@ -33,6 +34,8 @@ class PrintProgress:
         self._reported = task.progress
         self._last_report = 0.0
         self._reported_prompt: Prompt | None = None
+        self._last_data: SituationData | None = None  # of the last report
+        self._sent_data: SituationData | None = None  # of the last one that no newer report took the place of
 
     def use_preamble(self, preamble: Sequence[str]) -> None:
         """Take the speed factor from what is sent before the file."""
@@ -41,7 +44,7 @@ class PrintProgress:
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
         state = advance(self.view.state, event)
-        self.view = msgspec.structs.replace(self.view, state=state, error=error or self.view.error)
+        self.view = msgspec.structs.replace(self.view, state=state, error=error or self.view.error, transfer="")
         self._context.wake_reporter()
 
     def complete(self) -> None:
@@ -73,6 +76,19 @@ class PrintProgress:
             seconds_left_from=str(self._time_left.source or ""),
             pace=self._time_left.pace,
         )
+
+    def report_transfer(self, telemetry: Telemetry, text: str) -> None:
+        """Set how far the file is, and report it: at once when it is another kind of news, else as often as any
+        progress. Raises UnavailableError."""
+        if text == self.view.transfer:
+            return
+        before, self.view = self.view.transfer, msgspec.structs.replace(self.view, transfer=text)
+        if not before:
+            self._last_report = self._context.clock.monotonic()  # the receipt, a moment ago
+        kind = text.partition(" ")[0].rstrip(",")
+        is_news = kind == "try" if not before else kind != before.partition(" ")[0].rstrip(",")
+        if is_news or self.report_due(telemetry):
+            self.report(telemetry, self.view.progress)
 
     def _update_time_left(self, index: Index, line: int, progress: float, *, runs: bool) -> None:
         left = index.seconds_left(line)
@@ -113,6 +129,16 @@ class PrintProgress:
             message,
             busy=AWAITING_BED if waits_for_bed else "",
             bed=str(BedState.NOT_CONFIRMED) if on_bed and self._context.config.job.bed != "free" else "",
+            before=self._last_sent_data(),
         )
         self._context.store.reports.progress(self._task, body, self.view, milestone=milestone)
+        if isinstance(body.data, SituationData):
+            self._last_data = body.data
         self._context.wake_reporter()
+
+    def _last_sent_data(self) -> SituationData | None:
+        """`data` of the report that the server will have had before the next one, which takes the place of one that is
+        still unsent."""
+        if not self._context.store.reports.has_unsent_progress(self._task):
+            self._sent_data = self._last_data
+        return self._sent_data

@@ -3,7 +3,7 @@ installed firmware, heat that may be on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.core.bed import Bed, BedPolicy
@@ -11,6 +11,7 @@ from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.runner.report_writer import ReportWriter
 from agent.state.store import Checkpoint, FileMark, Store, Task
+from agent.state.task_table import LedgerRow
 
 
 class RunnerStore:
@@ -32,6 +33,14 @@ class RunnerStore:
     def running_tasks(self) -> list[Task]:
         """The tasks that were begun and have no end."""
         return self._store.tasks.in_state(TaskState.RUNNING)
+
+    def recent_tasks(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, oldest first."""
+        return self._store.tasks.recent(limit)
+
+    def secrets(self) -> list[str]:
+        """What must be in no text that leaves the printer: tokens, and codes that register it."""
+        return self._store.identities.secrets()
 
     def start_task(self, task: Task) -> None:
         """Set a received task running."""
@@ -69,6 +78,14 @@ class RunnerStore:
     def update_settings(self, settings: dict[str, Any]) -> None:
         """Store these over the printer's stored settings."""
         self._store.settings.update(settings)
+
+    def overridden_settings(self) -> dict[str, Any]:
+        """The settings that a job has changed, with what they were before."""
+        return self._store.settings.overridden()
+
+    def replace_overridden_settings(self, before: Mapping[str, Any]) -> None:
+        """Store these, and no others, as settings that a job has changed."""
+        self._store.settings.replace_overridden(before)
 
     def installed_firmware(self, model: str) -> str:
         """The firmware version that was installed last; empty for none."""

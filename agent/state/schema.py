@@ -92,6 +92,12 @@ STEPS = (
             updated_at REAL NOT NULL         -- seconds since the epoch, for people only
         )""",
     ),
+    (
+        """CREATE TABLE overridden (
+            key TEXT PRIMARY KEY,            -- a setting that a job has changed
+            value BLOB NOT NULL              -- as JSON, what it was before: put back before the next print
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 

@@ -1,12 +1,13 @@
-"""The printer's settings that the `settings` command stored."""
+"""The printer's settings that the `settings` command stored, and what jobs have changed of others."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from agent.core.settings import KNOWN, known
+from agent.core.settings import KNOWN, kept
 from agent.state.database import Database
 
 VALUE_LIMIT = 64  # bytes of a value as JSON; each is a small number
@@ -14,7 +15,7 @@ _USABLE = f"key IN ({', '.join('?' * len(KNOWN))}) AND length(value) <= {VALUE_L
 
 
 class SettingsTable:
-    """The table `settings`: name → JSON value, for the names of agent/core/settings.py alone."""
+    """The tables `settings` and `overridden`: name → JSON value, for the names of agent/core/settings.py alone."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -25,11 +26,26 @@ class SettingsTable:
         return {key: msgspec.json.decode(value) for key, value in rows}
 
     def update(self, settings: dict[str, Any]) -> None:
-        """Store these over what is stored; unknown names are left out."""
+        """Store these over what is stored; unknown names are left out. What a job has changed of them is not put back
+        any more."""
         with self._database.transaction():
-            for key, value in known(settings).items():
+            for key, value in kept(settings).items():
                 row = (key, msgspec.json.encode(value))
                 self._database.execute("INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)", row)
+                self._database.execute("DELETE FROM overridden WHERE key = ?", (key,))
+
+    def overridden(self) -> dict[str, Any]:
+        """The settings that a job has changed, with what they were before."""
+        rows = self._database.rows(f"SELECT key, value FROM overridden WHERE {_USABLE}", *KNOWN)  # noqa: S608 a constant
+        return {key: msgspec.json.decode(value) for key, value in rows}
+
+    def replace_overridden(self, before: Mapping[str, Any]) -> None:
+        """Store these, and no others, as settings that a job has changed."""
+        with self._database.transaction():
+            self._database.execute("DELETE FROM overridden", ())
+            for key, value in kept(before).items():
+                row = (key, msgspec.json.encode(value))
+                self._database.execute("INSERT INTO overridden (key, value) VALUES (?, ?)", row)
 
     def remove_unusable(self, limit: int) -> int:
         """Delete at most `limit` rows that an earlier version stored and nothing reads; how many there were."""

@@ -32,6 +32,7 @@ from agent.core.driver import (
     SupportsCooling,
     SupportsEmergencyStop,
     SupportsPrompts,
+    SupportsQueries,
     SupportsScriptReload,
 )
 from agent.errors import DataError, NotReadyError
@@ -202,6 +203,23 @@ class DriverContract(ABC):
             assert [line for line in rig.executed if line[:1] in b"G"][-1] == b"G28"
             assert rig.executed[-2:] == [b"M117 home", b"M400"]
 
+    def test_a_script_tells_its_progress_if_at_all_from_none_to_all_of_its_lines(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("long", ["G91", *("G1 X1 F6000", "G1 X-1 F6000") * 100, "G90", "G4 P1"])
+            seen = []
+            while (now := rig.driver.telemetry()).task_id == "long":
+                if now.script is not None:
+                    seen.append(now.script)
+                time.sleep(0.0005)
+            assert rig.outcome("long").outcome is Outcome.COMPLETED
+            assert rig.driver.telemetry().script is None
+            if not seen:
+                pytest.skip("this driver does not tell how far a script is")
+            assert {one.total for one in seen} == {203}
+            assert [one.done for one in seen] == sorted(one.done for one in seen)
+            assert all(0 <= one.done <= one.total for one in seen)
+
     def test_what_cannot_be_done_now_is_refused(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(present=False)) as rig:
             with pytest.raises(NotReadyError):
@@ -307,6 +325,41 @@ class DriverContract(ABC):
             rig.driver.start_print("p", Lines(moves(20000)))
             with pytest.raises(NotReadyError, match="printing"):
                 rig.driver.cool()
+
+    def test_an_idle_printer_is_asked_and_its_answers_are_told(self, tmp_path: Path) -> None:
+        """docs/serial.md §33: line by line, and the state stays IDLE; a command that is not known ends nothing."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsQueries):
+                pytest.skip("this driver cannot be asked")
+            with pytest.raises(NotReadyError):
+                rig.driver.query("q", ["M115"])
+            rig.ready()
+            with pytest.raises(DataError):
+                rig.driver.query("q", ["M115\nM112"])
+            rig.driver.query("q", ["M115", "M9999", "M114"])
+            assert rig.driver.telemetry().state is S.IDLE
+            answer = rig.until(lambda t: t.query is not None).query
+            assert answer is not None
+            assert (answer.query_id, answer.complete, len(answer.texts)) == ("q", True, 3)
+            texts = [text for line in answer.texts for text in line]
+            assert any("FIRMWARE_NAME" in text for text in texts)
+            assert any("X:" in text for text in texts)
+            rig.driver.start_print("p", Lines(moves(20)))
+            assert rig.outcome("p").outcome is Outcome.COMPLETED
+
+    def test_a_print_takes_the_place_of_what_is_left_of_a_query(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsQueries):
+                pytest.skip("this driver cannot be asked")
+            rig.ready()
+            rig.driver.query("q", ["M114"] * 500)
+            rig.driver.start_print("p", Lines(moves(20000)))
+            answer = rig.until(lambda t: t.query is not None).query
+            assert answer is not None
+            assert (answer.query_id, answer.complete) == ("q", False)
+            with pytest.raises(NotReadyError, match="printing"):
+                rig.driver.query("r", ["M114"])
+            rig.until_line(10)
 
     def test_an_emergency_stop_is_an_error_until_reset(self, tmp_path: Path) -> None:
         """docs/serial.md §23."""

@@ -43,7 +43,9 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     store: Store
     snapshot: AgentSnapshot
     jobs: Path  # the folder for files to print
+    kept: Path  # the folder for those that were printed lately
     black_boxes: Path  # the folder for what the driver records
+    runs: Path  # the folder for the logs of this run and the last
     wake_runner: threading.Event
     wake_reporter: threading.Event
 
@@ -73,7 +75,9 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         store=store,
         snapshot=AgentSnapshot(driver),
         jobs=_make_folder(folder / "jobs"),
+        kept=_make_folder(folder / "kept"),
         black_boxes=black_boxes,
+        runs=folder / "log",
         wake_runner=threading.Event(),
         wake_reporter=threading.Event(),
     )

@@ -15,7 +15,7 @@ from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
 from drivers.gcode.protocol.window import MOST
-from drivers.gcode.requests import Request, Respond, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.requests import Query, Request, Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.operation_state import RUNNING
 from drivers.gcode.slot import Slot, TelemetryUpdate
 from drivers.gcode.timing import Timing
@@ -115,6 +115,10 @@ class GcodeDriver:
     def cool(self) -> None:
         """See `agent.core.driver.SupportsCooling`."""
         self._claim((_S.IDLE,), "cool", SimpleRequest.COOL)
+
+    def query(self, query_id: str, lines: Sequence[str]) -> None:
+        """See `agent.core.driver.SupportsQueries`."""
+        self._claim((_S.IDLE,), "query", Query(query_id, _cleaned(lines)))
 
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""

@@ -24,6 +24,13 @@ class RunScript(msgspec.Struct, frozen=True):
     lines: tuple[bytes, ...]
 
 
+class Query(msgspec.Struct, frozen=True):
+    """`SupportsQueries.query`, its lines checked and cleaned."""
+
+    query_id: str
+    lines: tuple[bytes, ...]
+
+
 class Respond(msgspec.Struct, frozen=True):
     """`SupportsPrompts.respond`; the prompt was open, and has that choice."""
 
@@ -42,4 +49,4 @@ class SimpleRequest(StrEnum):
     COOL = "cool"
 
 
-Request = StartPrint | RunScript | Respond | SimpleRequest
+Request = StartPrint | RunScript | Query | Respond | SimpleRequest

@@ -9,7 +9,19 @@ from typing import TypedDict, Unpack
 import msgspec
 import structlog
 
-from agent.core.driver import HeatCurve, Heater, Link, Operation, Outcome, PrinterState, Prompt, Scripts, Telemetry
+from agent.core.driver import (
+    HeatCurve,
+    Heater,
+    Link,
+    Operation,
+    Outcome,
+    PrinterState,
+    Prompt,
+    QueryAnswer,
+    ScriptProgress,
+    Scripts,
+    Telemetry,
+)
 from agent.errors import DataError, NotReadyError
 from drivers.gcode.protocol.protocol import Counters
 
@@ -36,6 +48,8 @@ class TelemetryUpdate(TypedDict, total=False):
     prompt: Prompt | None
     answered: int
     last: Operation
+    script: ScriptProgress | None
+    query: QueryAnswer
     starting: bool
     reset_error: str
 
@@ -128,7 +142,7 @@ class Slot:
         """Publish how the operation of `task_id` ended, and the printer's `state` after it."""
         curve, self.heat_curve = self.heat_curve, None
         last = Operation(task_id, outcome, error, curve)
-        self.update(state=state, reason=reason, waiting="", starting=False, task_id="", last=last)
+        self.update(state=state, reason=reason, waiting="", starting=False, task_id="", script=None, last=last)
 
     def begin_recovery(self, task_id: str, line: int, reason: str) -> None:
         """From a caller's thread, before there is a link: the print of `task_id`, at `line` at least, is to be
@@ -176,13 +190,14 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last) != (
+    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last, before.query) != (
         after.state,
         after.reason,
         after.waiting,
         after.prompt,
         after.answered,
         after.last,
+        after.query,
     )
 
 

@@ -9,7 +9,8 @@ modal state with the code that it tests.
     command_line.py    a line -> code and parameters           command_table.py   code -> what it does
     waits.py           commands that take time                 emergency.py       M108, M112, M410 before their turn
     machine.py         the state that commands act on          heater.py, motion.py   the physics
-    link_timers.py     what happens on an idle link            info_texts.py      answers to M115 and M503
+    link_timers.py     what happens on an idle link            info_texts.py      answer to M115
+    setting_commands.py    what sets and tells settings        firmware_settings.py   their values
     dialect.py         what a firmware dialect may be          dialects.py        the table of dialects
     faults.py          faults by spec (`lost-ok=0.01`)         random_faults.py   their random generators
     pty_port.py        the port and its thread                 stable_link.py, virtual_clock.py

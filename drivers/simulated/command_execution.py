@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from drivers.simulated import command_table, emergency, waits
 from drivers.simulated.acks import AckQueue
-from drivers.simulated.command_line import body_of, number_of, parse_command
+from drivers.simulated.command_line import ParsedCommand, body_of, number_of, parse_command
 from drivers.simulated.faults import LineFault, ScheduledFault
 from drivers.simulated.line_receiver import LineReceiver
 from drivers.simulated.link_timers import LinkTimers
@@ -79,12 +79,10 @@ class CommandExecution:
             self.restart(line)
             return
         handle = command_table.handler(command, dialect) if command is not None else None
-        if command is None or handle is None:
-            code = command.code.encode() if command else _word(body) if dialect.any_case else body
-            if code == dialect.all_off != b"":
-                self._machine.heaters_off()
-            elif answer := dialect.words.get(code) or dialect.unknown % {b"line": body, b"code": code}:
-                self._machine.say(answer)
+        if command is None and dialect.probe_points and _word(body).decode("latin-1") in dialect.probing:
+            self._begin(line, lambda: waits.probe_bed(self._machine, None))
+        elif command is None or handle is None:
+            self._execute_named(body, command)
             if not dialect.ok_on_receipt:
                 self.acknowledge(line)
         elif dialect.parser and body[:4] in emergency.codes_of_parser(dialect):
@@ -92,14 +90,31 @@ class CommandExecution:
             if self._machine.options.emergency_ok or self._machine.halted:
                 self.acknowledge(line)
         else:
-            self._running = line
-            if self._paused is not None and self._paused[0] is line:
-                self.task = self._after_person(lambda: handle(self._machine, command), self._paused[1])
-                self._paused = None
-            else:
-                self.task = handle(self._machine, command) or iter(())
-            self.busy_at = self._machine.now + self._machine.reports.keepalive
-            self.resume()
+            self._begin(line, lambda: handle(self._machine, command))
+
+    def _begin(self, line: bytes, command: Callable[[], Wait | None]) -> None:
+        """Begin a command that takes time, after the person where a pause is due before its line."""
+        self._running = line
+        if self._paused is not None and self._paused[0] is line:
+            self.task = self._after_person(command, self._paused[1])
+            self._paused = None
+        else:
+            self.task = command() or iter(())
+        self.busy_at = self._machine.now + self._machine.reports.keepalive
+        self.resume()
+
+    def _execute_named(self, body: bytes, command: ParsedCommand | None) -> None:
+        """Execute a command that is a word, or say that it is not known."""
+        dialect, machine = self._dialect, self._machine
+        code = command.code.encode() if command else _word(body) if dialect.any_case else body
+        told = machine.settings.named(body) if command is None else None
+        if code == dialect.all_off != b"":
+            machine.heaters_off()
+        elif told is not None:
+            if told:
+                machine.say(told)
+        elif answer := dialect.words.get(code) or dialect.unknown % {b"line": body, b"code": code}:
+            machine.say(answer)
 
     def resume(self) -> None:
         """Resume the running command; when it has ended, say `ok`."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from drivers.simulated import info_texts, waits
+from drivers.simulated import info_texts, setting_commands, waits
 from drivers.simulated.command_line import ParsedCommand
 from drivers.simulated.dialect import Dialect
 from drivers.simulated.heater import SimulatedHeater
@@ -188,22 +188,6 @@ def _fan_off(machine: Machine, _command: ParsedCommand) -> None:
     machine.fan = 0.0
 
 
-def _feed_percent(machine: Machine, command: ParsedCommand) -> None:
-    percent = command.number("S")
-    if percent is not None:
-        machine.motion.feed_percent = min(max(percent, 10.0), 999.0)
-    elif not command.values:
-        machine.say(b"FR:%d%%" % int(machine.motion.feed_percent))
-
-
-def _flow_percent(machine: Machine, command: ParsedCommand) -> None:
-    percent = command.number("S")
-    if percent is not None:
-        machine.flow_percent = min(max(percent, 10.0), 999.0)
-    else:
-        machine.say(b"echo:E0 Flow: %d%%" % int(machine.flow_percent))
-
-
 def _cold_extrusion(machine: Machine, command: ParsedCommand) -> None:
     if command.has("P"):
         machine.cold_allowed = command.number("P") == 1
@@ -257,10 +241,6 @@ def _identity(machine: Machine, _command: ParsedCommand) -> None:
     machine.answer(starting or info_texts.identity(dialect, machine.options), on_ok=dialect.identity_on_ok)
 
 
-def _settings(machine: Machine, _command: ParsedCommand) -> None:
-    machine.out.append(info_texts.settings())
-
-
 def _accepted(_machine: Machine, _command: ParsedCommand) -> None:
     """Taken, without any effect that a host could see."""
 
@@ -298,15 +278,12 @@ TABLE: dict[str, Handler] = {
     "M140": _bed,
     "M155": _report,
     "M190": _bed_wait,
-    "M220": _feed_percent,
-    "M221": _flow_percent,
     "M302": _cold_extrusion,
     "M410": lambda machine, _command: machine.quick_stop(),
-    "M503": _settings,
     "M600": waits.change_filament,
     "M876": _answer,
-    **dict.fromkeys(("M17", "M73", "M75", "M76", "M77", "M85", "M92", "M117", "M200", "M201", "M203"), _accepted),
-    **dict.fromkeys(("M204", "M205", "M211", "M301", "M500", "M501", "M502", "M900"), _accepted),
+    **dict.fromkeys(("M17", "M73", "M75", "M76", "M77", "M85", "M117", "M200", "M211", "M501", "M502"), _accepted),
+    **setting_commands.TABLE,
 }
 """Every known command but T<n>, which `handler` adds."""
 
@@ -314,7 +291,11 @@ TABLE: dict[str, Handler] = {
 def handler(command: ParsedCommand, dialect: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
     code = command.code
+    if dialect.probe_points and code in dialect.probing:
+        return waits.probe_bed
     if (code == "G10" and not dialect.tool_targets) or (code in ("M291", "M292") and not dialect.boxes):
+        return None
+    if setting_commands.lacks(code, dialect.name):
         return None
     if code in dialect.lacks or (code == "M155" and not dialect.auto_report) or (code == "M113" and not dialect.busy):
         return None

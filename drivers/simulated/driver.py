@@ -92,6 +92,10 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsCooling`."""
         self._driver.cool()
 
+    def query(self, query_id: str, lines: Sequence[str]) -> None:
+        """See `agent.core.driver.SupportsQueries`."""
+        self._driver.query(query_id, lines)
+
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""
         self._driver.respond(prompt_id, choice)

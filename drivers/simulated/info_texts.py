@@ -1,4 +1,4 @@
-"""Answers of the simulated firmware about itself: M115 and M503."""
+"""Answers of the simulated firmware about itself: M115."""
 
 from __future__ import annotations
 
@@ -34,12 +34,3 @@ def identity(dialect: Dialect, options: Options) -> bytes:
         }
         lines += [f"Cap:{name}:{int(on)}" for name, on in capabilities.items()]
     return "\n".join(lines).encode()
-
-
-def settings() -> bytes:
-    """The answer to M503 without its `ok`, in short."""
-    return (
-        b"echo:; Linear Units:\necho:  G21 ; (mm)\n"
-        b"echo:; Steps per unit:\necho: M92 X80.00 Y80.00 Z400.00 E500.00\n"
-        b"echo:; Max feedrates (units/s):\necho:  M203 X300.00 Y300.00 Z5.00 E50.00\n"
-    )

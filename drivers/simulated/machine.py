@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from drivers.simulated import heater
+from drivers.simulated.firmware_settings import FirmwareSettings
 from drivers.simulated.motion import STEPS_PER_MM, Motion
 from drivers.simulated.options import Options
 
@@ -63,6 +64,8 @@ class Machine:
         self.motion = Motion(options.planner_blocks)
         if options.homed:
             self.motion.homed |= {"X", "Y", "Z"}
+        saved = None if last is None else last.settings.saved
+        self.settings: FirmwareSettings = FirmwareSettings(self.dialect.name, saved)
         self.fan = 0.0
         self.flow_percent = 100.0
         self.cold_allowed = False

@@ -74,6 +74,11 @@ class AgentRig:
         """The agent's own word."""
         return dict(ask(self.socket, StatusRequest())["status"])
 
+    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """One command of `printer-agent`, with the agent's configuration."""
+        argv = [sys.executable, "-m", "agent.cli", *words, "--config", str(self.folder / "agent.toml")]
+        return subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
     def register(self, state: str = "ready") -> None:
         """Read the code at the printer, type it into the portal, wait until the printer is ready there, or in another
         `state`."""
@@ -236,9 +241,11 @@ class KillableAgentRig(AgentRig):
         return self.command(command, job_id=self.job_id)
 
 
-def _simulate(folder: Path, speed: str, faults: tuple[str, ...], dialect: str = "marlin") -> tuple[str, ...]:
+def _simulate(
+    folder: Path, speed: str, faults: tuple[str, ...], dialect: str = "marlin", probe: int = 0
+) -> tuple[str, ...]:
     words = [word for fault in faults for word in ("--fault", fault)]
-    return ("--link", str(folder / "printer"), "--speed", speed, "--dialect", dialect, *words)
+    return ("--link", str(folder / "printer"), "--speed", speed, "--dialect", dialect, "--probe", str(probe), *words)
 
 
 def _asking(bed: str) -> tuple[str, ...]:
@@ -272,13 +279,15 @@ def agent_rig(
     agent: bool = True,
     state: str = "ready",
     bed: str = "free",
+    probe: int = 0,
 ) -> Iterator[AgentRig]:
     """Everything up and the printer registered. `more` is TOML put behind the agent's configuration. `front` gets the
     sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up;
-    `state` is the printer's that is waited for. `bed` is `[job] bed`: most tests print several times."""
+    `state` is the printer's that is waited for. `probe`: points of the mesh that the printer measures. `bed` is
+    `[job] bed`: most tests print several times."""
     with ChildProcesses(folder) as parts:
         _start_cloud(parts, folder, *sandbox)
-        parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect)])
+        parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect, probe)])
         ready = parts.ready({"cloud", "printer"})["cloud"]
         url, token = str(ready["url"]), str(ready["member_token"])
         config = _configure(folder, front(url) if front else url, "", 0.05, more)

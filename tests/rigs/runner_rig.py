@@ -15,11 +15,13 @@ from typing import Any
 
 import msgspec
 
+from agent.core import report_bodies
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
 from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -27,6 +29,7 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
 from agent.state.store import Store
@@ -46,6 +49,7 @@ class ScriptedDriver(SlotDriver):
         self._state_told = False
         self.asked: list[str] = []
         self.preamble: list[str] = []
+        self.script: list[str] = []
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
@@ -76,6 +80,7 @@ class ScriptedDriver(SlotDriver):
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
         self.asked.append("script")
+        self.script = list(lines)
         self.now(state=S.BUSY, task_id=task_id)
 
     def pause(self) -> None:
@@ -121,25 +126,29 @@ class ScriptedDriver(SlotDriver):
 
     def ends(self, outcome: Outcome, error: str = "") -> None:
         """The running operation has ended."""
-        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
+        self.now(state=S.IDLE, task_id="", script=None, last=Operation(self.slot.task_id, outcome, error))
 
 
 class RunnerRig:
     """`runner.step()` is one turn; `said` are the reports that it left on a task. `settings` are `section.key=value`,
     over the defaults; `clock` is the store's where both are to have the same time."""
 
+    driver: type[ScriptedDriver] = ScriptedDriver
+
     def __init__(self, folder: Path, store: Store, *settings: str, clock: FakeClock | None = None) -> None:
         self.store = store
         self.logs = b"a line of the log\n"
         self.clock = clock or FakeClock()
-        self.printer = ScriptedDriver()
+        self.printer = self.driver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
+        self.kept = folder / "kept"
+        self.kept.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
         self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=off", *settings])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -147,12 +156,14 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: self.logs,
+            kept=KeptFiles(self.kept, store.elapsed),
+            logs=LogSources(recent=lambda: self.logs, runs=folder / "log", black_boxes=folder / "blackbox"),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
             host=Host(self.woken.set, remember=store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self.runner = Runner(
             context=context,
@@ -197,6 +208,11 @@ class RunnerRig:
         """All reports on a task that wait to be sent, in order, and the last one."""
         rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
         return [msgspec.json.decode(row[0]) for row in rows]
+
+    def heartbeat(self) -> dict[str, Any]:
+        """The heartbeat as it would be sent now."""
+        body: dict[str, Any] = msgspec.json.decode(report_bodies.encode(self.board.read().body()))
+        return body
 
     def state(self, task_id: str) -> TaskState:
         """The task's."""

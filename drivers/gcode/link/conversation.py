@@ -15,7 +15,7 @@ from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import LISTEN_S, Port
 from drivers.gcode.protocol.line_splitter import LineSplitter
 from drivers.gcode.protocol.replies import parse
-from drivers.gcode.requests import Respond, RunScript, SimpleRequest, StartPrint
+from drivers.gcode.requests import Query, Respond, RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 
@@ -127,6 +127,8 @@ class Conversation:
                 control.start_print(request, now)
             elif isinstance(request, RunScript):
                 control.run_script(request, now)
+            elif isinstance(request, Query):
+                control.query(request)
             elif isinstance(request, Respond):
                 control.respond(request, now)
             elif request is SimpleRequest.PAUSE:

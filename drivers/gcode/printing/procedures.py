@@ -112,9 +112,13 @@ def _is_named(texts: list[str]) -> bool:
     return any("FIRMWARE_NAME" in text for text in texts)
 
 
-def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
-    """Send a script's lines one after the other, then wait for the end of all moves."""
-    yield from _send_script(lines, heaters, modes)
+def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState, begin_line: Callable[[int], None]) -> Procedure:
+    """Send a script's lines one after the other, then wait for the end of all moves. `begin_line` is called before each
+    with the number of lines that are done, and after the last one."""
+    for done, line in enumerate(lines):
+        begin_line(done)
+        yield from _send_script([line], heaters, modes)
+    begin_line(len(lines))
     yield ask(b"M400")
     return End.DONE
 
@@ -229,6 +233,21 @@ def cool(off: Sequence[bytes]) -> Procedure:
     """Switch heaters and fan off by `off`, and ask what the heaters are set to then."""
     yield from send_each(off)
     yield ask(PROBE)
+    return End.DONE
+
+
+def query(lines: Sequence[bytes], answered: Callable[[tuple[tuple[str, ...], ...], bool], None]) -> Procedure:
+    """Ask `lines` one after the other, then the temperatures: what some firmwares say after an `ok` has come by then.
+    `answered` is told the answers, once: also when something else takes this one's place, before it is complete."""
+    texts: list[list[str]] = []
+    complete = False
+    try:
+        for code in lines:
+            texts.append((yield ask(code)) or [])
+        yield ask(PROBE)
+        complete = True
+    finally:
+        answered(tuple(tuple(each) for each in texts), complete)
     return End.DONE
 
 

@@ -21,7 +21,8 @@ from drivers.gcode.protocol.steps import (
 )
 from drivers.gcode.timing import Timing
 
-ANSWER_LINES = 100
+ANSWER_LINES = 400
+"""Lines of an answer that are kept: M503 tells each point of a mesh."""
 
 
 class Pump:

@@ -13,6 +13,7 @@ from enum import IntEnum, StrEnum
 
 import msgspec
 
+from agent.core.driver import REFUSED
 from agent.gcode.framing import frame
 from drivers.gcode.protocol.patience import patience
 
@@ -73,7 +74,7 @@ class End(StrEnum):
 Step = OutgoingLine | Ask | Hold | Stop
 Answer = list[str] | None
 """What was said until the `ok`; None: there was none."""
-REFUSAL = "!! "
+REFUSAL = REFUSED
 """Before the reason in the answer to a question that was refused."""
 Procedure = Generator[Step, Answer, End]
 

@@ -14,9 +14,10 @@ from math import inf
 
 import structlog
 
-from agent.core.driver import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState, QueryAnswer
 from agent.errors import DataError
 from agent.gcode.words import command_word
+from drivers.gcode.printing import procedures
 from drivers.gcode.printing.pause_state import PauseState
 from drivers.gcode.printing.printer_identity import PrinterIdentity
 from drivers.gcode.printing.procedures import QUICK_STOP
@@ -25,12 +26,13 @@ from drivers.gcode.protocol.numbering import line_name
 from drivers.gcode.protocol.patience import LONG_S, patience
 from drivers.gcode.protocol.running import Running
 from drivers.gcode.protocol.steps import OutgoingLine, Procedure, Unknown
-from drivers.gcode.requests import Respond, RunScript, StartPrint
+from drivers.gcode.requests import Query, Respond, RunScript, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, Stage
 from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.session.script_watch import ScriptWatch
 from drivers.gcode.timing import Timing
 
 _S = PrinterState
@@ -50,6 +52,7 @@ class OperationControl:
         checkpoints: CheckpointWriter,
         person: PersonWait,
         prompts: PrinterPrompts,
+        script: ScriptWatch,
         timing: Timing,
     ) -> None:
         self._operation = operation
@@ -59,6 +62,7 @@ class OperationControl:
         self._checkpoints = checkpoints
         self._person = person
         self._prompts = prompts
+        self._script = script
         self._timing = timing
         self._parked: Running | None = None  # the print, while its pause runs
         self._in_file = False  # whether the pause is one that the file asks for
@@ -81,7 +85,8 @@ class OperationControl:
             return
         self._operation.begin(request.task_id, _S.BUSY)
         self.set_polling(now)
-        self._stack.pump.run(self._routines.script(request))
+        self._script.begin(len(request.lines))
+        self._stack.pump.run(self._routines.script(request, self._script.begin_line))
 
     def pause(self, reason: str, *, in_file: bool = False) -> None:
         """Pause the print; ignored in any state but PRINTING."""
@@ -112,6 +117,17 @@ class OperationControl:
         """Switch the heaters of an idle printer off; what has begun since it was asked for goes on."""
         if self._operation.state is _S.IDLE:
             self._stack.pump.run(self._routines.cool())
+
+    def query(self, request: Query) -> None:
+        """Ask an idle printer something; not where something is being sent to it."""
+
+        def answered(texts: tuple[tuple[str, ...], ...], complete: bool) -> None:
+            self._operation.answer(QueryAnswer(request.query_id, texts, complete))
+
+        if self._operation.state is _S.IDLE and self._stack.pump.running is None:
+            self._stack.pump.run(procedures.query(request.lines, answered))
+        else:
+            answered((), False)
 
     def respond(self, request: Respond, now: float) -> None:
         """Answer what the printer, or the host itself, asks; ignored when that is not asked any more."""
@@ -146,6 +162,7 @@ class OperationControl:
 
     def drop(self) -> None:
         """End the procedure that runs where it is, and forget a print that is paused."""
+        self._script.end()
         self._stack.pump.drop()
         self._parked = None
 
@@ -153,6 +170,7 @@ class OperationControl:
         """Act on the end of the procedure that ran: the state after it."""
         operation, state = self._operation, self._operation.state
         if state in (_S.PRINTING, _S.BUSY):
+            self._script.end()
             self._prompts.close()
             operation.finish(Outcome.COMPLETED, "")
         elif state is _S.CANCELLING:
@@ -223,6 +241,7 @@ class OperationControl:
     def run_cancel(self, procedure: Procedure, error: str) -> None:
         """Enter CANCELLING with `procedure`; `error` says why the print has failed, if it has."""
         self._failure = error
+        self._script.end()
         self.refused_at_end = False
         self._operation.enter(_S.CANCELLING)
         self._stack.pump.run(procedure)

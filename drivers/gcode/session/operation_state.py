@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from agent.core.driver import Outcome, PrinterState
+from agent.core.driver import Outcome, PrinterState, QueryAnswer
 from drivers.gcode.protocol.protocol import Counters
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter
 from drivers.gcode.slot import Slot
@@ -120,6 +120,10 @@ class OperationState:
         if person != self._person:
             self.person_needed, self._person = needed, person
             self._slot.update(waiting=person or otherwise)
+
+    def answer(self, answer: QueryAnswer) -> None:
+        """Publish what the printer answered to a query."""
+        self._slot.update(query=answer)
 
     def _end(self, state: PrinterState) -> str:
         task_id, self.task_id = self.task_id, ""

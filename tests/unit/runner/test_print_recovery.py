@@ -50,7 +50,12 @@ def test_a_print_is_handed_to_the_driver_as_it_was(rig: RunnerRig) -> None:
     again, task_id = killed(rig)
     assert again.printer.opened == 0
     found = taken(again)
-    assert (found.task_id, found.memory, found.line, found.preamble) == (task_id, b"memory", 3, ())
+    assert (found.task_id, found.memory, found.line, found.preamble) == (
+        task_id,
+        b"memory",
+        3,
+        ("M220 S100", "M221 S100"),
+    )
     assert list(found.source.lines(4)) == [b"G1 X3 E2"]
     assert found.settings_before(5) == [b"G28"]
     assert again.printer.opened == 1

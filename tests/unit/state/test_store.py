@@ -178,6 +178,19 @@ def test_settings_are_laid_over_each_other_and_kept(path: Path, store: Store) ->
     again.close()
 
 
+def test_what_a_job_has_changed_is_kept_until_something_else_is(path: Path, store: Store) -> None:
+    store.settings.replace_overridden({"retract_lift": 0.2, "bed_mesh": True, "colour": 1, "babystep_z": 0.1})
+    store.close()
+    again = open_store(path, FakeClock())
+    assert again.settings.overridden() == {"retract_lift": 0.2, "bed_mesh": True}
+    again.settings.update({"bed_mesh": False})
+    assert again.settings.overridden() == {"retract_lift": 0.2}
+    assert again.settings.read() == {"bed_mesh": False}
+    again.settings.replace_overridden({})
+    assert again.settings.overridden() == {}
+    again.close()
+
+
 def test_what_was_refused_is_kept_with_the_answer_and_shown_without_secrets(store: Store) -> None:
     store.tasks.accept(command("t"), b"r")
     store.outbox.set_aside(store.outbox.heads()[0], 422, "x" * 5000)

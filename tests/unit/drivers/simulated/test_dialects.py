@@ -366,3 +366,34 @@ def test_a_job_is_executed_once_and_in_order_on_a_bad_line(dialect: str) -> None
     assert asked > 10
     moves = [line for line in host.executed if line.startswith("G1 X")]
     assert moves == [f"G1 X{n} F6000" for n in range(1, 301)]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("marlin", ["FR:150%", "ok"]),
+        ("marlin1", ["ok"]),
+        ("reprap", ["Speed factor override: 150.0%", "ok"]),
+        ("smoothie", ["Speed factor at 150.00 %", "ok"]),
+    ],
+)
+def test_m220_without_a_number_asks_or_sets_a_hundred(dialect: str, said: list[str]) -> None:
+    """docs/serial.md §33a."""
+    host = Host(dialect=dialect)
+    host.send("M220 S150")
+    assert host.send("M220") == said
+    assert host.firmware.machine.motion.feed_percent == 150
+    klipper = Host(dialect="klipper")
+    klipper.send("M220 S150")
+    klipper.send("M220")
+    assert klipper.firmware.machine.motion.feed_percent == 100
+
+
+def test_what_m500_has_stored_is_there_after_a_reset_and_nothing_else() -> None:
+    host = Host()
+    host.send("M204 P700")
+    host.send("M500")
+    host.send("M204 P800")
+    assert any("M204 P800.00" in line for line in host.send("M503"))
+    host.send("M997")
+    assert any("M204 P700.00" in line for line in host.send("M503"))
