@@ -13,7 +13,7 @@ PREFIX ?= /opt/printer-agent
 EXTRAS ?=
 SYSTEM_PYTHON ?= /usr/bin/python3
 
-.PHONY: help dry-run test test-all test-system test-oldest mutants lint fuzz bench bench-faye torture outlives hostile room install uninstall deb pins clean
+.PHONY: help dry-run test test-all test-system test-oldest mutants lint fuzz bench bench-faye torture outlives hostile room bench-estimate install uninstall deb pins clean
 
 help:
 	@echo 'make dry-run [ARGS="FILE --speed max"]   a whole print on this machine, no printer needed'
@@ -35,6 +35,7 @@ help:
 	@echo 'make hostile                             attacks on an agent that prints, from every side (ten minutes; ARGS=--quick: one)'
 	@echo 'make room                                the bed in 10,000 random histories, the watch over the heaters, forms of G-code'
 	@echo '                                         (10 minutes; ARGS=--quick: one)'
+	@echo 'make bench-estimate                      time left, beside OctoPrint and PrusaLink (two minutes; ARGS=--quick: ten seconds)'
 	@echo 'make pins                                renew the pinned versions in constraints/'
 	@echo 'make fuzz                                each parser of text from outside against mutated examples, a million of'
 	@echo '                                         Faye'"'"'s (an hour; ARGS=--seconds=60: a minute)'
@@ -103,6 +104,9 @@ hostile: $(VENV)/.test
 
 room: $(VENV)/.test
 	$(BIN)/python -m benchmarks.room $(ARGS)
+
+bench-estimate: $(VENV)/.test
+	$(BIN)/python -m benchmarks.estimate $(ARGS)
 
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(SYSTEM_PYTHON)' PIP='$(BIN)/pip'
 

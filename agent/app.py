@@ -25,6 +25,7 @@ from agent.service.health import Health, watchdog_interval
 from agent.service.logs import Ring, report_suppressed
 from agent.service.loop_threads import Loop, LoopThreads
 from agent.service.reload import Reload
+from agent.service.run_log import RunLog
 from agent.wiring.base_parts import build_base
 from agent.wiring.local_parts import build_local
 from agent.wiring.runner_parts import build_runner
@@ -34,6 +35,7 @@ log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
 THREAD_END = 8.0  # seconds that a thread has to end
+INHIBITED = 1.0  # seconds between two looks at what must not be interrupted
 SLACK = 10.0  # seconds more that systemd is asked for
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
 LAST_DESCRIPTOR = 0.5  # seconds that systemd has at the end to take a message about a port that is still to be kept
@@ -59,6 +61,8 @@ class App:
         self.base = base = build_base(config, environ, clock, health)
         self.server = server = build_server(base)
         self._local = local = build_local(base, server, environ)
+        self._run_log = RunLog(base.runs)
+        ring.attach(self._run_log.write)
         runner = build_runner(base, port, ring)
         self._reload = Reload(config, reread, base.driver, runner.configure)
         loops: dict[str, Loop] = {
@@ -126,6 +130,7 @@ class App:
         server.subscriber.interrupt()
         self._local.server.interrupt()
         base.wake_runner.set()
+        self._wait_for_inhibitor()
         join = self._join_by_deadline() if handing_over else self._join_with_patience
         self._threads.join_others(join)
         self._threads.end_last(join, base.wake_reporter.set)
@@ -136,6 +141,15 @@ class App:
             base.store.close()
         base.health.notify.close(store_within=LAST_DESCRIPTOR)
         log.info("agent stopped")
+        self._run_log.close()
+
+    def _wait_for_inhibitor(self) -> None:
+        """Wait for what must not be interrupted, and have systemd wait as well."""
+        health, inhibitor = self.base.health, self.base.inhibitor
+        inhibitor.close()
+        while reason := inhibitor.wait(INHIBITED):
+            health.status(f"stops when it has ended: {reason}")
+            health.extend(THREAD_END + SLACK)
 
     def _join_by_deadline(self) -> Callable[[threading.Thread], None]:
         """Give all threads together HAND_OVER seconds from now."""

@@ -5,6 +5,7 @@ imported when it runs, so that `--version` and a usage error are quick on a smal
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import os
 import sys
@@ -29,11 +30,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code. An AgentError is printed to stderr as one line, without a traceback."""
+    """Run one command; returns its exit code. An AgentError is printed to stderr as one line, without a traceback, and
+    with `--json` to stdout as an object too."""
     arguments = _parser().parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except AgentError as error:
+        if getattr(arguments, "json", False):
+            print(json.dumps({"error": str(error), "exit_code": error.exit_code}))  # noqa: T201 asked for
         print(f"printer-agent: {printable(str(error))}", file=sys.stderr)  # noqa: T201 this is what stderr is for
         return error.exit_code
     except KeyboardInterrupt:
@@ -50,6 +54,8 @@ def _parser() -> _Parser:
 
     def add(name: str, purpose: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=purpose, description=purpose, allow_abbrev=False)
+        if name not in ("run", "package"):  # the daemon writes a log, and each action of `package` has its own
+            _json(command)
         command.set_defaults(run=lambda arguments: _dispatch(name, arguments))
         return command
 
@@ -69,52 +75,69 @@ def _add_simulation(add: Add) -> None:
     dry = add("dry-run", "the daemon with a simulated printer and a local cloud, on this machine")
     dry.add_argument("file", nargs="?", type=Path, metavar="FILE", help="G-code to print (default: the bundled demo)")
     _simulation(dry, speed="auto")
-    _json(dry)
     dry.add_argument("--keep", action="store_true", help="keep the folder with the state of all parts, and say where")
 
     simulate = add("simulate", "a virtual printer on a pseudo-terminal")
     simulate.add_argument("--link", type=Path, metavar="PATH", help="a symlink to make to the pseudo-terminal")
     _simulation(simulate, speed="1")
+    simulate.add_argument(
+        "--probe", type=_natural, default=0, metavar="POINTS", help="it has a bed probe, for a mesh of so many points"
+    )
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
+    simulate.add_argument(
+        "--bootloader", action="store_true", help="an AVR board with a bootloader: avrdude can write its flash"
+    )
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
     replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")
     replay.add_argument("file", type=Path, metavar="FILE")
-    _json(replay)
 
     sandbox = add("sandbox", "the local cloud alone")
     sandbox.add_argument("--listen", default="127.0.0.1:8080", metavar="HOST:PORT", help="default: %(default)s")
     sandbox.add_argument("--state", type=Path, metavar="DIR", help="default: a folder beside the agent's state")
+    sandbox.add_argument("--members", type=_members, default=1, metavar="N", help="members, 1 to 9 (default: 1)")
+    sandbox.add_argument(
+        "--rate-limit", default="", metavar="CALLS[/S]", help="answer 429 beyond so many calls of a token in S seconds"
+    )
     sandbox.add_argument("--publish-to", default="", metavar="URL", help="publish on this Faye server instead")
     sandbox.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
 
 def _add_printer(add: Add) -> None:
     """What a person at the printer asks of the running agent."""
-    _json(_configured(add("status", "what the running agent is doing")))
+    _configured(add("status", "what the running agent is doing"))
     printing = _configured(add("print", "print a file on the running agent's printer"))
     printing.add_argument("file", type=Path, metavar="FILE")
     for name, purpose in (
         ("pause", "pause the print"),
         ("resume", "resume the print"),
         ("cancel", "end the print; while nothing runs, heaters off"),
+        ("home", "home the idle printer"),
+        ("park", "park the idle printer's head"),
+        ("calibrate", "calibrate the idle printer, for example measure its bed"),
+        ("dismiss", "leave the screen of a job that has ended; the bed is clear"),
         ("ready", "the bed is clear: the part of the last print is off it, and the next may begin"),
     ):
         _configured(add(name, purpose))
     _response(_configured(add("respond", "answer what the printer asks: status shows it with its choices")))
     _configured(add("halt", "emergency stop: motors and heaters off at once; then `reset`"))
     _configured(add("reset", "reboot the printer's controller, after an emergency stop or a halt of its own"))
-    _json(_configured(add("cool", "heaters off, while nothing runs")))
+    _configured(add("cool", "heaters off, while nothing runs"))
 
 
 def _add_cloud(add: Add) -> None:
     """What concerns the cloud: this printer's registration and reports, a member's printers."""
-    _json(_configured(add("register", "the code that adds this printer to the web portal")))
+    registration = _configured(add("register", "the code that adds this printer to the web portal, until it is added"))
+    registration.add_argument(
+        "--wait",
+        type=_natural,
+        metavar="S",
+        help="how long to wait for it, in seconds; 0 only shows the code (default: 900 on a terminal, else 0)",
+    )
     outbox = _configured(add("outbox", "reports that wait, and those that the server refused"))
     which = outbox.add_mutually_exclusive_group()
     which.add_argument("--retry", type=_id_or_all, metavar="ID|all", help="send a refused report once more")
     which.add_argument("--drop", type=_id_or_all, metavar="ID|all", help="throw a refused report away")
-    _json(outbox)
 
     printers = _configured(add("printers", "the printers that a member has registered (GET printers)"))
     printers.add_argument(
@@ -122,7 +145,6 @@ def _add_cloud(add: Add) -> None:
     )
     printers.add_argument("--offset", type=_natural, default=0, metavar="N", help="where to begin (default: 0)")
     printers.add_argument("--all", action="store_true", dest="every", help="follow the pages to the end")
-    _json(printers)
 
 
 def _package(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -137,6 +159,7 @@ def _package(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     }
     for parser in parsers.values():
         parser.add_argument("file", type=Path, metavar="FILE")
+        _json(parser)
     parsers["make"].add_argument("--model", required=True, metavar="MODEL", help="the one printers it is for have")
     parsers["make"].add_argument("--version", required=True, metavar="VERSION", help="numbers and dots, e.g. 2.1.3")
     parsers["make"].add_argument("--key", required=True, type=Path, metavar="KEY", help="the private key")
@@ -211,6 +234,13 @@ def _natural(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number, 0 or more")
     return int(text)
+
+
+def _members(text: str) -> int:
+    number = _natural(text)
+    if not 1 <= number <= 9:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to 9")
+    return number
 
 
 def _limit(text: str) -> int:

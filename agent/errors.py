@@ -5,11 +5,12 @@
     ├── DataError          a G-code file or an argument that cannot be used      exit 65
     │   └── ChangedError   a file that became another while it was fetched
     ├── CancelledError     work that was told to end before it was done
-    ├── RefusedError       a command that cannot be done now, or ever
+    ├── RefusedError       a command that cannot be done now, or ever            exit 69 or 65
     ├── UnavailableError   something needed is not there now                     exit 69
-    │   └── CloudError     the server did not answer, or said «later»
-    ├── RejectedError      the server said «never» (400, 404, 422), with its answer
-    ├── TokenError         the server no longer knows the token (401, 403)
+    │   ├── CloudError     the server did not answer, or said «later»
+    │   └── NoSpaceError   the disk has no room for a file
+    ├── RejectedError      the server said «never» (400, 404, 422), with its answer  exit 69
+    ├── TokenError         the server refused the token (401, 403)                exit 69
     └── PrinterError       what a printer, or the cable to it, did
         ├── PortError        no such port, busy, unplugged
         └── NotReadyError    the printer is not in a state in which this can be done
@@ -54,11 +55,13 @@ class CancelledError(AgentError):
 
 
 class RefusedError(AgentError):
-    """A command that cannot be done now or ever; `code` is the error_code of its terminal report."""
+    """A command that cannot be done now or ever, or that failed; `code` is the error_code of its terminal report. Only
+    what is wrong with the command's own values or file (400, 422) is bad data."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
         self.code = code
+        self.exit_code = EX_DATAERR if code in (400, 422) else EX_UNAVAILABLE
 
 
 class UnavailableError(AgentError):
@@ -77,10 +80,14 @@ class CloudError(UnavailableError):
         self.retry_after = retry_after
 
 
+class NoSpaceError(UnavailableError):
+    """The disk has no room for a file; something that is kept there may be deleted for it."""
+
+
 class RejectedError(AgentError):
     """The server will never take this request. `status` is the HTTP status, `answer` the start of its body."""
 
-    exit_code = EX_DATAERR
+    exit_code = EX_UNAVAILABLE
 
     def __init__(self, message: str, *, status: int, answer: str = "") -> None:
         super().__init__(message)
@@ -89,9 +96,13 @@ class RejectedError(AgentError):
 
 
 class TokenError(AgentError):
-    """The server refused the token (401 or 403). The token itself is never part of the message."""
+    """The server refused the token; `status` is 401 or 403. The token itself is never part of the message."""
 
     exit_code = EX_UNAVAILABLE
+
+    def __init__(self, message: str, *, status: int = 401) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PrinterError(AgentError):

@@ -27,6 +27,7 @@ from agent.core.driver import Host, LineSource, Outcome, PrinterState
 from agent.core.task import TaskState
 from agent.errors import NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Index, Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -36,8 +37,10 @@ from agent.server.admission import Admission
 from agent.server.inbox import Inbox
 from agent.service.config import Config, load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store
 from agent.testing import FakeClock
 from benchmarks.room_model import EPOCH, Model
@@ -116,6 +119,7 @@ class World:
             wake=self._wake.set,
             limits=limits,
             server_now=lambda: EPOCH + self.model.now,
+            printer_status=self.board.printer_status,
         )
         self._handing_over = False
         store = RunnerStore(self.store)
@@ -126,10 +130,13 @@ class World:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: b"",
+            kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
+            logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
+            inhibitor=StopInhibitor(self.clock),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self._runner = Runner(
             context=context,

@@ -16,13 +16,16 @@ import structlog
 
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
+from agent.files.kept_files import KeptFiles
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
+from agent.service.log_sources import LogSources
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
 from tests.support.cloud_side import make_client, make_http, make_inbox, make_registrar, make_reporter
@@ -129,10 +132,13 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         driver=printer,
         clock=clock,
         jobs=jobs,
-        logs=lambda: b"",
+        kept=KeptFiles(jobs.with_name("kept"), store.elapsed),
+        logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
         wake_reporter=lambda: None,
         heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
+        inhibitor=StopInhibitor(clock),
         host=Host(wake.set),
+        printer_status=board.printer_status,
     )
     runner = Runner(context=context, snapshot=board, wake=wake, pulse=Pulse("runner", clock), hand_over=lambda: False)
     reporter = make_reporter(store, cloud, registrar, board, clock=clock, wake=wake, heartbeat=3600.0)

@@ -9,7 +9,7 @@ TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 
 project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 extras = project["optional-dependencies"]
-for requirement in (*project["dependencies"], *extras["websocket"], *extras["sandbox"]):
+for requirement in (*project["dependencies"], *extras["websocket"], *extras["qr"], *extras["sandbox"]):
     print(re.sub(r">=", "==", requirement))  # noqa: T201
 for line in (ROOT / "constraints/test.txt").read_text(encoding="utf-8").splitlines():
     if line.partition("==")[0] in TOOLS:

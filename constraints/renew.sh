@@ -40,10 +40,10 @@ resolve() { # resolve FROM TO [ARGUMENT]…
     cp "$work/pins" "$here/$to"
 }
 
-for set in service websocket sandbox; do named "$set" >"$work/$set.in"; done
-cat "$here/build.in" "$work/service.in" "$work/websocket.in" "$work/sandbox.in" >"$work/all.in"
+for set in service websocket qr sandbox; do named "$set" >"$work/$set.in"; done
+cat "$here/build.in" "$work/service.in" "$work/websocket.in" "$work/qr.in" "$work/sandbox.in" >"$work/all.in"
 named test | grep -v '^printer-agent' >>"$work/all.in"
 resolve "$work/all.in" test.txt
-for set in service websocket sandbox; do resolve "$work/$set.in" "$set.txt" --constraint "$here/test.txt" --generate-hashes; done
+for set in service websocket qr sandbox; do resolve "$work/$set.in" "$set.txt" --constraint "$here/test.txt" --generate-hashes; done
 resolve "$here/build.in" build.txt --constraint "$here/test.txt" --generate-hashes
 echo "constraints/: $(grep -c == "$here/test.txt") versions; see what has changed with: git diff --stat constraints"

@@ -6,7 +6,7 @@
 #   UNITDIR, UDEVDIR, BINDIR   where systemd, udev and the shell look
 #   PYTHON    the Python that it runs on: the system's, because the service sees neither /home nor /root
 #   PIP       a pip to install with; the installed environment has none
-#   EXTRAS    of pyproject.toml that a service can have: websocket, sandbox; with a comma between them
+#   EXTRAS    of pyproject.toml that a service can have: websocket, qr, sandbox; with a comma between them
 #
 # The new environment is made beside the old one and takes its place when it is whole. What is in it has the version and
 # one of the hashes that constraints/ names, and so has what builds it.
@@ -31,8 +31,8 @@ check() {
     "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "PYTHON=$PYTHON is older than 3.11"
     for extra in $extras; do
         case $extra in
-        websocket | sandbox) ;;
-        *) fail "EXTRAS=$EXTRAS: a service can have websocket and sandbox" ;;
+        websocket | qr | sandbox) ;;
+        *) fail "EXTRAS=$EXTRAS: a service can have websocket, qr and sandbox" ;;
         esac
     done
 }

@@ -9,7 +9,7 @@ import os
 import drivers
 from agent.app import App
 from agent.commands.configuration import config_of
-from agent.commands.console import at_eof
+from agent.commands.console import at_eof, emit
 from agent.errors import EX_OK
 from agent.service import restart_pause
 from agent.service.config import Config, need_server
@@ -50,7 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
 def check_config(arguments: argparse.Namespace) -> int:
     """Check a configuration, the driver, its own settings and the server included."""
     _checked_config(arguments)
-    print(f"{arguments.config or 'configuration'}: good")
+    name = str(arguments.config or "configuration")
+    if arguments.json:
+        emit({"config": name, "check": "good"})
+    else:
+        print(f"{name}: good")
     return EX_OK
 
 

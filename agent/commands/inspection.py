@@ -8,9 +8,9 @@ from agent.commands.configuration import socket_of
 from agent.commands.console import emit
 from agent.core.printable import printable
 from agent.errors import EX_OK
-from agent.local.local_requests import OutboxRequest, RegisterRequest, StatusRequest
+from agent.local.local_requests import OutboxRequest, StatusRequest
 from agent.local.socket_client import ask
-from agent.local.status_text import registration_lines, status_lines
+from agent.local.status_text import status_lines
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -20,16 +20,6 @@ def status(arguments: argparse.Namespace) -> int:
         emit(answer)
     else:
         print("\n".join(status_lines(answer)))
-    return EX_OK
-
-
-def register(arguments: argparse.Namespace) -> int:
-    """Show the registration code that a member types into the web portal."""
-    answer = ask(socket_of(arguments), RegisterRequest())["registration"]
-    if arguments.json:
-        emit(answer)
-    else:
-        print("\n".join(registration_lines(answer)))
     return EX_OK
 
 

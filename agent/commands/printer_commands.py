@@ -19,7 +19,11 @@ from agent.local.local_requests import HaltRequest, LocalCommand, ReadyRequest, 
 def print_file(arguments: argparse.Namespace) -> int:
     """Print a file; returns when the print has begun, or waits for the bed."""
     started = socket_client.print_file(socket_of(arguments), arguments.file)
-    print(printable(f"{'accepted' if started.waits_for_bed else 'printing'}: {started.job_id}"))
+    state = "accepted" if started.waits_for_bed else "printing"
+    if arguments.json:
+        emit({"print": state, "job_id": started.job_id, "waits_for_bed": started.waits_for_bed})
+        return EX_OK
+    print(printable(f"{state}: {started.job_id}"))
     if started.waits_for_bed:
         print(f"waits until the bed is clear: {HINT}")
     return EX_OK
@@ -49,27 +53,46 @@ def respond(arguments: argparse.Namespace) -> int:
         raise DataError(str(error)) from None
     path = socket_of(arguments)
     socket_client.wait_for_task(path, str(socket_client.ask(path, request)["task_id"]))
-    print("respond: done")
-    return EX_OK
+    return _done(arguments, "respond")
 
 
 def halt(arguments: argparse.Namespace) -> int:
     """Stop motors and heaters at once (emergency stop)."""
     socket_client.ask(socket_of(arguments), HaltRequest())
-    print("halted: motors and heaters are off; `printer-agent reset` brings the printer back")
-    return EX_OK
+    text = "halted: motors and heaters are off; `printer-agent reset` brings the printer back"
+    return _done(arguments, "halt", text)
 
 
 def ready(arguments: argparse.Namespace) -> int:
     """Confirm that the bed is clear: the last print's part is off it."""
     was_clear = socket_client.ask(socket_of(arguments), ReadyRequest())["bed"] == BedState.CLEAR
-    print("ready: the bed was known to be clear already" if was_clear else "ready: the bed is clear")
-    return EX_OK
+    text = "ready: the bed was known to be clear already" if was_clear else "ready: the bed is clear"
+    return _done(arguments, "ready", text)
 
 
 def reset(arguments: argparse.Namespace) -> int:
     """Reboot the printer's controller."""
     return _send_command(arguments, "reset")
+
+
+def home(arguments: argparse.Namespace) -> int:
+    """Home the idle printer."""
+    return _run_script(arguments, "home")
+
+
+def park(arguments: argparse.Namespace) -> int:
+    """Park the idle printer's head."""
+    return _run_script(arguments, "park")
+
+
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Calibrate the idle printer."""
+    return _run_script(arguments, "calibrate")
+
+
+def dismiss(arguments: argparse.Namespace) -> int:
+    """Leave the screen of a job that has ended; the bed is clear."""
+    return _send_command(arguments, "dismiss")
 
 
 def cool(arguments: argparse.Namespace) -> int:
@@ -85,7 +108,20 @@ def cool(arguments: argparse.Namespace) -> int:
     return EX_OK
 
 
+def _run_script(arguments: argparse.Namespace, name: LocalCommand) -> int:
+    socket_client.run_script(socket_of(arguments), name, lambda text: print(printable(f"{name}: {text}"), flush=True))
+    print(f"{name}: done")
+    return EX_OK
+
+
 def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:
     socket_client.run_command(socket_of(arguments), name)
-    print(f"{name}: done")
+    return _done(arguments, name)
+
+
+def _done(arguments: argparse.Namespace, name: str, text: str = "") -> int:
+    if arguments.json:
+        emit({name: "done"})
+    else:
+        print(text or f"{name}: done")
     return EX_OK

@@ -52,6 +52,8 @@ def simulate(arguments: argparse.Namespace) -> int:
         emit=emit,
         stop=stop,
         record=arguments.record,
+        bootloader=arguments.bootloader,
+        probe_points=arguments.probe,
     )
 
 
@@ -68,12 +70,22 @@ def replay(arguments: argparse.Namespace) -> int:
 def sandbox(arguments: argparse.Namespace) -> int:
     """Run the local cloud alone."""
     _require_sandbox_extra()
+    from agent.sandbox.rate_limit import parse_rate_limit
     from agent.sandbox.serve import serve
 
     configure("info", "auto")
     state = arguments.state or state_dir(Config(), {**os.environ, "STATE_DIRECTORY": ""}) / "sandbox"
     stop = stop_event(until_eof=arguments.until_eof)
-    return serve(listen=arguments.listen, state=state, emit=emit, stop=stop, publish_to=arguments.publish_to)
+    limit = parse_rate_limit(arguments.rate_limit) if arguments.rate_limit else None
+    return serve(
+        listen=arguments.listen,
+        state=state,
+        emit=emit,
+        stop=stop,
+        publish_to=arguments.publish_to,
+        members=arguments.members,
+        rate_limit=limit,
+    )
 
 
 def _require_sandbox_extra() -> None:

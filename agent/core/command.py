@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent.core.job_name import job_name
 from agent.core.settings import KNOWN
 
 MAX_MESSAGE = 1 << 20  # bytes; a command is a few hundred
@@ -100,12 +101,14 @@ def without_payload(command: Command) -> Command:
 
 class Rejection(msgspec.Struct, frozen=True):
     """A message that is not a command, with the reason. `task_id` is set where it could be read, so that the cloud can
-    be told; `code` is the error_code for that (400 malformed, 422 a value that cannot be)."""
+    be told; `code` is the error_code for that (400 malformed, 422 a value that cannot be). `job_id` is as far as it can
+    be read; of a print without one the task_id, as in a Command."""
 
     reason: str
     code: int = 400
     task_id: str = ""
     raw_name: str = ""
+    job_id: str = ""
 
 
 def parse(message: object) -> Command | Rejection:
@@ -120,11 +123,12 @@ def parse(message: object) -> Command | Rejection:
         return Rejection(f"the command {what}")
     raw_name = fields.get("command")
     if not isinstance(raw_name, str) or not raw_name or len(raw_name) > 100 or not raw_name.isprintable():
-        return Rejection("command: expected a name", task_id=task_id)
+        return Rejection("command: expected a name", task_id=task_id, job_id=_readable_job_id(fields))
     try:
         return _build(task_id, raw_name, fields)
     except ValueError as error:
-        return Rejection(str(error), code=422, task_id=task_id, raw_name=raw_name)
+        job_id = _readable_job_id(fields, task_id if raw_name == Name.PRINT_DATA else "")
+        return Rejection(str(error), code=422, task_id=task_id, raw_name=raw_name, job_id=job_id)
 
 
 def _decode(message: object) -> dict[str, Any]:
@@ -166,7 +170,7 @@ def _build(task_id: str, raw_name: str, fields: dict[str, Any]) -> Command:
         name=name,
         raw_name=raw_name,
         job_id=_job_id(fields.get("job_id")),
-        job_name=_text(fields.get("job_name")),
+        job_name=job_name(fields, _first(fields, "settings", "Settings"), url if name is Name.PRINT_DATA else ""),
         url=url,
         settings=_settings(_first(fields, "settings", "Settings")),
         sent_at=_time(_first(fields, "sent_at", "timestamp")),
@@ -205,6 +209,14 @@ def _job_id(value: object) -> str:
     if not isinstance(value, str) or len(value) > MAX_JOB_ID or not value.isprintable():
         raise ValueError(f"job_id: expected a string of at most {MAX_JOB_ID} characters")
     return value
+
+
+def _readable_job_id(fields: dict[str, Any], absent: str = "") -> str:
+    """The job_id of a message that is refused; `absent` where it has none, empty where it has one that cannot be."""
+    try:
+        return _job_id(fields.get("job_id")) or absent
+    except ValueError:
+        return ""
 
 
 def choice_of(value: object) -> int | str:
@@ -252,10 +264,6 @@ def _digest(fields: dict[str, Any], what: str) -> str:
             raise ValueError(f"{key}: expected {digits} hexadecimal digits")
         return f"{name}={value.lower()}"
     return ""
-
-
-def _text(value: object) -> str:
-    return value[:200] if isinstance(value, str) and value.isprintable() else ""
 
 
 def _settings(value: object) -> dict[str, Any]:

@@ -114,6 +114,15 @@ class Prompt(msgspec.Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
+class ScriptProgress(msgspec.Struct, frozen=True):
+    """How far the running script is: of its `total` lines that hold a command `done` are acknowledged. `said` is what
+    the firmware said last while it did the next one («Probing mesh point 3/25.»), printable; empty for nothing."""
+
+    done: int
+    total: int
+    said: str = ""
+
+
 class QueryAnswer(msgspec.Struct, frozen=True):
     """What a printer answered to the lines of a query: their texts, line by line, without `ok`. Not `complete` where
     something else began before the last line, or the connection was lost."""
@@ -143,7 +152,9 @@ class Telemetry(msgspec.Struct, frozen=True):
     last: Operation | None = None  # the operation that ended last
     query: QueryAnswer | None = None  # the query that ended last
     link: Link = Link()
+    script: ScriptProgress | None = None  # of the running script; None: none runs, or the driver does not tell
     starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
+    released: str | None = None  # the port that was let go of, empty where none is known; None: it is the driver's
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 
@@ -272,7 +283,8 @@ class Driver(Protocol):
 
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Send `lines` one after the other, then wait for the moves to finish. FAILED with a command that the firmware
-        says it does not know, unless `?` stands before the line: then a warning.
+        says it does not know, unless `?` stands before the line: then a warning. Telemetry's `script` says how far it
+        is, which does not wake.
         Raises NotReadyError unless IDLE."""
 
     def pause(self) -> None:
@@ -341,3 +353,18 @@ class SupportsPrompts(Protocol):
         the printer has heard it. A prompt that is still open after that gets a new id.
         Raises NotReadyError when another prompt is open, or none, or this one was answered already; DataError when it
         has no such choice, or none that can be sent."""
+
+
+@runtime_checkable
+class SupportsPortRelease(Protocol):
+    """A driver that can let go of its port, so that another program may use it: an ability that not every `Driver`
+    has."""
+
+    def release_port(self) -> None:
+        """Let go of the port, with what the printer heats switched off; → OFFLINE. Returns at once:
+        `telemetry().released` says when the port is free. The printer is not looked for until `take_port`; what it was
+        identified as is forgotten. Raises NotReadyError when an operation runs, or the driver is not open."""
+
+    def take_port(self) -> None:
+        """Look for the printer again, and identify it anew: → IDLE, or OFFLINE or ERROR with a reason. Returns at once.
+        Raises NotReadyError unless the port was let go of."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from agent.core.driver import PrinterState
+from agent.core.time_left import Pace
 
 
 class JobState(StrEnum):
@@ -69,7 +70,9 @@ def advance(state: JobState, event: JobEvent) -> JobState:
 
 
 class JobView(msgspec.Struct, frozen=True):
-    """Immutable snapshot of a job. `progress` is 0 to 1; `seconds_left` None when not known."""
+    """Immutable snapshot of a job. `progress` is 0 to 1; `seconds_left` None when not known, and `seconds_left_from` is
+    a TimeSource then; `pace` is what the print has shown of its speed. `transfer` says how far its file is, for a
+    person; empty as soon as it is here."""
 
     job_id: str
     task_id: str
@@ -82,6 +85,9 @@ class JobView(msgspec.Struct, frozen=True):
     total_layers: int = 0
     seconds_left: int | None = None
     error: str = ""
+    transfer: str = ""
+    seconds_left_from: str = ""
+    pace: Pace = Pace()
 
     @property
     def status(self) -> str | None:

@@ -29,12 +29,24 @@ class Kind(StrEnum):
     TERMINAL = "terminal"
 
 
+class FirmwareChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upgrade changed: versions of packages, and what the printer says of itself (M115); empty where that is
+    not known. `installed` is None where nobody knows whether the new version was."""
+
+    old_version: str
+    new_version: str
+    installed: bool | None
+    old_firmware: str
+    new_firmware: str
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a completed task gives back: it joins `data` of the terminal report."""
 
     settings: dict[str, Any] | UnsetType = UNSET
-    message: str | UnsetType = UNSET
+    message: str = ""
     url: str | UnsetType = UNSET
+    firmware: FirmwareChange | UnsetType = UNSET
 
 
 class Temperature(msgspec.Struct, frozen=True):
@@ -69,10 +81,12 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    seconds_left_from: str | UnsetType = UNSET
     heat_curve: HeatCurve | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
-    message: str | UnsetType = UNSET
+    message: str = ""  # for a person: why it failed, or what there is to say of it
     url: str | UnsetType = UNSET
+    firmware: FirmwareChange | UnsetType = UNSET
 
 
 class PromptData(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,6 +113,7 @@ class SituationData(msgspec.Struct, frozen=True, kw_only=True):
     line: int | UnsetType = UNSET
     total_lines: int | UnsetType = UNSET
     seconds_left: int | UnsetType = UNSET
+    seconds_left_from: str | UnsetType = UNSET
     temperature: int | UnsetType = UNSET
     temperatures: dict[str, Temperature] | UnsetType = UNSET
     bed: str | UnsetType = UNSET
@@ -115,6 +130,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """The report that acknowledges a command at once."""
 
     progress: float = 0.0
+    printer_status: str
     data: TaskData
     job_id: str | UnsetType = UNSET
 
@@ -123,6 +139,7 @@ class TaskReport(msgspec.Struct, frozen=True, kw_only=True):
     """A report on the way (milestone, progress) or at the end (terminal)."""
 
     progress: float
+    printer_status: str
     error_code: int | UnsetType = UNSET
     error_message: str | UnsetType = UNSET
     job_id: str | UnsetType = UNSET

@@ -31,6 +31,8 @@ from agent.files.address import check_download_url, redact_url
 from agent.files.digest import digest_from_headers
 from agent.files.download_failure import TIMEOUTS, describe_failure, status_text
 from agent.files.download_stream import blocks_of, decoded
+from agent.files.fetch_progress import FetchProgress
+from agent.files.kept_files import AlreadyHereError, Known, hide
 from agent.files.spool import Downloaded, SpoolFile, ignore, never
 from agent.http.content_encoding import content_encoding
 from agent.http.http_session import HttpSession
@@ -79,19 +81,32 @@ def download(
     digest: str = "",
     boot: str = "",
     task_id: str = "",
+    progress: FetchProgress | None = None,
+    known: Known | None = None,
 ) -> Downloaded:
     """Download `url` into `target`; `sink` gets every byte once, in order, before the file gets its name.
 
     The file must have the digest `digest` (agent/files/digest.py) and the one in the server's headers, where there is
     one. `boot` is the machine's boot id: what a killed process of the same boot left is resumed; empty: never.
-    `task_id` is for the log.
+    `task_id` is for the log; `progress` hears how far it is. `known` is what is here already.
 
-    Raises DataError (the URL, a final status, too large, damaged, changed meanwhile), UnavailableError (no answer, or
-    none that helps, after all attempts; no space), CancelledError, and whatever the sink raises."""
+    Raises AlreadyHereError (a known file), DataError (the URL, a final status, too large, damaged, changed meanwhile),
+    UnavailableError (no answer, or none that helps, after all attempts; no space), CancelledError, and whatever the
+    sink raises."""
     with SpoolFile(target, max_bytes=max_bytes, cancelled=cancelled, sink=sink, boot=boot) as file:
         file.expect_digest(digest)
-        _Fetch(url=url, file=file, session=session, retry=retry, allow_http=allow_http, task_id=task_id).run()
-        return file.finish()
+        fetch = _Fetch(
+            url=url,
+            file=file,
+            session=session,
+            retry=retry,
+            allow_http=allow_http,
+            task_id=task_id,
+            progress=progress or FetchProgress(),
+            known=known or Known(),
+        )
+        fetch.run()
+        return msgspec.structs.replace(file.finish(), address=fetch.address, etag=fetch.etag)
 
 
 class _Fetch:
@@ -106,6 +121,8 @@ class _Fetch:
         retry: RetryPolicy,
         allow_http: bool,
         task_id: str,
+        progress: FetchProgress,
+        known: Known,
     ) -> None:
         self._url = url
         self._file = file
@@ -113,9 +130,17 @@ class _Fetch:
         self._retry = retry
         self._allow_http = allow_http
         self._task_id = task_id
+        self._progress = progress
+        self._known = known
+        self.address = ""  # of the last answer, after redirects
         self._validator = file.resume_partial()  # for If-Range: a strong ETag or a Last-Modified
         self._failures = 0  # in a row, without MIN_GAIN new bytes
         self._deadline = retry.monotonic() + retry.total_s
+
+    @property
+    def etag(self) -> str:
+        """The strong ETag of what is fetched; empty without one."""
+        return self._validator if self._validator.startswith('"') else ""
 
     def run(self) -> None:
         """Repeat attempts until the file is complete. Raises as `download`."""
@@ -149,7 +174,10 @@ class _Fetch:
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         retry_after = error.retry_after if isinstance(error, CloudError) else None
-        return max(delay(max(self._failures, 1)), retry_after or 0.0)
+        seconds = max(delay(max(self._failures, 1)), retry_after or 0.0)
+        reason = str(error).removeprefix(f"{redact_url(self._url)}: ")
+        self._progress.attempt_failed(reason, state.attempt_number + 1, seconds)
+        return seconds
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, checking `cancelled` now and then."""
@@ -166,6 +194,8 @@ class _Fetch:
         headers: dict[str, str | None] = {**_NO_CREDENTIALS, "Accept-Encoding": "identity"}
         if file.size and self._validator:
             headers |= {"Range": f"bytes={file.size}-", "If-Range": self._validator}
+        elif self._known.etag and not file.size:
+            headers["If-None-Match"] = self._known.etag
         with self._request(headers) as response:
             encoding = content_encoding(response.headers.get("Content-Encoding"))
             self._accept(response, encoding)
@@ -174,6 +204,7 @@ class _Fetch:
                 blocks = decoded(blocks, encoding)
             for block in blocks:
                 file.write(block)
+                self._progress.received(file.size, file.total)
                 if self._retry.monotonic() >= self._deadline:
                     raise CloudError(f"not done within {self._retry.total_s:.0f} s")
             if file.total is not None and file.size != file.total:
@@ -189,6 +220,7 @@ class _Fetch:
             failure: Exception
             try:
                 address, auth = check_download_url(url, allow_http=self._allow_http)
+                self.address = address
                 response = self._send(address, auth, headers)
                 if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                     return response
@@ -231,8 +263,13 @@ class _Fetch:
         if status == 416 and "Range" in response.request.headers:
             self._validator = ""
             raise CloudError(f"{redact_url(self._url)}: the server does not have the rest of the file")
+        if status == 304 and "If-None-Match" in response.request.headers:
+            self._accept_unchanged()
         if status != 200:
             raise DataError(answered)
+        digest = digest_from_headers(headers, whole=True) if encoding == "identity" else ""
+        if not file.size and digest.removeprefix("sha-256=") in self._known.digests:
+            raise AlreadyHereError(digest.removeprefix("sha-256="))
         file.restart()
         self._validator = ""
         if encoding == "identity":
@@ -243,3 +280,11 @@ class _Fetch:
             length = headers.get("Content-Length", "").strip()
             if length.isascii() and length.isdigit() and len(length) <= 18:
                 file.set_total(int(length))
+
+    def _accept_unchanged(self) -> None:
+        """The server's file is still the known one, if the ETag that it was asked about is of the same address. Raises
+        AlreadyHereError, CloudError."""
+        known, self._known = self._known, Known()
+        if hide(self.address) == known.address:
+            raise AlreadyHereError(known.digest)
+        raise CloudError(f"{redact_url(self._url)}: the server sent nothing, for a file that is not here")

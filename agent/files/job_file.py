@@ -15,14 +15,15 @@ import msgspec
 import structlog
 
 from agent.core.command import Command
-from agent.errors import AgentError, CancelledError, DataError, UnavailableError
-from agent.files.fetch import download
+from agent.errors import AgentError, CancelledError, DataError, NoSpaceError, UnavailableError
+from agent.files.fetch_progress import FetchProgress
+from agent.files.job_download import JobDownload
+from agent.files.kept_files import KeptFiles
 from agent.files.resume import origin_path
 from agent.files.spool import BLOCK, spool
 from agent.gcode import Index, Limits, Scanner
 from agent.http.http_client import HttpClient
 from agent.service.config import Config
-from agent.service.system_clock import boot_id
 from agent.state import atomic_file
 from agent.state.checkpoint import FileMark
 
@@ -71,30 +72,37 @@ def fetch(
     http: HttpClient,
     cancelled: Callable[[], bool],
     *,
+    kept: KeptFiles,
+    progress: FetchProgress,
     dialect: str = "",
 ) -> Index:
-    """Download the file of a print and scan it in the same pass; a complete file is not fetched again. `dialect` is
-    that of the printer's firmware, empty when it is not known yet.
+    """Download the file of a print and scan it in the same pass; a complete file is not fetched again, nor one that is
+    `kept`. `dialect` is that of the printer's firmware, empty when it is not known yet. `progress` hears how far it is.
 
     Raises DataError, UnavailableError, or CancelledError."""
     if file.path.exists():  # it has its name only when it is complete
         return _load_or_scan(file, config, cancelled, dialect)
     if command.spooled:
         raise UnavailableError("the file to print is no longer there")
+    source = JobDownload(command, file=file.path, index=file.index_path, config=config, kept=kept, progress=progress)
+    try:
+        index = _download(source, file, config, http, cancelled, dialect)
+    except NoSpaceError:
+        if not kept.clear():
+            raise
+        log.warning("kept files deleted for want of space", task_id=command.task_id)
+        index = _download(source, file, config, http, cancelled, dialect)
+    source.keep(index.sha256)
+    return index
+
+
+def _download(
+    source: JobDownload, file: JobFile, config: Config, http: HttpClient, cancelled: Callable[[], bool], dialect: str
+) -> Index:
     scanner = Scanner(limits(config), dialect)
-    with http.transfers() as session:
-        downloaded = download(
-            command.url,
-            file.path,
-            session=session,
-            max_bytes=config.job.max_file_mb << 20,
-            allow_http=config.cloud.allow_http,
-            cancelled=cancelled,
-            sink=scanner.feed,
-            digest=command.digest,
-            boot=boot_id(),
-            task_id=command.task_id,
-        )
+    downloaded = source.run(http, cancelled, scanner.feed)
+    if downloaded is None:
+        return _load_or_scan(file, config, cancelled, dialect)
     return _finish_scan(scanner, file, downloaded.sha256)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from agent.errors import CancelledError, ChangedError, DataError, UnavailableError
+from agent.errors import CancelledError, ChangedError, DataError, NoSpaceError, UnavailableError
 from agent.files import resume
 
 BLOCK = 64 * 1024
@@ -29,11 +29,14 @@ SPARE = 16 * 1024 * 1024
 
 
 class Downloaded(msgspec.Struct, frozen=True):
-    """A complete file on the disk. `size` in bytes, `sha256` in hexadecimal."""
+    """A complete file on the disk. `size` in bytes, `sha256` in hexadecimal. Of one that was fetched, `address` is
+    where it was in the end, and `etag` its strong ETag, empty without one."""
 
     path: Path
     size: int
     sha256: str
+    address: str = ""
+    etag: str = ""
 
 
 class Readable(Protocol):
@@ -129,7 +132,7 @@ class SpoolFile:
             raise DataError(f"the file is too large: {total} bytes, allowed are {self._max_bytes}")
         free = shutil.disk_usage(self._target.parent).free
         if total - self.size > free - SPARE:
-            raise UnavailableError(f"no space for the file: {total} bytes, free are {max(free - SPARE, 0)}")
+            raise NoSpaceError(f"no space for the file: {total} bytes, free are {max(free - SPARE, 0)}")
         self.total = total
 
     def expect_digest(self, digest: str) -> None:
@@ -178,7 +181,7 @@ class SpoolFile:
     def _ensure_spare(self) -> None:
         """Check the free space of a file whose size is not known; called each MiB."""
         if shutil.disk_usage(self._target.parent).free < SPARE:
-            raise UnavailableError(f"no space for the file: after {self.size} bytes, {SPARE} are to stay free")
+            raise NoSpaceError(f"no space for the file: after {self.size} bytes, {SPARE} are to stay free")
 
     def check_cancelled(self) -> None:
         """Raise CancelledError when the transfer was cancelled."""
@@ -219,7 +222,8 @@ class SpoolFile:
 
     def _disk_error(self, error: OSError) -> UnavailableError:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        return UnavailableError(f"{self._part}: {'no space left' if full else error.strerror or 'cannot be written'}")
+        kind = NoSpaceError if full else UnavailableError
+        return kind(f"{self._part}: {'no space left' if full else error.strerror or 'cannot be written'}")
 
 
 def _hash_factory(algorithm: str) -> Callable[[], Any]:

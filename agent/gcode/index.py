@@ -12,7 +12,7 @@ import msgspec
 from agent.errors import DataError
 from agent.gcode.command_check import refusal_of
 
-FORMAT = 3
+FORMAT = 4
 """Version of the encoded index; another one is not read, the file is scanned again."""
 
 
@@ -84,7 +84,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     share_lines: tuple[int, ...]  # when these ordinals are done (0 and total_lines are among them) …
     shares: tuple[float, ...]  # … this share (0..1) of the print is done; never falling
     left_lines: tuple[int, ...]  # when these ordinals are done …
-    left_seconds: tuple[float, ...]  # … this many seconds are left; both empty when the file has no such marks
+    left_seconds: tuple[float, ...]  # … this many seconds are left; both empty when neither marks nor moves tell
+    left_from: str = ""  # `file` for marks of the slicer, `moves`; empty when there are none
+    own_speed: int = 0  # from this line on the file itself sets the speed factor (M220); 0: it never does
     estimate: float | None  # seconds, as the slicer has it for the whole print
     slicer: str
     seek_lines: tuple[int, ...]  # the line with this ordinal …
@@ -101,18 +103,23 @@ class Index(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         progress = _between(line, self.share_lines, self.shares)
         if line in (0, self.total_lines):  # even if a mark at the very first or last line says otherwise
             progress = float(line > 0)
-        return PrintPosition(self._layer(line), self.total_layers, progress, self._seconds_left(line, progress))
+        left = self.seconds_left(line)
+        return PrintPosition(self._layer(line), self.total_layers, progress, None if left is None else round(left))
+
+    def seconds_left(self, line: int) -> float | None:
+        """Seconds that are left of the print when line `line` is done, as the slicer says or its moves (`left_from`);
+        None when neither does."""
+        line = max(0, min(line, self.total_lines))
+        return _between(line, self.left_lines, self.left_seconds) if self.left_lines else None
+
+    @property
+    def first_layer(self) -> int:
+        """Ordinal of the first line of the first layer; 1 where there are no layers."""
+        return self.layer_starts[0] if self.layer_starts else 1
 
     def _layer(self, line: int) -> int:
         kept = bisect_right(self.layer_starts, line)
         return (kept - 1) * self.layer_step + 1 if kept else 0
-
-    def _seconds_left(self, line: int, progress: float) -> int | None:
-        if self.left_lines:
-            return round(_between(line, self.left_lines, self.left_seconds))
-        if self.estimate is not None:
-            return round(self.estimate * (1.0 - progress))
-        return None
 
     def seek(self, line: int) -> tuple[int, int]:
         """(ordinal, byte offset) of the last seek point at or before line `line`; (1, 0) before the first."""

@@ -15,6 +15,7 @@ from agent.gcode.index import Caution, Index, Thinned
 from agent.gcode.layers import LayersFromMoves
 from agent.gcode.limits import Limits
 from agent.gcode.program_check import ProgramCheck
+from agent.gcode.sampled_times import SampledTimes
 from agent.gcode.seek_points import STEP, SeekPoints
 from agent.gcode.sendable import LineBlocks, sendable
 from agent.gcode.slicer_marks import COMMENTS, SlicerMarks
@@ -62,6 +63,7 @@ class Scanner:
         self._seeks = SeekPoints()
         self._sets = False  # whether the block at hand has a G code that sets something
         self._marks = SlicerMarks()
+        self._times: SampledTimes | None = SampledTimes(dialect)  # until the slicer tells times itself
 
     def feed(self, block: bytes) -> None:
         """Scan the next bytes of the file, as many as there are. Raises DataError for what must not be printed."""
@@ -79,6 +81,8 @@ class Scanner:
             if self._size >= STEP:
                 self._refuse_binary()
         offset = self._blocks.offset
+        if self._times is not None:
+            self._times.reach(offset)
         if text := self._blocks.feed(block):
             self._seeks.reach(offset, self._count + 1)
             self._text(text)
@@ -133,14 +137,11 @@ class Scanner:
         if not lines:
             return
         first = self._count + 1
-        if max(map(len, lines)) > preflight.SHORT:
-            for at, code in enumerate(lines):
-                if len(code) > preflight.SHORT and (long := preflight.too_long(first + at, code)):
-                    self._refuse(long, code, (text, start, end, at))
+        self._check_lengths(lines, (text, start, end))
         specials = _specials(lines)
         for at, code in specials:
-            if code.startswith(b"M73") and not code[3:4].isdigit():
-                self._marks.m73(code[3:], first + at)
+            if code[:2] in (b"M7", b"M2"):
+                self._marks.command(code, first + at)
             if _HARMLESS.fullmatch(code) is None:
                 self._special(code, (text, start, end, at))
         sets = self._sets and _SETS.search(text, start, end)
@@ -153,7 +154,22 @@ class Scanner:
             self._layers_due = 0
         if self._moves:
             self._moves.feed(lines, first)
+        self._reckon(lines, first, specials)
         self._count += len(lines)
+
+    def _check_lengths(self, lines: list[bytes], place: tuple[bytes, int, int]) -> None:
+        if max(map(len, lines)) > preflight.SHORT:
+            for at, code in enumerate(lines):
+                if len(code) > preflight.SHORT and (long := preflight.too_long(self._count + 1 + at, code)):
+                    self._refuse(long, code, (*place, at))
+
+    def _reckon(self, lines: list[bytes], first: int, specials: list[tuple[int, bytes]]) -> None:
+        """Reckon the times of moves, until the slicer's own are there."""
+        if self._times is not None:
+            if self._marks.timed:
+                self._times = None
+            else:
+                self._times.feed(lines, first, specials)
 
     def _special(self, code: bytes, place: tuple[bytes, int, int, int]) -> None:
         """Check a line that is not plainly harmless."""
@@ -187,7 +203,7 @@ class Scanner:
         self._seeks.settle()
         layers = self._layers if self._moves is None else self._moves.starts
         share_lines, shares = self._marks.shares()
-        left_lines, left = self._marks.left()
+        left_from, left_lines, left = self._left()
         return Index(
             size=self._size,
             total_lines=self._count,
@@ -198,6 +214,8 @@ class Scanner:
             shares=(0.0, *shares, 1.0),
             left_lines=(*left_lines, self._count) if left else (),
             left_seconds=(*left, 0.0) if left else (),
+            left_from=left_from,
+            own_speed=self._marks.first_speed,
             estimate=self._marks.estimate,
             slicer=self._marks.slicer,
             seek_lines=self._seeks.lines,
@@ -207,6 +225,16 @@ class Scanner:
             limits=self._limits.text,
             refused=self._commands.refused,
         )
+
+    def _left(self) -> tuple[str, tuple[int, ...], tuple[float, ...]]:
+        """Where the time left comes from, the ordinals, and the seconds that are left with each."""
+        whole = self._marks.estimate
+        lines, left = self._marks.left()
+        if self._times is not None and (whole or not any(left)):
+            lines, left = self._times.left(whole)
+        if whole and not left:  # nothing moves: as the lines
+            lines, left = (0,), (whole,)
+        return ("file" if whole else "moves") if left else "", lines, left
 
     def _all_warnings(self) -> tuple[Caution, ...]:
         found = [Caution(text, line, count) for text, (line, count) in self._warnings.items()]

@@ -12,6 +12,7 @@ import msgspec
 import structlog
 
 from agent.core.command import Command, Name
+from agent.core.driver import PrinterState
 from agent.errors import DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, receive
 from agent.local.local_requests import (
@@ -125,10 +126,10 @@ class LocalApi:
     def _registration(self) -> dict[str, Any]:
         identity = self._registrar.identity()
         if identity is None:
-            return {"registered": False}
+            return {"registered": False, "reason": self._registrar.problem()}
         answer: dict[str, Any] = {"printer_id": identity.printer_id, "registered": identity.registered}
         if not identity.registered:
-            answer.update(code=identity.registration_code, url=identity.registration_url)
+            answer.update(code=identity.registration_code, url=identity.registration_url, replaces=identity.replaces)
         return answer
 
     def _outbox(self, request: OutboxRequest) -> dict[str, Any]:
@@ -157,7 +158,7 @@ class LocalApi:
     def _halt(self) -> dict[str, Any]:
         """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
         if self._emergency_stop is None:
-            raise DataError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
+            raise UnavailableError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
         try:
             self._emergency_stop()
         except NotReadyError as error:
@@ -166,11 +167,11 @@ class LocalApi:
         return {}
 
     def _ready(self) -> dict[str, Any]:
-        """The bed is clear, which counts only while no print is on it. Raises DataError, UnavailableError."""
+        """The bed is clear, which counts only while no print is on it. Raises RefusedError, UnavailableError."""
         try:
             bed = self._store.bed.confirm()
         except RefusedError as refusal:
-            raise DataError(f"ready: {refusal}") from None
+            raise RefusedError(refusal.code, f"ready: {refusal}") from None
         log.info("bed confirmed clear", last_job_id=bed.job_id)
         self._wake_runner()
         return {"bed": bed.reported_state, "job_id": bed.job_id}
@@ -179,9 +180,22 @@ class LocalApi:
         if not self._receiving.acquire(blocking=False):
             raise UnavailableError("print: another file is being received")
         try:
+            self._require_free_printer()
             return self._receive(request, stream)
         finally:
             self._receiving.release()
+
+    def _require_free_printer(self) -> None:
+        """Raise UnavailableError when a print would be refused now, before its bytes are taken. One that is offline may
+        come while they do; what begins meanwhile, the runner sees."""
+        situation = self._snapshot.read()
+        telemetry = situation.telemetry
+        if situation.busy:
+            raise UnavailableError(f"print: the printer is busy with {situation.busy}")
+        if telemetry.state is not PrinterState.IDLE and not telemetry.state.absent:
+            raise UnavailableError(f"print: the printer is {telemetry.state}: {telemetry.reason}".rstrip(": "))
+        if job_id := self._snapshot.running_job():
+            raise UnavailableError(f"print: job {job_id} is not over yet")
 
     def _receive(self, request: PrintRequest, stream: BinaryIO) -> dict[str, Any]:
         identifier = uuid.uuid4()
@@ -207,4 +221,5 @@ class LocalApi:
         task = self._store.tasks.get(task_id)
         if task is None:
             raise DataError("no such task")
-        return {"state": str(task.state), "message": task.message}
+        code = self._store.tasks.error_code(task_id)
+        return {"state": str(task.state), "message": task.message, "error_code": code}

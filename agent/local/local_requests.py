@@ -15,7 +15,7 @@ from agent.core.command import MAX_CHOICE, MAX_CHOICES
 from agent.core.printable import printable
 from agent.errors import DataError
 
-LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "reset", "dismiss", "cool"]
+LocalCommand = Literal["pause", "resume", "cancel", "home", "park", "calibrate", "reset", "dismiss", "cool"]
 """The commands of docs/protocol.md's table that a person at the printer may give."""
 
 RefusedReport = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)] | Literal["all"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import msgspec
 
 from agent.core.printer_status import WAITS_FOR_BED
-from agent.errors import EX_UNAVAILABLE, AgentError, DataError, UnavailableError
+from agent.errors import EX_UNAVAILABLE, AgentError, DataError, RefusedError, UnavailableError
 from agent.local.local_requests import (
     CommandRequest,
     LocalCommand,
@@ -24,6 +25,7 @@ from agent.local.local_requests import (
 
 ANSWER_TIMEOUT = 30.0  # seconds for an answer
 TASK_TIMEOUT = 120.0  # seconds until a command must have ended
+SCRIPT_TIMEOUT = 3660.0  # seconds until a script must have ended: as long as the agent gives it, and a minute
 CONNECT_TIMEOUT = 5.0  # seconds for a connection while others crowd the socket
 RETRY = 0.02  # seconds between two attempts at it
 POLL = 0.2  # seconds between two requests for a running task's state
@@ -82,8 +84,23 @@ def ask(path: Path, request: Request, file: Path | None = None) -> dict[str, Any
 
 
 def run_command(path: Path, command: LocalCommand) -> None:
-    """Do a command and wait for its end. Raises UnavailableError, AnsweredError, and DataError when it failed."""
+    """Do a command and wait for its end. Raises UnavailableError, AnsweredError, and RefusedError when it failed."""
     wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]))
+
+
+def run_script(path: Path, command: LocalCommand, progress: Callable[[str], None]) -> None:
+    """Do a command that may take as long as a script may, and tell `progress` how far it is whenever that changes.
+    Raises as `run_command`."""
+    last = ""
+
+    def look() -> None:
+        nonlocal last
+        now = str(ask(path, StatusRequest())["status"]["data"].get("ui_sub_state") or "")
+        if now and now != last:
+            last = now
+            progress(now)
+
+    wait_for_task(path, str(ask(path, CommandRequest(command))["task_id"]), within=SCRIPT_TIMEOUT, look=look)
 
 
 class StartedPrint(msgspec.Struct, frozen=True):
@@ -106,7 +123,7 @@ def print_file(path: Path, file: Path) -> StartedPrint:
     while time.monotonic() < deadline:
         task = ask(path, TaskRequest(answer["task_id"]))
         if task["state"] == "failed":
-            raise DataError(f"{file}: {task['message']}")
+            raise RefusedError(task.get("error_code", 0), f"{file}: {task['message']}")
         status = ask(path, StatusRequest())["status"]
         if task["state"] == "completed" or (
             status.get("job_id") == answer["job_id"] and status.get("job_status") in ("printing", "paused")
@@ -118,15 +135,18 @@ def print_file(path: Path, file: Path) -> StartedPrint:
     raise UnavailableError(f"{file}: the printer did not begin within {TASK_TIMEOUT:.0f} s")
 
 
-def wait_for_task(path: Path, task_id: str) -> None:
-    """Wait until the task has ended. Raises DataError with its message when it failed, UnavailableError when it is not
-    done within TASK_TIMEOUT."""
-    deadline = time.monotonic() + TASK_TIMEOUT
+def wait_for_task(
+    path: Path, task_id: str, *, within: float = TASK_TIMEOUT, look: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until the task has ended, and `look` meanwhile. Raises RefusedError with its code and message when it
+    failed, UnavailableError when it is not done `within` so many seconds."""
+    deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         task = ask(path, TaskRequest(task_id))
         if task["state"] == "failed":
-            raise DataError(task["message"])
+            raise RefusedError(task.get("error_code", 0), task["message"])
         if task["state"] in ENDED:
             return
+        look()
         time.sleep(POLL)
-    raise UnavailableError(f"not done within {TASK_TIMEOUT:.0f} s; the agent goes on with it")
+    raise UnavailableError(f"not done within {within:.0f} s; the agent goes on with it")

@@ -9,7 +9,7 @@ nobody waiting; what stops the printer then has workers of its own. Only the ser
     {"op": "command", "command": "pause"}         → {"ok": true, "task_id": "local-…"}
     {"op": "print", "name": "a.gcode", "size": 9} → {"ok": true, "task_id": "local-…", "job_id": "local_…"}
     {"op": "halt"}                                → {"ok": true}
-    {"op": "task", "task_id": "local-…"}          → {"ok": true, "state": "running", "message": ""}
+    {"op": "task", "task_id": "local-…"}          → {"ok": true, "state": "running", "message": "", "error_code": 0}
     {"op": "register"} {"op": "outbox"}           → {"ok": true, …}
     {"op": "outbox", "retry": 3}                  → {"ok": true, "done": 1}    also "drop", and "all" for the number
     anything that cannot be done                  → {"ok": false, "error": "…", "exit_code": 65}

@@ -8,7 +8,7 @@ from typing import Any
 from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.printer_status import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
+from agent.core.printer_status import AWAITING_BED, BUSY_TEXT, INSTALLING, TAKING_OVER, WAITS_FOR_BED
 from agent.service.snapshot import Situation
 
 
@@ -21,7 +21,11 @@ def _summary(situation: Situation, conditions: Conditions) -> str:
     telemetry, job = situation.telemetry, situation.job
     if situation.busy == AWAITING_BED and job is not None:
         return f"{WAITS_FOR_BED}: {job.name or job.job_id}"
+    if situation.busy == INSTALLING:
+        return BUSY_TEXT[INSTALLING]
     if job is not None and not job.state.ended:
+        if job.transfer:
+            return f"{telemetry.state} {job.name or job.job_id}: {job.transfer}"
         activity = "taking over" if situation.busy == TAKING_OVER else telemetry.state
         return f"{activity} {job.name or job.job_id}: {job.progress:.0%}, layer {job.layer}/{job.total_layers}"
     condition = conditions.first()
@@ -40,7 +44,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("job_id"):
         lines.append(f"job       {status['job_id']} {status.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("ui_sub_state") and not status.get("error_message"):
-        lines.append(f"waits     {data['ui_sub_state'].removeprefix('waits ')}")
+        label = "file" if is_file_on_its_way(status) else "waits"
+        lines.append(f"{label:<9} {data['ui_sub_state'].removeprefix('waits ')}")
     if data.get("prompt"):
         lines.append(f"asks      {asked(data['prompt'])}")
     if data.get("bed") == "not_confirmed" and status.get("printer_status") not in ("printing", "paused"):
@@ -62,6 +67,11 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     return [printable(line) for line in lines]
 
 
+def is_file_on_its_way(status: Mapping[str, Any]) -> bool:
+    """Whether `ui_sub_state` tells of the job's file: it has no status before the file is here."""
+    return bool(status.get("job_id")) and not status.get("job_status")
+
+
 def asked(prompt: Mapping[str, Any]) -> str:
     """Format what the printer asks, with the numbers of its choices."""
     choices = ", ".join(f"{number} {choice}" for number, choice in enumerate(prompt["choices"]))
@@ -73,12 +83,16 @@ def asked(prompt: Mapping[str, Any]) -> str:
 def registration_lines(registration: Mapping[str, Any]) -> list[str]:
     """Format the printer's registration at the cloud, or how to add it there."""
     if "printer_id" not in registration:
-        return ["cloud     not registered yet: the server has not answered"]
+        return [
+            printable(f"cloud     not registered: {registration.get('reason') or 'the server has not answered yet'}")
+        ]
     if registration.get("registered"):
         return [f"cloud     printer {registration['printer_id']}, registered"]
     where = f" at {registration['url']}" if registration.get("url") else ""
-    line = f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"
-    return [printable(line)]
+    lines = [f"cloud     printer {registration['printer_id']}; add it with the code {registration.get('code')}{where}"]
+    if registration.get("replaces"):
+        lines.append(f"cloud     a new printer in place of {registration['replaces']}")
+    return [printable(line) for line in lines]
 
 
 def format_duration(seconds: int) -> str:

@@ -21,13 +21,16 @@ from agent.core.clock import Clock
 from agent.core.command import Command
 from agent.core.driver import Driver, HeatCurve, Host, Telemetry
 from agent.core.job import JobView
-from agent.core.report_bodies import Result
+from agent.core.report_bodies import FirmwareChange, Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
+from agent.files.kept_files import KeptFiles
 from agent.http.http_client import HttpClient
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
+from agent.service.log_sources import LogSources
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -75,10 +78,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     driver: Driver
     clock: Clock
     jobs: Path  # the folder for files to print
-    logs: Callable[[], bytes]  # the agent's recent log, as text
+    kept: KeptFiles
+    logs: LogSources
     wake_reporter: Callable[[], None]
     heat: HeatControl
+    inhibitor: StopInhibitor
     host: Host  # what the driver is opened with; its `wake` wakes the runner's loop
+    printer_status: Callable[..., str]  # (ids of tasks that end now) → the word for the report that tells it
 
     @property
     def wake(self) -> Callable[[], None]:
@@ -89,7 +95,8 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         self, task: Task, job: JobView | None = None, result: Result | None = None, *, bed: BedEvent = BedEvent.END
     ) -> None:
         """End a task that did what it was asked; `bed` is what that does to the bed. Never raises; see ReportWriter."""
-        body = report.completed(task.command, job, result or Result())
+        status = self._status_after(task, job)
+        body = report.completed(task.command, job, result or Result(), status)
         self.store.reports.end(task, TaskEvent.COMPLETE, body, bed=bed)
         log.info("task completed", command=task.command.raw_name, **task_keys(task, job))
         self.wake_reporter()
@@ -103,12 +110,21 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         *,
         bed: BedEvent = BedEvent.END,
         heat_curve: HeatCurve | None = None,
+        firmware: FirmwareChange | None = None,
     ) -> None:
         """End a task that was refused or failed; `bed` as in `complete`. Never raises; see ReportWriter."""
-        body = report.failed(task.command, code, message, job, heat_curve)
+        status = self._status_after(task, job)
+        body = report.failed(
+            task.command, code, message, job, printer_status=status, heat_curve=heat_curve, firmware=firmware
+        )
         self.store.reports.end(task, TaskEvent.FAIL, body, message, bed=bed)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()
+
+    def _status_after(self, task: Task, job: JobView | None) -> str:
+        """The `printer_status` when this task has ended, and the job with it if that is over."""
+        ended_job = [job.task_id] if job is not None and job.state.ended else []
+        return self.printer_status(task.command.task_id, *ended_job)
 
 
 class Deadline:

@@ -11,8 +11,9 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
+from agent.runner.cancel_activity import CancelActivity
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
-from agent.runner.firmware_upgrade import upgrade
+from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.runner.respond_activity import RespondActivity
@@ -23,7 +24,6 @@ from agent.runner.script_activity import (
     check_dismiss,
 )
 from agent.runner.settings_activity import request_settings, set_settings
-from agent.runner.transfers import upload_logs
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -56,12 +56,12 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
     return activity
 
 
-def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity | None:
+def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity) and not task.command.job_id:
-        exclusive.cancel()
-        context.complete(task)
-        return None
+    if isinstance(exclusive, ScriptActivity | FirmwareUpgrade) and not task.command.job_id:
+        activity = CancelActivity(context, task, exclusive)
+        running.make_room_for_control()
+        return activity
     if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
         return CoolActivity(context, task)
     return _begin_job_control(context, running, task)
@@ -84,19 +84,22 @@ def _begin_script(context: Context, running: RunningActivities, task: Task) -> A
 
 
 def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_installation(task)
     if isinstance(running.exclusive(), ResetActivity):
         raise RefusedError(409, "reset: one is going on")
     return ResetActivity(context, task)
 
 
 def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
+    from agent.runner.log_upload import upload_logs  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
+
     running.require_no_upload(task)
     return upload_logs(context, task)
 
 
 def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:
     running.require_no_exclusive(task)
-    return upgrade(context, task)
+    return FirmwareUpgrade(context, task)
 
 
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:

@@ -12,7 +12,7 @@ import structlog
 from agent.core.command import Name
 from agent.core.job import JobView
 from agent.errors import NotReadyError, RefusedError, UnavailableError
-from agent.files.job_file import delete_unused
+from agent.files.job_file import JobFile, delete_unused
 from agent.runner import dispatch
 from agent.runner.activity import Context
 from agent.runner.running_activities import RunningActivities
@@ -100,6 +100,7 @@ class Runner:
         recovery = StartupRecovery(self._context)
         self._context.heat.recover(interrupted=recovery.has_script)
         delete_unused(self._context.jobs, recovery.needed_files())
+        self._context.kept.tidy(self._config.job.keep_files_mb << 20)
         if not recovery.has_print:
             self._context.driver.open(self._context.host)  # else the driver is opened with the print
         self._running.add(recovery.activities())
@@ -124,22 +125,32 @@ class Runner:
                 raise RefusedError(410, late)
             activity = dispatch.begin(self._context, self._running, task)
         except RefusedError as refusal:
-            self._context.fail(task, refusal.code, str(refusal))
+            self._end_refused(task, refusal.code, str(refusal))
         except NotReadyError as error:
-            self._context.fail(task, 409, f"{task.command.raw_name}: {error}")
+            self._end_refused(task, 409, f"{task.command.raw_name}: {error}")
         except UnavailableError as error:  # begun in the ledger, so it needs an end
-            self._context.fail(task, 503, f"{task.command.raw_name}: {error}")
+            self._end_refused(task, 503, f"{task.command.raw_name}: {error}")
         else:
             if activity is not None:
                 self._running.add([activity])
             elif task.command.name is Name.DISMISS:
                 self._job = None
 
+    def _end_refused(self, task: Task, code: int, reason: str) -> None:
+        """End a task that did not begin; the file that came with a local print goes."""
+        self._context.fail(task, code, reason)
+        if task.command.name is Name.PRINT_DATA:
+            JobFile(self._context.jobs, task.command.task_id).remove()
+
     def _refresh_job(self) -> None:
         running, exclusive = self._running.last_print(), self._running.exclusive()
         if running is not None:
             self._job = running.view
-        self._snapshot.publish(self._job, exclusive.busy if exclusive is not None else "", self._read_bed_state())
+        bed = self._read_bed_state()
+        if exclusive is None:
+            self._snapshot.publish(self._job, "", bed)
+        else:
+            self._snapshot.publish(self._job, exclusive.busy, bed, exclusive.task.command.task_id)
 
     def _publish(self) -> None:
         """Wake the reporter when the snapshot has changed so that the cloud must be told at once."""

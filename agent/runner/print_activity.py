@@ -22,6 +22,7 @@ from agent.core.job import JobEvent, JobState, JobView, advance, follow
 from agent.core.printer_status import AWAITING_BED, TAKING_OVER
 from agent.core.report_bodies import Kind, Result
 from agent.errors import AgentError, DataError, NotReadyError, RefusedError, UnavailableError
+from agent.files.fetch_progress import FetchProgress
 from agent.files.job_file import JobFile, fetch
 from agent.gcode import FileSource, Index
 from agent.runner.activity import Context, task_keys
@@ -54,6 +55,7 @@ class PrintActivity:
         self._lost = ""  # why the file of a recovered print is of no use
         self._recovery: PrintRecovery | None = None
         self._fetch: Worker[Index] | None = None
+        self._transfer = FetchProgress()
         self._settings: PrintSettings | None = None
         if checkpoint is not None:
             self._phase = PrintPhase.RECOVERING
@@ -70,6 +72,8 @@ class PrintActivity:
                     context.http,
                     cancelled,
                     dialect=context.driver.telemetry().dialect,
+                    kept=context.kept,
+                    progress=self._transfer,
                 ),
                 context.wake,
                 command.task_id,
@@ -139,7 +143,7 @@ class PrintActivity:
         if self._phase is PrintPhase.FOLLOWING:
             telemetry = self._context.driver.telemetry()
             if telemetry.task_id == self.view.task_id:
-                self._job.update_position(telemetry.line)
+                self._job.follow(telemetry)
             self._job.report(telemetry, self.view.progress)
         log.info("print handed over", **task_keys(self.task, self.view), line=self.view.line)
 
@@ -148,6 +152,7 @@ class PrintActivity:
     def _step_fetching(self, telemetry: Telemetry) -> None:
         """Wait for the download and the scan."""
         if self._fetch is None or not self._fetch.done:
+            self._job.report_transfer(telemetry, "" if self.task.command.spooled else self._transfer.text)
             return
         try:
             index = self._fetch.result()
@@ -228,7 +233,7 @@ class PrintActivity:
         ended = last is not None and last.task_id == self.view.task_id
         if not ended and telemetry.task_id != self.view.task_id:
             return
-        self._job.update_position(telemetry.line)
+        self._job.follow(telemetry)
         if last is not None and ended:
             self._finish(last)
             return
@@ -262,6 +267,7 @@ class PrintActivity:
         self._context.heat.begin(self.view.task_id)
         bed = self._context.config.job.bed
         preamble = self._settings.preamble if self._settings is not None else []
+        self._job.use_preamble(preamble)
         self._context.store.begin_print(begun, self._file.mark(self._job.index), preamble, bed)
         self._context.driver.start_print(self.view.task_id, source, preamble)
 

@@ -39,13 +39,22 @@ class ReportWriter:
         self._tasks = tasks
         self._pending: list[PendingEnd] = []
 
-    def progress(self, task: Task, body: TaskReport, job: JobView, *, milestone: bool = False) -> None:
-        """Queue a report on the way; the next one makes up for one that could not be written."""
+    def progress(self, task: Task, body: TaskReport, job: JobView | None, *, milestone: bool = False) -> None:
+        """Queue a report on the way, for a print with its `job`; the next one makes up for one that could not be
+        written."""
         task_id = task.command.task_id
         try:
             self._tasks.progress(task_id, body.progress, report_bodies.encode(body), milestone=milestone, job=job)
         except UnavailableError as error:
-            log.warning("progress report not written", task_id=task_id, job_id=job.job_id, error=str(error))
+            job_id = {"job_id": job.job_id} if job is not None else {}
+            log.warning("progress report not written", task_id=task_id, **job_id, error=str(error))
+
+    def has_unsent_progress(self, task: Task) -> bool:
+        """Whether a report on the way waits that the next one takes the place of."""
+        try:
+            return self._tasks.has_unsent_progress(task.command.task_id)
+        except UnavailableError:  # then the next one is not written either
+            return True
 
     def end(
         self, task: Task, event: TaskEvent, body: TaskReport, message: str = "", *, bed: BedEvent = BedEvent.END

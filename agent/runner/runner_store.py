@@ -10,7 +10,9 @@ from agent.core.bed import Bed, BedPolicy
 from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.runner.report_writer import ReportWriter
+from agent.state.firmware_table import Installation
 from agent.state.store import Checkpoint, FileMark, Store, Task
+from agent.state.task_table import LedgerRow
 
 
 class RunnerStore:
@@ -32,6 +34,14 @@ class RunnerStore:
     def running_tasks(self) -> list[Task]:
         """The tasks that were begun and have no end."""
         return self._store.tasks.in_state(TaskState.RUNNING)
+
+    def recent_tasks(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, oldest first."""
+        return self._store.tasks.recent(limit)
+
+    def secrets(self) -> list[str]:
+        """What must be in no text that leaves the printer: tokens, and codes that register it."""
+        return self._store.identities.secrets()
 
     def start_task(self, task: Task) -> None:
         """Set a received task running."""
@@ -82,6 +92,14 @@ class RunnerStore:
         """The firmware version that was installed last; empty for none."""
         return self._store.firmware.installed(model)
 
-    def record_firmware(self, model: str, version: str) -> None:
-        """Store the firmware version that is being installed; an empty one removes what is stored."""
-        self._store.firmware.record(model, version)
+    def installation(self, task: Task) -> Installation | None:
+        """The installation that the task has begun; None for none."""
+        return self._store.firmware.installation(task.command.task_id)
+
+    def begin_installation(self, installation: Installation) -> None:
+        """Record that an installation begins; its version counts as installed from now on."""
+        self._store.firmware.begin(installation)
+
+    def end_installation(self, installation: Installation) -> None:
+        """Record how an installation ended."""
+        self._store.firmware.end(installation)

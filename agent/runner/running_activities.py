@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.core.command import STOPS, Name
 from agent.errors import RefusedError
 from agent.runner.activity import Activity
+from agent.runner.cancel_activity import CancelActivity
+from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.state.store import Task
@@ -56,22 +58,23 @@ class RunningActivities:
 
     def sort_by_urgency(self, tasks: Sequence[Task]) -> list[Task]:
         """Sort received tasks: what ends the running print, what pauses or resumes it, what would stop another, the
-        rest; each in its order."""
-        running = self.print()
+        rest; each in its order. While nothing runs there is nothing to stop but what came before, so that all keep
+        their order: a cancel does not overtake what it is meant for."""
+        running, idle = self.print(), self.exclusive() is None
         job_id = running.view.job_id if running is not None else ""
 
         def rank(task: Task) -> int:
-            if task.command.name not in STOPS:
+            if idle or task.command.name not in STOPS:
                 return 3
             if job_id and task.command.job_id not in ("", job_id):
                 return 2
             return int(task.command.name not in (Name.CANCEL, Name.RESET))
 
-        return sorted(tasks, key=rank)
+        return sorted(tasks, key=lambda task: (rank(task), task.number))
 
     def make_room_for_control(self) -> None:
         """End the oldest pauses, resumes and cancels beyond WAITING_STOPS: the newest is never refused for load."""
-        waiting = [a for a in self._all if isinstance(a, JobControlActivity) and not a.ended]
+        waiting = [a for a in self._all if isinstance(a, JobControlActivity | CancelActivity) and not a.ended]
         for activity in waiting[: max(len(waiting) - WAITING_STOPS + 1, 0)]:
             activity.supersede()
 
@@ -86,6 +89,12 @@ class RunningActivities:
             return
         if sum(a.task.command.name not in STOPS for a in self._all) >= AT_ONCE:
             raise RefusedError(503, f"{task.command.raw_name}: {AT_ONCE} commands are running already")
+
+    def require_no_installation(self, task: Task) -> None:
+        """Raise RefusedError while a firmware is being installed, which nothing may interrupt."""
+        running = self.exclusive()
+        if isinstance(running, FirmwareUpgrade) and running.installing:
+            raise RefusedError(409, f"{task.command.raw_name}: the firmware is being installed")
 
     def require_no_exclusive(self, task: Task) -> None:
         """Raise RefusedError when another command has the printer for itself."""

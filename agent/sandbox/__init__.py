@@ -3,6 +3,8 @@
     channels, bayeux, broker, access         pure: the server's side of Bayeux 1.0; who may subscribe and publish where
     faye_http, web                           HTTP: held polls, JSON bodies, errors
     api_context, printer_api, member_api     the REST API by side (docs/protocol.md)
+    rights, rights_api, rate_limit           what a member may do, who gives it, how often
+    original_bodies                          pure: bodies of the interface's first clients
     file_hosting                             files that printers download and upload
     validate, views                          pure: checks of request bodies, and answers
     records_file, accounts, task_records     what survives a restart, one SQLite file

@@ -32,12 +32,34 @@ class PrinterAccount(msgspec.Struct, frozen=True):
 
 
 class OwnedPrinter(msgspec.Struct, frozen=True):
-    """A printer as one member sees it. `registered_at` is in seconds since the epoch."""
+    """A printer as one member sees it; its primary owner has all rights. `registered_at` is in seconds since the
+    epoch."""
 
     printer: PrinterAccount
     name: str
     registered_at: float
     is_primary: bool
+    is_printer_scoped: bool = False
+    is_job_scoped: bool = True
+
+    @property
+    def printer_scoped(self) -> bool:
+        """Whether the member may send commands to the printer."""
+        return self.is_primary or self.is_printer_scoped
+
+    @property
+    def job_scoped(self) -> bool:
+        """Whether the member may start a job, and send commands to it."""
+        return self.is_primary or self.is_job_scoped
+
+
+class MemberRights(msgspec.Struct, frozen=True):
+    """A member of a printer, with what was given beyond what `is_primary` gives."""
+
+    member_id: str
+    is_primary: bool
+    is_printer_scoped: bool
+    is_job_scoped: bool
 
 
 class Accounts:
@@ -48,8 +70,13 @@ class Accounts:
 
     def first_member(self) -> tuple[str, str]:
         """Return the id and bearer token of the member made at first start; make it the first time."""
-        row = self._records.row("SELECT member_id, token FROM members ORDER BY rowid")
-        return (row["member_id"], row["token"]) if row else self.add_member()
+        return self.first_members(1)[0]
+
+    def first_members(self, count: int) -> list[tuple[str, str]]:
+        """Return ids and bearer tokens of the first `count` members; make those that there are not yet."""
+        rows = self._records.rows("SELECT member_id, token FROM members ORDER BY rowid LIMIT ?", count)
+        known = [(str(row["member_id"]), str(row["token"])) for row in rows]
+        return known + [self.add_member() for _ in range(count - len(known))]
 
     def add_member(self) -> tuple[str, str]:
         """Add a member; returns its id (13 letters and digits) and bearer token."""
@@ -117,7 +144,7 @@ class Accounts:
             return None
         printer_id = int(row["printer_id"])
         owner = (
-            "INSERT INTO owners VALUES"
+            "INSERT INTO owners (printer_id, member_id, name, registered_at, is_primary) VALUES"
             " (?1, ?2, ?3, ?4, NOT EXISTS (SELECT 1 FROM owners WHERE printer_id = ?1))"
             " ON CONFLICT DO UPDATE SET name = excluded.name"
         )
@@ -141,9 +168,44 @@ class Accounts:
             member_id,
         )
         return [
-            OwnedPrinter(_to_printer(row), row["name"], float(row["registered_at"]), bool(row["is_primary"]))
+            OwnedPrinter(
+                printer=_to_printer(row),
+                name=row["name"],
+                registered_at=float(row["registered_at"]),
+                is_primary=bool(row["is_primary"]),
+                is_printer_scoped=bool(row["is_printer_scoped"]),
+                is_job_scoped=bool(row["is_job_scoped"]),
+            )
             for row in rows
         ]
+
+    def has_printer(self, printer_id: int) -> bool:
+        """Return whether there is such a printer."""
+        return self._records.row("SELECT 1 FROM printers WHERE printer_id = ?", printer_id) is not None
+
+    def members_of(self, printer_id: int) -> list[MemberRights]:
+        """Return the printer's members in the order of registration."""
+        rows = self._records.rows("SELECT * FROM owners WHERE printer_id = ? ORDER BY registered_at, rowid", printer_id)
+        return [
+            MemberRights(
+                member_id=row["member_id"],
+                is_primary=bool(row["is_primary"]),
+                is_printer_scoped=bool(row["is_printer_scoped"]),
+                is_job_scoped=bool(row["is_job_scoped"]),
+            )
+            for row in rows
+        ]
+
+    def set_rights(self, printer_id: int, member_id: str, *, is_printer_scoped: bool, is_job_scoped: bool) -> None:
+        """Set what a member may do with the printer."""
+        change = "UPDATE owners SET is_printer_scoped = ?, is_job_scoped = ? WHERE printer_id = ? AND member_id = ?"
+        self._records.change((change, (is_printer_scoped, is_job_scoped, printer_id, member_id)))
+
+    def remove_owner(self, printer_id: int, member_id: str) -> None:
+        """Take the printer from the member."""
+        self._records.change(
+            ("DELETE FROM owners WHERE printer_id = ? AND member_id = ?", (printer_id, member_id)),
+        )
 
     def add_upload(self, printer_id: int) -> str:
         """Add a place to upload to; returns its unguessable key."""

@@ -14,13 +14,15 @@ from agent.errors import CloudError
 from agent.sandbox import views
 from agent.sandbox.accounts import OwnedPrinter
 from agent.sandbox.api_context import ApiContext, text_field
+from agent.sandbox.rights import check_command, check_submit, owned_printer
 from agent.sandbox.task_records import JobRecord, SentTask
 from agent.sandbox.web import ApiError, answer, endpoint, json_object, root_url
 
 DEFAULT_LIMIT = 10
 """Printers on a page when the request does not say."""
 
-_JOB_SCOPED = frozenset({"pause", "resume", "cancel"})
+_NEEDED = {"firmware_upgrade": "package_url", "settings": "settings", "respond": "choice"}
+"""What a command cannot be without."""
 _COMMAND = re.compile(r"[A-Za-z0-9_]{1,64}", re.ASCII)
 _NUMBER = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _ID = "<printer_id:re:[1-9][0-9]{0,17}>"  # what fits SQLite's integers
@@ -81,17 +83,21 @@ class MemberApi:
 
     def command(self, printer_id: str) -> HTTPResponse:
         """Send a command. Any name is accepted: a printer answers for those that it does not know."""
-        owned = self._owned(self._context.asking_member(), printer_id)
+        member_id = self._context.asking_member()
+        owned = owned_printer(self._context.accounts, member_id, int(printer_id))
         body = json_object()
         name = text_field(body, "command")
         if not _COMMAND.fullmatch(name):
             raise ApiError(422, "command must be 1 to 64 letters, digits and underscores")
         if name == "print_data":
             raise ApiError(422, f"a print is started with POST {self._context.base}/print/printers/:printer_id/jobs")
-        if name not in _JOB_SCOPED and not owned.is_primary:
-            raise ApiError(403, f"{name} needs is_printer_scoped")
+        job_id = text_field(body, "job_id", required=False)
+        submitter = self._context.tasks.job_submitter(owned.printer.printer_id, job_id)
+        check_command(owned, name, submitter, member_id)
+        if (needed := _NEEDED.get(name)) and body.get(needed) in (None, "", {}):
+            raise ApiError(422, f"{name} needs {needed}")
         message: dict[str, object] = {"command": name, "task_id": self._new_id()}
-        if job_id := text_field(body, "job_id", required=False):
+        if job_id:
             message["job_id"] = job_id
         message |= _url(body, "package_url", required=False) | _settings(body)
         if name == "respond":
@@ -105,7 +111,9 @@ class MemberApi:
 
     def submit_job(self, printer_id: str) -> HTTPResponse:
         """Start a print of `printable_url`. A printer that is not connected finds the job later (GET jobs)."""
-        owned = self._owned(self._context.asking_member(), printer_id)
+        member_id = self._context.asking_member()
+        owned = owned_printer(self._context.accounts, member_id, int(printer_id))
+        check_submit(owned)
         body = json_object()
         file_url = _url(body, "printable_url", required=True)["printable_url"]
         message: dict[str, object] = {
@@ -117,7 +125,7 @@ class MemberApi:
         if job_name := text_field(body, "job_name", required=False):
             message["job_name"] = job_name
         message |= _settings(body)
-        self._context.tasks.add_task(owned.printer.printer_id, message, self._context.wall(), job=True)
+        self._context.tasks.add_task(owned.printer.printer_id, message, self._context.wall(), job_of=member_id)
         try:
             self._send(owned, message)
         except ApiError as error:
@@ -135,7 +143,7 @@ class MemberApi:
 
     def printer_status(self, printer_id: str) -> HTTPResponse:
         """Answer whether a printer is online, and its last reported state."""
-        owned = self._owned(self._context.asking_member(), printer_id)
+        owned = owned_printer(self._context.accounts, self._context.asking_member(), int(printer_id))
         return answer(200, views.printer_status(owned.printer, self._context.wall()))
 
     def task(self, task_id: str) -> HTTPResponse:
@@ -151,16 +159,11 @@ class MemberApi:
     def job(self, job_id: str) -> HTTPResponse:
         """Answer a job's last state."""
         member_id = self._context.asking_member()
-        mine = [job for job in self._context.tasks.jobs(job_id) if self._sees(member_id, job)]
+        jobs = self._context.tasks.jobs(job_id)
+        mine = [job for job in jobs if self._sees(member_id, job)]
         if not mine:
-            raise ApiError(404, "no such job on a printer of this member")
+            raise ApiError(401 if jobs else 404, "no such job on a printer of this member")
         return answer(200, views.job_view(mine[0]))
-
-    def _owned(self, member_id: str, printer_id: str) -> OwnedPrinter:
-        owned = self._context.accounts.owned(member_id, int(printer_id))
-        if owned is None:
-            raise ApiError(404, f"this member has registered no printer {printer_id}")
-        return owned
 
     def _sees(self, member_id: str, job: JobRecord) -> bool:
         return self._context.accounts.owned(member_id, job.printer_id) is not None
@@ -169,7 +172,7 @@ class MemberApi:
         member_id = self._context.asking_member()
         task = self._context.tasks.task(task_id)
         if task is None or self._context.accounts.owned(member_id, task.printer_id) is None:
-            raise ApiError(404, "no such task on a printer of this member")
+            raise ApiError(404 if task is None else 401, "no such task on a printer of this member")
         return task
 
     def _send(self, owned: OwnedPrinter, message: dict[str, object]) -> None:

@@ -8,9 +8,10 @@ from bottle import Bottle, HTTPResponse, request
 
 from agent.sandbox.accounts import PrinterAccount
 from agent.sandbox.api_context import ApiContext, text_field
+from agent.sandbox.original_bodies import plain_report
 from agent.sandbox.task_records import SentTask
 from agent.sandbox.validate import is_uuid, report_problem, status_problem
-from agent.sandbox.web import ApiError, answer, endpoint, header, json_object, root_url
+from agent.sandbox.web import ApiError, answer, endpoint, header, json_or_form_object, root_url
 
 
 class PrinterApi:
@@ -31,7 +32,7 @@ class PrinterApi:
         """Give a registration code to a new printer, or to one that sends its token and asks again."""
         accounts = self._context.accounts
         known = self._context.asking_printer() if header("X-Printer-Auth-Token") else None
-        body = json_object()
+        body = json_or_form_object()
         firmware = text_field(body, "firmware")
         if known is not None:
             printer, token = accounts.known_printer(known.printer_id, firmware), header("X-Printer-Auth-Token")
@@ -62,7 +63,7 @@ class PrinterApi:
             try:
                 printer = self._context.asking_printer()
                 task = self._task(printer, task_id)
-                body.update(_checked(json_object(), report_problem))
+                body.update(_checked(json_or_form_object(), report_problem))
                 fresh = self._take_report(printer, task, body)
             except ApiError as error:
                 self._context.emit(event | {"status": error.status, "error": error.message})
@@ -74,7 +75,7 @@ class PrinterApi:
     def status(self) -> HTTPResponse:
         """Record a heartbeat."""
         printer = self._context.asking_printer()
-        body = _checked(json_object(), status_problem)
+        body = _checked(json_or_form_object(), status_problem)
         self._record_contact(printer, body, "")
         self._context.emit(
             {
@@ -118,6 +119,7 @@ class PrinterApi:
 
 
 def _checked(body: dict[str, object], problem_of: Callable[[dict[str, object]], str]) -> dict[str, object]:
+    body = plain_report(body)
     problem = problem_of(body)
     if problem:
         raise ApiError(422, problem)

@@ -36,6 +36,14 @@ CREATE TABLE IF NOT EXISTS uploads (key TEXT PRIMARY KEY, printer_id INTEGER NOT
 """
 
 
+_ADDED = (
+    ("owners", "is_printer_scoped", "INTEGER NOT NULL DEFAULT 0"),
+    ("owners", "is_job_scoped", "INTEGER NOT NULL DEFAULT 1"),
+    ("jobs", "member_id", "TEXT NOT NULL DEFAULT ''"),
+)
+"""Columns that the tables of an earlier version do not have: table, name, type."""
+
+
 class RecordsFile:
     """The records file. Each call is one transaction; any thread may call. The file is locked for this process alone.
 
@@ -58,9 +66,16 @@ class RecordsFile:
             self._connection.execute("PRAGMA synchronous = NORMAL")
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(_SCHEMA)
+            self._add_columns()
         except sqlite3.Error as error:
             self._connection.close()
             raise UnavailableError(f"{path} cannot be used, or another sandbox uses it: {error}") from error
+
+    def _add_columns(self) -> None:
+        for table, name, kind in _ADDED:
+            known = [row["name"] for row in self._connection.execute(f"PRAGMA table_info({table})")]
+            if name not in known:
+                self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {name} {kind}")
 
     def rows(self, sql: str, *values: object) -> Sequence[sqlite3.Row]:
         """Return all rows of a query."""

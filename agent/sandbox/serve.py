@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import math
 import secrets
 import socket
 import threading
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from bottle import Bottle
+from bottle import Bottle, request
 from waitress import create_server, wasyncore
 
 from agent.errors import EX_OK, ConfigError, UnavailableError
@@ -30,9 +31,11 @@ from agent.sandbox.file_hosting import MAX_FILE_BYTES, FileHosting
 from agent.sandbox.member_api import MemberApi
 from agent.sandbox.printer_api import PrinterApi
 from agent.sandbox.publisher import ExternalPublisher
+from agent.sandbox.rate_limit import RateLimit
 from agent.sandbox.records_file import RecordsFile
+from agent.sandbox.rights_api import RightsApi
 from agent.sandbox.task_records import TaskRecords
-from agent.sandbox.web import endpoint, error_answer
+from agent.sandbox.web import endpoint, error_answer, header
 
 THREADS = 64
 MAX_HELD = 48
@@ -54,6 +57,8 @@ def serve(
     publish_to: str = "",
     poll_timeout: float = 25.0,
     api_base: str = "/v1",
+    members: int = 1,
+    rate_limit: tuple[int, float] | None = None,
 ) -> int:
     """Run the local cloud until `stop` is set, then end within a second; returns EX_OK.
 
@@ -61,6 +66,8 @@ def serve(
     for each event, never two at once: `ready` (url, member_token) first, then `registration_code`, `registered`,
     `command`, `report`, `status` as they happen. With `publish_to`, the URL of an external Faye endpoint, commands are
     published there. `poll_timeout` is how long a connect is held, in seconds. `api_base` is the path before `/print`.
+    `members` is how many members there are, each with a token in `ready`. `rate_limit` is (calls, seconds) of the REST
+    API for each token.
 
     Raises ConfigError (a bad address) and UnavailableError (the address or the state folder is taken).
     """
@@ -83,6 +90,8 @@ def serve(
             base=api_base,
         )
         app = _application(context, faye, state)
+        if rate_limit is not None:
+            app.add_hook("before_request", _limiter(RateLimit(*rate_limit, time.monotonic), f"{api_base}/print/"))
         # It would warn of each request that finds no idle worker for a moment, the very first one among them.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         sockets: dict[int, Any] = {}
@@ -98,7 +107,9 @@ def serve(
             ident=None,
         )
         cleanup.callback(_end, server, sockets, faye)
-        context.emit({"event": "ready", "url": _url(listener), "member_token": accounts.first_member()[1]})
+        known = accounts.first_members(members)
+        tokens = [{"member_id": member_id, "member_token": token} for member_id, token in known]
+        context.emit({"event": "ready", "url": _url(listener), "member_token": known[0][1], "members": tokens})
         while not stop.is_set():
             wasyncore.loop(timeout=_LOOK_S, use_poll=True, map=sockets, count=1)
     return EX_OK
@@ -130,8 +141,24 @@ def _application(context: ApiContext, faye: FayeEndpoint, folder: Path) -> Bottl
     app.route(["/faye", "/faye/", "/faye/<kind>"], "POST", endpoint(faye.handle))
     PrinterApi(context).install(app)
     MemberApi(context).install(app)
+    RightsApi(context).install(app)
     FileHosting(context, folder).install(app)
     return app
+
+
+def _limiter(limit: RateLimit, path: str) -> Callable[[], None]:
+    """A hook that answers 429 to a caller, known by its token or else its address, beyond the limit."""
+
+    def check() -> None:
+        if request.path.startswith(path):
+            caller = header("X-Printer-Auth-Token") or header("Authorization") or str(request.remote_addr)
+            wait = limit.seconds_to_wait(caller)
+            if wait > 0:
+                refusal = error_answer(429, "the rate limit is exceeded")
+                refusal.set_header("Retry-After", str(math.ceil(wait)))
+                raise refusal
+
+    return check
 
 
 _HOME = """<!doctype html><title>printer-agent sandbox</title><h1>The local cloud is here</h1>

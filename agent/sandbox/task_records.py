@@ -12,6 +12,10 @@ from agent.sandbox.records_file import RecordsFile
 Body = dict[str, object]
 
 _ENDED = ("canceled", "completed", "failed")
+_NEW_JOB = """INSERT INTO jobs (job_id, printer_id, task_id, status, created, changed, local, member_id)
+    VALUES (?1, ?2, ?3, 'sent', ?4, ?4, 0, ?5)"""
+_NEW_LOCAL_JOB = """INSERT OR IGNORE INTO jobs (job_id, printer_id, task_id, status, created, changed, local)
+    VALUES (?1, ?2, NULL, ?3, ?4, ?4, 1)"""
 
 
 class SentTask(msgspec.Struct, frozen=True):
@@ -46,14 +50,30 @@ class TaskRecords:
     def __init__(self, records: RecordsFile) -> None:
         self._records = records
 
-    def add_task(self, printer_id: int, message: Mapping[str, object], now: float, *, job: bool = False) -> None:
-        """Record a command before it is published; with `job`, also the job it starts, in state `sent`."""
+    def add_task(self, printer_id: int, message: Mapping[str, object], now: float, *, job_of: str = "") -> None:
+        """Record a command before it is published; with `job_of`, a member's id, also the job that this member starts,
+        in state `sent`."""
         task = ("INSERT INTO tasks VALUES (?, ?, ?)", (message["task_id"], printer_id, msgspec.json.encode(message)))
-        if not job:
+        if not job_of:
             self._records.change(task)
             return
-        values = (message["job_id"], printer_id, message["task_id"], now)
-        self._records.change(task, ("INSERT INTO jobs VALUES (?1, ?2, ?3, 'sent', ?4, ?4, 0)", values))
+        values = (message["job_id"], printer_id, message["task_id"], now, job_of)
+        self._records.change(
+            task,
+            (_NEW_JOB, values),
+        )
+
+    def job_submitter(self, printer_id: int, job_id: str) -> str:
+        """Return the member who started the job, without `job_id` the printer's newest that has not ended; empty when
+        it is not known."""
+        row = self._records.row(
+            "SELECT member_id FROM jobs WHERE printer_id = ?1 AND iif(?2 = '', status NOT IN (?3, ?4, ?5), job_id = ?2)"
+            " ORDER BY rowid DESC LIMIT 1",
+            printer_id,
+            job_id,
+            *_ENDED,
+        )
+        return str(row["member_id"]) if row else ""
 
     def task(self, task_id: str) -> SentTask | None:
         """Return the task, None when it is not known."""
@@ -90,10 +110,7 @@ class TaskRecords:
         report. A job that was not sent from here is local when its id says so, otherwise it is not ours to keep."""
         if job_id.startswith("local_"):
             self._records.change(
-                (
-                    "INSERT OR IGNORE INTO jobs VALUES (?1, ?2, NULL, ?3, ?4, ?4, 1)",
-                    (job_id, printer_id, status, now),
-                )
+                (_NEW_LOCAL_JOB, (job_id, printer_id, status, now)),
             )
         moved = (
             "UPDATE jobs SET status = ?1, changed = ?2 WHERE printer_id = ?3 AND job_id = ?4"

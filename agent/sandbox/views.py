@@ -56,8 +56,8 @@ def _printer(owned: OwnedPrinter) -> dict[str, object]:
         "firmware": printer.firmware,
         "type_id": printer.type_id,
         "is_primary": owned.is_primary,
-        "is_printer_scoped": owned.is_primary,
-        "is_job_scoped": True,
+        "is_printer_scoped": owned.printer_scoped,
+        "is_job_scoped": owned.job_scoped,
     }
 
 

@@ -8,8 +8,13 @@ from collections.abc import Callable
 import msgspec
 from bottle import HTTPResponse, request
 
+from agent.sandbox.original_bodies import form_object
+
 MAX_JSON_BYTES = 1024 * 1024
 """Bytes of the largest JSON body taken; reports are 5,000 characters, Faye batches may be larger."""
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+"""Media type of what a browser's form, and the first simulator, sends."""
 
 _HOST = re.compile(r"[A-Za-z0-9.\-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?", re.ASCII)
 
@@ -72,6 +77,16 @@ def body_bytes(limit: int = MAX_JSON_BYTES) -> bytes:
 def content_type() -> str:
     """Return the media type of the request without parameters, in lower case."""
     return str(request.environ.get("CONTENT_TYPE") or "").split(";")[0].strip().lower()
+
+
+def json_or_form_object() -> dict[str, object]:
+    """Decode the request's JSON object or form. Raises ApiError as `json_object`."""
+    if content_type() != FORM_TYPE:
+        return json_object()
+    try:
+        return form_object(body_bytes())
+    except ValueError as error:
+        raise ApiError(400, f"the body is not a form: {error}") from None
 
 
 def json_object() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 One `ApiClient` belongs to one thread: it holds a keep-alive session. No redirect is followed, because the token would
 go with it. Every call has a limit for connecting, one for each read and one in all, the sum of the two. A call that
-fails raises one of three errors: CloudError (retry later), RejectedError (never), TokenError (register anew).
+fails raises one of three errors: CloudError (retry later), RejectedError (never), TokenError (401, 403: see Registrar).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class ApiClient:
             case Answer.NEVER:
                 raise RejectedError(f"{call}: {status} {excerpt}".rstrip(), status=status, answer=excerpt)
             case Answer.TOKEN_DEAD:
-                raise TokenError(f"{call}: {status}, the server does not know the token")
+                raise TokenError(f"{call}: {status}, the token is refused", status=status)
             case Answer.LATER:
                 now = self._server_clock.now()  # from this answer's Date, where it has one
                 wait = retry_after(response.headers.get("Retry-After"), self._clock.wall() if now is None else now)

@@ -17,6 +17,8 @@ log = structlog.get_logger(part="subscriber")
 
 POLL = 1.0  # seconds between two attempts for messages that the disk did not take
 
+MAX_REFUSALS = 5  # 401 and 403 in a row, while the token holds, after which the next session asks again
+
 
 class CatchUp:
     """Fetches missed commands; the loop of the thread `catch-up`, so that no Faye poll waits for it.
@@ -31,6 +33,7 @@ class CatchUp:
         self._pulse = pulse
         self._requested = threading.Event()
         self._unsupported = False
+        self._refusals = 0  # answers of 401 and 403 in a row, while the token holds
 
     def request(self) -> None:
         """Fetch soon: messages may have been lost. Any thread; returns at once."""
@@ -49,15 +52,12 @@ class CatchUp:
         if self._unsupported:
             return
         try:
-            jobs = retry_forever(stop, self._pulse.beat)(self._fetch)
+            self._refusals = 0
+            jobs = retry_forever(stop, self._wait_beat)(self._fetch)
             new = sum(self._inbox.accept(job, missed=True) for job in jobs)
         except RejectedError as error:
             self._unsupported = error.status == 404
             log.info("catch-up refused by the server", status=error.status)
-        except TokenError:
-            identity = self._registrar.identity()
-            if identity is not None:
-                self._registrar.discard_token(identity.auth_token)
         except (CloudError, UnavailableError) as error:
             log.warning("catch-up failed", error=str(error))
         else:
@@ -66,4 +66,19 @@ class CatchUp:
 
     def _fetch(self) -> list[object]:
         identity = self._registrar.identity()
-        return self._api.jobs(identity.auth_token) if identity is not None else []
+        if identity is None:
+            return []  # the session that follows the registration asks again
+        try:
+            return self._api.jobs(identity.auth_token)
+        except TokenError as error:
+            if not self._registrar.check_token(self._api, identity.auth_token):
+                return []
+            self._refusals += 1
+            if self._refusals >= MAX_REFUSALS:  # it is not for printers, here: reports are refused for other reasons
+                raise RejectedError(str(error), status=error.status) from None
+            raise CloudError(str(error), status=error.status) from None
+
+    def _wait_beat(self) -> None:
+        """Beat during a wait, in which messages that the disk did not take are not forgotten either."""
+        self._pulse.beat()
+        self._inbox.retry_pending()

@@ -31,8 +31,9 @@ REPORTS_LIMIT = 2000  # reports that wait; with more of them the server takes no
 class Inbox:
     """Writes commands into the ledger. Any thread.
 
-    `wake` is called after each commit. A command that the server sent longer ago than `limits` say, by its own clock
-    `server_now` (None while that is not known), is refused: nobody stands at the printer any more.
+    `wake` is called after each commit; `printer_status` is told in its reports. A command that the server sent longer
+    ago than `limits` say, by its own clock `server_now` (None while that is not known), is refused: nobody stands at
+    the printer any more.
 
     What `admission` does not admit, and any command while REPORTS_LIMIT reports wait, is dropped unwritten, so that
     whoever may publish cannot fill the disk. STOPS are accepted but for repetitions in a flood; with so many reports
@@ -49,6 +50,7 @@ class Inbox:
         wake: Callable[[], None],
         limits: AgeLimits,
         server_now: Callable[[], float | None],
+        printer_status: Callable[[], str],
     ) -> None:
         self._tasks = tasks
         self._outbox = outbox
@@ -57,6 +59,7 @@ class Inbox:
         self._wake = wake
         self._limits = limits
         self._server_now = server_now
+        self._printer_status = printer_status
         self._pending: deque[tuple[Command | Rejection, float]] = deque()  # with the monotonic time of the receipt
         self._lock = threading.Lock()  # guards the order of the pending messages
 
@@ -110,7 +113,7 @@ class Inbox:
             return self._reject(command)
         if flooded:
             return self.accept_local(command)
-        receipt = report_bodies.encode(report.receipt(command))
+        receipt = self._receipt(command)
         sent = self._age(command)
         command = msgspec.structs.replace(command, age_on_receipt=max(sent or 0.0, waited))
         expired = self._limits.objection(command, command.age_on_receipt)
@@ -137,8 +140,11 @@ class Inbox:
         if not rejection.task_id:
             log.warning("message rejected", task_id="", error=rejection.reason)
             return False
-        command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name)
-        return self._refuse(command, rejection, report_bodies.encode(report.receipt(command)))
+        command = Command(task_id=rejection.task_id, name=None, raw_name=rejection.raw_name, job_id=rejection.job_id)
+        return self._refuse(command, rejection, self._receipt(command))
+
+    def _receipt(self, command: Command) -> bytes:
+        return report_bodies.encode(report.receipt(command, self._printer_status()))
 
     def _age(self, command: Command) -> float | None:
         """Seconds since the server sent it, by the server's own time; None when that is not known."""
@@ -146,7 +152,9 @@ class Inbox:
         return None if command.sent_at is None or now is None else max(now - command.sent_at, 0.0)
 
     def _refuse(self, command: Command, rejection: Rejection, receipt: bytes | None) -> bool:
-        terminal = report_bodies.encode(report.failed(command, rejection.code, rejection.reason))
+        status = self._printer_status()
+        body = report.failed(command, rejection.code, rejection.reason, printer_status=status)
+        terminal = report_bodies.encode(body)
         new = self._tasks.refuse(command, receipt, terminal, rejection.reason)
         log.warning(
             "task refused",

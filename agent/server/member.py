@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 import urllib3
 
-from agent.core.printable import printable
-from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
+from agent.core.answer import http_date, retry_after
+from agent.errors import ConfigError, UnavailableError
 from agent.http.describe_error import describe
 from agent.http.http_client import HttpClient
 from agent.http.http_session import HttpSession, NoAuth, read_body
+from agent.server.member_errors import error_of
 from agent.service.config import Config, need_server
 
+CALL = "GET printers"
 PAGE_LIMIT = 1000  # pages followed at most
 CREDENTIAL = "member_token"  # systemd's name of it
 ANSWER_LIMIT = 16 << 20  # bytes of a page
-EXCERPT_LIMIT = 1200  # bytes of another answer
+EXCERPT_LIMIT = 4096  # bytes of another answer
+LINK_LIMIT = 2000  # characters of `_link_next`
 CALL_LIMIT = 120.0  # seconds in all
 
 
@@ -64,24 +69,46 @@ def base(config: Config) -> str:
 def pages(
     config: Config, bearer: str, http: HttpClient, *, limit: int, offset: int, every: bool
 ) -> Iterator[dict[str, Any]]:
-    """Pages of printers, as the server sends them; with `every`, `_link_next` is followed to the end.
+    """Pages of printers, as the server sends them, each with a list `printers`; with `every`, `_link_next` is followed
+    to the end.
 
-    Raises UnavailableError, TokenError, RejectedError, DataError (an answer that cannot be used).
+    Raises UnavailableError (CloudError with a status), TokenError, RejectedError.
     """
     with http.calls() as session:
         session.headers["Authorization"] = f"Bearer {bearer}"
-        path = f"/print/printers?limit={limit}&offset={offset}"
+        path, asked = f"/print/printers?limit={limit}&offset={offset}", set[str]()
         for _ in range(PAGE_LIMIT):
-            page = _get(session, config, path)
+            page = _get(session, config, path, bearer)
             yield page
-            path = page.get("_link_next") or ""
-            if not every or not path:
+            if not every:
                 return
-            if not isinstance(path, str) or not path.startswith("/print/"):
-                raise DataError("GET printers: _link_next is not a path under /print")
+            asked.add(path)
+            path = _next_path(page.get("_link_next"), base(config))
+            if not path:
+                return
+            if path in asked:
+                raise UnavailableError(f"{CALL}: _link_next leads back to a page that was read already")
+        raise UnavailableError(f"{CALL}: more than {PAGE_LIMIT} pages")
 
 
-def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
+def _next_path(link: object, root: str) -> str:
+    """The path of the next page below `root`, empty when there is none. A link may have the base's path or its whole
+    address in it. Raises UnavailableError for one that leads elsewhere: the token goes to no other place."""
+    if link is None or link == "":
+        return ""
+    if isinstance(link, str) and len(link) <= LINK_LIMIT and link.isascii() and link.isprintable() and " " not in link:
+        path = link
+        for start in (root, urlsplit(root).path):
+            if start and path.startswith(f"{start}/"):
+                path = path.removeprefix(start)
+                break
+        # Compared as it will be asked for: no step up, no other call.
+        if urlsplit(path).path == "/print/printers" and path.startswith("/print/printers") and "#" not in path:
+            return path
+    raise UnavailableError(f"{CALL}: _link_next is not a path under /print/printers of {root}")
+
+
+def _get(session: HttpSession, config: Config, path: str, bearer: str) -> dict[str, Any]:
     limits = (config.cloud.connect_timeout_s, config.cloud.read_timeout_s)
     try:
         with session.send(
@@ -89,29 +116,15 @@ def _get(session: HttpSession, config: Config, path: str) -> dict[str, Any]:
         ) as answer:
             content = read_body(answer, ANSWER_LIMIT if answer.status_code == 200 else EXCERPT_LIMIT)
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise UnavailableError(f"GET printers: {base(config)} did not answer: {describe(error)}") from None
-    if answer.status_code in (401, 403):
-        raise TokenError(f"GET printers: {answer.status_code}, the server does not take the member's token")
-    if 400 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429):
-        excerpt = content.decode("utf-8", "replace")[:300]
-        raise RejectedError(f"GET printers: {answer.status_code} {excerpt}", status=answer.status_code, answer=excerpt)
+        raise UnavailableError(f"{CALL}: {base(config)} did not answer: {describe(error)}") from None
     if answer.status_code != 200:
-        raise UnavailableError(f"GET printers: the server answered {answer.status_code}")
+        date = http_date(answer.headers.get("Date"))
+        wait_s = retry_after(answer.headers.get("Retry-After"), time.time() if date is None else date)
+        raise error_of(CALL, answer.status_code, content, wait_s=wait_s, secret=bearer)
     try:
         page = msgspec.json.decode(content, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        raise DataError(f"GET printers: the answer is not as expected: {error}") from None
+        raise UnavailableError(f"{CALL}: the answer is not as expected: {error}") from None
     if not isinstance(page.get("printers"), list):
-        raise DataError("GET printers: the answer has no list of printers")
+        raise UnavailableError(f"{CALL}: the answer has no list of printers")
     return page
-
-
-def table(printers: list[dict[str, Any]]) -> str:
-    """Format printers as a table, a line each."""
-    keys = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary")
-    rows = [["ID", "NAME", "LAST HEALTH", "FIRMWARE", "PRIMARY"]]
-    rows += [[printable(str(printer.get(key, ""))) for key in keys] for printer in printers]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(keys))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

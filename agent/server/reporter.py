@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
 from agent.core import report_bodies
 from agent.core.clock import Clock
 from agent.core.conditions import Part
+from agent.core.report_bodies import SituationData
 from agent.errors import CloudError, RejectedError, TokenError, UnavailableError
 from agent.server.api_client import ApiClient
 from agent.server.registration import Registrar
@@ -106,6 +109,7 @@ class Reporter:
         self._pulse = pulse
         self._schedule = Schedule(clock)
         self._last_status: tuple[object, ...] | None = None  # its key; None when the server may not have it
+        self._last_data: SituationData | None = None  # of the heartbeat that the server took last
         self._next_status = 0.0  # when the heartbeat is due (monotonic)
         self._status_requested = threading.Event()  # send the status at once
         self._registered = False
@@ -162,8 +166,8 @@ class Reporter:
             while self._send_reports(identity):
                 pass
             self._send_status(identity)
-        except TokenError:
-            self._registrar.discard_token(identity.auth_token)
+        except TokenError as error:  # it is replaced or dead: the next pass takes the identity anew
+            log.debug("sending stopped without a token", error=str(error))
 
     def _send_reports(self, identity: Identity) -> bool:
         """Send the oldest report of each task, page by page; whether any left the queue. The status does not wait for
@@ -183,7 +187,8 @@ class Reporter:
         self._pulse.beat()
         refused = None
         try:
-            self._api.post_report(identity.auth_token, queued.task_id, queued.body, queued.key)
+            with self._checked(identity):
+                self._api.post_report(identity.auth_token, queued.task_id, queued.body, queued.key)
             self._note_answer()
         except RejectedError as error:
             refused = error
@@ -223,8 +228,10 @@ class Reporter:
         self._status_requested.clear()
         self._last_status = None
         self._pulse.beat()
+        body = situation.body(condition, self._last_data)
         try:
-            self._api.post_status(identity.auth_token, report_bodies.encode(situation.body(condition)))
+            with self._checked(identity):
+                self._api.post_status(identity.auth_token, report_bodies.encode(body))
         except RejectedError as error:  # this one never will be accepted; the next heartbeat is another
             self._note_failure(error, self._heartbeat)
             self._status_refused = True
@@ -236,8 +243,21 @@ class Reporter:
         else:
             self._note_answer()
             self._status_refused = False
+            self._last_data = body.data
         self._schedule.succeeded(STATUS)
         self._last_status, self._next_status = key, now + self._heartbeat
+
+    @contextmanager
+    def _checked(self, identity: Identity) -> Iterator[None]:
+        """A call with the identity's token. A 401 or 403 while the token holds is an answer to try again after, as
+        any that is not the server's own; TokenError then means that it holds no more."""
+        try:
+            yield
+        except TokenError as error:
+            if not self._registrar.check_token(self._api, identity.auth_token):
+                raise
+            raise CloudError(str(error), status=error.status) from None
+        self._registrar.note_token_worked(identity.auth_token)
 
     def _schedule_retry(self, key: str, error: Exception, retry_after: float | None, task_id: str = "") -> None:
         self._note_failure(error, self._schedule.failed(key, retry_after), task_id)

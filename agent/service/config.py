@@ -198,7 +198,8 @@ def _check(config: Config, where: str) -> None:
             f"{where}: [firmware_upgrade] public_key: needed with command; an unsigned package is never run"
         )
     for name in ScriptsSection.__struct_fields__:
-        for number, line in enumerate(getattr(config.scripts, name), 1):
+        lines = getattr(config.scripts, name)
+        for number, line in enumerate(() if lines == "off" else lines, 1):
             code = line.split(";", 1)[0].strip()
             if code.startswith("?") and (not code[1:].strip() or code[1:].strip().startswith("?")):
                 raise ConfigError(f"{where}: [scripts] {name}: line {number}: expected a command after ?, got {code!r}")

@@ -11,6 +11,7 @@ from agent.service.watch_schema import WatchSection
 
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 GcodeLines = tuple[str, ...]
+CommandLines = Literal["off"] | GcodeLines
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,6 +50,7 @@ class PrinterSection(_Section, frozen=True):
     name: str = ""
     serial_number: str = ""
     firmware: str = "auto"
+    other_board: Literal["register", "keep"] = "register"
     build_volume: tuple[Positive, ...] = ()  # mm: x, y, z
 
 
@@ -77,6 +79,7 @@ class JobSection(_Section, frozen=True):
     clear; what SIGTERM does to one."""
 
     max_file_mb: Annotated[int, msgspec.Meta(gt=0)] = 2048
+    keep_files_mb: Annotated[int, msgspec.Meta(ge=0, le=1 << 20)] = 256
     max_temperature: MaxTemperature = MaxTemperature()
     max_age_s: Positive = 86400.0
     start_within_s: Positive = 600.0
@@ -88,14 +91,15 @@ class JobSection(_Section, frozen=True):
 
 
 class ScriptsSection(_Section, frozen=True):
-    """`[scripts]`: lists of G-code lines around a pause and for the commands of the same name."""
+    """`[scripts]`: lists of G-code lines around a pause and for the commands of the same name; `()` for these is the
+    dialect's own (agent/gcode/default_scripts.py), `off` refuses the command."""
 
     pause: GcodeLines = ()
     resume: GcodeLines = ()
     cancel: GcodeLines = ()
-    home: GcodeLines = ("G28",)
-    park: GcodeLines = ("G91", "G1 Z10 F600", "G90", "G28 X Y")
-    calibrate: GcodeLines = ("G28", "G29")
+    home: CommandLines = ()
+    park: CommandLines = ()
+    calibrate: CommandLines = ()
 
 
 class ReportsSection(_Section, frozen=True):
@@ -121,13 +125,14 @@ class LocalSection(_Section, frozen=True):
 
 class FirmwareUpgradeSection(_Section, frozen=True):
     """`[firmware_upgrade]`: the installer, the key that its packages are signed with, the model and versions that are
-    taken, and the installer's time limit."""
+    taken, the installer's time limit, and that of the printer's answer afterwards."""
 
     command: tuple[str, ...] = ()
     public_key: str = ""
     model: str = "auto"
     allow_downgrade: bool = False
     timeout_s: Positive = 600.0
+    answer_within_s: Positive = 90.0
 
 
 class LogsSection(_Section, frozen=True):

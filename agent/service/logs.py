@@ -1,6 +1,6 @@
 """Structured logs on stderr: JSON in the service, colour on a terminal. Tokens are redacted.
 
-The last lines are also kept in memory, for the `logs` command.
+The last lines are also kept in memory, and on the disk by `agent.service.run_log`, for the command `logs`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -28,7 +27,6 @@ EVENTS = 60  # events of one text in a window; further ones are counted only
 TASK_EVENTS = 1000  # warnings about a task, of one text, in a window
 VALUE_TEXT = 2000  # characters of a value
 TRACEBACK_TEXT = 20_000  # characters of a traceback
-BOX_LIMIT = 3  # black boxes that are appended to the log
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _SECRET_KEYS = frozenset({"token", "auth_token", "authentication_token", "member_token", "authorization"})
@@ -78,27 +76,27 @@ class Ring:
 
     def __init__(self) -> None:
         self._lines: deque[bytes] = deque(maxlen=RING_LINES)
+        self._write: Callable[[bytes], None] = self._lines.append
+
+    def attach(self, write: Callable[[bytes], None]) -> None:
+        """Give `write` each line from now on, and those before; while there is one thread."""
+        for line in self._lines:
+            write(line)
+
+        def keep(line: bytes) -> None:
+            self._lines.append(line)
+            write(line)
+
+        self._write = keep
 
     def __call__(self, _logger: object, _name: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """A structlog processor that keeps the event and passes it on."""
-        self._lines.append(msgspec.json.encode(event, enc_hook=str))
+        self._write(msgspec.json.encode(event, enc_hook=str))
         return event
 
     def text(self) -> bytes:
         """All lines, oldest first, each a JSON object."""
         return b"".join(line + b"\n" for line in tuple(self._lines))
-
-
-def append_black_boxes(log: bytes, folder: Path) -> bytes:
-    """The log followed by the newest black boxes of the serial link, each under a line with its name, oldest first. A
-    box that cannot be read is left out."""
-    parts = [log]
-    for path in sorted(folder.glob("box-*.txt"))[-BOX_LIMIT:]:
-        try:
-            parts += [f"==== {path.name} ====\n".encode(), path.read_bytes()]
-        except OSError:
-            continue
-    return b"".join(parts)
 
 
 def redact(text: str) -> str:

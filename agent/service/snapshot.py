@@ -11,7 +11,7 @@ from agent.core import report
 from agent.core.driver import Driver, Telemetry
 from agent.core.job import JobView
 from agent.core.printer_status import AWAITING_BED, printer_state
-from agent.core.report_bodies import Heartbeat
+from agent.core.report_bodies import Heartbeat, SituationData
 
 
 class Situation(msgspec.Struct, frozen=True):
@@ -34,11 +34,13 @@ class Situation(msgspec.Struct, frozen=True):
             (job.job_id, job.state) if job is not None else None,
             self.busy == AWAITING_BED,
             self.bed,
+            job.transfer.partition(" ")[0] if job is not None else "",  # what is done with its file, not how far
         )
 
-    def body(self, condition: str = "") -> Heartbeat:
-        """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none."""
-        return report.heartbeat(self.job, self.telemetry, self.busy, condition, bed=self.bed)
+    def body(self, condition: str = "", before: SituationData | None = None) -> Heartbeat:
+        """The heartbeat's body. `condition` is the first condition raised, for a person; empty for none. `before` is
+        the `data` of the heartbeat that the server had last."""
+        return report.heartbeat(self.job, self.telemetry, self.busy, condition, bed=self.bed, before=before)
 
 
 class AgentSnapshot:
@@ -47,11 +49,16 @@ class AgentSnapshot:
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
         self._job: JobView | None = None
-        self._busy = self._bed = ""
+        self._busy = self._bed = self._busy_task = ""
 
-    def publish(self, job: JobView | None, busy: str, bed: str = "") -> None:
-        """Replace the job, the agent's own work and what is told of the bed."""
-        self._job, self._busy, self._bed = job, busy, bed
+    def publish(self, job: JobView | None, busy: str, bed: str = "", busy_task: str = "") -> None:
+        """Replace the job, the agent's own work with the task whose work it is, and what is told of the bed."""
+        self._job, self._busy, self._bed, self._busy_task = job, busy, bed, busy_task
+
+    def printer_status(self, *ending: str) -> str:
+        """The `printer_status` now. `ending` are the ids of tasks that end just now: their work is over. Any thread."""
+        job = None if self._job is not None and self._job.task_id in ending else self._job
+        return printer_state(job, self._driver.telemetry(), "" if self._busy_task in ending else self._busy)
 
     def log_keys(self, task_id: str) -> dict[str, str]:
         """The keys of a log event about the task: `task_id`, and `job_id` where the job is that task's. Any thread."""

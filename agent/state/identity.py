@@ -21,7 +21,9 @@ log = structlog.get_logger(part="identity")
 
 class Identity(msgspec.Struct, frozen=True):
     """The printer's id and token at one server. `auth_token` is a secret; `registration_code` is for the person who
-    adds the printer to the web portal and has no use once `registered`."""
+    adds the printer to the web portal and has no use once `registered`. `board` identifies the board that it was given
+    to (agent/service/board_id.py), empty where nothing is known. `replaces` says for a person which printer it took the
+    place of, and why; empty for the first one."""
 
     server: str
     printer_id: int
@@ -29,6 +31,8 @@ class Identity(msgspec.Struct, frozen=True):
     registered: bool = False
     registration_code: str = ""
     registration_url: str = ""
+    board: dict[str, str] = {}
+    replaces: str = ""
 
     def __repr__(self) -> str:
         return f"Identity(server={self.server!r}, printer_id={self.printer_id}, registered={self.registered})"
@@ -104,6 +108,11 @@ class IdentityTable:
         with self._database.transaction():
             self._database.execute("DELETE FROM identity WHERE server = ?", (server,))
         self._save_copy()
+
+    def secrets(self) -> list[str]:
+        """The tokens and registration codes of all servers."""
+        known = [decode(value) for (value,) in self._database.rows("SELECT value FROM identity")]
+        return [text for one in known if one for text in (one.auth_token, one.registration_code) if text]
 
     def _restore(self) -> None:
         """Take from the copy what the database does not have, or has in no readable form: it may be a new one."""

@@ -121,6 +121,17 @@ class Outbox:
         row = (task_id, kind, body, key)
         self._database.execute("INSERT INTO outbox (task_id, kind, body, key) VALUES (?, ?, ?, ?)", row)
 
+    def has_progress(self, task_id: str) -> bool:
+        """Whether unsent progress of the task is in the queue."""
+        with self._database.locked():
+            return bool(
+                self._database.row(
+                    f"SELECT 1 FROM outbox WHERE {self._unsent()} AND task_id = ? AND kind = ?",  # noqa: S608 our own numbers
+                    task_id,
+                    Kind.PROGRESS,
+                )
+            )
+
     def remove_progress(self, task_id: str) -> None:
         """Remove unsent progress, which a newer report makes superfluous."""
         self._database.execute("DELETE FROM outbox WHERE task_id = ? AND kind = ?", (task_id, Kind.PROGRESS))

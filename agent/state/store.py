@@ -65,6 +65,10 @@ class Store:
         self._next_tidy = self._next_trim = self._time.monotonic()
         self._reduce()
 
+    def elapsed(self) -> float:
+        """Seconds that agents have run on this state, whatever the wall clock says."""
+        return self._time.elapsed()
+
     def close(self) -> None:
         """Save how long agents have run, and close the file. Idempotent."""
         with suppress(UnavailableError, sqlite3.ProgrammingError):  # a full disk, or closed already

@@ -22,7 +22,7 @@ from agent.state.database import Database
 from agent.state.outbox import Outbox
 from agent.state.service_time import ServiceTime
 
-_COLUMNS = "command, state, progress, local, message, boot, mono, received_at, last_kind"
+_COLUMNS = "rowid, command, state, progress, local, message, boot, mono, received_at, last_kind"
 _OLD_TASKS = """DELETE FROM tasks WHERE rowid IN (
     SELECT rowid FROM tasks WHERE lived < ? AND state IN ('completed', 'failed')
     AND task_id NOT IN (SELECT task_id FROM outbox) LIMIT ?)"""
@@ -51,6 +51,20 @@ class Task(msgspec.Struct, frozen=True):
     age: float = 0.0  # seconds since it was sent, as far as is known, else since it was written down
     rebooted: bool = False  # the machine was started anew since it was written down
     last_report: Kind | None = None  # the kind of the report that was queued last
+    number: int = 0  # grows in the order in which tasks were written down
+
+
+class LedgerRow(msgspec.Struct, frozen=True):
+    """A task, and when it was written down, in seconds since the epoch by the wall clock."""
+
+    task: Task
+    received_at: float
+
+
+class _Ended(msgspec.Struct, frozen=True):
+    """What is read of a terminal report."""
+
+    error_code: int = 0
 
 
 class TaskTable:
@@ -118,6 +132,14 @@ class TaskTable:
         )
         return [self._task(row) for row in rows]
 
+    def recent(self, limit: int) -> list[LedgerRow]:
+        """The newest `limit` tasks, in the order in which they came."""
+        rows = self._database.rows(
+            f"SELECT received_at, {_COLUMNS} FROM tasks ORDER BY rowid DESC LIMIT ?",  # noqa: S608 constants
+            limit,
+        )
+        return [LedgerRow(self._task(row), received_at) for received_at, *row in reversed(rows)]
+
     def start(self, task_id: str) -> None:
         """Set the task running. Raises ValueError unless it was only received."""
         with self._database.transaction():
@@ -139,6 +161,10 @@ class TaskTable:
                 if job is not None:
                     self._checkpoints.update(job)
 
+    def has_unsent_progress(self, task_id: str) -> bool:
+        """Whether progress of the task waits to be sent, which the next would take the place of."""
+        return self._outbox.has_progress(task_id)
+
     def end(
         self, task_id: str, event: TaskEvent, terminal: bytes, message: str = "", *, bed: BedEvent = BedEvent.END
     ) -> None:
@@ -154,6 +180,13 @@ class TaskTable:
             self._queue(task_id, Kind.TERMINAL, terminal)
             self._checkpoints.remove(task_id)
             self._bed.end_task(task_id, bed)
+
+    def error_code(self, task_id: str) -> int:
+        """The error_code of the report that ended the task; 0 while it has not failed."""
+        row = self._database.row("SELECT state, last_body FROM tasks WHERE task_id = ?", task_id)
+        if row is None or TaskState(row[0]) is not TaskState.FAILED or not row[1]:
+            return 0
+        return msgspec.json.decode(row[1], type=_Ended).error_code
 
     def remove_old(self, before: float, limit: int) -> int:
         """Delete at most `limit` tasks that ended before that ServiceTime; how many there were. A task whose reports
@@ -190,6 +223,8 @@ class TaskTable:
     def _queue(self, task_id: str, kind: Kind, body: bytes, key: str = "") -> None:
         row = self._database.row("SELECT local FROM tasks WHERE task_id = ?", task_id)
         if row and row[0]:
+            if kind is Kind.TERMINAL:  # nobody else hears of it: kept for whoever asks at the printer
+                self._database.execute("UPDATE tasks SET last_body = ? WHERE task_id = ?", (body, task_id))
             return
         key = key or str(uuid.uuid4())
         self._database.execute(
@@ -215,7 +250,7 @@ class TaskTable:
         )
 
     def _task(self, row: Any) -> Task:
-        command, state, progress, local, message, boot, monotonic, received_at, last_report = row
+        number, command, state, progress, local, message, boot, monotonic, received_at, last_report = row
         parsed = msgspec.json.decode(command, type=Command)
         return Task(
             command=parsed,
@@ -226,4 +261,5 @@ class TaskTable:
             age=self._time.age(boot, monotonic, received_at) + parsed.age_on_receipt,
             rebooted=self._time.rebooted(boot),
             last_report=Kind(last_report) if last_report else None,
+            number=number,
         )

@@ -31,6 +31,7 @@ from agent.core.driver import (
     Scripts,
     SupportsCooling,
     SupportsEmergencyStop,
+    SupportsPortRelease,
     SupportsPrompts,
     SupportsQueries,
     SupportsScriptReload,
@@ -203,6 +204,23 @@ class DriverContract(ABC):
             assert [line for line in rig.executed if line[:1] in b"G"][-1] == b"G28"
             assert rig.executed[-2:] == [b"M117 home", b"M400"]
 
+    def test_a_script_tells_its_progress_if_at_all_from_none_to_all_of_its_lines(self, tmp_path: Path) -> None:
+        with self.rig(tmp_path, Setup()) as rig:
+            rig.ready()
+            rig.driver.run_script("long", ["G91", *("G1 X1 F6000", "G1 X-1 F6000") * 100, "G90", "G4 P1"])
+            seen = []
+            while (now := rig.driver.telemetry()).task_id == "long":
+                if now.script is not None:
+                    seen.append(now.script)
+                time.sleep(0.0005)
+            assert rig.outcome("long").outcome is Outcome.COMPLETED
+            assert rig.driver.telemetry().script is None
+            if not seen:
+                pytest.skip("this driver does not tell how far a script is")
+            assert {one.total for one in seen} == {203}
+            assert [one.done for one in seen] == sorted(one.done for one in seen)
+            assert all(0 <= one.done <= one.total for one in seen)
+
     def test_what_cannot_be_done_now_is_refused(self, tmp_path: Path) -> None:
         with self.rig(tmp_path, Setup(present=False)) as rig:
             with pytest.raises(NotReadyError):
@@ -308,6 +326,29 @@ class DriverContract(ABC):
             rig.driver.start_print("p", Lines(moves(20000)))
             with pytest.raises(NotReadyError, match="printing"):
                 rig.driver.cool()
+
+    def test_the_port_is_let_go_of_and_taken_again(self, tmp_path: Path) -> None:
+        """For another program, that writes the printer's firmware for example."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsPortRelease):
+                pytest.skip("this driver keeps its port")
+            for refused in (rig.driver.release_port, rig.driver.take_port):
+                with pytest.raises(NotReadyError):
+                    refused()
+            rig.ready()
+            port = rig.driver.telemetry().port
+            rig.driver.release_port()
+            now = rig.until(lambda t: t.released is not None)
+            assert (now.released, now.port, now.state, now.firmware) == (port, "", S.OFFLINE, "")
+            with pytest.raises(NotReadyError, match="released for another program"):
+                rig.driver.start_print("p", Lines(moves(3)))
+            rig.driver.take_port()
+            now = rig.until(lambda t: t.state is S.IDLE)
+            assert now.released is None
+            assert now.firmware
+            rig.driver.start_print("p", Lines(moves(20000)))
+            with pytest.raises(NotReadyError, match="printing"):
+                rig.driver.release_port()
 
     def test_an_idle_printer_is_asked_and_its_answers_are_told(self, tmp_path: Path) -> None:
         """docs/serial.md §33: line by line, and the state stays IDLE; a command that is not known ends nothing."""

@@ -43,6 +43,7 @@ class Setup:
     speed: float = inf
     present: bool = True  # there from the start; else only after `Rig.plug_in`
     scripts: Scripts = NO_SCRIPTS
+    probe_points: int = 0  # of the mesh that a probe of its measures; 0: it has none
 
 
 @dataclass

@@ -25,6 +25,12 @@ class SerialDriverContract(DriverContract):
 
     absent: ClassVar[str] = "No such file"
 
+    probes: tuple[str, ...] = ("G28", "G29 V1")
+    """The script by which its firmware measures the bed."""
+
+    probes_silently: bool = False
+    """Whether the firmware says nothing of the points meanwhile."""
+
     def agrees(self, executed: list[bytes], source: list[bytes], faults: tuple[str, ...]) -> None:
         """Assert that what was executed is the file. Override it for a firmware that takes lines without looking at
         them: it may allow for `faults`."""
@@ -64,6 +70,23 @@ class SerialDriverContract(DriverContract):
             assert last.outcome is Outcome.CANCELLED
             assert now.waiting == ""
             assert rig.file_lines() == []
+
+    def test_a_script_that_probes_the_bed_tells_what_the_firmware_says_of_it(self, tmp_path: Path) -> None:
+        """docs/serial.md §15a."""
+        with self.rig(tmp_path, Setup(speed=100.0, probe_points=6)) as rig:
+            rig.ready()
+            rig.driver.run_script("calibrate", self.probes)
+            seen = []
+            while (now := rig.driver.telemetry()).task_id == "calibrate":
+                if now.script is not None:
+                    seen.append(now.script)
+                time.sleep(0.005)
+            last = rig.outcome("calibrate")
+            assert (last.outcome, last.error) == (Outcome.COMPLETED, "")
+            assert max(one.done for one in seen) == len(self.probes) == seen[-1].total
+            said = {one.said for one in seen if one.said}
+            assert self.probes_silently or len(said) > 1
+            assert all("rob" in text and not text.startswith("/") for text in said)
 
     def test_what_a_script_left_on_is_off_when_the_driver_is_closed(self, tmp_path: Path) -> None:
         """docs/serial.md §31: it is waited for, so that a line that was garbled is sent again."""

@@ -22,6 +22,7 @@ from agent.service.lifecycle import Lifecycle
 from agent.service.paths import state_dir
 from agent.service.reload import driver_scripts
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.service.system_clock import boot_id
 from agent.state.store import Store
 from agent.wiring.heat_watch import watch_settings
@@ -37,13 +38,16 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     health: Health
     lifecycle: Lifecycle
+    inhibitor: StopInhibitor
     conditions: ConditionTracker
     http: HttpClient
     driver: Driver
     store: Store
     snapshot: AgentSnapshot
     jobs: Path  # the folder for files to print
+    kept: Path  # the folder for those that were printed lately
     black_boxes: Path  # the folder for what the driver records
+    runs: Path  # the folder for the logs of this run and the last
     wake_runner: threading.Event
     wake_reporter: threading.Event
 
@@ -67,13 +71,16 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         clock=clock,
         health=health,
         lifecycle=Lifecycle(stop_hands_over=config.job.stop_hands_over),
+        inhibitor=StopInhibitor(clock),
         conditions=conditions,
         http=HttpClient(config.cloud, monotonic=clock.monotonic, lookup=socket.getaddrinfo),
         driver=driver,
         store=store,
         snapshot=AgentSnapshot(driver),
         jobs=_make_folder(folder / "jobs"),
+        kept=_make_folder(folder / "kept"),
         black_boxes=black_boxes,
+        runs=folder / "log",
         wake_runner=threading.Event(),
         wake_reporter=threading.Event(),
     )

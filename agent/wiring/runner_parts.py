@@ -6,11 +6,13 @@ from functools import partial
 
 from agent.core.conditions import Part
 from agent.core.driver import Host, PortKeeper
+from agent.files.kept_files import KeptFiles
 from agent.runner import Runner
 from agent.runner.activity import Context
 from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
-from agent.service.logs import Ring, append_black_boxes
+from agent.service.log_sources import LogSources
+from agent.service.logs import Ring
 from agent.wiring.base_parts import Base
 
 
@@ -24,11 +26,13 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
         driver=base.driver,
         clock=base.clock,
         jobs=base.jobs,
-        logs=lambda: append_black_boxes(ring.text(), base.black_boxes),
+        kept=KeptFiles(base.kept, base.store.elapsed),
+        logs=LogSources(recent=ring.text, runs=base.runs, black_boxes=base.black_boxes),
         wake_reporter=base.wake_reporter.set,
         heat=HeatControl(
             driver=base.driver, store=store, clock=base.clock, say=partial(base.conditions.set, Part.HEAT)
         ),
+        inhibitor=base.inhibitor,
         host=Host(
             wake=base.wake_runner.set,
             beat=base.health.pulse("link", waiting=True).beat,
@@ -36,6 +40,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
             port=port,
             log_keys=base.snapshot.log_keys,
         ),
+        printer_status=base.snapshot.printer_status,
     )
     return Runner(
         context=context,

@@ -16,6 +16,7 @@ from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
 from agent.server.server_clock import ServerClock
 from agent.server.subscriber import Subscriber
+from agent.service.board_id import read_board_id
 from agent.service.config import need_server
 from agent.wiring.base_parts import Base
 
@@ -59,6 +60,7 @@ def build_server(base: Base) -> ServerParts:
         on_token_lost=on_token_lost,
         clock=clock,
         conditions=base.conditions,
+        board=read_board_id(),
     )
     inbox = Inbox(
         tasks=base.store.tasks,
@@ -68,6 +70,7 @@ def build_server(base: Base) -> ServerParts:
         wake=wake_both,
         limits=AgeLimits(other=config.job.max_age_s, start=config.job.start_within_s),
         server_now=server_clock.now,
+        printer_status=base.snapshot.printer_status,
     )
     reporter = Reporter(
         outbox=base.store.outbox,

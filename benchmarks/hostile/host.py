@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 
 from benchmarks.hostile.limits import UNIT_MB
@@ -52,12 +53,12 @@ class Memory:
         return int(next(line for line in lines if line.startswith(f"{key}:")).split()[1]) / 1024
 
 
-def size_mb(folder: Path, *, without: str) -> float:
-    """All files below a folder, without those in the subfolder `without`."""
+def size_mb(folder: Path, *, without: Collection[str]) -> float:
+    """All files below a folder, without those in the subfolders `without`."""
     total = 0
     for path in folder.rglob("*"):
         try:
-            total += path.stat().st_size if path.is_file() and without not in path.parts else 0
+            total += path.stat().st_size if path.is_file() and not {*without} & {*path.parts} else 0
         except OSError:  # removed just now
             continue
     return total / (1 << 20)

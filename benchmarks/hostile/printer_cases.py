@@ -73,10 +73,6 @@ FLOODS: dict[str, tuple[str, Chunks]] = {
     "garbage": ("bytes by dice", garbage),
     "nul": ("NULs", lambda: repeat(b"\0" * 500 + b"\n")),
     "escapes": ("escape sequences", lines(b"echo:\x1b[2J\x1b]0;x\x07\xc2\x9b31m")),
-    "huge-temperatures": (
-        "temperatures that cannot be",
-        lines(b"T:1e308 /-1e308 B:nan /inf @:999999999", b" T:-9999 B:x"),
-    ),
     "tools": ("a report of 300 tools", lines(TOOLS, times=1)),
     "busy": ("busy: processing without end", lines(b"echo:busy: processing")),
     "prompts": (
@@ -100,6 +96,10 @@ STORMS: dict[str, tuple[str, Chunks]] = {
     "resend-storm": (
         "requests for line 3 without end",
         lines(b"Error:Line Number is not Last Line Number+1, Last Line: 2", b"Resend: 3", times=1),
+    ),
+    "huge-temperatures": (
+        "temperatures that cannot be: the heat monitor may end the print",
+        lines(b"T:1e308 /-1e308 B:nan /inf @:999999999", b" T:-9999 B:x"),
     ),
     "checksums": ("checksum errors without a request", lines(b"Error:checksum mismatch, Last Line: 1", times=1)),
 }

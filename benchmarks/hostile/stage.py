@@ -195,8 +195,8 @@ class Stage:
         self.rig.until("it listens", lambda: self.rig.status()["listening"], within=15.0)
 
     def state_mb(self) -> float:
-        """The state folder without the file that is printed."""
-        return size_mb(self.rig.folder / "state", without="jobs")
+        """The state folder without the file that is printed, and those kept."""
+        return size_mb(self.rig.folder / "state", without=("jobs", "kept"))
 
 
 def _of_the_file(line: str) -> bool:

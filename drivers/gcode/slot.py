@@ -18,6 +18,7 @@ from agent.core.driver import (
     PrinterState,
     Prompt,
     QueryAnswer,
+    ScriptProgress,
     Scripts,
     Telemetry,
 )
@@ -47,8 +48,10 @@ class TelemetryUpdate(TypedDict, total=False):
     prompt: Prompt | None
     answered: int
     last: Operation
+    script: ScriptProgress | None
     query: QueryAnswer
     starting: bool
+    released: str | None
     reset_error: str
 
 
@@ -140,7 +143,7 @@ class Slot:
         """Publish how the operation of `task_id` ended, and the printer's `state` after it."""
         curve, self.heat_curve = self.heat_curve, None
         last = Operation(task_id, outcome, error, curve)
-        self.update(state=state, reason=reason, waiting="", starting=False, task_id="", last=last)
+        self.update(state=state, reason=reason, waiting="", starting=False, task_id="", script=None, last=last)
 
     def begin_recovery(self, task_id: str, line: int, reason: str) -> None:
         """From a caller's thread, before there is a link: the print of `task_id`, at `line` at least, is to be
@@ -188,8 +191,18 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last, before.query) != (
+    return (
+        before.state,
+        before.released,
+        before.reason,
+        before.waiting,
+        before.prompt,
+        before.answered,
+        before.last,
+        before.query,
+    ) != (
         after.state,
+        after.released,
         after.reason,
         after.waiting,
         after.prompt,

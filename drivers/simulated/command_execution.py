@@ -79,7 +79,9 @@ class CommandExecution:
             self.restart(line)
             return
         handle = command_table.handler(command, dialect) if command is not None else None
-        if command is None or handle is None:
+        if command is None and dialect.probe_points and _word(body).decode("latin-1") in dialect.probing:
+            self._begin(line, lambda: waits.probe_bed(self._machine, None))
+        elif command is None or handle is None:
             self._execute_named(body, command)
             if not dialect.ok_on_receipt:
                 self.acknowledge(line)
@@ -88,14 +90,18 @@ class CommandExecution:
             if self._machine.options.emergency_ok or self._machine.halted:
                 self.acknowledge(line)
         else:
-            self._running = line
-            if self._paused is not None and self._paused[0] is line:
-                self.task = self._after_person(lambda: handle(self._machine, command), self._paused[1])
-                self._paused = None
-            else:
-                self.task = handle(self._machine, command) or iter(())
-            self.busy_at = self._machine.now + self._machine.reports.keepalive
-            self.resume()
+            self._begin(line, lambda: handle(self._machine, command))
+
+    def _begin(self, line: bytes, command: Callable[[], Wait | None]) -> None:
+        """Begin a command that takes time, after the person where a pause is due before its line."""
+        self._running = line
+        if self._paused is not None and self._paused[0] is line:
+            self.task = self._after_person(command, self._paused[1])
+            self._paused = None
+        else:
+            self.task = command() or iter(())
+        self.busy_at = self._machine.now + self._machine.reports.keepalive
+        self.resume()
 
     def _execute_named(self, body: bytes, command: ParsedCommand | None) -> None:
         """Execute a command that is a word, or say that it is not known."""

@@ -291,6 +291,8 @@ TABLE: dict[str, Handler] = {
 def handler(command: ParsedCommand, dialect: Dialect) -> Handler | None:
     """What executes a command; None when the firmware does not know it."""
     code = command.code
+    if dialect.probe_points and code in dialect.probing:
+        return waits.probe_bed
     if (code == "G10" and not dialect.tool_targets) or (code in ("M291", "M292") and not dialect.boxes):
         return None
     if setting_commands.lacks(code, dialect.name):

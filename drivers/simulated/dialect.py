@@ -85,6 +85,8 @@ class Dialect:
     runout: bytes = b""  # what it says when the filament ends, where that does not hold the line (§32c, 32e, 32f)
     stop_button: bytes = b""  # what it says when somebody stops the print on its display
     lacks: frozenset[str] = frozenset()  # codes that it does not know, beside M155 and M113 without the above
+    probing: Mapping[str, bytes] = field(default_factory=dict)  # probes the bed → what it says of each point (§15a)
+    probe_points: int = 0  # of its mesh; 0: it has no probe, and does not know those commands
     # Starting (§k2)
     starting: bytes | None = None  # the answer to each line until it is ready; None: it is ready at once
     config_error: bytes = b""  # the same for ever, as its configuration cannot be used

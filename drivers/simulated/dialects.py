@@ -48,6 +48,7 @@ MARLIN = Dialect(
     capabilities=True,
     stale=2,
     m110_anywhere=True,
+    probing=MappingProxyType({"G29": b"Probing mesh point %(point)d/%(points)d."}),
     stop_button=b"//action:cancel",
 )
 
@@ -116,6 +117,7 @@ PRUSA = replace(
     early=(b"M112",),
     early_numbered=True,
     prompts=False,
+    probing=MappingProxyType({"G80": b""}),
     lacks=frozenset({"M108", "M410", "M876"}),
     stopped=(b"Error:Printer halted. kill() called!",),
 )
@@ -162,6 +164,7 @@ REPETIER = replace(
     runout=b"// action:out_of_filament T0\nRequestPause:Extruder Jam Detected!",
     stop_button=b"RequestStop:\n// action:cancel\nUSB print stopped.",
     lacks=frozenset({"M108", "M118", "M410", "M600", "M876", "M900"}),
+    probing=MappingProxyType({"G32": b"Z-probe:%(at).2f X:%(at).2f Y:%(at).2f"}),
     early=(b"M112",),
     early_numbered=True,
     emergency_restarts=True,
@@ -201,6 +204,7 @@ REPRAP = replace(
     busy=False,
     actions=False,
     prompts=False,
+    probing=MappingProxyType({"G29": b""}),
     asks_to_purge=False,
     tool_targets=True,
     boxes=True,
@@ -249,6 +253,7 @@ SMOOTHIE = replace(
     place="C: X:{x:.4f} Y:{y:.4f} Z:{z:.4f} E:{e:.4f}",
     place_on_ok=True,
     unknown=b"",
+    probing=MappingProxyType({"G32": b""}),
     boxes=False,
     words=MappingProxyType({b"M600": _SUSPEND, b"M601": _RESUME}),
     runout=b"// Filament Detector has detected a filament jam\n" + _SUSPEND,
@@ -302,6 +307,7 @@ KLIPPER = replace(
             b"CANCEL_PRINT": b"// action:prompt_end\n// action:cancel",
         }
     ),
+    probing=MappingProxyType({"BED_MESH_CALIBRATE": b"// probe at %(at).3f,%(at).3f is z=0.012500"}),
     boxes=False,
     runout=b"// Filament runout detected\n" + _CHANGE,
     stop_button=b"// action:cancel",

@@ -52,12 +52,15 @@ class Options(msgspec.Struct, frozen=True):
     rx_buffer: int | None = None  # a ring: it holds one byte less than its size
     queue_size: int | None = None  # BUFSIZE; the command that is being executed has one of the places
     planner_blocks: int = 16  # BLOCK_BUFFER_SIZE; a ring as well
+    probe_points: int = 0  # points of the mesh that its probe measures; 0: it has none (docs/serial.md §15a)
     homed: bool = False  # all axes count as homed from the start, as a Klipper's configuration may have it
     heat_guard: bool = True  # the firmware's own protection stops it for a heater's fault
     ambient: float = 21.0
     nozzle_max: float = 300.0  # the highest target that is taken; more is clamped
     bed_max: float = 120.0
     machine: str = "Virtual Printer"
+    bootloader: bool = False  # a bootloader (`bootloader.py`), in which the board begins at each opening of its port
+    firmware_name: str = ""  # in M115; empty: the dialect's own
     uuid: str = "cede2a2f-41a2-4748-9b12-c55c62f367ff"
 
     def checked(self) -> Options:
@@ -84,6 +87,7 @@ class Options(msgspec.Struct, frozen=True):
             resend_ok=_chosen(self.resend_ok, dialect.resend_ok),
             rx_buffer=_chosen(self.rx_buffer, dialect.rx_buffer),
             queue_size=_chosen(self.queue_size, dialect.queue_size),
+            probe_points=self.probe_points,
         )
 
     @property

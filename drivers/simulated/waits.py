@@ -19,6 +19,7 @@ WINDOW = 1.0  # TEMP_WINDOW: °C from the target at which that time begins
 COOLING_SLOPE = 1.5  # MIN_COOLING_SLOPE_DEG
 COOLING_TIME = 60.0  # MIN_COOLING_SLOPE_TIME: seconds in which it must have cooled by that much
 PARK_S, LOAD_S = 3.0, 5.0  # seconds that M600 takes to park and unload, and to load and purge
+PROBE_S = 2.0  # seconds that one point of a mesh takes
 HOMING_XY, HOMING_Z, HOMING_BUMPS = 50.0, 4.0, 3.0  # mm/s, mm/s, seconds
 
 
@@ -87,6 +88,16 @@ def home(machine: Machine, command: ParsedCommand) -> Wait:
     motion.homed |= set(named)
     if machine.dialect.place_when_home:
         machine.say(machine.place())
+
+
+def probe_bed(machine: Machine, _command: ParsedCommand | None) -> Wait:
+    """Home, then measure each point of the mesh, and say so where the firmware does (docs/serial.md §15a)."""
+    yield from finish_moves(machine)
+    text = next(iter(machine.dialect.probing.values()))
+    for point in range(1, machine.dialect.probe_points + 1):
+        if text:
+            machine.say(text % {b"point": point, b"points": machine.dialect.probe_points, b"at": 10.0 * point})
+        yield from _stand_still(machine, PROBE_S)
 
 
 def person(machine: Machine, seconds: float | None) -> Wait:

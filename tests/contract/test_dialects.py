@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.gcode.default_scripts import default_scripts
 from agent.testing import Rig, Setup
 from agent.testing.serial_driver_contract import SerialDriverContract
 from drivers.simulated import DIALECTS, Options
@@ -23,6 +24,12 @@ PATIENT = msgspec.structs.replace(QUICK, probe=2.0, resend_ok=0.5)
 WITHOUT_REQUESTS = ("reprap3", "klipper")
 """They look at no line number and ask for no line again, so nothing can be done about a line that is spoilt."""
 
+
+FAMILY = {"marlin1.0": "marlin1", "reprap3": "reprap"}
+"""The driver's name for the dialect, where the simulator has another."""
+
+PROBE_SILENTLY = ("prusa", "repetier", "reprap", "reprap3", "smoothie")
+"""They say nothing of the points while they measure the bed, or (Repetier) acknowledge the command before they do."""
 
 CHECKSUM_OPTIONAL = ("reprap", "smoothie")
 """They take a line whose `*` or `N` was garbled as one without a checksum: no host can keep a bad cable from spoiling
@@ -55,7 +62,14 @@ class TestDialects(SerialDriverContract):
         if spoilt and self.dialect in WITHOUT_REQUESTS:
             pytest.skip(f"{self.dialect} asks for no line again")
         options = Options(
-            dialect=self.dialect, speed=setup.speed, faults=setup.faults, link=tmp_path / "printer", homed=True
+            dialect=self.dialect,
+            speed=setup.speed,
+            faults=setup.faults,
+            link=tmp_path / "printer",
+            homed=True,
+            probe_points=setup.probe_points,
         )
+        self.probes = default_scripts(FAMILY.get(self.dialect, self.dialect)).calibrate
+        self.probes_silently = self.dialect in PROBE_SILENTLY
         with contract_rig(options, setup, PATIENT) as rig:
             yield rig

@@ -15,7 +15,9 @@ from tests.rigs.driver_rig import contract_rig
 class TestGcodeDriver(SerialDriverContract):
     @contextmanager
     def rig(self, tmp_path: Path, setup: Setup) -> Iterator[Rig]:
-        options = Options(speed=setup.speed, faults=setup.faults, link=tmp_path / "printer")
+        options = Options(
+            speed=setup.speed, faults=setup.faults, link=tmp_path / "printer", probe_points=setup.probe_points
+        )
         with contract_rig(options, setup) as rig:
             yield rig
 

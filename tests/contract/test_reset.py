@@ -72,6 +72,19 @@ def test_a_reset_after_an_emergency_stop_is_seen(tmp_path: Path, dialect: str) -
         assert after_reset(rig).reset_error == ""
 
 
+@pytest.mark.parametrize("dialect", NAMES)
+def test_a_reset_leaves_no_heater_on_also_where_nothing_can_reset_the_board(tmp_path: Path, dialect: str) -> None:
+    """docs/serial.md §28a: a port without a reset line, and for Marlin's family no command either."""
+    with idle(tmp_path, dialect, ResetOnOpen.NEVER) as (rig, printer):
+        rig.driver.run_script("warm", ["M104 S150", "M140 S40"])
+        rig.ended("warm")
+        rig.heaters_are({"tool0": 150.0, "bed": 40.0})
+        resets = printer.resets
+        after_reset(rig)
+        assert (printer.resets > resets) is (dialect in BY_COMMAND)
+        rig.heaters_are({})
+
+
 def test_the_next_reset_says_its_own(tmp_path: Path) -> None:
     with idle(tmp_path, "marlin") as (rig, _):
         assert after_reset(rig).reset_error

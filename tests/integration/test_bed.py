@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.core.printer_status import WAITS_FOR_BED
-from agent.errors import EX_DATAERR, EX_OK
+from agent.errors import EX_OK, EX_UNAVAILABLE
 from agent.local.local_requests import ReadyRequest
 from agent.local.socket_client import ask
 from tests.rigs.agent_rig import KillableAgentRig, killable_agent_rig
@@ -104,5 +104,5 @@ def test_a_local_print_obeys_the_same_rule_and_says_what_it_waits_for(made: Kill
     made.start()
     made.until("ready", lambda: made.status()["printer_status"] == "ready")
     said = cli("print", str(file))
-    assert said.returncode == EX_DATAERR
+    assert said.returncode == EX_UNAVAILABLE
     assert "nobody has confirmed that the bed is clear" in said.stderr

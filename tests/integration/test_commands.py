@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
+import io
 import json
 import sqlite3
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,10 @@ def test_a_printer_command_ends_completed(fast: AgentRig, command: str) -> None:
 
 def test_a_calibration_that_the_firmware_does_not_know_fails_and_names_the_command(fast: AgentRig) -> None:
     body = fast.do("calibrate")
-    assert (body["data"]["state"], body["error_message"]) == ("failed", "G29: the printer does not know this command")
+    assert (body["data"]["state"], body["error_message"]) == (
+        "failed",
+        "G29 V1: the printer does not know this command",
+    )
     fast.until("ready again", lambda: fast.state() == "ready")
 
 
@@ -89,8 +93,9 @@ def test_settings_are_checked_kept_and_read_back(fast: AgentRig) -> None:
 def test_logs_are_uploaded_without_the_token(fast: AgentRig) -> None:
     body = fast.do("logs")
     assert body["data"]["state"] == "completed", body
-    text = gzip.decompress(fast.download(body["data"]["url"])).decode()
-    assert any(json.loads(line).get("command") == "logs" for line in text.splitlines())
+    with tarfile.open(fileobj=io.BytesIO(fast.download(body["data"]["url"]))) as archive:
+        text = "".join(file.read().decode() for entry in archive if (file := archive.extractfile(entry)) is not None)
+    assert '"command":"logs"' in text
     identity = sqlite3.connect(fast.folder / "state" / "agent.db").execute("SELECT value FROM identity").fetchone()
     token = json.loads(identity[0])["auth_token"]
     assert len(token) == 43
@@ -236,7 +241,7 @@ def test_the_person_at_the_printer_prints_pauses_resumes_and_cancels(slow: Agent
         done = cli(slow, word)
         assert (done.returncode, done.stdout) == (0, f"{word}: done\n"), done.stderr
     refused = cli(slow, "pause")
-    assert refused.returncode == 65
+    assert refused.returncode == 69
     assert "no job is running" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert ask(slow.socket, OutboxRequest())["outbox"] == []  # the cloud has no task for any of this
@@ -272,7 +277,7 @@ def test_a_question_is_answered_from_the_cloud_and_at_the_printer(slow: AgentRig
     assert (done.returncode, done.stdout) == (0, "respond: done\n"), done.stderr
     assert slow.ended(job["task_id"])["job_status"] == "completed"
     late = cli(slow, "respond", "0")
-    assert late.returncode == 65
+    assert late.returncode == 69
     assert "asks nothing" in late.stderr
 
 

@@ -61,7 +61,11 @@ class HostileRig:
 
     def state_mb(self) -> float:
         """The state folder, without the file that is printed."""
-        files = (path for path in (self.rig.folder / "state").rglob("*") if path.is_file() and "jobs" not in path.parts)
+        files = (
+            path
+            for path in (self.rig.folder / "state").rglob("*")
+            if path.is_file() and not {"jobs", "kept"} & {*path.parts}
+        )
         return sum(path.stat().st_size for path in files) / (1 << 20)
 
     def cancel(self, *, locally: bool = False) -> float:

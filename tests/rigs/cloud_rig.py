@@ -27,8 +27,22 @@ Replies = queue.Queue[list[dict[str, Any]]]
 class RunningCloud:
     """Started when entered, stopped when left. `events` are all events after `ready`, as they came."""
 
-    def __init__(self, state: Path, *, publish_to: str = "", poll_timeout: float = 25.0) -> None:
-        self._options: dict[str, Any] = {"state": state, "publish_to": publish_to, "poll_timeout": poll_timeout}
+    def __init__(
+        self,
+        state: Path,
+        *,
+        publish_to: str = "",
+        poll_timeout: float = 25.0,
+        members: int = 1,
+        rate_limit: tuple[int, float] | None = None,
+    ) -> None:
+        self._options: dict[str, Any] = {
+            "state": state,
+            "publish_to": publish_to,
+            "poll_timeout": poll_timeout,
+            "members": members,
+            "rate_limit": rate_limit,
+        }
         self._stop = threading.Event()
         self._queue: queue.Queue[dict[str, object]] = queue.Queue()
         self._thread = threading.Thread(target=self._run, name="sandbox-under-test", daemon=True)
@@ -40,6 +54,7 @@ class RunningCloud:
         ready = self._queue.get(timeout=LIMIT_S)
         assert ready["event"] == "ready"
         self.url, self.member_token = str(ready["url"]), str(ready["member_token"])
+        self.members: Any = ready["members"]
         self.api = f"{self.url}/v1/print"
         self.http = requests.Session()
         self.member = SandboxMember(self.url, self.member_token)

@@ -20,6 +20,7 @@ from agent.core.command import Command, Name
 from agent.core.driver import Host, PrinterState, Telemetry
 from agent.core.task import TaskState
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -27,8 +28,10 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store, Task
 from agent.testing import SystemClock
 from drivers.gcode.driver import GcodeDriver
@@ -79,6 +82,7 @@ class HeatRig:
             ],
         )
         runner_store = RunnerStore(self.store)
+        board = AgentSnapshot(self.driver)
         context = Context(
             config=config,
             http=make_http(config.cloud, clock),
@@ -86,17 +90,20 @@ class HeatRig:
             driver=self.driver,
             clock=clock,
             jobs=self.jobs,
-            logs=lambda: b"",
+            kept=KeptFiles(self.jobs.with_name("kept"), self.store.elapsed),
+            logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.driver, store=runner_store, clock=clock, say=self.said.append, settle_s=SETTLE_S
             ),
+            inhibitor=StopInhibitor(clock),
             host=Host(woken.set, remember=self.store.checkpoints.remember, port=self._kept),
+            printer_status=board.printer_status,
         )
         self._stop, self._woken, self._handing_over = threading.Event(), woken, False
         runner = Runner(
             context=context,
-            snapshot=AgentSnapshot(self.driver),
+            snapshot=board,
             wake=woken,
             pulse=Health(clock, NotifySocket("")).pulse("runner"),
             hand_over=lambda: self._handing_over,

@@ -33,7 +33,8 @@ PATIENCE = 10.0
 
 
 class SocketRig:
-    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any."""
+    """A socket at `path`. `fails` is the error of each task that the runner's stand-in ends, if any, `code` its
+    error_code."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "run" / "agent.sock"
@@ -44,6 +45,7 @@ class SocketRig:
         self.driver = SlotDriver()
         self.board = AgentSnapshot(self.driver)
         self.fails = ""
+        self.code = 409
         self.halts = 0
         self.halt_fails = ""
         config = Config(printer=PrinterSection(name="mine"), job=JobSection(max_file_mb=1))
@@ -76,7 +78,7 @@ class SocketRig:
             command = task.command
             self.store.tasks.start(command.task_id)
             if self.fails:
-                self.store.tasks.end(command.task_id, TaskEvent.FAIL, b"{}", self.fails)
+                self.store.tasks.end(command.task_id, TaskEvent.FAIL, b'{"error_code":%d}' % self.code, self.fails)
             elif command.name is Name.PRINT_DATA:
                 self.driver.now(state=PrinterState.PRINTING)
                 self.board.publish(JobView(command.job_id, command.task_id, JobState.PRINTING, command.job_name), "")

@@ -15,11 +15,13 @@ from typing import Any
 
 import msgspec
 
+from agent.core import report_bodies
 from agent.core.command import Command, Name
 from agent.core.driver import Host, LineSource, Operation, Outcome, PrinterState, Unfinished
 from agent.core.task import TaskState
 from agent.errors import DataError, NotReadyError
 from agent.files.job_file import JobFile
+from agent.files.kept_files import KeptFiles
 from agent.gcode import Scanner
 from agent.runner import Runner
 from agent.runner.activity import Context
@@ -27,8 +29,10 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import load
 from agent.service.health import Health
+from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store
 from agent.testing import FakeClock
 from tests.support.cloud_side import make_http
@@ -46,6 +50,7 @@ class ScriptedDriver(SlotDriver):
         self._state_told = False
         self.asked: list[str] = []
         self.preamble: list[str] = []
+        self.script: list[str] = []
         self.opened = 0
         self.refusing = False  # a cancel
         self.unfinished: Unfinished | None = None
@@ -76,6 +81,7 @@ class ScriptedDriver(SlotDriver):
     def run_script(self, task_id: str, lines: Sequence[str]) -> None:
         """Busy."""
         self.asked.append("script")
+        self.script = list(lines)
         self.now(state=S.BUSY, task_id=task_id)
 
     def pause(self) -> None:
@@ -121,7 +127,7 @@ class ScriptedDriver(SlotDriver):
 
     def ends(self, outcome: Outcome, error: str = "") -> None:
         """The running operation has ended."""
-        self.now(state=S.IDLE, task_id="", last=Operation(self.slot.task_id, outcome, error))
+        self.now(state=S.IDLE, task_id="", script=None, last=Operation(self.slot.task_id, outcome, error))
 
 
 class RunnerRig:
@@ -137,11 +143,14 @@ class RunnerRig:
         self.printer = self.driver()
         self.jobs = folder / "jobs"
         self.jobs.mkdir(exist_ok=True)
+        self.kept = folder / "kept"
+        self.kept.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
+        self.inhibitor = StopInhibitor(self.clock)
         self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
-        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=[]", *settings])
+        config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=off", *settings])
         context = Context(
             config=config,
             http=make_http(config.cloud, self.clock),
@@ -149,12 +158,15 @@ class RunnerRig:
             driver=self.printer,
             clock=self.clock,
             jobs=self.jobs,
-            logs=lambda: self.logs,
+            kept=KeptFiles(self.kept, store.elapsed),
+            logs=LogSources(recent=lambda: self.logs, runs=folder / "log", black_boxes=folder / "blackbox"),
             wake_reporter=lambda: None,
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
+            inhibitor=self.inhibitor,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
+            printer_status=self.board.printer_status,
         )
         self.runner = Runner(
             context=context,
@@ -170,18 +182,18 @@ class RunnerRig:
         self.store.tasks.accept(Command(task_id=task_id, name=name, raw_name=str(name), **more), b"{}")
         return task_id
 
-    def print(self, task_id: str = "p", **more: Any) -> str:
+    def print(self, task_id: str = "p", *, data: bytes = FILE, **more: Any) -> str:
         """A print whose file is here already."""
         scanner = Scanner()
-        scanner.feed(FILE)
+        scanner.feed(data)
         file = JobFile(self.jobs, task_id)
-        file.path.write_bytes(FILE)
-        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(FILE).hexdigest()))
+        file.path.write_bytes(data)
+        file.save_index(msgspec.structs.replace(scanner.finish(), sha256=hashlib.sha256(data).hexdigest()))
         return self.task(Name.PRINT_DATA, task_id, spooled=file.path.name, job_id="job", **more)
 
-    def printing(self) -> str:
+    def printing(self, data: bytes = FILE, **more: Any) -> str:
         """A print under way."""
-        task_id = self.print()
+        task_id = self.print(data=data, **more)
         self.runner.step()
         assert self.woken.wait(5)  # the file was looked at, on a thread of its own
         self.runner.step()
@@ -199,6 +211,11 @@ class RunnerRig:
         """All reports on a task that wait to be sent, in order, and the last one."""
         rows = self.store.database.rows("SELECT body FROM outbox WHERE task_id = ? ORDER BY id", task_id)
         return [msgspec.json.decode(row[0]) for row in rows]
+
+    def heartbeat(self) -> dict[str, Any]:
+        """The heartbeat as it would be sent now."""
+        body: dict[str, Any] = msgspec.json.decode(report_bodies.encode(self.board.read().body()))
+        return body
 
     def state(self, task_id: str) -> TaskState:
         """The task's."""

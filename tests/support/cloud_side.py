@@ -16,6 +16,7 @@ from agent.server.inbox import Inbox
 from agent.server.registration import Registrar
 from agent.server.reporter import Reporter
 from agent.server.server_clock import ServerClock
+from agent.service.board_id import BoardId
 from agent.service.condition_tracker import ConditionTracker
 from agent.service.config import CloudSection, Config, PrinterSection
 from agent.service.health import Pulse
@@ -24,6 +25,7 @@ from agent.service.system_clock import SystemClock
 from agent.state.store import Store
 
 DEFAULT_PRINTER = PrinterSection()
+NO_BOARD: BoardId = {}
 
 
 def ignore(*_: object) -> None:
@@ -49,6 +51,7 @@ def make_registrar(
     on_token_lost: Callable[[], None] = ignore,
     clock: Clock | None = None,
     conditions: ConditionTracker | None = None,
+    board: BoardId = NO_BOARD,
 ) -> Registrar:
     """A registrar whose printer calls its firmware `Marlin`."""
     return Registrar(
@@ -59,6 +62,7 @@ def make_registrar(
         on_token_lost=on_token_lost,
         clock=clock or SystemClock(),
         conditions=conditions or ConditionTracker(),
+        board=board,
     )
 
 
@@ -82,6 +86,7 @@ def make_inbox(
         wake=wake,
         limits=AgeLimits(other=max_age, start=start_within),
         server_now=server_now,
+        printer_status=lambda: "ready",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONSTRAINTS = ROOT / "constraints"
-HASHED = ("service", "websocket", "sandbox", "build")
+HASHED = ("service", "websocket", "qr", "sandbox", "build")
 PIN = re.compile(r"^([a-z0-9-]+)==(\S+)", re.MULTILINE)
 
 
@@ -26,7 +26,7 @@ def named(name: str) -> set[str]:
     return {re.split(r"[^A-Za-z0-9-]", one)[0].lower() for one in wanted} - {"printer-agent"}
 
 
-@pytest.mark.parametrize("name", ["service", "websocket", "sandbox", "test"])
+@pytest.mark.parametrize("name", ["service", "websocket", "qr", "sandbox", "test"])
 def test_all_that_pyproject_names_is_pinned(name: str) -> None:
     assert named(name) <= set(pinned(name))
 

@@ -112,9 +112,13 @@ def _is_named(texts: list[str]) -> bool:
     return any("FIRMWARE_NAME" in text for text in texts)
 
 
-def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState) -> Procedure:
-    """Send a script's lines one after the other, then wait for the end of all moves."""
-    yield from _send_script(lines, heaters, modes)
+def script(lines: Sequence[bytes], heaters: Heaters, modes: ModalState, begin_line: Callable[[int], None]) -> Procedure:
+    """Send a script's lines one after the other, then wait for the end of all moves. `begin_line` is called before each
+    with the number of lines that are done, and after the last one."""
+    for done, line in enumerate(lines):
+        begin_line(done)
+        yield from _send_script([line], heaters, modes)
+    begin_line(len(lines))
     yield ask(b"M400")
     return End.DONE
 

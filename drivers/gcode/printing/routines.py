@@ -91,12 +91,13 @@ class Routines:
         end = yield from procedures.catch_up(self._identity.firmware, self._arm() if arm else ())
         return (yield from procedure) if procedure is not None else end
 
-    def script(self, request: RunScript) -> Procedure:
-        """Build a script. It may heat, as a print does, so the firmware watches over it too."""
+    def script(self, request: RunScript, begin_line: Callable[[int], None]) -> Procedure:
+        """Build a script; `begin_line` as in `procedures.script`. It may heat, as a print does, so the firmware
+        watches over it too."""
         for code in request.lines:
             self._modes.follow(code.removeprefix(MAY_BE_UNKNOWN))
         yield from procedures.send_each(self._arm())
-        return (yield from procedures.script(request.lines, self._heaters, self._modes))
+        return (yield from procedures.script(request.lines, self._heaters, self._modes, begin_line))
 
     def pause(self, known: Callable[[], None]) -> Procedure:
         """Build the way into a pause: the configured script, or the built-in one. `known` as in `procedures.pause`."""

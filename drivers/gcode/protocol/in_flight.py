@@ -12,7 +12,7 @@ SOONEST_S = 0.05
 """Seconds without an `ok` before which nobody is asked, however short patience is: a busy computer hears late."""
 LATER = 8.0
 """At most so many times later than at first the printer is asked after an ordinary line."""
-BACK_OFF_S = 60.0
+BACK_OFF_S = 10.0
 """At most so many seconds later it is asked again when it told its place, and the `ok` is missing all the same."""
 
 

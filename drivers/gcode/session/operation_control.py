@@ -32,6 +32,7 @@ from drivers.gcode.session.operation_state import OperationState
 from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.session.script_watch import ScriptWatch
 from drivers.gcode.timing import Timing
 
 _S = PrinterState
@@ -51,6 +52,7 @@ class OperationControl:
         checkpoints: CheckpointWriter,
         person: PersonWait,
         prompts: PrinterPrompts,
+        script: ScriptWatch,
         timing: Timing,
     ) -> None:
         self._operation = operation
@@ -60,6 +62,7 @@ class OperationControl:
         self._checkpoints = checkpoints
         self._person = person
         self._prompts = prompts
+        self._script = script
         self._timing = timing
         self._parked: Running | None = None  # the print, while its pause runs
         self._in_file = False  # whether the pause is one that the file asks for
@@ -82,7 +85,8 @@ class OperationControl:
             return
         self._operation.begin(request.task_id, _S.BUSY)
         self.set_polling(now)
-        self._stack.pump.run(self._routines.script(request))
+        self._script.begin(len(request.lines))
+        self._stack.pump.run(self._routines.script(request, self._script.begin_line))
 
     def pause(self, reason: str, *, in_file: bool = False) -> None:
         """Pause the print; ignored in any state but PRINTING."""
@@ -158,6 +162,7 @@ class OperationControl:
 
     def drop(self) -> None:
         """End the procedure that runs where it is, and forget a print that is paused."""
+        self._script.end()
         self._stack.pump.drop()
         self._parked = None
 
@@ -165,6 +170,7 @@ class OperationControl:
         """Act on the end of the procedure that ran: the state after it."""
         operation, state = self._operation, self._operation.state
         if state in (_S.PRINTING, _S.BUSY):
+            self._script.end()
             self._prompts.close()
             operation.finish(Outcome.COMPLETED, "")
         elif state is _S.CANCELLING:
@@ -235,6 +241,7 @@ class OperationControl:
     def run_cancel(self, procedure: Procedure, error: str) -> None:
         """Enter CANCELLING with `procedure`; `error` says why the print has failed, if it has."""
         self._failure = error
+        self._script.end()
         self.refused_at_end = False
         self._operation.enter(_S.CANCELLING)
         self._stack.pump.run(procedure)

@@ -20,6 +20,7 @@ from drivers.gcode.session.person_wait import PersonWait
 from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.prompts import Heard
 from drivers.gcode.session.protocol_stack import ProtocolStack
+from drivers.gcode.session.script_watch import ScriptWatch
 from drivers.gcode.slot import Slot
 
 _log = structlog.get_logger(part="gcode")
@@ -41,6 +42,7 @@ class ReplyHandler:
         actions: HostActions,
         person: PersonWait,
         prompts: PrinterPrompts,
+        script: ScriptWatch,
         events: PrinterEvents,
     ) -> None:
         self._stack = stack
@@ -53,6 +55,7 @@ class ReplyHandler:
         self._actions = actions
         self._person = person
         self._prompts = prompts
+        self._script = script
         self._events = events
         self._warned = False
         self._handlers: dict[ReplyKind, Callable[[Event, float], None]] = {
@@ -84,6 +87,7 @@ class ReplyHandler:
             self._stack.protocol.other(now)
             self._stack.pump.note(event.text)
             self._prompts.hear_text(event.text, now)
+            self._script.hear(event.text)
 
     def hear_dialog(self, event: Event, now: float) -> None:
         """Of what is heard while a print is taken over, what belongs to a prompt."""

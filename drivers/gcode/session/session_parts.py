@@ -25,6 +25,7 @@ from drivers.gcode.session.printer_prompts import PrinterPrompts
 from drivers.gcode.session.protocol_stack import ProtocolStack
 from drivers.gcode.session.reply_handler import ReplyHandler
 from drivers.gcode.session.reset_watch import ResetWatch
+from drivers.gcode.session.script_watch import ScriptWatch
 from drivers.gcode.slot import Slot
 from drivers.gcode.timing import Timing
 from drivers.settings import DriverSettings
@@ -99,6 +100,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
     )
     person = PersonWait(operation=operation, identity=identity, stack=stack, timing=timing)
     prompts = PrinterPrompts(slot=slot, checkpoints=checkpoints, stack=stack, identity=identity, person=person)
+    script = ScriptWatch(slot)
     control = OperationControl(
         operation=operation,
         stack=stack,
@@ -107,6 +109,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         checkpoints=checkpoints,
         person=person,
         prompts=prompts,
+        script=script,
         timing=timing,
     )
     heat_guard = HeatGuard(
@@ -138,6 +141,7 @@ def build_parts(context: SessionContext, events: SessionOwner) -> SessionParts:
         actions=HostActions(control=control, events=events, person=person, prompts=prompts, slot=slot),
         person=person,
         prompts=prompts,
+        script=script,
         events=events,
     )
     return SessionParts(

@@ -79,7 +79,7 @@ def test_make_install_and_uninstall(machine: System) -> None:
         ("PREFIX=opt", "expected an absolute path"),
         ("PREFIX=/", "absolute"),
         ("PREFIX=/opt", "is no environment of the agent"),
-        ("EXTRAS=test", "a service can have websocket and sandbox"),
+        ("EXTRAS=test", "a service can have websocket, qr and sandbox"),
     ],
 )
 def test_make_install_says_what_cannot_be(wrong: str, why: str, possible: None, tmp_path: Path) -> None:

@@ -310,9 +310,51 @@ def test_nothing_from_the_network_names_a_file_here() -> None:
     assert taken(parse(message(command="print_data", file_url=URL, spooled="secret.gcode"))).spooled == ""
 
 
+PRINT = {"command": "print_data", "file_url": URL}
+
+
 def test_a_job_name_that_cannot_be_shown_is_left_out() -> None:
-    assert taken(parse(message(command="print_data", file_url=URL, job_name="\x1b[2J"))).job_name == ""
-    assert taken(parse(message(command="print_data", file_url=URL, job_name="a" * 300))).job_name == "a" * 200
+    assert taken(parse(message(**PRINT, job_name="\x1b[2J"))).job_name == "a part.gcode"
+    assert taken(parse(message(**PRINT, job_name="a" * 300))).job_name == "a" * 200
+    assert taken(parse(message(command="print_data", file_url="http://h/%1b[2J", job_name="\n"))).job_name == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"job_name": "cube", "JobName": "other"}, "cube"),
+        ({"JobName": "cube"}, "cube"),
+        ({"settings": {"JobName": "cube"}}, "cube"),
+        ({"settings": {"Settings": {"JobName": "cube"}, "speed_percent": 100}}, "cube"),
+        ({"settings": '{"Settings": {"JobName": "cube"}}'}, "cube"),
+        ({"Settings": {"JobName": "cube"}}, "cube"),
+        ({"job_name": None, "settings": {"JobName": 5}}, "a part.gcode"),
+        ({}, "a part.gcode"),
+        ({"file_url": "https://h/"}, ""),
+        ({"file_url": "https://h/x/a%2Fb.gcode?name=secret"}, "a/b.gcode"),
+    ],
+)
+def test_a_job_has_its_name_from_any_of_these_places(fields: dict[str, Any], name: str) -> None:
+    assert taken(parse(message(**{**PRINT, **fields}))).job_name == name
+
+
+@pytest.mark.parametrize(
+    ("fields", "job_id"),
+    [
+        ({"file_url": "ftp://h/a", "job_id": "j"}, "j"),
+        ({"file_url": URL, "settings": [], "job_id": 123}, "123"),
+        ({"file_url": URL, "file_md5": "no"}, ID),
+        ({"file_url": URL, "job_id": ["j"]}, ""),
+    ],
+)
+def test_a_print_that_cannot_be_read_says_which_job_it_is(fields: dict[str, Any], job_id: str) -> None:
+    """docs/protocol.md «The life of a task»: without a job_id the task_id serves as one."""
+    assert refused(parse(message(command="print_data", **fields))).job_id == job_id
+
+
+def test_a_command_that_is_no_print_has_no_job_id_but_its_own() -> None:
+    assert refused(parse(message(command="logs", upload_url="x"))).job_id == ""
+    assert refused(parse(message(command=7, job_id="j"))).job_id == "j"
 
 
 @pytest.mark.parametrize("form", [str, str.encode])

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from agent.core import printer_status, report, report_bodies
 from agent.core.command import Command, Name
-from agent.core.driver import HeatCurve, Heater, Link, PrinterState, Telemetry
+from agent.core.driver import HeatCurve, Heater, Link, PrinterState, Prompt, Telemetry
 from agent.core.job import JobState, JobView
-from agent.core.printer_status import TAKING_OVER, printer_state
-from agent.core.report_bodies import Body, Result
+from agent.core.printer_status import INSTALLING, TAKING_OVER, printer_state
+from agent.core.report_bodies import Body, Result, SituationData
 from agent.core.shrink import LEFT_OUT, SHRINK_ORDER, length, shrink
 
 PRINT = Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j")
@@ -57,7 +57,7 @@ def wire(body: Body) -> dict[str, Any]:
 
 
 def receipt(command: Command) -> dict[str, Any]:
-    return wire(report.receipt(command))
+    return wire(report.receipt(command, "ready"))
 
 
 def progress(value: float, job: JobView, telemetry: Telemetry, message: str = "") -> dict[str, Any]:
@@ -65,11 +65,11 @@ def progress(value: float, job: JobView, telemetry: Telemetry, message: str = ""
 
 
 def completed(job: JobView | None, **result: Any) -> dict[str, Any]:
-    return wire(report.completed(PRINT, job, Result(**result)))
+    return wire(report.completed(PRINT, job, Result(**result), "ready"))
 
 
 def failed(code: int, message: str, job: JobView | None = None) -> dict[str, Any]:
-    return wire(report.failed(PRINT, code, message, job))
+    return wire(report.failed(PRINT, code, message, job, printer_status="ready"))
 
 
 def heartbeat(job: JobView | None, telemetry: Telemetry) -> dict[str, Any]:
@@ -157,7 +157,13 @@ def test_encode_shrinks_the_data_and_nothing_else(settings: dict[str, Any], mess
     whole |= {"layer": 3, "total_layers": 6, "line": 50, "total_lines": 100, "seconds_left": 60}
     whole |= {"settings": settings, "message": message, "url": url}
     assert found.pop("data") == shrink(whole)
-    assert found == {"progress": 1.0, "job_id": "j", "job_status": "printing", "job_progress": 0.5}
+    assert found == {
+        "progress": 1.0,
+        "printer_status": "ready",
+        "job_id": "j",
+        "job_status": "printing",
+        "job_progress": 0.5,
+    }
 
 
 OFFLINE = Telemetry(state=PrinterState.OFFLINE, reason="no port")
@@ -172,31 +178,36 @@ RUNNING = b'"job_id":"j","job_status":"printing","job_progress":0.5'
     ("body", "expected"),
     [
         (
-            report.receipt(PRINT),
+            report.receipt(PRINT, "ready"),
             (
-                b'{"progress":0.0,"data":{"state":"received","command":"print_data","is_error":false,"job_id":"j"},'
+                b'{"progress":0.0,"printer_status":"ready",'
+                b'"data":{"state":"received","command":"print_data","is_error":false,"job_id":"j","message":""},'
                 b'"job_id":"j"}'
             ),
         ),
         (
             report.progress(PRINT, 0.5, JOB, HOT, "slow"),
-            b'{"progress":0.5,' + RUNNING + b',"data":{"command":"print_data","state":"printing","change":"",'
+            b'{"progress":0.5,"printer_status":"printing",'
+            + RUNNING
+            + b',"data":{"command":"print_data","state":"printing","change":"",'
             b'"ui_sub_state":"",' + POSITION + b"," + TEMPERATURES + b',"is_error":false,"message":"slow"}}',
         ),
         (
-            report.completed(PRINT, JOB, Result(settings={"a": None}, message="m")),
-            b'{"progress":1.0,'
+            report.completed(PRINT, JOB, Result(settings={"a": None}, message="m"), "busy"),
+            b'{"progress":1.0,"printer_status":"busy",'
             + RUNNING
             + b',"data":{"state":"completed","command":"print_data","is_error":false,'
             + POSITION
             + b',"settings":{"a":null},"message":"m"}}',
         ),
         (
-            report.failed(PRINT, 409, "no", JOB),
-            b'{"progress":1.0,"error_code":409,"error_message":"no",' + RUNNING + b',"data":{"state":"failed",'
+            report.failed(PRINT, 409, "no", JOB, printer_status="printing"),
+            b'{"progress":1.0,"printer_status":"printing","error_code":409,"error_message":"no",'
+            + RUNNING
+            + b',"data":{"state":"failed",'
             b'"command":"print_data","is_error":true,"error_code":409,"error":409,"error_message":"no",'
             + POSITION
-            + b"}}",
+            + b',"message":"no"}}',
         ),
         (
             report.heartbeat(None, OFFLINE, "", "disk: full"),
@@ -229,8 +240,9 @@ def test_length_counts_as_a_javascript_server_does(text: str, expected: int) -> 
 def test_the_receipt_says_received_with_progress_0() -> None:
     assert receipt(PRINT) == {
         "progress": 0.0,
+        "printer_status": "ready",
         "job_id": "j",
-        "data": {"state": "received", "command": "print_data", "is_error": False, "job_id": "j"},
+        "data": {"state": "received", "command": "print_data", "is_error": False, "job_id": "j", "message": ""},
     }
     assert "job_id" not in receipt(Command(task_id="t", name=Name.HOME, raw_name="home"))
 
@@ -276,7 +288,14 @@ def test_a_failure_says_what_and_why_in_both_places() -> None:
 
 def test_a_heat_alarm_has_its_curve() -> None:
     points = tuple((-2.0 * n, 24.0, 210.0) for n in range(40, 0, -1))
-    body = report.failed(PRINT, 500, "heat alarm", JOB, HeatCurve("tool0", "no_rise", points))
+    body = report.failed(
+        PRINT,
+        500,
+        "heat alarm",
+        JOB,
+        printer_status="ready",
+        heat_curve=HeatCurve("tool0", "no_rise", points),
+    )
     data = msgspec.json.decode(report_bodies.encode(body))["data"]
     assert data["heat_curve"] == {"heater": "tool0", "kind": "no_rise", "points": [list(point) for point in points]}
     assert len(str(data)) < 2000
@@ -308,6 +327,14 @@ def test_the_heartbeat_has_a_word_of_the_protocol_for_each_state(state: PrinterS
 def test_during_an_upgrade_the_printer_is_in_maintenance_unless_it_is_in_error(state: PrinterState) -> None:
     found = printer_state(None, Telemetry(state=state), "firmware_upgrade")
     assert found == ("error" if STATUS[state] == "error" else "maintenance")
+
+
+@pytest.mark.parametrize("state", list(PrinterState))
+def test_while_a_firmware_is_installed_the_printer_is_in_maintenance_whatever_it_says(state: PrinterState) -> None:
+    telemetry = Telemetry(state=state, reason="why", released="/dev/ttyUSB0")
+    body = wire(report.heartbeat(None, telemetry, INSTALLING))
+    assert body["printer_status"] == "maintenance"
+    assert (body["data"]["is_error"], body["data"]["ui_sub_state"]) == (False, "the firmware is being installed")
 
 
 def test_a_printer_that_is_about_to_print_is_busy_not_ready() -> None:
@@ -351,10 +378,49 @@ def test_warnings_of_the_file_are_bounded_in_the_report() -> None:
     body = progress(0.0, JOB, HOT, "M600 waits for a person (line 3); " * 1000)
     assert body["data"]["message"].startswith("M600 waits")
     assert len(body["data"]["message"]) <= 500
-    assert "message" not in progress(0.0, JOB, HOT)["data"]
+    assert progress(0.0, JOB, HOT)["data"]["message"] == ""
 
 
 def test_a_print_that_is_refused_is_a_failed_job() -> None:
     """Else a server shows the job as sent for ever (docs/protocol.md, «The life of a task»)."""
     body = failed(409, "the printer is busy")
     assert (body["job_id"], body["job_status"], body["job_progress"]) == (PRINT.job_id, "failed", 0)
+
+
+def test_a_print_without_a_job_id_is_refused_under_its_task_id() -> None:
+    """docs/protocol.md «A command message»: the task_id serves as the job_id."""
+    body = wire(report.failed(msgspec.structs.replace(PRINT, job_id=""), 409, "no", printer_status="busy"))
+    assert (body["job_id"], body["job_status"], body["job_progress"]) == ("t", "failed", 0)
+
+
+def test_every_report_has_the_printers_status_and_a_message_as_the_original_client_s_had() -> None:
+    printing = progress(0.5, JOB, msgspec.structs.replace(HOT, waiting="heating"))
+    assert (printing["printer_status"], printing["data"]["message"]) == ("printing", "heating")
+    assert (receipt(PRINT)["printer_status"], receipt(PRINT)["data"]["message"]) == ("ready", "")
+    assert completed(JOB, message="canceled")["data"]["message"] == "canceled"
+    refused = failed(409, "e" * 900)
+    assert (refused["printer_status"], refused["data"]["message"]) == ("ready", "e" * 500)
+
+
+def test_a_file_that_comes_is_told_in_the_report_and_the_heartbeat() -> None:
+    job = msgspec.structs.replace(JOB, state=JobState.ACCEPTED, transfer="downloading 37 %, 4 of 11 MB")
+    told = progress(0.0, job, IDLE)
+    assert told["data"]["ui_sub_state"] == told["data"]["message"] == "downloading 37 %, 4 of 11 MB"
+    assert (told["printer_status"], told["data"]["state"]) == ("busy", "received")
+    assert heartbeat(job, IDLE)["data"]["ui_sub_state"] == "downloading 37 %, 4 of 11 MB"
+
+
+def test_a_report_tells_what_changed_since_the_one_before() -> None:
+    first = report.progress(PRINT, 0.5, JOB, HOT).data
+    assert isinstance(first, SituationData)
+    assert first.change == "", "nothing was before it"
+    assert wire(report.progress(PRINT, 0.5, JOB, HOT, before=first))["data"]["change"] == ""
+    paused = msgspec.structs.replace(JOB, state=JobState.PAUSED, layer=4, line=60, seconds_left=50)
+    asks = msgspec.structs.replace(HOT, prompt=Prompt(1, "p" * 99))
+    then = wire(report.progress(PRINT, 0.6, paused, asks, before=first))["data"]["change"]
+    assert then == f"state: printing → paused; layer: 3 → 4; prompt: - → {'p' * 60}…"
+    status = report.heartbeat(None, IDLE).data
+    offline = wire(report.heartbeat(None, OFFLINE, before=status))["data"]["change"]
+    assert offline == (
+        "state: ready → error; ui_sub_state: - → no port; error_code: - → 503; error_message: - → no port"
+    )

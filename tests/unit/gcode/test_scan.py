@@ -117,7 +117,7 @@ def test_prusaslicers_marks_give_progress_and_time() -> None:
     index = scan(sliced("vase_prusaslicer"))
     assert index.slicer == "PrusaSlicer 2.5.0"
     assert index.estimate == 85 * 60 + 36
-    assert index.position(0).seconds_left == 85 * 60
+    assert index.position(0).seconds_left == 85 * 60 + 36  # R85, and the estimate at the end of the file
     half = index.position(index.total_lines // 2)
     assert half.progress == pytest.approx(0.51, abs=0.02)
     assert half.seconds_left == pytest.approx(41 * 60, abs=60)
@@ -132,10 +132,12 @@ def test_curas_elapsed_times_give_progress_and_time_and_its_placeholder_does_not
     assert index.position(index.total_lines).seconds_left == 0
 
 
-def test_without_any_time_the_share_of_the_lines_is_the_progress() -> None:
+def test_without_any_time_the_share_of_the_lines_is_the_progress_and_the_moves_tell_the_time() -> None:
     index = scan(sliced("cube_slic3r"))
-    assert index.slicer == "Slic3r 1.3.0"
-    assert index.position(4_881) == type(index.position(0))(41, 80, 0.5, None)
+    assert (index.slicer, index.estimate, index.left_from) == ("Slic3r 1.3.0", None, "moves")
+    place = index.position(4_881)
+    assert (place.layer, place.total_layers, place.progress) == (41, 80, 0.5)
+    assert place.seconds_left == pytest.approx(713, abs=30)
 
 
 def test_a_true_time_comment_is_used() -> None:

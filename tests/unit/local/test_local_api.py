@@ -13,11 +13,11 @@ import pytest
 from agent.core.bed import BedState
 from agent.core.command import Command, Name
 from agent.core.conditions import Conditions
-from agent.core.driver import Heater
+from agent.core.driver import Heater, PrinterState
 from agent.core.job import JobState, JobView
 from agent.core.printer_status import AWAITING_BED
 from agent.core.task import TaskEvent, TaskState
-from agent.errors import DataError
+from agent.errors import DataError, RefusedError
 from agent.local.local_requests import (
     CommandRequest,
     HaltRequest,
@@ -71,7 +71,13 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> Non
     answer = ask(rig.path, StatusRequest())
     found = answer["status"]
     assert (found["printer_status"], found["printer"], found["port"]) == ("ready", "mine", "/dev/ttyUSB0")
-    assert found["registration"] == {"printer_id": 7, "registered": False, "code": "AB12", "url": "https://p"}
+    assert found["registration"] == {
+        "printer_id": 7,
+        "registered": False,
+        "code": "AB12",
+        "url": "https://p",
+        "replaces": "",
+    }
     assert (found["waiting_reports"], found["listening"]) == (1, False)
     assert TOKEN not in str(answer)
     assert status_lines(found) == [
@@ -85,7 +91,7 @@ def test_status_tells_the_printer_the_cloud_and_the_queue(rig: SocketRig) -> Non
 
 
 def test_register_and_outbox(rig: SocketRig) -> None:
-    assert ask(rig.path, RegisterRequest())["registration"] == {"registered": False}
+    assert ask(rig.path, RegisterRequest())["registration"] == {"registered": False, "reason": ""}
     rig.store.identities.save(Identity(SERVER, 7, TOKEN, registered=True))
     assert ask(rig.path, RegisterRequest())["registration"] == {"printer_id": 7, "registered": True}
     rig.store.tasks.accept(Command("t", Name.HOME, "home"), b'{"progress":0}')
@@ -121,8 +127,17 @@ def test_a_command_is_done_and_has_nothing_to_report(rig: SocketRig, name: Local
 
 def test_a_command_that_is_refused_says_why(rig: SocketRig) -> None:
     rig.fails = "pause: nothing is printing"
-    with pytest.raises(DataError, match="pause: nothing is printing"):
+    with pytest.raises(RefusedError, match="pause: nothing is printing") as caught:
         run_command(rig.path, "pause")
+    assert (caught.value.code, caught.value.exit_code) == (409, 69)
+
+
+@pytest.mark.parametrize(("code", "exit_code"), [(400, 65), (422, 65), (409, 69), (500, 69), (503, 69)])
+def test_only_what_is_wrong_with_the_command_itself_is_bad_data(rig: SocketRig, code: int, exit_code: int) -> None:
+    rig.fails, rig.code = "why", code
+    with pytest.raises(RefusedError) as caught:
+        run_command(rig.path, "home")
+    assert caught.value.exit_code == exit_code
 
 
 @pytest.mark.parametrize("name", ["firmware_upgrade", "print_data", "logs", "fly", None, 7, ["pause"]])
@@ -148,7 +163,7 @@ def test_a_file_that_cannot_be_printed_says_why(rig: SocketRig, tmp_path: Path) 
     file = tmp_path / "cube.gcode"
     file.write_bytes(GCODE)
     rig.fails = "print_data: the printer is busy"
-    with pytest.raises(DataError, match=r"cube.gcode: print_data: the printer is busy"):
+    with pytest.raises(RefusedError, match=r"cube.gcode: print_data: the printer is busy"):
         print_file(rig.path, file)
 
 
@@ -186,8 +201,13 @@ def test_a_file_that_is_not_there_or_no_file_is_named(rig: SocketRig, tmp_path: 
 def test_a_task_can_be_asked_for(rig: SocketRig) -> None:
     rig.fails = "why"
     task_id = ask(rig.path, CommandRequest("home"))["task_id"]
-    assert ask(rig.path, TaskRequest(task_id)) == {"ok": True, "state": "failed", "message": "why"}
-    with pytest.raises(DataError, match="why"):
+    assert ask(rig.path, TaskRequest(task_id)) == {
+        "ok": True,
+        "state": "failed",
+        "message": "why",
+        "error_code": 409,
+    }
+    with pytest.raises(RefusedError, match="why"):
         wait_for_task(rig.path, task_id)
     with pytest.raises(AnsweredError, match="no such task"):
         ask(rig.path, TaskRequest("x"))
@@ -256,3 +276,27 @@ def take_bed(rig: SocketRig) -> None:
     rig.store.tasks.accept(Command(task_id="t", name=Name.PRINT_DATA, raw_name="print_data", job_id="j"), b"{}")
     rig.store.tasks.start("t")
     rig.store.checkpoints.begin(JobView("j", "t", JobState.PRINTING), FileMark(), [], "ask")
+
+
+@pytest.mark.parametrize(
+    ("busy", "job", "state", "says"),
+    [
+        ("print_data", None, PrinterState.IDLE, "print: the printer is busy with print_data"),
+        ("home", None, PrinterState.BUSY, "print: the printer is busy with home"),
+        ("", None, PrinterState.PAUSED, "print: the printer is paused"),
+        ("", None, PrinterState.ERROR, "print: the printer is error: halted by M112"),
+        ("", JobView("j", "t", JobState.RECEIVED), PrinterState.IDLE, "print: job j is not over yet"),
+    ],
+)
+def test_a_printer_that_is_not_free_refuses_a_print_before_it_takes_the_bytes(
+    rig: SocketRig, tmp_path: Path, busy: str, job: JobView | None, state: PrinterState, says: str
+) -> None:
+    rig.driver.now(state=state, reason="halted by M112" if state is PrinterState.ERROR else "")
+    rig.board.publish(job, busy)
+    file = tmp_path / "large.gcode"
+    file.write_bytes(GCODE * 400)
+    with pytest.raises(AnsweredError, match=f"^{says}$") as caught:
+        print_file(rig.path, file)
+    assert caught.value.exit_code == 69
+    assert list(rig.jobs.iterdir()) == []
+    assert send(rig, {"op": "print", "name": "a", "size": 9}) == {"ok": False, "error": says, "exit_code": 69}

@@ -64,7 +64,10 @@ def test_a_request_is_the_same_bytes_as_before(line: bytes, request_: Request) -
         ({"op": None}, "expected op to be one of status, command"),
         ({"op": ["status"]}, "expected op to be one of status, command"),
         ({"op": "fly"}, "expected op to be one of status, command"),
-        ({"op": "command"}, "expected command to be one of pause, resume, cancel, home, park, reset, dismiss"),
+        (
+            {"op": "command"},
+            "expected command to be one of pause, resume, cancel, home, park, calibrate, reset, dismiss",
+        ),
         ({"op": "command", "command": "print_data"}, "expected command to be one of pause, resume"),
         ({"op": "command", "command": 7}, "expected command to be one of pause, resume"),
         ({"op": "print"}, "expected size to be a number of bytes"),

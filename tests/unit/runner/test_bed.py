@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.support.store import open_store
 S = PrinterState
 
 
-def fetched(rig: RunnerRig, task_id: str = "q", **more: object) -> str:
+def fetched(rig: RunnerRig, task_id: str = "q", **more: Any) -> str:
     """A second print, its file looked at."""
     rig.woken.clear()
     rig.print(task_id, **more)

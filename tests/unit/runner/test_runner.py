@@ -383,3 +383,43 @@ def test_a_printer_that_is_not_found_any_more_after_its_start_is_given_up_soon(r
     rig.clock.advance(31)
     rig.runner.step()
     assert rig.end(task_id)["error_message"] == "the printer is offline: no serial port"
+
+
+def test_a_report_tells_the_printer_s_status_without_the_task_that_ends(rig: RunnerRig) -> None:
+    rig.runner.step()
+    home = rig.task(Name.HOME)
+    rig.runner.step()
+    park = rig.task(Name.PARK)
+    rig.runner.step()
+    assert rig.end(park)["printer_status"] == "busy", "it homes"
+    rig.printer.ends(Outcome.COMPLETED)
+    rig.runner.step()
+    assert rig.end(home)["printer_status"] == "ready", "it has homed"
+
+
+def test_the_reports_of_a_print_tell_the_printer_s_status(rig: RunnerRig) -> None:
+    task_id = rig.printing()
+    refused = rig.task(Name.HOME)
+    rig.runner.step()
+    assert rig.end(refused)["printer_status"] == "printing"
+    cancel = rig.task(Name.CANCEL)
+    rig.runner.step()
+    rig.printer.ends(Outcome.CANCELLED)
+    rig.runner.step()
+    assert [rig.end(one)["printer_status"] for one in (task_id, cancel)] == ["ready", "ready"]
+
+
+def test_a_refused_local_print_leaves_no_file(rig: RunnerRig) -> None:
+    rig.printing()
+    other = rig.print("local-2")
+    assert (rig.jobs / f"{other}.gcode").exists()
+    rig.runner.step()
+    assert rig.end(other)["error_code"] == 409
+    assert sorted(path.stem for path in rig.jobs.iterdir()) == ["p", "p"]
+
+
+def test_a_local_print_that_cannot_begin_leaves_no_file(rig: RunnerRig) -> None:
+    task_id = rig.print(settings={"speed_percent": 9000})
+    rig.runner.step()
+    assert rig.end(task_id)["error_code"] == 422
+    assert list(rig.jobs.iterdir()) == []

@@ -31,7 +31,7 @@ def test_all_of_it_survives_a_restart(tmp_path: Path) -> None:
     printer, token = accounts.add_printer("1.1", TYPE_ID, "SN")
     accounts.register(member[0], "mine", printer.code, 100.0)
     tasks.add_task(printer.printer_id, {"command": "home", "task_id": "t1"}, 1.0)
-    tasks.add_task(printer.printer_id, {"command": "print_data", "task_id": "t2", "job_id": "j"}, 2.0, job=True)
+    tasks.add_task(printer.printer_id, {"command": "print_data", "task_id": "t2", "job_id": "j"}, 2.0, job_of="m")
     tasks.add_report("t1", {"progress": 0}, 3.0, "key")
     records.close()
 
@@ -107,7 +107,7 @@ def test_a_job_that_was_reported_on_no_longer_waits(records: RecordsFile) -> Non
     printer, _ = Accounts(records).add_printer("1.1", TYPE_ID, "")
     for name in ("a", "b"):
         message = {"command": "print_data", "task_id": f"task-{name}", "job_id": name}
-        tasks.add_task(printer.printer_id, message, 1.0, job=True)
+        tasks.add_task(printer.printer_id, message, 1.0, job_of="m")
     tasks.add_report("task-a", {"progress": 0}, 2.0)
     assert [message["job_id"] for message in tasks.waiting_jobs(printer.printer_id)] == ["b"]
 
@@ -115,7 +115,7 @@ def test_a_job_that_was_reported_on_no_longer_waits(records: RecordsFile) -> Non
 def test_a_job_that_ended_does_not_come_back_to_life(records: RecordsFile) -> None:
     tasks = TaskRecords(records)
     printer, _ = Accounts(records).add_printer("1.1", TYPE_ID, "")
-    tasks.add_task(printer.printer_id, {"command": "print_data", "task_id": "t", "job_id": "j"}, 1.0, job=True)
+    tasks.add_task(printer.printer_id, {"command": "print_data", "task_id": "t", "job_id": "j"}, 1.0, job_of="m")
     for status in ("printing", "completed", "printing"):
         tasks.update_job(printer.printer_id, "j", status, 5.0)
     tasks.update_job(printer.printer_id + 1, "j", "failed", 6.0)

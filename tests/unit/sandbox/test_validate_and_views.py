@@ -58,7 +58,7 @@ def test_progress_may_be_a_float_or_an_int(progress: float) -> None:
         ({"error_code": 1.5}, "error_code must be an int, it is a float"),
         ({"error_code": True}, "error_code must be an int"),
         ({"error_message": 5}, "error_message must be a string, it is an int"),
-        ({"job_id": 123}, "job_id must be a string"),
+        ({"job_id": [123]}, "job_id must be a string"),
         ({"job_status": "sent"}, "job_status must be one of received, printing"),
         ({"job_status": ["paused"]}, "job_status must be one of"),
         ({"job_progress": 2}, "job_progress must be from 0 to 1"),

@@ -140,7 +140,7 @@ def test_a_dead_token_is_not_shown(server: ScriptedServer, cloud: ApiClient, sta
     server.script(STATUS, Reply(status, f"bad token {TOKEN}".encode()))
     with pytest.raises(TokenError) as caught:
         cloud.post_status(TOKEN, b"{}")
-    assert str(caught.value) == f"POST printers/status: {status}, the server does not know the token"
+    assert str(caught.value) == f"POST printers/status: {status}, the token is refused"
 
 
 def test_later_has_the_status_and_what_the_server_asked_for(server: ScriptedServer, cloud: ApiClient) -> None:

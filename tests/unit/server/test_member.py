@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from agent.errors import ConfigError, DataError, RejectedError, TokenError, UnavailableError
+from agent.errors import AgentError, CloudError, ConfigError, RejectedError, TokenError, UnavailableError
 from agent.http.http_client import HttpClient
-from agent.server.member import base, pages, table, token
+from agent.server import member
+from agent.server.member import base, pages, token
 from agent.service.config import CloudSection, Config, MemberSection
 from agent.service.system_clock import SystemClock
 from tests.rigs.server_rig import Reply, ScriptedServer, answer, scripted
@@ -61,18 +62,56 @@ def test_the_members_api_may_live_elsewhere(server: ScriptedServer) -> None:
         assert other.asked() == []
 
 
-@pytest.mark.parametrize("link", ["https://evil.example.com/print/", "//evil/print/", "/other", 7])
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example.com/v1/print/printers",
+        "//evil/print/printers",
+        "/other",
+        "/print/printers/../jobs",
+        "/print/printers@evil",
+        "/print/printers?x=1#y",
+        "/print/printers?a b",
+        "/print/printers?\n",
+        "/print/printers?" + "x" * 2000,
+        7,
+        ["/print/printers"],
+    ],
+)
 def test_the_token_goes_nowhere_but_to_the_server(server: ScriptedServer, link: object) -> None:
     server.script(FIRST, page(1, after=link))
-    with pytest.raises(DataError, match="_link_next is not a path under /print"):
+    with pytest.raises(UnavailableError, match="_link_next is not a path under /print/printers"):
         fetch(server, every=True)
     assert len(server.asked()) == 1
+
+
+@pytest.mark.parametrize("start", ["", "/v1", "{url}/v1"])
+def test_a_link_may_have_the_base_in_it(server: ScriptedServer, start: str) -> None:
+    server.script(FIRST, page(1, 2, after=f"{start.format(url=server.url)}/print/printers?limit=2&offset=2"))
+    server.script(SECOND, page(3, after=None))
+    assert len(fetch(server, every=True)) == 2
+
+
+def test_a_link_that_loops_is_noticed(server: ScriptedServer) -> None:
+    server.script(FIRST, page(1, 2, after="/print/printers?limit=2&offset=2"))
+    server.script(SECOND, page(3, after="/v1/print/printers?limit=2&offset=0"))
+    with pytest.raises(UnavailableError, match="leads back to a page that was read already"):
+        fetch(server, every=True)
+    assert len(server.asked()) == 2
+
+
+def test_links_without_an_end_are_given_up(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(member, "PAGE_LIMIT", 2)
+    server.script(FIRST, page(1, 2, after="/print/printers?limit=2&offset=2"))
+    server.script(SECOND, page(3, after="/print/printers?limit=2&offset=4"))
+    with pytest.raises(UnavailableError, match="more than 2 pages"):
+        fetch(server, every=True)
 
 
 def test_a_redirect_is_not_followed(server: ScriptedServer) -> None:
     with scripted() as other:
         server.script(FIRST, Reply(302, headers={"Location": other.url}))
-        with pytest.raises(UnavailableError, match="answered 302"):
+        with pytest.raises(UnavailableError, match="redirects are not followed"):
             fetch(server)
         assert other.asked() == []
 
@@ -90,27 +129,38 @@ def test_a_netrc_does_not_put_another_token_in_place(
 @pytest.mark.parametrize(
     ("reply", "kind", "said"),
     [
-        (Reply(401), TokenError, "401"),
-        (Reply(403), TokenError, "403"),
-        (Reply(400, b"bad limit"), RejectedError, "400 bad limit"),
-        (Reply(404), RejectedError, "404"),
-        (Reply(422), RejectedError, "422"),
-        (Reply(408), UnavailableError, "408"),
-        (Reply(429), UnavailableError, "429"),
-        (Reply(500), UnavailableError, "500"),
+        (Reply(401), TokenError, "does not take the member's token: it is wrong, or it has expired (401)"),
+        (Reply(403, b"<html>login"), TokenError, "may not do this, or something on the way refuses it (403)"),
+        (Reply(400, b"bad limit"), RejectedError, "cannot read the request (400, it says: bad limit)"),
+        (Reply(404), RejectedError, "no such call: check [member] server and api_base (404)"),
+        (
+            answer({"error": {"code": 422, "message": f"no {TOKEN}\x1b"}}, 422),
+            RejectedError,
+            r"refuses a value of the request, such as limit or offset (422, it says: no …\x1b)",
+        ),
+        (Reply(408), CloudError, "(408)"),
+        (Reply(418), RejectedError, "refuses the request (418)"),
+        (Reply(429), CloudError, "too many requests (429); try again later"),
+        (Reply(429, headers={"Retry-After": "30"}), CloudError, "too many requests (429); try again in 30 s"),
+        (Reply(429, headers={"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}), CloudError, "try again in 1 s"),
+        (answer({"message": "lost"}, 500), CloudError, "an error in the server: try again later (500, it says: lost)"),
+        (Reply(503, headers={"Retry-After": "7"}), CloudError, "does not work now: try again later (503); try again"),
+        (Reply(204), CloudError, "no content that could be shown (204)"),
         (Reply(hang_up=True), UnavailableError, "did not answer"),
-        (Reply(200, b"<html>"), DataError, "not as expected"),
-        (answer([]), DataError, "not as expected"),
-        (answer({"printers": {}}), DataError, "no list of printers"),
+        (Reply(200, b"<html>"), UnavailableError, "not as expected"),
+        (answer([]), UnavailableError, "not as expected"),
+        (answer({"printers": {}}), UnavailableError, "no list of printers"),
     ],
 )
 def test_what_goes_wrong_is_said_without_the_token(
-    server: ScriptedServer, reply: Reply, kind: type[Exception], said: str
+    server: ScriptedServer, reply: Reply, kind: type[AgentError], said: str
 ) -> None:
     server.script(FIRST, reply)
-    with pytest.raises(kind, match=said) as caught:
+    with pytest.raises(kind) as caught:
         fetch(server)
+    assert said in str(caught.value)
     assert TOKEN not in str(caught.value)
+    assert caught.value.exit_code == 69
 
 
 def test_a_server_that_is_not_there_is_named() -> None:
@@ -145,15 +195,3 @@ def test_a_token_that_cannot_be_one_is_not_shown(tmp_path: Path, bad: bytes) -> 
 def test_no_token_anywhere_says_where_it_could_be() -> None:
     with pytest.raises(ConfigError, match="PRINTER_AGENT_MEMBER_TOKEN"):
         token(Config(), {})
-
-
-def test_the_table_is_aligned_and_obeys_no_name() -> None:
-    lines = table(
-        [
-            {"printer_id": 1, "printer_name": "a\x1b]0;x\x07", "printer_last_health": "offline", "is_primary": True},
-            {"printer_id": 1000, "printer_name": "Längerer Name"},
-        ]
-    ).splitlines()
-    assert lines[0].split() == ["ID", "NAME", "LAST", "HEALTH", "FIRMWARE", "PRIMARY"]
-    assert lines[1].split() == ["1", r"a\x1b]0;x\x07", "offline", "True"]
-    assert {line.index(word) for line, word in zip(lines, ["NAME", r"a\x1b", "Längerer"], strict=True)} == {6}

@@ -10,7 +10,9 @@ import pytest
 from agent.core.command import Command, Name
 from agent.server import reporter as module
 from agent.server.api_client import TOKEN_HEADER
-from tests.rigs.server_rig import COMMAND, STATUS, TOKEN, Reply, ReporterRig
+from tests.rigs.server_rig import COMMAND, STATUS, TOKEN, Reply, ReporterRig, answer
+
+CODE = "/v1/print/printers/registration_code"
 
 
 def test_reports_go_out_in_order_and_leave_the_queue(rig: ReporterRig) -> None:
@@ -141,10 +143,10 @@ def test_more_troubled_tasks_than_a_page_hold_back_nobody(rig: ReporterRig) -> N
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: ReporterRig, status: int) -> None:
     rig.server.script(COMMAND + "a", Reply(status), Reply())
+    rig.server.script(CODE, Reply(status))
     rig.task("a", end=False)
     rig.reporter.step()
     assert rig.lost == [True]
-    assert rig.store.identities.get(rig.server.url) is None
     rig.later()
     assert rig.told() == [("a", 0)], "nobody is anybody now"
     assert rig.statuses() == []
@@ -154,6 +156,40 @@ def test_a_dead_token_is_forgotten_and_the_report_waits_for_the_new_one(rig: Rep
     first, second = rig.server.asked(COMMAND)
     assert second.headers[TOKEN_HEADER] == "N" * 43
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
+    assert rig.store.outbox.overview() == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_stray_refusal_of_one_report_is_an_answer_to_try_again_after(rig: ReporterRig, status: int) -> None:
+    """The server knows the token when it is asked: what refused was something on the way, perhaps by the content."""
+    rig.server.script(COMMAND + "a", Reply(status), Reply(status), Reply())
+    rig.server.script(CODE, answer({"printer_id": 7, "registered": True}))
+    rig.task("a", end=False)
+    rig.task("b", end=False)
+    rig.reporter.step()
+    assert rig.lost == []
+    assert rig.told() == [("a", 0), ("b", 0)], "the other task and the status are not held back"
+    assert len(rig.statuses()) == 1
+    assert rig.conditions.read().first() == f"cloud: the server answers {status}"
+    rig.later()
+    rig.later()
+    assert rig.told("a") == [("a", 0)] * 3
+    assert {one.headers[TOKEN_HEADER] for one in rig.server.asked()} == {TOKEN}
+    assert len({one.headers["Idempotency-Key"] for one in rig.server.asked(COMMAND + "a")}) == 1
+    assert rig.store.outbox.overview() == []
+
+
+def test_a_portal_that_refuses_everything_is_waited_for(rig: ReporterRig) -> None:
+    """The token is asked about, refused, and asked for without it: refused too. The printer stays the one it is."""
+    rig.server.usual = Reply(403)
+    rig.server.script(CODE, Reply(503))
+    rig.task("a", end=False)
+    rig.reporter.step()
+    for _ in range(3):
+        rig.later()
+    assert rig.lost == []
+    rig.server.usual = Reply()
+    rig.later()
     assert rig.store.outbox.overview() == []
 
 

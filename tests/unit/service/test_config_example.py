@@ -87,9 +87,9 @@ def test_the_scripts_of_the_example_are_the_ones_the_agent_has(given: dict[str, 
         "scripts.pause": [],
         "scripts.resume": [],
         "scripts.cancel": [],
-        "scripts.home": ["G28"],
-        "scripts.park": ["G91", "G1 Z10 F600", "G90", "G28 X Y"],
-        "scripts.calibrate": ["G28", "G29"],
+        "scripts.home": [],
+        "scripts.park": [],
+        "scripts.calibrate": [],
     }
 
 

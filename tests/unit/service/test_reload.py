@@ -20,7 +20,7 @@ OLD = Config()
 NEW = Config(
     job=JobSection(max_file_mb=7),
     logs=LogsSection(level="debug", format="json"),
-    scripts=ScriptsSection(pause=("M117 x",), home=()),
+    scripts=ScriptsSection(pause=("M117 x",), home=("G28 X",)),
 )
 
 

@@ -66,7 +66,7 @@ def test_unacknowledged_lines_are_proved_ever_more_rarely() -> None:
         asked.append(unacknowledged.take_from(flight, 0.0))
         flight.keep([])
     assert asked == [*[True] * 10, *[False] * 7, True]
-    assert deadlines == [0.5, 0.5, 0.5, 1.0, 1.5, 2.5, 4.5, 8.5, 16.5, 32.5, *[60.5] * 8]
+    assert deadlines == [0.5, 0.5, 0.5, 1.0, 1.5, 2.5, 4.5, 8.5, *[10.5] * 10]
     assert unacknowledged.deadline == 900.0
     assert len(unacknowledged.release(flight)) == sum(asked)
     flight.add(line(1), 0.0)

@@ -147,7 +147,7 @@ def test_a_printer_that_is_there_but_slow_is_waited_for() -> None:
 
 def test_a_line_that_the_printer_has_and_never_acknowledges_fails_after_a_long_lines_patience() -> None:
     """docs/serial.md §15, §16: it tells its place each time, but acknowledges neither the line nor an M105. It is
-    asked ever more rarely, at least once a minute."""
+    asked ever more rarely, at least every 10 s, so that a cancel does not wait for a printer that answers again."""
     wire = Wire()
     wire.send(line(1))
     began, asked = wire.now, []
@@ -159,8 +159,8 @@ def test_a_line_that_the_printer_has_and_never_acknowledges_fails_after_a_long_l
             asked.append(wire.now - began)
             wire.asks(wire.place + 1, "Line Number is not Last Line Number+1")
     assert wire.protocol.failure == "line 1 (G1 X1): the printer has it and never said ok"
-    assert 900.0 <= wire.now - began <= 970.0
+    assert 900.0 <= wire.now - began <= 920.0
     assert asked[:3] == pytest.approx([0.5, 1.0, 1.5], abs=0.1)
-    assert 15 <= len(asked) <= 30
-    assert max(later - sooner for sooner, later in pairwise(asked)) <= 62.0
+    assert 80 <= len(asked) <= 110
+    assert max(later - sooner for sooner, later in pairwise(asked)) <= 11.0
     assert wire.counters.line == 0
