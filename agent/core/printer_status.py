@@ -14,7 +14,12 @@ from agent.core.report_bodies import LinkQuality, PromptData, Temperature
 TAKING_OVER = "taking_over"  # what the agent does after a restart, until the printer has said where its print is
 AWAITING_BED = "awaiting_bed"  # what it does with a print that waits until somebody confirms that the bed is clear
 WAITS_FOR_BED = "waits until the bed is clear"
-BUSY_TEXT = {TAKING_OVER: "taking over the print", AWAITING_BED: WAITS_FOR_BED}
+INSTALLING = "installing_firmware"  # the port is the install command's, until the printer is identified again
+BUSY_TEXT = {
+    TAKING_OVER: "taking over the print",
+    AWAITING_BED: WAITS_FOR_BED,
+    INSTALLING: "the firmware is being installed",
+}
 """Agent's own work → `data.ui_sub_state`."""
 
 _STATUS = {
@@ -35,6 +40,8 @@ def printer_state(job: JobView | None, telemetry: Telemetry, busy: str = "") -> 
     """The cloud's `printer_status`: ready, busy, printing, paused, maintenance or error."""
     if busy == TAKING_OVER:
         return "busy"
+    if busy == INSTALLING:
+        return "maintenance"
     status = _STATUS[telemetry.state]
     if status == "error":
         return status
