@@ -35,6 +35,7 @@ log = structlog.get_logger(part="agent")
 
 EX_SOFTWARE = 70  # a thread ended that should not have: a defect, and systemd starts a new agent
 THREAD_END = 8.0  # seconds that a thread has to end
+INHIBITED = 1.0  # seconds between two looks at what must not be interrupted
 SLACK = 10.0  # seconds more that systemd is asked for
 LAST_WORDS = (1.0, 2.0)  # seconds (connect, read) for the reports that go out while the agent stops
 LAST_DESCRIPTOR = 0.5  # seconds that systemd has at the end to take a message about a port that is still to be kept
@@ -129,6 +130,7 @@ class App:
         server.subscriber.interrupt()
         self._local.server.interrupt()
         base.wake_runner.set()
+        self._wait_for_inhibitor()
         join = self._join_by_deadline() if handing_over else self._join_with_patience
         self._threads.join_others(join)
         self._threads.end_last(join, base.wake_reporter.set)
@@ -140,6 +142,14 @@ class App:
         base.health.notify.close(store_within=LAST_DESCRIPTOR)
         log.info("agent stopped")
         self._run_log.close()
+
+    def _wait_for_inhibitor(self) -> None:
+        """Wait for what must not be interrupted, and have systemd wait as well."""
+        health, inhibitor = self.base.health, self.base.inhibitor
+        inhibitor.close()
+        while reason := inhibitor.wait(INHIBITED):
+            health.status(f"stops when it has ended: {reason}")
+            health.extend(THREAD_END + SLACK)
 
     def _join_by_deadline(self) -> Callable[[threading.Thread], None]:
         """Give all threads together HAND_OVER seconds from now."""

@@ -84,6 +84,9 @@ def _add_simulation(add: Add) -> None:
         "--probe", type=_natural, default=0, metavar="POINTS", help="it has a bed probe, for a mesh of so many points"
     )
     simulate.add_argument("--record", type=Path, metavar="PATH", help="a file for each command that is executed")
+    simulate.add_argument(
+        "--bootloader", action="store_true", help="an AVR board with a bootloader: avrdude can write its flash"
+    )
     simulate.add_argument("--until-eof", action="store_true", help=argparse.SUPPRESS)
 
     replay = add("replay", "a black box against the virtual printer: where did the real one do something else?")

@@ -33,9 +33,6 @@ PEER_LIMIT_S = 600.0
 GOALS = {(True, 100): 3.0, (False, 100): 8.0, (True, 50): 5.0, (False, 50): 5.0}
 """(with times in the file, percent of the speed) → mean error in percent of the print, at most."""
 
-SCAN_MORE = 0.15
-"""Of the time of a scan that the times of moves may cost for a file that has times."""
-
 
 @dataclass
 class Print:

@@ -40,6 +40,7 @@ from agent.service.health import Health
 from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store
 from agent.testing import FakeClock
 from benchmarks.room_model import EPOCH, Model
@@ -133,6 +134,7 @@ class World:
             logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
             wake_reporter=lambda: None,
             heat=HeatControl(driver=self.printer, store=store, clock=self.clock, say=lambda _: None),
+            inhibitor=StopInhibitor(self.clock),
             host=Host(self._wake.set, remember=self.store.checkpoints.remember),
             printer_status=self.board.printer_status,
         )

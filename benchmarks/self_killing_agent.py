@@ -25,6 +25,7 @@ from agent.service.config import CloudSection, Config
 from agent.service.health import Pulse
 from agent.service.log_sources import LogSources
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.service.system_clock import SystemClock, boot_id
 from agent.state.store import Store
 from tests.support.cloud_side import make_client, make_http, make_inbox, make_registrar, make_reporter
@@ -135,6 +136,7 @@ def main(folder: Path, url: str, point: tuple[str, int]) -> int:
         logs=LogSources(recent=bytes, runs=Path(), black_boxes=Path()),
         wake_reporter=lambda: None,
         heat=HeatControl(driver=printer, store=runner_store, clock=clock, say=lambda _: None),
+        inhibitor=StopInhibitor(clock),
         host=Host(wake.set),
         printer_status=board.printer_status,
     )

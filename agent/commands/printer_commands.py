@@ -109,9 +109,14 @@ def cool(arguments: argparse.Namespace) -> int:
 
 
 def _run_script(arguments: argparse.Namespace, name: LocalCommand) -> int:
-    socket_client.run_script(socket_of(arguments), name, lambda text: print(printable(f"{name}: {text}"), flush=True))
-    print(f"{name}: done")
-    return EX_OK
+    def show(text: str) -> None:
+        if arguments.json:
+            emit({name: "running", "progress": text})
+        else:
+            print(printable(f"{name}: {text}"), flush=True)
+
+    socket_client.run_script(socket_of(arguments), name, show)
+    return _done(arguments, name)
 
 
 def _send_command(arguments: argparse.Namespace, name: LocalCommand) -> int:

@@ -52,6 +52,7 @@ def simulate(arguments: argparse.Namespace) -> int:
         emit=emit,
         stop=stop,
         record=arguments.record,
+        bootloader=arguments.bootloader,
         probe_points=arguments.probe,
     )
 

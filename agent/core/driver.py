@@ -154,6 +154,7 @@ class Telemetry(msgspec.Struct, frozen=True):
     link: Link = Link()
     script: ScriptProgress | None = None  # of the running script; None: none runs, or the driver does not tell
     starting: bool = False  # OFFLINE, but it answers: its firmware is starting, which `reason` says
+    released: str | None = None  # the port that was let go of, empty where none is known; None: it is the driver's
     reset_error: str = ""  # why nothing was reset by the last `Driver.reset`, known when it is IDLE again; for a person
 
 
@@ -352,3 +353,18 @@ class SupportsPrompts(Protocol):
         the printer has heard it. A prompt that is still open after that gets a new id.
         Raises NotReadyError when another prompt is open, or none, or this one was answered already; DataError when it
         has no such choice, or none that can be sent."""
+
+
+@runtime_checkable
+class SupportsPortRelease(Protocol):
+    """A driver that can let go of its port, so that another program may use it: an ability that not every `Driver`
+    has."""
+
+    def release_port(self) -> None:
+        """Let go of the port, with what the printer heats switched off; → OFFLINE. Returns at once:
+        `telemetry().released` says when the port is free. The printer is not looked for until `take_port`; what it was
+        identified as is forgotten. Raises NotReadyError when an operation runs, or the driver is not open."""
+
+    def take_port(self) -> None:
+        """Look for the printer again, and identify it anew: → IDLE, or OFFLINE or ERROR with a reason. Returns at once.
+        Raises NotReadyError unless the port was let go of."""

@@ -16,7 +16,7 @@ from agent.core.command import Command, Name
 from agent.core.driver import HeatCurve, Telemetry
 from agent.core.job import JobView
 from agent.core.printer_status import BUSY_TEXT, link, printer_state, prompt, temperatures
-from agent.core.report_bodies import Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
+from agent.core.report_bodies import FirmwareChange, Heartbeat, Receipt, Result, SituationData, TaskData, TaskReport
 from agent.core.report_change import with_change
 
 BEFORE_THE_END = 0.9999  # a report that is not terminal never says 1
@@ -120,8 +120,10 @@ def failed(
     *,
     printer_status: str,
     heat_curve: HeatCurve | None = None,
+    firmware: FirmwareChange | None = None,
 ) -> TaskReport:
-    """Build the terminal report of a task that was refused or failed; `heat_curve`: for which it was a heat alarm."""
+    """Build the terminal report of a task that was refused or failed; `heat_curve`: for which it was a heat alarm;
+    `firmware`: what an upgrade that failed has changed."""
     message = message[:ERROR_TEXT]
     data = TaskData(
         state="failed",
@@ -133,6 +135,7 @@ def failed(
         **_fields(_position(job)),
         heat_curve=heat_curve or UNSET,
         message=message,
+        firmware=firmware or UNSET,
     )
     about = _ended_job(command, job)
     if job is None and command.raw_name == Name.PRINT_DATA:  # else a server shows the job as sent for ever

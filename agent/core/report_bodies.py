@@ -29,12 +29,24 @@ class Kind(StrEnum):
     TERMINAL = "terminal"
 
 
+class FirmwareChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upgrade changed: versions of packages, and what the printer says of itself (M115); empty where that is
+    not known. `installed` is None where nobody knows whether the new version was."""
+
+    old_version: str
+    new_version: str
+    installed: bool | None
+    old_firmware: str
+    new_firmware: str
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What a completed task gives back: it joins `data` of the terminal report."""
 
     settings: dict[str, Any] | UnsetType = UNSET
     message: str = ""
     url: str | UnsetType = UNSET
+    firmware: FirmwareChange | UnsetType = UNSET
 
 
 class Temperature(msgspec.Struct, frozen=True):
@@ -74,6 +86,7 @@ class TaskData(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] | UnsetType = UNSET
     message: str = ""  # for a person: why it failed, or what there is to say of it
     url: str | UnsetType = UNSET
+    firmware: FirmwareChange | UnsetType = UNSET
 
 
 class PromptData(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from agent.gcode.words import command_word, parameters
 BATCH = 64
 """Lines that are planned together: each knows what comes after it, but for the last."""
 
-_NUMBER = rb"([-+]?(?:\d+\.?\d*+|\.\d+))"
+_NUMBER = rb"([-+]?(?:\d+(?:\.\d*)?|\.\d+))"
 _MOVE = re.compile(
     rb"G[01](?: F"
     + _NUMBER
@@ -75,9 +75,7 @@ _MOVES = frozenset((b"G0", b"G1", b"G2", b"G3"))
 _ARCS = frozenset((b"G2", b"G3"))
 _MODES = frozenset((b"G90", b"G91", b"M82", b"M83", b"G20", b"G21"))
 _SETTINGS = frozenset((b"M201", b"M203", b"M204", b"M205", b"G92", b"G4"))
-_SETS = frozenset(
-    (b"G90", b"G91", b"G20", b"G21", b"M82", b"M83", b"M20")
-)  # how lines that set a mode or a limit begin
+_SETS = _MODES | {b"M20"}  # how lines begin that set a mode or a limit
 _Z_SHARE = 10.0  # Z changes its speed so much less readily
 _STRAIGHT = 1e-3
 _NONE = (0.0, 0.0, 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from agent import __version__
 from agent.core.printable import printable
-from agent.local.status_text import asked, format_duration
+from agent.local.status_text import asked, format_duration, is_file_on_its_way
 
 REFRESH = 5  # seconds between two reloads by the browser
 
@@ -87,7 +87,7 @@ def _rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "seconds_left" in data:
         yield "Time left", format_duration(data["seconds_left"])
     if data.get("ui_sub_state") and not status.get("error_message"):
-        yield "Waiting for", str(data["ui_sub_state"])
+        yield "File" if is_file_on_its_way(status) else "Waiting for", str(data["ui_sub_state"])
     if data.get("prompt"):
         yield "The printer asks", asked(data["prompt"])
     if status.get("display"):

@@ -8,7 +8,7 @@ from typing import Any
 from agent.core.bed import HINT
 from agent.core.conditions import Conditions, Part
 from agent.core.printable import printable
-from agent.core.printer_status import AWAITING_BED, TAKING_OVER, WAITS_FOR_BED
+from agent.core.printer_status import AWAITING_BED, BUSY_TEXT, INSTALLING, TAKING_OVER, WAITS_FOR_BED
 from agent.service.snapshot import Situation
 
 
@@ -21,6 +21,8 @@ def _summary(situation: Situation, conditions: Conditions) -> str:
     telemetry, job = situation.telemetry, situation.job
     if situation.busy == AWAITING_BED and job is not None:
         return f"{WAITS_FOR_BED}: {job.name or job.job_id}"
+    if situation.busy == INSTALLING:
+        return BUSY_TEXT[INSTALLING]
     if job is not None and not job.state.ended:
         if job.transfer:
             return f"{telemetry.state} {job.name or job.job_id}: {job.transfer}"
@@ -42,7 +44,8 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("job_id"):
         lines.append(f"job       {status['job_id']} {status.get('job_status') or 'fetching the file'}".rstrip())
     if data.get("ui_sub_state") and not status.get("error_message"):
-        lines.append(f"waits     {data['ui_sub_state'].removeprefix('waits ')}")
+        label = "file" if is_file_on_its_way(status) else "waits"
+        lines.append(f"{label:<9} {data['ui_sub_state'].removeprefix('waits ')}")
     if data.get("prompt"):
         lines.append(f"asks      {asked(data['prompt'])}")
     if data.get("bed") == "not_confirmed" and status.get("printer_status") not in ("printing", "paused"):
@@ -62,6 +65,11 @@ def status_lines(status: Mapping[str, Any]) -> list[str]:
     if status.get("state_set_aside"):
         lines.append(f"state     was damaged at the last start; the old one is kept as {status['state_set_aside']}")
     return [printable(line) for line in lines]
+
+
+def is_file_on_its_way(status: Mapping[str, Any]) -> bool:
+    """Whether `ui_sub_state` tells of the job's file: it has no status before the file is here."""
+    return bool(status.get("job_id")) and not status.get("job_status")
 
 
 def asked(prompt: Mapping[str, Any]) -> str:

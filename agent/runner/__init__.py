@@ -8,7 +8,8 @@ print_activity.py    print_data, a table of phases         print_recovery.py   o
 print_progress.py    what others see of a print
 job_control.py       pause, resume, cancel of it           startup_recovery.py what an agent before left unfinished
 script_activity.py   home, park, calibrate, reset, settings, dismiss
-transfers.py         logs                                  firmware_upgrade.py package, signature, install command
+transfers.py         logs                                  firmware_upgrade.py a table of phases
+package_fetch.py     package, manifest, signature          install_command.py what writes it, watched
 worker.py            blocking work (a download, an upload) on a thread of its own, with a way to cancel it
 runner_store.py      the one door to the store             report_writer.py    progress and ends of tasks
 """

@@ -21,7 +21,7 @@ from agent.core.clock import Clock
 from agent.core.command import Command
 from agent.core.driver import Driver, HeatCurve, Host, Telemetry
 from agent.core.job import JobView
-from agent.core.report_bodies import Result
+from agent.core.report_bodies import FirmwareChange, Result
 from agent.core.task import TaskEvent
 from agent.errors import RefusedError
 from agent.files.kept_files import KeptFiles
@@ -30,6 +30,7 @@ from agent.runner.heat_control import HeatControl
 from agent.runner.runner_store import RunnerStore
 from agent.service.config import Config
 from agent.service.log_sources import LogSources
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Task
 
 log = structlog.get_logger(part="runner")
@@ -81,6 +82,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     logs: LogSources
     wake_reporter: Callable[[], None]
     heat: HeatControl
+    inhibitor: StopInhibitor
     host: Host  # what the driver is opened with; its `wake` wakes the runner's loop
     printer_status: Callable[..., str]  # (ids of tasks that end now) → the word for the report that tells it
 
@@ -108,10 +110,13 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         *,
         bed: BedEvent = BedEvent.END,
         heat_curve: HeatCurve | None = None,
+        firmware: FirmwareChange | None = None,
     ) -> None:
         """End a task that was refused or failed; `bed` as in `complete`. Never raises; see ReportWriter."""
         status = self._status_after(task, job)
-        body = report.failed(task.command, code, message, job, printer_status=status, heat_curve=heat_curve)
+        body = report.failed(
+            task.command, code, message, job, printer_status=status, heat_curve=heat_curve, firmware=firmware
+        )
         self.store.reports.end(task, TaskEvent.FAIL, body, message, bed=bed)
         log.warning("task failed", command=task.command.raw_name, code=code, error=message, **task_keys(task, job))
         self.wake_reporter()

@@ -13,7 +13,7 @@ from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
 from agent.runner.cancel_activity import CancelActivity, as_cancellable
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
-from agent.runner.firmware_upgrade import upgrade
+from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.runner.respond_activity import RespondActivity
@@ -85,6 +85,7 @@ def _begin_script(context: Context, running: RunningActivities, task: Task) -> A
 
 
 def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Activity:
+    running.require_no_installation(task)
     if isinstance(running.exclusive(), ResetActivity):
         raise RefusedError(409, "reset: one is going on")
     return ResetActivity(context, task)
@@ -99,7 +100,7 @@ def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Act
 
 def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:
     running.require_no_exclusive(task)
-    return upgrade(context, task)
+    return FirmwareUpgrade(context, task)
 
 
 def _dismiss(context: Context, running: RunningActivities, task: Task) -> None:

@@ -17,6 +17,8 @@ from agent.gcode import Index
 from agent.runner.activity import Context
 from agent.state.store import Checkpoint, Task
 
+FAILED = "try"  # the kind of news that an attempt failed (agent/files/fetch_progress.py)
+
 
 class PrintProgress:
     """One job. `view` is the job as others see it; `index`, once it is known, tells layer and time of a line."""
@@ -34,6 +36,7 @@ class PrintProgress:
         self._reported = task.progress
         self._last_report = 0.0
         self._reported_prompt: Prompt | None = None
+        self._reported_transfer = ""
         self._last_data: SituationData | None = None  # of the last report
         self._sent_data: SituationData | None = None  # of the last one that no newer report took the place of
 
@@ -80,14 +83,14 @@ class PrintProgress:
     def report_transfer(self, telemetry: Telemetry, text: str) -> None:
         """Set how far the file is, and report it: at once when it is another kind of news, else as often as any
         progress. Raises UnavailableError."""
-        if text == self.view.transfer:
-            return
-        before, self.view = self.view.transfer, msgspec.structs.replace(self.view, transfer=text)
-        if not before:
+        if not self.view.transfer:
             self._last_report = self._context.clock.monotonic()  # the receipt, a moment ago
-        kind = text.partition(" ")[0].rstrip(",")
-        is_news = kind == "try" if not before else kind != before.partition(" ")[0].rstrip(",")
-        if is_news or self.report_due(telemetry):
+        self.view = msgspec.structs.replace(self.view, transfer=text)
+        if text == self._reported_transfer:
+            return
+        kind, reported = _kind(text), _kind(self._reported_transfer)
+        if (kind != reported and (reported or kind == FAILED)) or self.report_due(telemetry):
+            self._reported_transfer = text
             self.report(telemetry, self.view.progress)
 
     def _update_time_left(self, index: Index, line: int, progress: float, *, runs: bool) -> None:
@@ -142,3 +145,8 @@ class PrintProgress:
         if not self._context.store.reports.has_unsent_progress(self._task):
             self._sent_data = self._last_data
         return self._sent_data
+
+
+def _kind(transfer: str) -> str:
+    """The kind of news of a file on its way."""
+    return transfer.partition(" ")[0].rstrip(",")

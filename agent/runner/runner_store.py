@@ -10,6 +10,7 @@ from agent.core.bed import Bed, BedPolicy
 from agent.core.job import JobView
 from agent.core.task import TaskState
 from agent.runner.report_writer import ReportWriter
+from agent.state.firmware_table import Installation
 from agent.state.store import Checkpoint, FileMark, Store, Task
 from agent.state.task_table import LedgerRow
 
@@ -91,6 +92,14 @@ class RunnerStore:
         """The firmware version that was installed last; empty for none."""
         return self._store.firmware.installed(model)
 
-    def record_firmware(self, model: str, version: str) -> None:
-        """Store the firmware version that is being installed; an empty one removes what is stored."""
-        self._store.firmware.record(model, version)
+    def installation(self, task: Task) -> Installation | None:
+        """The installation that the task has begun; None for none."""
+        return self._store.firmware.installation(task.command.task_id)
+
+    def begin_installation(self, installation: Installation) -> None:
+        """Record that an installation begins; its version counts as installed from now on."""
+        self._store.firmware.begin(installation)
+
+    def end_installation(self, installation: Installation) -> None:
+        """Record how an installation ended."""
+        self._store.firmware.end(installation)

@@ -8,6 +8,7 @@ from agent.core.command import STOPS, Name
 from agent.errors import RefusedError
 from agent.runner.activity import Activity
 from agent.runner.cancel_activity import CancelActivity
+from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.state.store import Task
@@ -88,6 +89,12 @@ class RunningActivities:
             return
         if sum(a.task.command.name not in STOPS for a in self._all) >= AT_ONCE:
             raise RefusedError(503, f"{task.command.raw_name}: {AT_ONCE} commands are running already")
+
+    def require_no_installation(self, task: Task) -> None:
+        """Raise RefusedError while a firmware is being installed, which nothing may interrupt."""
+        running = self.exclusive()
+        if isinstance(running, FirmwareUpgrade) and running.installing:
+            raise RefusedError(409, f"{task.command.raw_name}: the firmware is being installed")
 
     def require_no_exclusive(self, task: Task) -> None:
         """Raise RefusedError when another command has the printer for itself."""

@@ -3,6 +3,7 @@
 a print that had begun                 is recovered: the next line is the very next one
 a print whose file was still to come   begins anew, nothing has moved; what is here of the file is used
 pause, resume, cancel of such a print  are requested again
+an installation of firmware            the printer is identified, and it fails with what is known
 anything else                          has ended with its agent, and gets an honest end
 heaters that one of these left on      go off as soon as the printer answers (HeatControl)
 """
@@ -13,6 +14,7 @@ from agent.core.command import Name
 from agent.errors import NotReadyError, RefusedError
 from agent.files.job_file import JobFile
 from agent.runner.activity import Activity, Context
+from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
 from agent.runner.print_activity import PrintActivity
 from agent.runner.start_gate import start_limits
@@ -57,7 +59,7 @@ class StartupRecovery:
         for task in self._running:
             if task is self._print:
                 continue
-            control = self._resume_job_control(task, running)
+            control = self._resume_job_control(task, running) or self._resume_upgrade(task)
             if control is not None:
                 resumed.append(control)
             else:
@@ -80,6 +82,13 @@ class StartupRecovery:
             self._context.fail(task, refusal.code, str(refusal))
             JobFile(self._context.jobs, task.command.task_id).remove()
             return None
+
+    def _resume_upgrade(self, task: Task) -> FirmwareUpgrade | None:
+        """A firmware_upgrade that had begun to install, to be ended with what is known; None for what is none."""
+        if task.command.name is not Name.FIRMWARE_UPGRADE:
+            return None
+        interrupted = self._context.store.installation(task)
+        return FirmwareUpgrade(self._context, task, interrupted) if interrupted is not None else None
 
     def _resume_job_control(self, task: Task, running: PrintActivity | None) -> JobControlActivity | None:
         """A pause, resume or cancel of the print that is resumed; None for what is none."""

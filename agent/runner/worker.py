@@ -54,6 +54,10 @@ class Worker(Generic[T]):
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
+    def join(self, timeout: float) -> bool:
+        """Wait at most `timeout` seconds for the end, without a cancel. Whether it has ended."""
+        return self._done.wait(timeout)
+
     def _run(self) -> None:
         try:
             self._outcome = (self._work(self._cancel.is_set),)

@@ -61,6 +61,10 @@ class Ended(msgspec.Struct, frozen=True):
         return printable(" / ".join(lines))[-SHORT:]
 
 
+def ignore(_output: bytes) -> None:
+    """Look at nothing that a child prints."""
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -68,9 +72,11 @@ def run(
     timeout_s: float,
     cancelled: Callable[[], bool],
     environ: Mapping[str, str],
+    watch: Callable[[bytes], None],
 ) -> Ended:
     """Run a program, without a shell, until it exits, `timeout_s` are over or `cancelled()` is true; its output and
-    errors are one stream. `environ` is added to ENVIRONMENT. Raises UnavailableError when it cannot be started."""
+    errors are one stream. `environ` is added to ENVIRONMENT. `watch` is called with what was printed since its last
+    call, with the last TAIL bytes if that is more. Raises UnavailableError when it cannot be started."""
     deadline = clock.monotonic() + timeout_s
     try:
         process = subprocess.Popen(  # noqa: S603 no shell; the caller's program
@@ -87,7 +93,7 @@ def run(
     if process.stdout is None:
         raise AssertionError("the output is a pipe")
     with process.stdout as pipe:
-        output = _Output(pipe.fileno())
+        output = _Output(pipe.fileno(), watch)
         try:
             end = _wait(process.pid, output, lambda: clock.monotonic() >= deadline, cancelled)
         finally:  # also for a defect of ours: it must not go on alone
@@ -102,9 +108,10 @@ def run(
 class _Output:
     """The reading end of the child's output: what was printed is counted, and its end is kept."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, watch: Callable[[bytes], None]) -> None:
         os.set_blocking(descriptor, False)
         self._descriptor = descriptor
+        self._watch = watch
         self.open = True
         self.printed = 0
         self.tail = bytearray()
@@ -118,17 +125,21 @@ class _Output:
 
     def read(self) -> None:
         """Read what is there, BLOCKS times at most."""
+        printed = self.printed
         for _ in range(BLOCKS):
             if not self.open:
-                return
+                break
             try:
                 block = os.read(self._descriptor, BLOCK)
             except BlockingIOError:
-                return
+                break
             self.open = bool(block)
             self.printed += len(block)
             self.tail += block
             del self.tail[:-TAIL]
+        new = min(self.printed - printed, len(self.tail))
+        if new:
+            self._watch(bytes(self.tail[-new:]))
 
 
 def _wait(pid: int, output: _Output, expired: Callable[[], bool], cancelled: Callable[[], bool]) -> ChildEnd:

@@ -48,7 +48,8 @@ class ConditionTracker:
 
     def update_printer(self, telemetry: Telemetry) -> None:
         """Set the printer's condition from its state: raised while it is offline or in error."""
-        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id
+        released = telemetry.released is not None  # to an install command: no trouble
+        offline = telemetry.state is PrinterState.OFFLINE and not telemetry.task_id and not released
         wrong = offline or telemetry.state is PrinterState.ERROR
         self.set(Part.PRINTER, (telemetry.reason or str(telemetry.state)) if wrong else "")
 

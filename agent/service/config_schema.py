@@ -125,13 +125,14 @@ class LocalSection(_Section, frozen=True):
 
 class FirmwareUpgradeSection(_Section, frozen=True):
     """`[firmware_upgrade]`: the installer, the key that its packages are signed with, the model and versions that are
-    taken, and the installer's time limit."""
+    taken, the installer's time limit, and that of the printer's answer afterwards."""
 
     command: tuple[str, ...] = ()
     public_key: str = ""
     model: str = "auto"
     allow_downgrade: bool = False
     timeout_s: Positive = 600.0
+    answer_within_s: Positive = 90.0
 
 
 class LogsSection(_Section, frozen=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from agent.core.clock import Clock
 from agent.errors import CancelledError, ConfigError, DataError, UnavailableError
 from agent.service import child_process
-from agent.service.child_process import ChildEnd
+from agent.service.child_process import ChildEnd, ignore
 
 OPENSSL = "/usr/bin/openssl"
 TIMEOUT = 30.0  # seconds for one call; what is verified has a few hundred bytes
@@ -24,7 +24,7 @@ def verify(message: Path, signature: Path, public_key: Path, *, clock: Clock, ca
     argv = [OPENSSL, "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", str(public_key)]
     argv += ["-in", str(message), "-sigfile", str(signature)]
     try:
-        done = child_process.run(argv, clock=clock, timeout_s=TIMEOUT, cancelled=cancelled, environ={})
+        done = child_process.run(argv, clock=clock, timeout_s=TIMEOUT, cancelled=cancelled, environ={}, watch=ignore)
     except UnavailableError as error:
         raise ConfigError(f"the signature cannot be verified: {error}") from None
     if done.end is ChildEnd.CANCELLED:

@@ -98,6 +98,14 @@ STEPS = (
             value BLOB NOT NULL              -- as JSON, what it was before: put back before the next print
         )""",
     ),
+    (
+        """CREATE TABLE installation (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            task_id TEXT NOT NULL,           -- of the firmware_upgrade that has begun to install
+            record BLOB NOT NULL,            -- firmware_table.Installation as JSON
+            updated_at REAL NOT NULL         -- seconds since the epoch, for people only
+        )""",
+    ),
 )
 VERSION = len(STEPS)
 

@@ -31,6 +31,7 @@ from agent.core.driver import (
     Scripts,
     SupportsCooling,
     SupportsEmergencyStop,
+    SupportsPortRelease,
     SupportsPrompts,
     SupportsQueries,
     SupportsScriptReload,
@@ -325,6 +326,29 @@ class DriverContract(ABC):
             rig.driver.start_print("p", Lines(moves(20000)))
             with pytest.raises(NotReadyError, match="printing"):
                 rig.driver.cool()
+
+    def test_the_port_is_let_go_of_and_taken_again(self, tmp_path: Path) -> None:
+        """For another program, that writes the printer's firmware for example."""
+        with self.rig(tmp_path, Setup()) as rig:
+            if not isinstance(rig.driver, SupportsPortRelease):
+                pytest.skip("this driver keeps its port")
+            for refused in (rig.driver.release_port, rig.driver.take_port):
+                with pytest.raises(NotReadyError):
+                    refused()
+            rig.ready()
+            port = rig.driver.telemetry().port
+            rig.driver.release_port()
+            now = rig.until(lambda t: t.released is not None)
+            assert (now.released, now.port, now.state, now.firmware) == (port, "", S.OFFLINE, "")
+            with pytest.raises(NotReadyError, match="released for another program"):
+                rig.driver.start_print("p", Lines(moves(3)))
+            rig.driver.take_port()
+            now = rig.until(lambda t: t.state is S.IDLE)
+            assert now.released is None
+            assert now.firmware
+            rig.driver.start_print("p", Lines(moves(20000)))
+            with pytest.raises(NotReadyError, match="printing"):
+                rig.driver.release_port()
 
     def test_an_idle_printer_is_asked_and_its_answers_are_told(self, tmp_path: Path) -> None:
         """docs/serial.md §33: line by line, and the state stays IDLE; a command that is not known ends nothing."""

@@ -22,6 +22,7 @@ from agent.service.lifecycle import Lifecycle
 from agent.service.paths import state_dir
 from agent.service.reload import driver_scripts
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.service.system_clock import boot_id
 from agent.state.store import Store
 from agent.wiring.heat_watch import watch_settings
@@ -37,6 +38,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     health: Health
     lifecycle: Lifecycle
+    inhibitor: StopInhibitor
     conditions: ConditionTracker
     http: HttpClient
     driver: Driver
@@ -69,6 +71,7 @@ def build_base(config: Config, environ: MutableMapping[str, str], clock: Clock, 
         clock=clock,
         health=health,
         lifecycle=Lifecycle(stop_hands_over=config.job.stop_hands_over),
+        inhibitor=StopInhibitor(clock),
         conditions=conditions,
         http=HttpClient(config.cloud, monotonic=clock.monotonic, lookup=socket.getaddrinfo),
         driver=driver,

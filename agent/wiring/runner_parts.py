@@ -32,6 +32,7 @@ def build_runner(base: Base, port: PortKeeper, ring: Ring) -> Runner:
         heat=HeatControl(
             driver=base.driver, store=store, clock=base.clock, say=partial(base.conditions.set, Part.HEAT)
         ),
+        inhibitor=base.inhibitor,
         host=Host(
             wake=base.wake_runner.set,
             beat=base.health.pulse("link", waiting=True).beat,

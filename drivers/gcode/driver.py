@@ -11,6 +11,7 @@ from agent.core.driver import Host, LineSource, PrinterState, Scripts, Telemetry
 from agent.errors import ConfigError, NotReadyError
 from agent.gcode.words import host_line, script_line
 from drivers.gcode.link.black_box import BlackBox, Recorder
+from drivers.gcode.link.conversation import RELEASED
 from drivers.gcode.link.link_thread import LinkThread
 from drivers.gcode.link.port import PortSearch
 from drivers.gcode.printing.dialects import by_name
@@ -115,6 +116,16 @@ class GcodeDriver:
     def cool(self) -> None:
         """See `agent.core.driver.SupportsCooling`."""
         self._claim((_S.IDLE,), "cool", SimpleRequest.COOL)
+
+    def release_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        allowed = (_S.IDLE, _S.OFFLINE, _S.ERROR)
+        self._claim(allowed, "let go of the port", SimpleRequest.RELEASE_PORT, state=_S.OFFLINE, reason=RELEASED)
+
+    def take_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        allowed = (_S.OFFLINE,) if self._slot.read().released is not None else ()
+        self._claim(allowed, "take the port", SimpleRequest.TAKE_PORT)
 
     def query(self, query_id: str, lines: Sequence[str]) -> None:
         """See `agent.core.driver.SupportsQueries`."""

@@ -39,7 +39,7 @@ class Respond(msgspec.Struct, frozen=True):
 
 
 class SimpleRequest(StrEnum):
-    """Requests without arguments: the methods of `Driver` of the same names."""
+    """Requests without arguments: the methods of `Driver`, or of its abilities, of the same names."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -47,6 +47,8 @@ class SimpleRequest(StrEnum):
     RESET = "reset"
     HALT = "halt"
     COOL = "cool"
+    RELEASE_PORT = "release_port"
+    TAKE_PORT = "take_port"
 
 
 Request = StartPrint | RunScript | Query | Respond | SimpleRequest

@@ -51,6 +51,7 @@ class TelemetryUpdate(TypedDict, total=False):
     script: ScriptProgress | None
     query: QueryAnswer
     starting: bool
+    released: str | None
     reset_error: str
 
 
@@ -190,8 +191,18 @@ class Slot:
 
 def _may_be_waited_for(before: Telemetry, after: Telemetry) -> bool:
     """Whether something changed that `Host.wake` tells."""
-    return (before.state, before.reason, before.waiting, before.prompt, before.answered, before.last, before.query) != (
+    return (
+        before.state,
+        before.released,
+        before.reason,
+        before.waiting,
+        before.prompt,
+        before.answered,
+        before.last,
+        before.query,
+    ) != (
         after.state,
+        after.released,
         after.reason,
         after.waiting,
         after.prompt,

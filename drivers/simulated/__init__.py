@@ -15,6 +15,8 @@ modal state with the code that it tests.
     faults.py          faults by spec (`lost-ok=0.01`)         random_faults.py   their random generators
     pty_port.py        the port and its thread                 stable_link.py, virtual_clock.py
     printer.py         the whole printer                       options.py         what it is made of
+    bootloader.py      STK500v2, as avrdude speaks it     flashable_board.py bootloader, then firmware
+    firmware_image.py  what is written into the flash
     driver.py          the driver `simulated`                  serve.py           `printer-agent simulate`
     replay.py          `printer-agent replay`: a black box against the simulator
 

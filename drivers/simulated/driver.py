@@ -92,6 +92,14 @@ class SimulatedDriver:
         """See `agent.core.driver.SupportsCooling`."""
         self._driver.cool()
 
+    def release_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        self._driver.release_port()
+
+    def take_port(self) -> None:
+        """See `agent.core.driver.SupportsPortRelease`."""
+        self._driver.take_port()
+
     def query(self, query_id: str, lines: Sequence[str]) -> None:
         """See `agent.core.driver.SupportsQueries`."""
         self._driver.query(query_id, lines)

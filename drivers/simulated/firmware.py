@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import reduce
 from operator import xor
 
+import msgspec
+
 from agent.errors import DataError
 from drivers.simulated.controller import Controller
 from drivers.simulated.faults import Faults, ScheduledFault
@@ -72,6 +74,10 @@ class VirtualFirmware:
         self.machine.out = old.out
         self.resets += 1
         self._start(now)
+
+    def rename(self, name: str) -> None:
+        """Be a firmware of this name from the next reset on."""
+        self._options = msgspec.structs.replace(self._options, firmware_name=name)
 
     def _start(self, now: float) -> None:
         self.machine.leaps = self._leap

@@ -5,10 +5,21 @@ from __future__ import annotations
 from drivers.simulated.dialect import Dialect
 from drivers.simulated.options import Options
 
+_NAME, _SOURCE = "FIRMWARE_NAME:", " SOURCE_CODE_URL:"
+
+
+def firmware_name(dialect: Dialect) -> str:
+    """The FIRMWARE_NAME of a dialect that says where its source code is, as Marlin does; else empty."""
+    name, mark, _rest = dialect.identity.partition(_SOURCE)
+    return name.removeprefix(_NAME) if mark else ""
+
 
 def identity(dialect: Dialect, options: Options) -> bytes:
     """The answer to M115 without its `ok` and the last end of line (docs/serial.md §19)."""
-    lines = [dialect.identity.format(machine=options.machine, uuid=options.uuid)]
+    text = dialect.identity
+    if options.firmware_name:
+        text = text.replace(_NAME + firmware_name(dialect), _NAME + options.firmware_name)
+    lines = [text.format(machine=options.machine, uuid=options.uuid)]
     if dialect.capabilities:
         capabilities = {
             "SERIAL_XON_XOFF": False,

@@ -59,6 +59,8 @@ class Options(msgspec.Struct, frozen=True):
     nozzle_max: float = 300.0  # the highest target that is taken; more is clamped
     bed_max: float = 120.0
     machine: str = "Virtual Printer"
+    bootloader: bool = False  # a bootloader (`bootloader.py`), in which the board begins at each opening of its port
+    firmware_name: str = ""  # in M115; empty: the dialect's own
     uuid: str = "cede2a2f-41a2-4748-9b12-c55c62f367ff"
 
     def checked(self) -> Options:

@@ -7,10 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
+from agent.errors import DataError
+from drivers.simulated.bootloader import Bootloader
 from drivers.simulated.faults import Faults
 from drivers.simulated.firmware import VirtualFirmware
-from drivers.simulated.options import Options
-from drivers.simulated.pty_port import PtyPort
+from drivers.simulated.flashable_board import FlashableBoard, new_flash
+from drivers.simulated.info_texts import firmware_name
+from drivers.simulated.options import Options, ResetOnOpen
+from drivers.simulated.pty_port import Board, PtyPort
 from drivers.simulated.virtual_clock import VirtualClock
 
 
@@ -41,12 +45,21 @@ class VirtualPrinter:
             on_line=on_line,
         )
         self._port = PtyPort(
-            self._firmware,
+            self._board(),
             clock,
             monotonic=monotonic,
             link=self.options.link,
-            reset_on_open=self.options.reset_on_open,
+            reset_on_open=ResetOnOpen.ALWAYS if self.options.bootloader else self.options.reset_on_open,
         )
+
+    def _board(self) -> Board:
+        """The firmware alone, or behind a bootloader. Raises DataError for a firmware that has none."""
+        if not self.options.bootloader:
+            return self._firmware
+        name = firmware_name(self.options.firmware_dialect())
+        if not name:
+            raise DataError(f"no simulated bootloader for {self.options.dialect}; it is one of AVR boards with Marlin")
+        return FlashableBoard(self._firmware, Bootloader(new_flash(name)), second=self.options.real_second)
 
     @property
     def path(self) -> str:

@@ -16,11 +16,12 @@ import threading
 import tty
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
 from agent.errors import PortError
-from drivers.simulated.firmware import VirtualFirmware
+from drivers.simulated.faults import ScheduledFault
 from drivers.simulated.options import ResetOnOpen
 from drivers.simulated.stable_link import StableLink
 from drivers.simulated.virtual_clock import VirtualClock
@@ -35,12 +36,36 @@ _IDLE_S = 1.0
 _log = structlog.get_logger(part="simulator")
 
 
+class Board(Protocol):
+    """What has the serial line: a firmware, or a board with a bootloader before it."""
+
+    @property
+    def opening_helps(self) -> bool:
+        """See VirtualFirmware."""
+
+    @property
+    def unplug(self) -> ScheduledFault | None:
+        """See VirtualFirmware."""
+
+    def reset(self, now: float) -> None:
+        """See VirtualFirmware."""
+
+    def wake_at(self) -> float:
+        """See VirtualFirmware."""
+
+    def receive(self, data: bytes, now: float) -> bytes:
+        """See VirtualFirmware."""
+
+    def advance(self, now: float) -> bytes:
+        """See VirtualFirmware."""
+
+
 class PtyPort:
     """One serial port. `path` may be opened by one client at a time, again and again."""
 
     def __init__(
         self,
-        firmware: VirtualFirmware,
+        firmware: Board,
         clock: VirtualClock,
         *,
         monotonic: Callable[[], float],

@@ -25,14 +25,22 @@ def serve(
     stop: threading.Event,
     record: Path | None = None,
     probe_points: int = 0,
+    bootloader: bool = False,
 ) -> int:
     """Serve a virtual printer until `stop` is set; the exit code. Emits `{"event": "ready", "port": …}` once.
 
     `dialect` is a name of `dialects.py`; `speed` is simulated seconds per real second, infinity for «max»; `record`
-    gets each command that is executed; `probe_points` are those of its probe's mesh, 0 for no probe. Raises DataError
-    for a dialect, speed, fault, link or record that cannot be, PortError when there is no pty, UnavailableError when
-    the printer ends by itself."""
-    options = Options(link=link, dialect=dialect, speed=speed, faults=tuple(faults), probe_points=probe_points)
+    gets each command that is executed; `probe_points` are those of its probe's mesh, 0 for no probe; `bootloader`: a
+    board whose flash avrdude can write. Raises DataError for a dialect, speed, fault, link or record that cannot be,
+    PortError when there is no pty, UnavailableError when the printer ends by itself."""
+    options = Options(
+        link=link,
+        dialect=dialect,
+        speed=speed,
+        faults=tuple(faults),
+        probe_points=probe_points,
+        bootloader=bootloader,
+    )
     with recorder(record) as on_line, VirtualPrinter(options, on_line=on_line) as printer:
         emit({"event": "ready", "port": printer.path})
         while not stop.wait(_LOOK_S):

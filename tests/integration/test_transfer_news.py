@@ -15,6 +15,7 @@ import pytest
 from agent.core.command import Name
 from agent.core.conditions import Conditions
 from agent.core.driver import PrinterState as S
+from agent.local.page_html import page
 from agent.local.status_text import status_lines, summary
 from agent.state.store import Store
 from agent.testing import FakeClock
@@ -89,11 +90,11 @@ def test_a_file_on_its_way_is_told_in_report_heartbeat_and_status(fetching: Fetc
     status = fetching.status()
     assert (status["printer_status"], status["job_id"]) == ("busy", "j")
     assert "job_status" not in status, "received is only said when the file is completely here"
-    fetching.until("it is reported", lambda: len(fetching.rig.said(task_id)) > 1)
+    fetching.until("it is reported", lambda: "50 %" in str(fetching.rig.said(task_id)[-1]))
     told = fetching.rig.said(task_id)[-1]
     assert told["data"]["ui_sub_state"] == told["data"]["message"] == "downloading 50 %, 1 of 2 MB"
     assert (told["progress"], told["printer_status"], told["data"]["state"]) == (0, "busy", "received")
-    assert "waits     downloading 50 %, 1 of 2 MB" in status_lines(status)
+    assert "file      downloading 50 %, 1 of 2 MB" in status_lines(status)
     assert summary(fetching.rig.board.read(), Conditions()) == "idle cube: downloading 50 %, 1 of 2 MB"
     fetching.go.set()
     fetching.until("it prints", lambda: fetching.rig.printer.slot.state is S.PRINTING)
@@ -140,3 +141,12 @@ def test_a_report_says_what_changed_since_the_one_that_the_server_had(fetching: 
         fetching.rig.printer.now(state=state, task_id=task_id)
         fetching.rig.runner.step()
         assert fetching.rig.said(task_id)[-1]["data"]["change"] == change, "the ones before it were not sent"
+
+
+def test_the_status_page_shows_the_file_on_its_way(fetching: Fetching) -> None:
+    fetching.begin(fetching.half)
+    fetching.until("half of it is here", lambda: fetching.shows("downloading 50 %"))
+    link = msgspec.to_builtins(fetching.rig.printer.slot.link)
+    assert "<th>File</th><td>downloading 50 %, 1 of 2 MB</td>" in page(
+        {**fetching.status(), "link": link, "registration": {}, "waiting_reports": 0}
+    )

@@ -219,6 +219,11 @@ class KillableAgentRig(AgentRig):
                 env=environ,
             )
 
+    def send(self, how: signal.Signals) -> None:
+        """Send a signal that it may take its time to follow; `wait` is for its end."""
+        assert self._agent is not None
+        self._agent.send_signal(how)
+
     def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
         """kill -9, or another way; the exit code."""
         if self._agent is None:
@@ -242,9 +247,17 @@ class KillableAgentRig(AgentRig):
 
 
 def _simulate(
-    folder: Path, speed: str, faults: tuple[str, ...], dialect: str = "marlin", probe: int = 0
+    folder: Path,
+    speed: str,
+    faults: tuple[str, ...],
+    dialect: str = "marlin",
+    probe: int = 0,
+    *,
+    bootloader: bool = False,
 ) -> tuple[str, ...]:
     words = [word for fault in faults for word in ("--fault", fault)]
+    if bootloader:
+        words.append("--bootloader")
     return ("--link", str(folder / "printer"), "--speed", speed, "--dialect", dialect, "--probe", str(probe), *words)
 
 
@@ -280,14 +293,15 @@ def agent_rig(
     state: str = "ready",
     bed: str = "free",
     probe: int = 0,
+    bootloader: bool = False,
 ) -> Iterator[AgentRig]:
     """Everything up and the printer registered. `more` is TOML put behind the agent's configuration. `front` gets the
     sandbox's URL and gives the one that the agent is to use. Without `agent` only the cloud and the printer are up;
     `state` is the printer's that is waited for. `probe`: points of the mesh that the printer measures. `bed` is
-    `[job] bed`: most tests print several times."""
+    `[job] bed`: most tests print several times. `bootloader`: the printer's board has one."""
     with ChildProcesses(folder) as parts:
         _start_cloud(parts, folder, *sandbox)
-        parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect, probe)])
+        parts.start("printer", ["simulate", *_simulate(folder, speed, faults, dialect, probe, bootloader=bootloader)])
         ready = parts.ready({"cloud", "printer"})["cloud"]
         url, token = str(ready["url"]), str(ready["member_token"])
         config = _configure(folder, front(url) if front else url, "", 0.05, more)
@@ -309,9 +323,10 @@ def killable_agent_rig(
     more: str = "",
     module: tuple[str, ...] = ("agent.cli",),
     bed: str = "free",
+    bootloader: bool = False,
 ) -> Iterator[KillableAgentRig]:
     """Everything up, the agent started and the printer registered. `more` is TOML behind the agent's configuration,
-    `module` another main module, with its first arguments. `bed` is `[job] bed`."""
+    `module` another main module, with its first arguments. `bed` is `[job] bed`; `bootloader` as in `agent_rig`."""
     with ExitStack() as stack:
         parts = stack.enter_context(ChildProcesses(folder))
         _start_cloud(parts, folder)
@@ -325,7 +340,7 @@ def killable_agent_rig(
             url=url,
             member_token=token,
             folder=folder,
-            simulate=_simulate(folder, speed, faults),
+            simulate=_simulate(folder, speed, faults, bootloader=bootloader),
             module=module,
             bed=bed,
         )

@@ -31,6 +31,7 @@ from agent.service.health import Health
 from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store, Task
 from agent.testing import SystemClock
 from drivers.gcode.driver import GcodeDriver
@@ -95,6 +96,7 @@ class HeatRig:
             heat=HeatControl(
                 driver=self.driver, store=runner_store, clock=clock, say=self.said.append, settle_s=SETTLE_S
             ),
+            inhibitor=StopInhibitor(clock),
             host=Host(woken.set, remember=self.store.checkpoints.remember, port=self._kept),
             printer_status=board.printer_status,
         )

@@ -32,6 +32,7 @@ from agent.service.health import Health
 from agent.service.log_sources import LogSources
 from agent.service.notify_socket import NotifySocket
 from agent.service.snapshot import AgentSnapshot
+from agent.service.stop_inhibitor import StopInhibitor
 from agent.state.store import Store
 from agent.testing import FakeClock
 from tests.support.cloud_side import make_http
@@ -146,6 +147,7 @@ class RunnerRig:
         self.kept.mkdir(exist_ok=True)
         self.woken = threading.Event()
         self.handing_over = False
+        self.inhibitor = StopInhibitor(self.clock)
         self.conditions: list[str] = []  # of the heat, one for each step
         self.board = AgentSnapshot(self.printer)
         config = load(None, {}, ["cloud.server=http://127.0.0.1:1", "scripts.calibrate=off", *settings])
@@ -162,6 +164,7 @@ class RunnerRig:
             heat=HeatControl(
                 driver=self.printer, store=RunnerStore(store), clock=self.clock, say=self.conditions.append
             ),
+            inhibitor=self.inhibitor,
             host=Host(self.woken.set, remember=store.checkpoints.remember),
             printer_status=self.board.printer_status,
         )

@@ -19,6 +19,9 @@ from drivers.gcode.requests import Query, Respond, RunScript, SimpleRequest, Sta
 from drivers.gcode.session.session import Session
 from drivers.gcode.slot import Slot
 
+RELEASED = "the port is released for another program"
+"""What `Telemetry.reason` says while it is."""
+
 
 class Conversation:
     """Used by the link's thread alone. `rest` waits so many seconds without losing a wake-up."""
@@ -131,20 +134,28 @@ class Conversation:
                 control.query(request)
             elif isinstance(request, Respond):
                 control.respond(request, now)
-            elif request is SimpleRequest.PAUSE:
-                control.pause("")
-            elif request is SimpleRequest.RESUME:
-                control.resume()
-            elif request is SimpleRequest.CANCEL:
-                control.cancel()
-            elif request is SimpleRequest.COOL:
-                control.cool()
-            elif request is SimpleRequest.HALT:
-                session.halt()
             else:
-                session.reset(now, reset_line=self._port.reset_line)
-                self._port.pulse(self._rest)
+                self._deliver_simple(request, now)
         self._slot.confirm(session.operation.state, lambda: not requests)
+
+    def _deliver_simple(self, request: SimpleRequest, now: float) -> None:
+        session, control = self._session, self._session.control
+        if request is SimpleRequest.PAUSE:
+            control.pause("")
+        elif request is SimpleRequest.RESUME:
+            control.resume()
+        elif request is SimpleRequest.CANCEL:
+            control.cancel()
+        elif request is SimpleRequest.COOL:
+            control.cool()
+        elif request is SimpleRequest.HALT:
+            session.halt()
+        elif request is SimpleRequest.RELEASE_PORT:
+            self._lifecycle.released = True
+            session.leave(RELEASED)
+        elif request is SimpleRequest.RESET:
+            session.reset(now, reset_line=self._port.reset_line)
+            self._port.pulse(self._rest)
 
     def _may_leave(self, now: float) -> bool:
         """On the way out: a print that is handed over stays as it is, after a whole line; else first a safe end of what

@@ -8,12 +8,14 @@ from math import inf
 
 class LinkLifecycle:
     """`stop_at` is the latest moment to leave once a stop was requested, `inf` before; with `hand_over` a print is left
-    as it is for the next agent. `beat` is called every `interval_s` seconds as long as the thread does its work."""
+    as it is for the next agent. `released`: the port is another program's; the link's thread alone sets it. `beat` is
+    called every `interval_s` seconds as long as the thread does its work."""
 
     def __init__(self, *, now: Callable[[], float], beat: Callable[[], None], interval_s: float) -> None:
         self.stopping = False
         self.stop_at = inf
         self.hand_over = False
+        self.released = False
         self.beat_at = -inf
         self._now = now
         self._beat = beat

@@ -189,6 +189,15 @@ class PortSearch:
             found.append(identify_port(Path(self._port), self._dev, self._sys))
         return [(port, baud) for port in found]
 
+    def printer_port(self) -> str:
+        """The path of the port that the printer is at: where it answered last, else the one that is configured, or the
+        only one that there is; empty when none of these is known."""
+        found = [port for port, _baud in self.candidates()]
+        if self._known is not None:
+            return next((port.path for port in found if _is_known(port, self._known)), "")
+        paths = {port.path for port in found}
+        return found[0].path if paths and (self._port != "auto" or len(paths) == 1) else ""
+
     def remember(self, port: PortIdentity, baud: int) -> None:
         """Try `port` at `baud` first from now on: a printer answered there."""
         self._known, self._baud = port, baud

@@ -46,6 +46,10 @@ class PortOpener:
         self._search.remember(identity, port.baud)
         self._keeper.keep(port.fd)
 
+    def printer_port(self) -> str:
+        """See `PortSearch.printer_port`."""
+        return self._search.printer_port()
+
     def close(self, port: Port, *, leave: bool) -> None:
         """Let go of `port`, or `leave` it to the next agent."""
         port.close(leave=leave)

@@ -6,19 +6,20 @@ A print that is to be taken over comes first: only its own port is tried, until 
 from __future__ import annotations
 
 import select
+from functools import partial
 
 import structlog
 
 from agent.core.clock import Clock
 from agent.core.driver import Host, PrinterState, Unfinished
 from agent.errors import DataError, PortError
-from drivers.gcode.link.conversation import Conversation
+from drivers.gcode.link.conversation import RELEASED, Conversation
 from drivers.gcode.link.discovery import lower_latency
 from drivers.gcode.link.link_lifecycle import LinkLifecycle
 from drivers.gcode.link.mailbox import Mailbox
 from drivers.gcode.link.port import Port
 from drivers.gcode.link.port_opener import PortOpener
-from drivers.gcode.requests import RunScript, StartPrint
+from drivers.gcode.requests import RunScript, SimpleRequest, StartPrint
 from drivers.gcode.session.driver_checkpoint import CheckpointWriter, decode
 from drivers.gcode.session.port_identity import PortIdentity
 from drivers.gcode.session.reset_watch import ResetWatch
@@ -67,6 +68,9 @@ class PrinterSearch:
         pause = self._timing.retry
         self._read_checkpoint()
         while not self._lifecycle.stopping:
+            if self._lifecycle.released:
+                self._stay_away()
+                continue
             answered = False
             try:
                 answered = self._try_all_ports()
@@ -75,7 +79,7 @@ class PrinterSearch:
                 self._slot.update(state=self._state_without_printer, reason=f"{type(error).__name__}: {error}")
             self._slot.update(port="", display="")
             pause = self._timing.retry if answered or self._pending else min(pause * 2, self._timing.retry_most)
-            self._rest(pause)
+            self._rest(pause, released=False)
             self._check_takeover()
         self._check_takeover()
 
@@ -114,7 +118,7 @@ class PrinterSearch:
         reason = _NO_PORT
         pending = self._pending
         for attempt in self._opener.attempts(pending.checkpoint if pending else None):
-            if self._lifecycle.stopping:
+            if self._lifecycle.stopping or self._lifecycle.released:
                 return True
             try:
                 port, identity = attempt()
@@ -155,7 +159,7 @@ class PrinterSearch:
             lifecycle=self._lifecycle,
             slot=self._slot,
             now=self._now,
-            rest=self._rest,
+            rest=partial(self._rest, released=False),
         )
         try:
             conversation.run(self._begin)
@@ -184,17 +188,34 @@ class PrinterSearch:
         else:
             session.open(now, now + self._timing.boot if port.resets else now)
 
-    def _rest(self, seconds: float) -> None:
-        """Wait, unless a stop is requested. Requests that come too late for a connection fail."""
-        mailbox = self._mailbox
+    def _stay_away(self) -> None:
+        """Leave the port to another program until it is taken again, or a stop is requested."""
+        port = self._opener.printer_port()
+        _log.info("port released", port=port)
+        self._slot.update(
+            released=port, state=PrinterState.OFFLINE, reason=RELEASED, firmware="", machine="", dialect="", heaters=()
+        )
+        while self._lifecycle.released and not self._lifecycle.stopping:
+            self._rest(self._timing.beat, released=True)
+        _log.info("port taken again", port=port)
+        self._slot.update(released=None, reason="looking for the printer")
+
+    def _rest(self, seconds: float, *, released: bool) -> None:
+        """Wait as long as the port is `released` or is not, unless a stop is requested. Requests that come too late for
+        a connection fail."""
+        mailbox, lifecycle = self._mailbox, self._lifecycle
         poll = select.poll()
         poll.register(mailbox.fd, select.POLLIN)
         end = self._now() + seconds
-        while not self._lifecycle.stopping and (left := end - (now := self._now())) > 0:
-            self._lifecycle.beat_if_due(now)
+        while not lifecycle.stopping and lifecycle.released is released and (left := end - (now := self._now())) > 0:
+            lifecycle.beat_if_due(now)
             if poll.poll(min(left, self._timing.beat) * 1000 + 1):
                 mailbox.drain()
             while mailbox.requests:
                 request = mailbox.requests.popleft()
                 if isinstance(request, StartPrint | RunScript):
                     self._slot.refuse(request.task_id, PrinterState.OFFLINE)
+                elif request is SimpleRequest.RELEASE_PORT:
+                    lifecycle.released = True
+                elif request is SimpleRequest.TAKE_PORT:
+                    lifecycle.released = False

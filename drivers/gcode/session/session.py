@@ -210,6 +210,12 @@ class Session:
             self.out_of_band.switch_off(self.heaters.known)
             self.lost("the agent has stopped")
 
+    def leave(self, why: str) -> None:
+        """End the connection while no operation runs: heaters off, as a last word that is not waited for."""
+        if self.operation.unsafe or self.heaters.active_targets():
+            self.out_of_band.switch_off(self.heaters.known)
+        self.lost(why)
+
     def lost(self, why: str) -> None:
         """End the connection; what ran has failed. A print that is being taken over waits for the next connection."""
         self.over = why

@@ -160,6 +160,43 @@ def test_a_firmware_package_is_installed_within_the_service_and_an_older_one_is_
         server.close()
 
 
+@pytest.mark.parametrize("verb", ["stop", "restart"])
+def test_an_installation_is_waited_for_longer_than_a_stop_may_take(agent: Service, tmp_path: Path, verb: str) -> None:
+    """The port is free, systemd's copy of it too; the agent asks for the time that the command needs."""
+    make_keys(tmp_path / "key", tmp_path / "key.pub")
+    agent.system.write("/etc/printer-agent/firmware_key", (tmp_path / "key.pub").read_text(), 0o600)
+    drop_in = f"/etc/systemd/system/{UNIT}.d/impatient.conf"
+    agent.system.write(drop_in, "[Service]\nTimeoutStopSec=2\n")
+    agent.system.systemctl("daemon-reload")
+    opened = 'stat -L -c %F "$1"; exec 3<>"$1" && echo opened'
+    agent.configure(
+        f"[firmware_upgrade]\ncommand = ['/bin/sh', '-c', '{opened}; sleep 6', 'sh', '{{port}}']\nmodel = 'Mk-5'\n"
+        f"public_key = '/run/credentials/{UNIT}/firmware_key'\n"
+    )
+    server = FileServer()
+    try:
+        package = tmp_path / "fw-2"
+        package.write_text(f"firmware {verb}\n")
+        make_manifest(package, model="Mk-5", version="20", private_key=tmp_path / "key")
+        server.answers.append(lambda asked: reply(body=(tmp_path / asked.path.lstrip("/")).read_bytes())(asked))
+        agent.start()
+        agent.until("the port is kept", lambda: agent.show("NFileDescriptorStore") == "1")
+        task_id = agent.command("firmware_upgrade", package_url=f"{server.url}/fw-2")
+        agent.until("the command runs", lambda: "firmware installation started" in agent.log())
+        agent.until("the port is kept no more", lambda: agent.show("NFileDescriptorStore") == "0")
+        agent.system.systemctl(verb, UNIT)
+        assert '"outcome":"exited","exit_code":0' in agent.log()
+        assert "character special file / opened" in agent.log()
+        if verb == "stop":
+            assert agent.show("Result") == "success"
+        body = agent.ended(task_id)
+        assert body["data"]["firmware"]["installed"] is True, body
+    finally:
+        server.close()
+        agent.system.inside(drop_in).unlink()
+        agent.system.systemctl("daemon-reload")
+
+
 def test_one_that_is_killed_is_back_soon_and_one_that_is_killed_again_and_again_takes_its_time(agent: Service) -> None:
     agent.system.systemctl("start", UNIT)
     for restarts in ("1", "2"):

@@ -90,7 +90,8 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
 )
 KEYS = ("printer_id", "printer_name", "printer_last_health", "firmware", "is_primary", "is_job_scoped")
-printers = st.lists(values | st.dictionaries(st.sampled_from(KEYS), values), max_size=4) | values
+printer = values | st.dictionaries(st.sampled_from(KEYS), values)
+printers = st.lists(printer, max_size=4) | values
 links = values | st.sampled_from((NEXT, "/v1" + NEXT, "/print/printers?x=\x00", "//x/print/printers"))
 pages = st.fixed_dictionaries({"printers": printers}, optional={"_link_next": links, "count": values}) | values
 bodies = st.builds(msgspec.json.encode, pages) | st.binary(max_size=60)
@@ -102,10 +103,18 @@ replies = st.builds(
         st.just("Retry-After"), st.sampled_from(("1", "x", "-5", "9" * 40, "Fri, 31 Dec 1999 23:59:59 GMT"))
     ),
 )
+listed = st.builds(
+    Reply,
+    st.just(200),
+    st.builds(
+        msgspec.json.encode,
+        st.fixed_dictionaries({"printers": st.lists(printer, max_size=4)}, optional={"_link_next": links}),
+    ),
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(first=replies, second=replies, words=st.sampled_from(([], ["--json"], ["--all"], ["--all", "--json"])))
+@given(first=listed | replies, second=replies, words=st.sampled_from(([], ["--json"], ["--all"], ["--all", "--json"])))
 def test_no_answer_of_a_server_ends_it_with_a_traceback(
     server: ScriptedServer, capsys: pytest.CaptureFixture[str], first: Reply, second: Reply, words: list[str]
 ) -> None:

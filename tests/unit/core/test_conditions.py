@@ -101,3 +101,11 @@ def test_a_date_that_cannot_be_read_says_nothing(date: str | None) -> None:
     known = server.now()
     server.observe(date)
     assert server.now() == known
+
+
+def test_a_port_that_is_lent_to_an_install_command_is_no_trouble() -> None:
+    tracker = ConditionTracker()
+    tracker.update_printer(Telemetry(state=PrinterState.OFFLINE, reason="released", released=""))
+    assert tracker.read().first() == ""
+    tracker.update_printer(Telemetry(state=PrinterState.OFFLINE, reason="no answer"))
+    assert tracker.read().first() == "printer: no answer"

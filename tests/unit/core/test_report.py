@@ -16,7 +16,7 @@ from agent.core import printer_status, report, report_bodies
 from agent.core.command import Command, Name
 from agent.core.driver import HeatCurve, Heater, Link, PrinterState, Prompt, Telemetry
 from agent.core.job import JobState, JobView
-from agent.core.printer_status import TAKING_OVER, printer_state
+from agent.core.printer_status import INSTALLING, TAKING_OVER, printer_state
 from agent.core.report_bodies import Body, Result, SituationData
 from agent.core.shrink import LEFT_OUT, SHRINK_ORDER, length, shrink
 
@@ -327,6 +327,14 @@ def test_the_heartbeat_has_a_word_of_the_protocol_for_each_state(state: PrinterS
 def test_during_an_upgrade_the_printer_is_in_maintenance_unless_it_is_in_error(state: PrinterState) -> None:
     found = printer_state(None, Telemetry(state=state), "firmware_upgrade")
     assert found == ("error" if STATUS[state] == "error" else "maintenance")
+
+
+@pytest.mark.parametrize("state", list(PrinterState))
+def test_while_a_firmware_is_installed_the_printer_is_in_maintenance_whatever_it_says(state: PrinterState) -> None:
+    telemetry = Telemetry(state=state, reason="why", released="/dev/ttyUSB0")
+    body = wire(report.heartbeat(None, telemetry, INSTALLING))
+    assert body["printer_status"] == "maintenance"
+    assert (body["data"]["is_error"], body["data"]["ui_sub_state"]) == (False, "the firmware is being installed")
 
 
 def test_a_printer_that_is_about_to_print_is_busy_not_ready() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,13 @@ from typing import Any
 import pytest
 
 from agent.core.command import Name
+from agent.core.driver import PrinterState
+from agent.core.task import TaskState
+from agent.errors import NotReadyError, RefusedError
 from agent.files import fetch
 from agent.files.firmware_file import make_manifest, manifest_path, signature_path
+from agent.runner.firmware_upgrade import FirmwareUpgrade
+from agent.runner.install_command import arguments
 from agent.service.signature import make_keys
 from agent.state.store import Store
 from agent.testing import FakeClock
@@ -74,16 +80,33 @@ class Workshop:
         self._tasks += 1
         url = f"{self.server.url}/{name}?token=secret"
         task_id = self.rig.task(Name.FIRMWARE_UPGRADE, f"t-{self._tasks}", url=url, **more)
-        self.rig.woken.clear()
         self.rig.runner.step()
         return task_id
 
     def ended(self, task_id: str) -> dict[str, Any]:
         """Its terminal report, when the work has ended."""
-        assert self.rig.woken.wait(PATIENCE)
-        self.rig.runner.step()
+        self.until(task_id, lambda: not self.running(task_id))
         assert not list(self.rig.jobs.iterdir())
         return self.rig.end(task_id)
+
+    def running(self, task_id: str) -> bool:
+        """Whether the task has no end."""
+        return self.rig.state(task_id) is TaskState.RUNNING
+
+    def exclusive(self) -> FirmwareUpgrade:
+        """The running upgrade."""
+        upgrade = self.rig.runner._running.exclusive()
+        assert isinstance(upgrade, FirmwareUpgrade)
+        return upgrade
+
+    def until(self, task_id: str, true: Callable[[], bool]) -> None:
+        """Step whenever the runner is woken, until it is so."""
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, self.rig.said(task_id)
+            self.rig.woken.wait(0.02)
+            self.rig.woken.clear()
+            self.rig.runner.step()
 
     def upgrade(self, name: str, **more: Any) -> dict[str, Any]:
         """The command, from begin to end."""
@@ -253,33 +276,35 @@ def test_the_command_gets_the_package_and_what_it_is_about(workshop: Workshop, t
         "PRINTER_AGENT_INSTALLED=1",
         f"PRINTER_AGENT_MODEL={MODEL}",
         f"PRINTER_AGENT_PACKAGE={workshop.rig.jobs / f'{task_id}.package'}",
+        "PRINTER_AGENT_PORT=",
         "PRINTER_AGENT_VERSION=2",
         "firmware2",
     ]
 
 
 class TestWhileTheCommandRuns:
-    """An install command that says that it has begun, and then hangs with a child."""
+    """An install command that says that it has begun, and then hangs with a child until `go` is there."""
 
     @pytest.fixture
     def witness(self, tmp_path: Path) -> Iterator[int]:
         os.mkfifo(tmp_path / "witness")
         reader = os.open(tmp_path / "witness", os.O_RDONLY | os.O_NONBLOCK)
-        os.set_blocking(reader, True)
         yield reader
         os.close(reader)
 
     @pytest.fixture
-    def hanging(self, workshop: Workshop, witness: int, tmp_path: Path) -> str:
+    def hanging(self, workshop: Workshop, witness: int, tmp_path: Path) -> Iterator[str]:
         """The task_id."""
-        hook = f"exec 3>{tmp_path}/witness; echo flashing; echo here >&3; sleep 1000 & sleep 1000"
+        waits = f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done"
+        hook = f"exec 3>{tmp_path}/witness; echo 'writing 40 %'; echo here >&3; sleep 1000 & {waits}"
         workshop.restart(hook=hook)
         task_id = workshop.begin(workshop.build("2"))
-        while not os.read(witness, 100):
-            pass
-        return task_id
+        workshop.until(task_id, lambda: _read(witness) == b"here\n")
+        yield task_id
+        (tmp_path / "go").touch()
 
     def all_ended(self, witness: int) -> bool:
+        os.set_blocking(witness, True)
         reader = threading.Thread(target=os.read, args=(witness, 100), daemon=True)
         reader.start()
         reader.join(PATIENCE)
@@ -287,13 +312,72 @@ class TestWhileTheCommandRuns:
 
     def test_the_limit_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
         workshop.rig.clock.advance(600)
-        refused(workshop.ended(hanging), 500, "killed, not done in 600 s: flashing")
+        end = workshop.ended(hanging)
+        refused(end, 500, "killed, not done in 600 s: writing 40 %")
+        assert end["data"]["firmware"]["installed"] is None
         assert self.all_ended(witness)
 
-    def test_the_agent_s_stop_kills_it_with_its_children(self, workshop: Workshop, hanging: str, witness: int) -> None:
-        workshop.rig.stop()
-        refused(workshop.rig.end(hanging), 500, "the agent was stopped")
+    @pytest.mark.parametrize("hand_over", [False, True])
+    def test_the_agent_s_stop_waits_for_its_end(
+        self, workshop: Workshop, hanging: str, tmp_path: Path, hand_over: bool
+    ) -> None:
+        rig = workshop.rig
+        rig.inhibitor.close()
+        stop = threading.Thread(target=rig.stop, kwargs={"hand_over": hand_over})
+        stop.start()
+        assert rig.inhibitor.wait(0.3) == "the firmware is being installed"
+        assert workshop.running(hanging)
+        (tmp_path / "go").touch()
+        stop.join(PATIENCE)
+        assert rig.inhibitor.wait(0) == ""
+        end = rig.end(hanging)
+        refused(end, 500, "version 2 installed; the agent was stopped before the printer was identified again")
+        assert end["data"]["firmware"]["installed"] is True
+        assert workshop.versions() == ["2"]
+
+    def test_a_stop_waits_no_longer_than_the_command_s_limit(
+        self, workshop: Workshop, hanging: str, witness: int
+    ) -> None:
+        stop = threading.Thread(target=workshop.rig.stop)
+        stop.start()
+        workshop.rig.clock.advance(700)
+        stop.join(PATIENCE)
+        refused(workshop.rig.end(hanging), 500, "killed, not done in 600 s")
         assert self.all_ended(witness)
+
+    def test_no_command_begins_when_a_stop_has(self, workshop: Workshop) -> None:
+        workshop.restart()
+        workshop.rig.inhibitor.close()
+        task_id = workshop.begin(workshop.build("2"))
+        steps = iter(range(10))
+        workshop.until(task_id, lambda: bool(workshop.rig.woken.wait(0.1)) or next(steps, None) is None)
+        workshop.rig.stop()
+        refused(workshop.rig.end(task_id), 500, "the agent was stopped")
+        assert workshop.versions() == []
+
+    def test_nothing_interrupts_it(self, workshop: Workshop, hanging: str, tmp_path: Path) -> None:
+        for name in (Name.RESET, Name.HOME, Name.PRINT_DATA):
+            other = workshop.rig.task(name, url="https://files.example.com/a.gcode", job_id="j")
+            workshop.rig.runner.step()
+            end = workshop.rig.end(other)
+            assert end["error_code"] == 409, end
+            assert "firmware" in end["error_message"], end
+        assert workshop.running(hanging)
+        assert workshop.rig.board.read().body().printer_status == "maintenance"
+        assert workshop.rig.board.read().body().data.ui_sub_state == "the firmware is being installed"
+        (tmp_path / "go").touch()
+        assert workshop.ended(hanging)["data"]["state"] == "completed"
+
+    def test_its_progress_is_reported(self, workshop: Workshop, hanging: str) -> None:
+        def told() -> bool:
+            workshop.rig.clock.advance(3)
+            return any(
+                report.get("data", {}).get("message") == "installing 40 %" for report in workshop.rig.said(hanging)
+            )
+
+        workshop.until(hanging, told)
+        last = workshop.rig.said(hanging)[-1]
+        assert last["progress"] == pytest.approx(0.1 + 0.85 * 0.4)
 
     def test_one_that_did_not_come_to_its_end_counts_as_installed(self, workshop: Workshop, hanging: str) -> None:
         """Nobody knows how far it came."""
@@ -303,6 +387,135 @@ class TestWhileTheCommandRuns:
         refused(workshop.upgrade(workshop.build("1")), 422, "2 was installed")
         assert workshop.upgrade("fw-2")["data"]["state"] == "completed"
 
-    def test_an_agent_that_is_killed_meanwhile_has_recorded_it(self, workshop: Workshop, hanging: str) -> None:
+    def test_the_next_agent_says_what_is_known_when_this_one_is_killed_meanwhile(
+        self, workshop: Workshop, hanging: str
+    ) -> None:
         assert workshop.store.firmware.installed(MODEL) == "2"
-        workshop.rig.stop()
+        killed = workshop.rig
+        workshop.restart()
+        workshop.until(hanging, lambda: not workshop.running(hanging))
+        end = workshop.rig.end(hanging)
+        refused(end, 500, "the agent ended while version 2 was being installed: nobody knows how far it came")
+        assert end["data"]["firmware"] == {
+            "old_version": "",
+            "new_version": "2",
+            "installed": None,
+            "old_firmware": "",
+            "new_firmware": "",
+        }
+        assert killed.inhibitor.wait(0), "the agent that was killed has not ended"
+
+
+def test_an_installation_that_had_ended_before_the_agent_did_is_completed_by_the_next_one(workshop: Workshop) -> None:
+    rig = workshop.rig
+    task_id = workshop.begin(workshop.build("2"))
+    rig.printer.now(state=PrinterState.OFFLINE, reason="no answer")
+    workshop.until(task_id, lambda: workshop.versions() == ["2"] and not rig.inhibitor.wait(0))
+    assert workshop.running(task_id)
+    workshop.restart()
+    workshop.until(task_id, lambda: not workshop.running(task_id))
+    assert workshop.rig.end(task_id)["data"]["message"] == "version 2 installed"
+
+
+def test_a_printer_that_does_not_answer_afterwards_fails_it(workshop: Workshop) -> None:
+    task_id = workshop.begin(workshop.build("2"))
+    workshop.rig.printer.now(state=PrinterState.OFFLINE, reason="no answer")
+    workshop.until(task_id, lambda: workshop.versions() == ["2"] and not workshop.rig.inhibitor.wait(0))
+    workshop.rig.clock.advance(90)
+    refused(workshop.ended(task_id), 500, "version 2 installed; the printer does not answer: no answer")
+
+
+def test_a_cancel_ends_it_while_the_package_comes(workshop: Workshop) -> None:
+    release = threading.Event()
+
+    def late(request: BaseHTTPRequestHandler) -> None:
+        release.wait(PATIENCE)
+        reply(404)(request)
+
+    workshop.server.answers[:] = [late]
+    task_id = workshop.begin("fw-1")
+    upgrade = workshop.exclusive()
+    assert not upgrade.installing
+    upgrade.cancel()
+    release.set()
+    refused(workshop.ended(task_id), 409, "firmware_upgrade: canceled")
+    assert upgrade.canceled
+
+
+def test_a_cancel_is_refused_while_it_is_installed(workshop: Workshop, tmp_path: Path) -> None:
+    workshop.restart(hook=f"while [ ! -e {tmp_path}/go ]; do sleep 0.05; done")
+    task_id = workshop.begin(workshop.build("1"))
+    workshop.until(task_id, lambda: workshop.exclusive().installing)
+    with pytest.raises(RefusedError, match="cancel: the firmware is being installed"):
+        workshop.exclusive().cancel()
+    (tmp_path / "go").touch()
+    assert workshop.ended(task_id)["data"]["state"] == "completed"
+
+
+def test_a_command_that_needs_the_port_is_refused_where_the_driver_keeps_it(workshop: Workshop) -> None:
+    workshop.restart("firmware_upgrade.command=['avrdude', '-P', '{port}']")
+    task_id = workshop.begin(workshop.build("1"))
+    refused(workshop.rig.end(task_id), 501, "cannot let go of its port")
+
+
+def lend(workshop: Workshop, *, port: str | None) -> list[str]:
+    """Give the driver a port that it lends as `port`; None: it never does. What it is asked."""
+    asked: list[str] = []
+    printer: Any = workshop.rig.printer
+
+    def release_port() -> None:
+        asked.append("release")
+        if port is None:
+            raise NotReadyError("cannot let go of the port: the printer is busy")
+        printer.now(state=PrinterState.OFFLINE, released=port)
+
+    def take_port() -> None:
+        asked.append("take")
+        printer.now(state=PrinterState.IDLE, released=None)
+
+    printer.release_port, printer.take_port = release_port, take_port
+    return asked
+
+
+def test_a_port_that_does_not_become_free_fails_it(workshop: Workshop) -> None:
+    asked = lend(workshop, port=None)
+    task_id = workshop.begin(workshop.build("1"))
+    workshop.until(task_id, lambda: len(asked) > 2)
+    workshop.rig.clock.advance(15)
+    refused(workshop.ended(task_id), 500, "the port is not free")
+    assert workshop.versions() == []
+
+
+def test_a_command_that_needs_the_port_is_not_run_where_it_is_not_known(workshop: Workshop) -> None:
+    workshop.restart("firmware_upgrade.command=['/bin/sh', '-c', 'exit 3', '{port}']")
+    asked = lend(workshop, port="")
+    refused(workshop.upgrade(workshop.build("1")), 500, "not known which port is the printer's")
+    assert asked == ["release", "take"]
+    assert workshop.store.firmware.installed(MODEL) == ""
+
+
+def test_the_port_is_given_back_after_a_command_that_failed(workshop: Workshop) -> None:
+    workshop.restart(hook="exit 3")
+    asked = lend(workshop, port="/dev/x")
+    refused(workshop.upgrade(workshop.build("1")), 500, "exit code 3")
+    assert asked == ["release", "take"]
+    assert workshop.rig.printer.slot.released is None
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["install"], ["install", "/p"]),
+        (["avrdude", "-P{port}", "-U", "flash:w:{package}:r"], ["avrdude", "-P/dev/x", "-U", "flash:w:/p:r"]),
+        (["sh", "-c", "echo $1 {other}", "sh", "{port}"], ["sh", "-c", "echo $1 {other}", "sh", "/dev/x", "/p"]),
+    ],
+)
+def test_placeholders_stand_for_the_port_and_the_package(command: list[str], words: list[str]) -> None:
+    assert arguments(command, port="/dev/x", package="/p") == words
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 100)
+    except BlockingIOError:
+        return b""

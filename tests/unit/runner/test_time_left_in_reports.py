@@ -76,7 +76,7 @@ def test_neither_heating_nor_a_pause_nor_a_person_who_is_waited_for_counts(rig: 
 
 def test_the_speed_of_the_jobs_settings_counts_until_the_file_sets_its_own(rig: RunnerRig) -> None:
     rig.printing(timed(speed="G4 P1\n;LAYER_CHANGE\n"), settings={"speed_percent": 50})
-    assert rig.printer.preamble == ["M220 S50"]
+    assert "M220 S50" in rig.printer.preamble
     assert 1.5 * 999 < data(rig)["seconds_left"] < 2.0 * 999
 
 

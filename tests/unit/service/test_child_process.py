@@ -12,7 +12,7 @@ import pytest
 
 from agent.errors import UnavailableError
 from agent.service import child_process
-from agent.service.child_process import ChildEnd, Ended
+from agent.service.child_process import TAIL, ChildEnd, Ended, ignore
 from agent.testing import FakeClock
 
 LIMIT = 600.0
@@ -24,7 +24,9 @@ def never() -> bool:
 
 
 def run(*argv: str, clock: FakeClock | None = None, environ: dict[str, str] | None = None) -> Ended:
-    return child_process.run(argv, clock=clock or FakeClock(), timeout_s=LIMIT, cancelled=never, environ=environ or {})
+    return child_process.run(
+        argv, clock=clock or FakeClock(), timeout_s=LIMIT, cancelled=never, environ=environ or {}, watch=ignore
+    )
 
 
 class Witness:
@@ -126,6 +128,7 @@ def test_a_cancel_ends_all_that_was_started_also_what_ignores_sigterm(witness: W
         timeout_s=LIMIT,
         cancelled=started.is_set,
         environ={},
+        watch=ignore,
     )
     thread.join(PATIENCE)
     assert (done.end, done.code) == (ChildEnd.CANCELLED, -9)
@@ -172,3 +175,18 @@ def test_the_last_words_are_printable_and_short(printed: str, shown: str) -> Non
 def test_a_program_that_cannot_be_started_is_named(program: str) -> None:
     with pytest.raises(UnavailableError, match=r"install|passwd|null"):
         run(program)
+
+
+def test_who_watches_gets_all_of_it_in_order_or_the_end_of_a_flood() -> None:
+    seen: list[bytes] = []
+    script = "printf one; sleep 0.2; printf two; sleep 0.2; printf '\\rthree'"
+    limits = {"clock": FakeClock(), "timeout_s": LIMIT, "cancelled": never, "environ": {}, "watch": seen.append}
+    child_process.run(["sh", "-c", script], **limits)  # type: ignore[arg-type]
+    assert b"".join(seen) == b"onetwo\rthree"
+    assert len(seen) > 1, "at once, not at the end"
+    seen.clear()
+    flood = "import sys; sys.stdout.write('x' * 5_000_000 + 'the end')"
+    done = child_process.run([sys.executable, "-c", flood], **limits)  # type: ignore[arg-type]
+    assert done.printed == 5_000_007
+    assert b"".join(seen).endswith(b"the end")
+    assert max(map(len, seen)) <= TAIL

@@ -7,6 +7,7 @@ import stat
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from agent.core.command import Command, Name
 from agent.core.report_bodies import Kind
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import UnavailableError
+from agent.state.firmware_table import Installation
 from agent.state.schema import STEPS, VERSION
 from agent.state.store import Identity, Store
 from agent.testing import FakeClock
@@ -261,15 +263,33 @@ def test_threads_share_the_store(store: Store) -> None:
     assert len(store.outbox.overview()) == 160
 
 
+def installation(task_id: str, *, model: str = "Mk-3", **more: Any) -> Installation:
+    return Installation(**{"task_id": task_id, "model": model, "old_version": "", "old_firmware": "", **more})
+
+
 def test_the_installed_firmware_is_kept_for_each_model(path: Path, store: Store) -> None:
     assert store.firmware.installed("Mk-3") == ""
-    store.firmware.record("Mk-3", "2.1")
-    store.firmware.record("mk-3", "2.2")
-    store.firmware.record("Mk-4", "9")
+    for model, version in (("Mk-3", "2.1"), ("mk-3", "2.2"), ("Mk-4", "9")):
+        store.firmware.begin(installation("t", model=model, new_version=version))
     store.close()
     again = open_store(path, FakeClock())
     assert (again.firmware.installed("MK-3"), again.firmware.installed("Mk-4")) == ("2.2", "9")
-    again.firmware.record("Mk-3", "")
+    again.close()
+
+
+def test_an_installation_is_known_until_the_next_one_with_how_it_ended(path: Path, store: Store) -> None:
+    store.firmware.begin(installation("a", new_version="2"))
+    store.firmware.end(installation("a", new_version="2", ended=True, installed=True))
+    begun = installation("b", old_version="2", new_version="3")
+    store.firmware.begin(begun)
+    store.close()
+    again = open_store(path, FakeClock())
+    assert again.firmware.installation("b") == begun
+    assert again.firmware.installation("a") is None
+    assert again.firmware.installed("Mk-3") == "3", "an agent that is killed cannot know how far it came"
+    again.firmware.end(installation("b", old_version="2", new_version="3", ended=True, installed=False))
+    assert again.firmware.installed("Mk-3") == "2"
+    again.firmware.end(installation("b", old_version="", new_version="3", ended=True, installed=False))
     assert again.firmware.installed("Mk-3") == ""
     again.close()
 

@@ -137,3 +137,24 @@ def test_a_latency_that_must_not_be_changed_is_reported_as_it_is(computer: Compu
     fixed = Path("/proc/sys/kernel/ngroups_max")  # a number that not even root may change
     (computer.sys / "class/tty/ttyUSB0/device/latency_timer").symlink_to(fixed)
     assert lower_latency(path, computer.sys) == int(fixed.read_text())
+
+
+def test_the_printer_s_port_is_where_it_answered_last_under_any_name(computer: Computer) -> None:
+    computer.plug("ttyUSB0", usb="1a86:7523:a")
+    path = computer.plug("ttyUSB1", usb="0403:6001:b")
+    search = computer.search()
+    assert search.printer_port() == "", "one of two, and none has answered"
+    search.remember(identify_port(Path(path), computer.dev, computer.sys), 115200)
+    assert search.printer_port() == path
+    computer.pull("ttyUSB1")
+    assert search.printer_port() == "", "never another one"
+    moved = computer.plug("ttyUSB2", usb="0403:6001:b")
+    assert search.printer_port() == moved
+
+
+def test_a_port_at_which_nobody_has_answered_is_the_printer_s_if_it_is_configured_or_alone(computer: Computer) -> None:
+    assert computer.search().printer_port() == ""
+    path = computer.plug("ttyUSB0")
+    assert computer.search().printer_port() == path
+    other = computer.plug("ttyUSB1")
+    assert computer.search(other).printer_port() == other
