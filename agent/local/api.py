@@ -13,6 +13,7 @@ import structlog
 
 from agent.core.command import Command, Name
 from agent.core.driver import PrinterState
+from agent.core.printer_status import BUSY_TEXT, INSTALLING
 from agent.errors import DataError, NotReadyError, RefusedError, UnavailableError
 from agent.files.job_file import JobFile, receive
 from agent.local.local_requests import (
@@ -156,7 +157,10 @@ class LocalApi:
         return {"task_id": task_id}
 
     def _halt(self) -> dict[str, Any]:
-        """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing."""
+        """Emergency stop. The job in progress ends failed; until `reset` the printer does nothing. Refused while a
+        firmware is written: nothing runs then, the heaters are off, and half a firmware is none."""
+        if self._snapshot.read().busy == INSTALLING:
+            raise UnavailableError(f"halt: {BUSY_TEXT[INSTALLING]}, which nothing may interrupt")
         if self._emergency_stop is None:
             raise UnavailableError("halt: this printer's driver has no emergency stop; cancel, or switch it off")
         try:

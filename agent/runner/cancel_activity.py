@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import structlog
 
@@ -16,6 +16,7 @@ STOP_MAY_TAKE = 600.0  # seconds until what is canceled has stopped: a homing is
 log = structlog.get_logger(part="runner")
 
 
+@runtime_checkable
 class Cancellable(Protocol):
     """A running command that can be canceled and is no print."""
 
@@ -34,6 +35,11 @@ class Cancellable(Protocol):
     def cancel(self) -> None:
         """Request the end; again is harmless. Raises NotReadyError from the driver, RefusedError while it must not be
         interrupted."""
+
+
+def as_cancellable(activity: object) -> Cancellable | None:
+    """The activity, if it can be canceled so."""
+    return activity if isinstance(activity, Cancellable) else None
 
 
 class CancelActivity:

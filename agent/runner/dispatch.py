@@ -11,7 +11,7 @@ from agent.core.command import Name
 from agent.core.driver import PrinterState
 from agent.errors import RefusedError
 from agent.runner.activity import Activity, Context, require_running_job, task_keys
-from agent.runner.cancel_activity import CancelActivity
+from agent.runner.cancel_activity import CancelActivity, as_cancellable
 from agent.runner.cool_activity import CoolActivity, is_idle_and_hot
 from agent.runner.firmware_upgrade import FirmwareUpgrade
 from agent.runner.job_control import JobControlActivity
@@ -58,8 +58,9 @@ def _begin_job_control(context: Context, running: RunningActivities, task: Task)
 
 def _begin_cancel(context: Context, running: RunningActivities, task: Task) -> Activity:
     exclusive = running.exclusive()
-    if isinstance(exclusive, ScriptActivity | FirmwareUpgrade) and not task.command.job_id:
-        activity = CancelActivity(context, task, exclusive)
+    canceled = as_cancellable(exclusive)
+    if canceled is not None and not task.command.job_id:
+        activity = CancelActivity(context, task, canceled)
         running.make_room_for_control()
         return activity
     if exclusive is None and running.is_last_job(task) and is_idle_and_hot(context.driver.telemetry()):
@@ -91,10 +92,10 @@ def _begin_reset(context: Context, running: RunningActivities, task: Task) -> Ac
 
 
 def _begin_logs(context: Context, running: RunningActivities, task: Task) -> Activity:
-    from agent.runner.log_upload import upload_logs  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
+    from agent.runner.log_upload import LogUploadActivity  # noqa: PLC0415 late: tarfile costs memory, and logs are rare
 
     running.require_no_upload(task)
-    return upload_logs(context, task)
+    return LogUploadActivity(context, task)
 
 
 def _begin_upgrade(context: Context, running: RunningActivities, task: Task) -> Activity:

@@ -55,7 +55,7 @@ def versions() -> dict[str, Any]:
 
 def printer_facts(telemetry: Telemetry, answers: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """What is known of the printer: the driver's telemetry with its counters, and what it answered to commands."""
-    now = msgspec.to_builtins(telemetry)
+    now = msgspec.to_builtins(msgspec.structs.replace(telemetry, query=None))
     return {**now, "resend_rate": telemetry.link.resend_rate, "answers": {key: list(answers[key]) for key in answers}}
 
 

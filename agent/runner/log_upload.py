@@ -13,13 +13,15 @@ import requests
 import urllib3
 from msgspec import UNSET
 
+from agent.core.driver import PrinterState, SupportsQueries, Telemetry
 from agent.core.report_bodies import Result
 from agent.errors import CancelledError, DataError, UnavailableError
 from agent.files.address import check_download_url
 from agent.http.describe_error import describe
 from agent.http.http_session import HttpSession, read_body
-from agent.runner.activity import Context
+from agent.runner.activity import Context, Deadline
 from agent.runner.log_parts import log_parts
+from agent.runner.printer_query import PrinterQuery
 from agent.runner.transfers import Stage, TransferActivity
 from agent.service.log_archive import ArchiveWriter
 from agent.state.store import Task
@@ -28,20 +30,73 @@ UPLOAD_MAY_TAKE = 300.0  # seconds
 URL_ANSWER_LIMIT = 64 << 10  # bytes of the answer to an upload that are read
 MAX_ANSWERED_URL = 2000  # characters of `data.url`
 LOOKUP_MAY_TAKE = 10.0  # seconds, to check where `data.url` leads
+ASK_MAY_TAKE = 10.0  # seconds until an idle printer has answered
+QUESTIONS = ("M115", "M503")
 PACKED = 0.3  # progress of the task when the archive is packed
 
 
-def upload_logs(context: Context, task: Task) -> TransferActivity:
-    """`logs`: upload the archive; the URL where it is then is `data.url`."""
-    stage = Stage()
-    return TransferActivity(context, task, _LogUpload(context, task, stage).run, exclusive=False, stage=stage)
+class LogUploadActivity:
+    """log, logs: an idle printer is asked for its facts, then the archive is packed and uploaded; the URL where it is
+    then is `data.url`."""
+
+    exclusive = False
+    busy = ""
+    outlives = False
+
+    def __init__(self, context: Context, task: Task) -> None:
+        self._context = context
+        self._transfer: TransferActivity | None = None
+        self._query: PrinterQuery | None = None
+        self._deadline = Deadline(context.clock, ASK_MAY_TAKE)
+        self._stopped = False
+        self.task = task
+        if isinstance(context.driver, SupportsQueries) and context.driver.telemetry().state is PrinterState.IDLE:
+            self._query = PrinterQuery(context, task.command.task_id, QUESTIONS)
+        else:
+            self._upload({})
+
+    @property
+    def ended(self) -> bool:
+        """Whether the task has its end."""
+        return self._stopped or (self._transfer is not None and self._transfer.ended)
+
+    def step(self, telemetry: Telemetry) -> None:
+        """Wait for the printer's answers as long as it is idle, then for the upload."""
+        if self._transfer is not None:
+            self._transfer.step(telemetry)
+        elif self._query is not None:
+            self._ask(self._query, telemetry)
+
+    def stop(self, reason: str) -> None:
+        """Cancel it and fail: the agent goes down."""
+        if self._transfer is not None:
+            self._transfer.stop(reason)
+        else:
+            self._context.fail(self.task, 500, f"{self.task.command.raw_name}: {reason}")
+            self._stopped = True
+
+    def hand_over(self) -> None:
+        """Never called: no other agent can resume it."""
+
+    def _ask(self, query: PrinterQuery, telemetry: Telemetry) -> None:
+        answers = query.step(telemetry)  # its own limit is longer than ours
+        if answers is not None:
+            self._upload(dict(zip(QUESTIONS, answers.texts, strict=False)))
+        elif telemetry.state is not PrinterState.IDLE or self._deadline.expired():
+            self._upload({})
+
+    def _upload(self, answers: Mapping[str, Sequence[str]]) -> None:
+        stage = Stage()
+        work = _LogUpload(self._context, self.task, stage, answers).run
+        self._transfer = TransferActivity(self._context, self.task, work, exclusive=False, stage=stage)
 
 
 class _LogUpload:
     """One upload, on its worker's thread."""
 
-    def __init__(self, context: Context, task: Task, stage: Stage) -> None:
+    def __init__(self, context: Context, task: Task, stage: Stage, answers: Mapping[str, Sequence[str]]) -> None:
         self._context = context
+        self._answers = answers
         self._url = task.command.url
         self._stage = stage
 
@@ -75,8 +130,7 @@ class _LogUpload:
     def _pack(self, cancelled: Callable[[], bool]) -> io.FileIO:
         """The archive in a file without a name. Raises UnavailableError, CancelledError."""
         context = self._context
-        answers: Mapping[str, Sequence[str]] = {}
-        parts = log_parts(context.logs, context.config, context.store, context.driver.telemetry(), answers)
+        parts = log_parts(context.logs, context.config, context.store, context.driver.telemetry(), self._answers)
         writer = ArchiveWriter(
             secrets=context.store.secrets(),
             mtime=context.clock.wall(),

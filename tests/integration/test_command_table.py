@@ -442,6 +442,9 @@ def test_the_archive_of_logs_has_all_its_texts_and_no_token(able: Bench) -> None
         texts = {name: read().decode() for name, read in files.items()}
     assert {"versions.json", "printer.json", "configuration.json", "tasks.jsonl", "log/run.log"} <= set(texts)
     assert any(json.loads(line).get("command") == "logs" for line in texts["log/run.log"].splitlines())
+    answers = json.loads(texts["printer.json"])["answers"]
+    assert any("FIRMWARE_NAME:Klipper" in text for text in answers["M115"])
+    assert any("M503" in text for text in answers["M503"])  # which it does not know
     identity = json.loads((able.made.folder / "state" / "identity.json").read_text())[0]
     assert len(identity["auth_token"]) == 43
     assert not any(identity["auth_token"] in text for text in texts.values())

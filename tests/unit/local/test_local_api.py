@@ -15,7 +15,7 @@ from agent.core.command import Command, Name
 from agent.core.conditions import Conditions
 from agent.core.driver import Heater, PrinterState
 from agent.core.job import JobState, JobView
-from agent.core.printer_status import AWAITING_BED
+from agent.core.printer_status import AWAITING_BED, INSTALLING
 from agent.core.task import TaskEvent, TaskState
 from agent.errors import DataError, RefusedError
 from agent.local.local_requests import (
@@ -243,6 +243,16 @@ def test_an_emergency_stop_that_cannot_be_done_says_to_switch_it_off(rig: Socket
     rig.halt_fails = "cannot halt: the printer is offline"
     with pytest.raises(AnsweredError, match="halt: cannot halt: the printer is offline; switch the printer off"):
         ask(rig.path, HaltRequest())
+
+
+def test_an_emergency_stop_is_refused_while_a_firmware_is_written(rig: SocketRig) -> None:
+    rig.board.publish(None, INSTALLING)
+    with pytest.raises(AnsweredError, match="halt: the firmware is being installed, which nothing may interrupt"):
+        ask(rig.path, HaltRequest())
+    assert rig.halts == 0
+    rig.board.publish(None, "firmware_upgrade")  # it is still fetched
+    ask(rig.path, HaltRequest())
+    assert rig.halts == 1
 
 
 def test_ready_confirms_the_bed_and_says_whether_it_was_needed(rig: SocketRig) -> None:

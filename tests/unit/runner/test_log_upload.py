@@ -9,6 +9,7 @@ import socket
 import tarfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import pytest
 
 from agent import __version__
 from agent.core.command import Command, Name
-from agent.core.driver import Link, Outcome
-from agent.runner.log_upload import UPLOAD_MAY_TAKE
+from agent.core.driver import Link, Outcome, PrinterState, QueryAnswer
+from agent.runner.log_upload import ASK_MAY_TAKE, UPLOAD_MAY_TAKE
 from agent.state.store import Identity, Store
-from tests.rigs.runner_rig import RunnerRig
+from tests.rigs.runner_rig import RunnerRig, ScriptedDriver
 from tests.rigs.server_rig import Flood, Reply, ScriptedServer, answer, trickling
 
 SECRET = "s3cret-of-the-inside"
@@ -275,3 +276,64 @@ def test_an_endless_answer_to_an_upload_is_not_read(rig: RunnerRig) -> None:
     finally:
         flood.close()
     assert flood.sent < 16 << 20
+
+
+class AskedDriver(ScriptedDriver):
+    """One that can be asked; the test says what it answers."""
+
+    def query(self, query_id: str, lines: Sequence[str]) -> None:
+        """Noted."""
+        self.asked.append(f"{query_id}: {', '.join(lines)}")
+
+
+class AskedRig(RunnerRig):
+    """A runner whose driver can be asked."""
+
+    driver = AskedDriver
+
+
+@pytest.fixture
+def asked(tmp_path: Path, store: Store) -> RunnerRig:
+    """That rig."""
+    return AskedRig(tmp_path, store)
+
+
+def test_an_idle_printer_is_asked_for_its_settings_before_the_archive_is_packed(
+    asked: RunnerRig, server: ScriptedServer
+) -> None:
+    task_id = asked.task(Name.LOGS, url=f"{server.url}/l")
+    asked.runner.step()
+    assert asked.printer.asked == [f"{task_id}/1: M115, M503"]
+    asked.printer.now(query=QueryAnswer(f"{task_id}/1", (("FIRMWARE_NAME:Marlin",), ("M92 X80", "M301 P22")), True))
+    asked.runner.step()
+    assert asked.woken.wait(20)
+    asked.runner.step()
+    assert asked.end(task_id)["data"]["state"] == "completed"
+    assert json.loads(texts(server.asked()[0].body)["printer.json"])["answers"] == {
+        "M115": ["FIRMWARE_NAME:Marlin"],
+        "M503": ["M92 X80", "M301 P22"],
+    }
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_a_printer_that_does_not_answer_does_not_hold_the_logs(
+    asked: RunnerRig, server: ScriptedServer, busy: bool
+) -> None:
+    task_id = asked.task(Name.LOGS, url=f"{server.url}/l")
+    asked.runner.step()
+    if busy:
+        asked.printer.now(state=PrinterState.PRINTING)
+    else:
+        asked.clock.advance(ASK_MAY_TAKE)
+    asked.runner.step()
+    assert asked.woken.wait(20)
+    asked.runner.step()
+    assert asked.end(task_id)["data"]["state"] == "completed"
+    assert json.loads(texts(server.asked()[0].body)["printer.json"])["answers"] == {}
+
+
+def test_an_agent_that_stops_while_the_printer_is_asked_says_so(asked: RunnerRig) -> None:
+    task_id = asked.task(Name.LOGS, url="https://logs.example/l")
+    asked.runner.step()
+    asked.stop()
+    assert asked.end(task_id)["error_message"] == "logs: the agent was stopped"
