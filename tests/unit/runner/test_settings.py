@@ -159,8 +159,7 @@ def test_a_printer_that_is_not_idle_gets_them_later(rig: AskedRig, state: Printe
 
 def test_settings_that_come_while_a_print_waits_for_its_file_are_set_before_it(rig: AskedRig) -> None:
     rig.print()
-    rig.runner.step()
-    task_id = begin(rig, {"print_acceleration": 900})
+    task_id = begin(rig, {"print_acceleration": 900})  # both in one step: the file is not here yet
     assert rig.end(task_id)["data"]["message"] == "kept; set before the next print: another command has the printer"
     assert rig.woken.wait(5)
     rig.runner.step()
