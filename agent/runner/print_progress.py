@@ -41,8 +41,9 @@ class PrintProgress:
         self._sent_data: SituationData | None = None  # of the last one that no newer report took the place of
 
     def use_preamble(self, preamble: Sequence[str]) -> None:
-        """Take the speed factor from what is sent before the file."""
+        """Take the speed factor from what is sent before the file; the time left follows it at once."""
         self._speed = speed_percent(preamble)
+        self.update_position(self.view.line)
 
     def advance_job(self, event: JobEvent, error: str = "") -> None:
         """Change the job's state by `event`; `error` is what it failed with."""
