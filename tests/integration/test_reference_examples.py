@@ -42,17 +42,23 @@ def when(day: int) -> float:
 def cloud(tmp_path: Path) -> Iterator[RunningCloud]:
     """The local cloud with the member, the printers and the task of the examples in its records."""
     records = RecordsFile(tmp_path)
-    printer = "INSERT INTO printers VALUES (?, ?, NULL, '1.1.1.1', ?, '', NULL, '')"
-    owner = "INSERT INTO owners VALUES (?, ?, ?, ?, ?)"
+    printer = (
+        "INSERT INTO printers (printer_id, token_hash, firmware, type_id, serial_number)"
+        " VALUES (?, ?, '1.1.1.1', ?, '')"
+    )
+    owner = (
+        "INSERT INTO owners (printer_id, member_id, name, registered_at, is_primary, is_printer_scoped, is_job_scoped)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    )
     token = hashlib.sha256(PRINTER_TOKEN.encode()).hexdigest()
     records.change(
         ("INSERT INTO members VALUES (?, ?)", (MEMBER, MEMBER_TOKEN)),
         ("INSERT INTO members VALUES (?, ?)", ("FRIEND", "of-a-friend")),
         (printer, (1469, token, TYPE)),
         (printer, (1500, "other", TYPE)),
-        (owner, (1469, MEMBER, "my new printer", when(27), True)),
-        (owner, (1500, "FRIEND", "mine", when(1), True)),
-        (owner, (1500, MEMBER, "my friend's printer", when(31), False)),
+        (owner, (1469, MEMBER, "my new printer", when(27), True, True, True)),
+        (owner, (1500, "FRIEND", "mine", when(1), True, True, True)),
+        (owner, (1500, MEMBER, "my friend's printer", when(31), False, False, True)),
         ("INSERT INTO tasks VALUES (?, 1469, ?)", (TASK, b'{"command":"fly"}')),
     )
     records.close()
