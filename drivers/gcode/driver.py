@@ -24,6 +24,9 @@ from drivers.settings import DriverSettings
 
 _S = PrinterState
 
+QUERY_MAY_TAKE = 10.0
+"""Seconds after which a further question is taken although the one before it has no answer: a port that was lost."""
+
 
 class GcodeDriver:
     """Each call checks the state, claims the next one and leaves a request for the link's thread."""
@@ -44,6 +47,8 @@ class GcodeDriver:
         self._search = search or PortSearch(settings)
         self._slot = Slot(first_prompt=int(clock.wall()))
         self._link: LinkThread | None = None
+        self._query_id = ""  # of the last question…
+        self._query_until = float("-inf")  # …and when its answer is not waited for any more
 
     def open(self, host: Host, unfinished: Unfinished | None = None) -> None:
         """See `Driver.open`."""
@@ -128,8 +133,13 @@ class GcodeDriver:
         self._claim(allowed, "take the port", SimpleRequest.TAKE_PORT)
 
     def query(self, query_id: str, lines: Sequence[str]) -> None:
-        """See `agent.core.driver.SupportsQueries`."""
+        """See `agent.core.driver.SupportsQueries`. Raises NotReadyError while another question is being answered: the
+        telemetry has room for one answer."""
+        answer, now = self._slot.read().query, self._clock.monotonic()
+        if now < self._query_until and (answer is None or answer.query_id != self._query_id):
+            raise NotReadyError("cannot query: another question is being answered")
         self._claim((_S.IDLE,), "query", Query(query_id, _cleaned(lines)))
+        self._query_id, self._query_until = query_id, now + QUERY_MAY_TAKE
 
     def respond(self, prompt_id: int, choice: int) -> None:
         """See `agent.core.driver.SupportsPrompts`."""

@@ -223,7 +223,7 @@ def test_the_table_has_the_rows_that_it_promises() -> None:
 @pytest.mark.parametrize("stopped", [False, True], ids=["runs", "stops"])
 def test_what_a_person_sets_afterwards_is_nobody_elses(tmp_path: Path, store: Store, stopped: bool) -> None:
     """A preheat, or a print from the printer's own card: the agent neither ends it after a while nor when it stops."""
-    with heat_rig(tmp_path, store, cool_after_s=0.6) as rig:
+    with heat_rig(tmp_path, store, cool_after_s=5.0) as rig:
         completed(rig, LEFT["bed"])
         rig.until(lambda t: any(heater.target == 60.0 for heater in t.heaters))
         rig.soon(lambda: any(text.startswith("hot, nobody needs it: bed 60 °C") for text in rig.said), "it is said")

@@ -29,7 +29,7 @@ def ask(rig: Rig, query_id: str, lines: list[str]) -> Answers:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_setting_that_a_firmware_tells_is_read_back_as_it_was_set(dialect: str, tmp_path: Path) -> None:
     """Those that the build has not are said not to have been taken."""
-    with contract_rig(Options(dialect=dialect, link=tmp_path / "printer", homed=True), Setup()) as rig:
+    with contract_rig(Options(dialect=dialect, link=tmp_path / "printer", homed=True, probe_points=9), Setup()) as rig:
         rig.ready()
         family = rig.driver.telemetry().dialect
         wanted: dict[str, Value] = {}

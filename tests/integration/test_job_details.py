@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
+import io
+import tarfile
 from pathlib import Path
 
 from tests.rigs.agent_rig import agent_rig
@@ -27,8 +28,9 @@ def test_warnings_refusals_and_black_boxes_reach_the_member(tmp_path: Path) -> N
         assert failed["job_status"] == "failed"
         assert "Thermal Runaway" in failed["error_message"]
         body = made.do("logs")
-        text = gzip.decompress(made.download(body["data"]["url"])).decode()
-        _, _, box = text.partition("==== box-000001.txt ====\n")
+        with tarfile.open(fileobj=io.BytesIO(made.download(body["data"]["url"]))) as archive:
+            (name,) = (name for name in archive.getnames() if name.endswith("box-000001.txt"))
+            box = archive.extractfile(name).read().decode()  # type: ignore[union-attr]
         assert box.startswith("# printer-agent black box 1\n")
         assert "# reason Thermal Runaway" in box
         assert " > N400 G1 " in box

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,20 @@ class Channel:
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
     """One agent for all: each test leaves the printer idle."""
+    with opened(tmp_path_factory.mktemp("settings")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def races(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
+    """Another one: an agent takes 60 commands at once (docs/bounds.md)."""
+    with opened(tmp_path_factory.mktemp("races")) as made:
+        yield made
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[Channel]:
+    """An agent behind a real Faye server."""
     port = free_port()
     with ExitStack() as stack:
         servers: list[RealFayeServer] = []
@@ -53,7 +67,6 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Channel]:
             return f"http://127.0.0.1:{port}"
 
         broker = ("--publish-to", f"http://127.0.0.1:{port}/faye")
-        folder = tmp_path_factory.mktemp("settings")
         rig = stack.enter_context(agent_rig(folder, front=front, sandbox=broker, speed="200", more=ALLOWED))
         publisher = ExternalPublisher(servers[0].url)
         stack.callback(publisher.close)
@@ -152,8 +165,8 @@ def test_a_babystep_is_done_at_once_and_not_kept(channel: Channel) -> None:
         ("request_settings", "request_settings"),
     ],
 )
-def test_a_race_with_another_command_is_the_end_of_neither(channel: Channel, command: str, other: str) -> None:
-    rig = channel.rig
+def test_a_race_with_another_command_is_the_end_of_neither(races: Channel, command: str, other: str) -> None:
+    rig = races.rig
     first = rig.command(command, settings={"flow_percent": 97})
     second = rig.command(other, settings={"speed_percent": 103})
     for task_id in (first, second):
