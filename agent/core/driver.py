@@ -329,9 +329,10 @@ class SupportsQueries(Protocol):
 
     def query(self, query_id: str, lines: Sequence[str]) -> None:
         """Send `lines` one after the other; the state stays IDLE, and `telemetry().query` with this id has what each
-        was answered. An operation or a query that begins meanwhile takes the place of what is left of it. A command
-        that the firmware does not know, or refuses, ends nothing: its answer has NOT_KNOWN or REFUSED before it.
-        Returns at once. Raises NotReadyError unless IDLE, DataError for lines that cannot be sent."""
+        was answered. An operation that begins meanwhile takes the place of what is left of it. A command that the
+        firmware does not know, or refuses, ends nothing: its answer has NOT_KNOWN or REFUSED before it. Returns at
+        once. Raises NotReadyError unless IDLE, and it may while another query is being answered; DataError for lines
+        that cannot be sent."""
 
 
 @runtime_checkable

@@ -76,13 +76,13 @@ def test_link_local_and_multicast_addresses_are_denied_and_the_cloud_is_reached(
 def test_a_reload_takes_scripts_and_level_and_names_the_rest(agent: Service) -> None:
     agent.start()
     assert agent.do("home")["data"]["state"] == "completed"
-    agent.configure(more='[scripts]\nhome = []\n[logs]\nlevel = "warning"\n[job]\nbed = "free"\nmax_file_mb = 7\n')
+    agent.configure(more='[scripts]\nhome = "off"\n[logs]\nlevel = "warning"\n[job]\nbed = "free"\nmax_file_mb = 7\n')
     agent.system.systemctl("reload", UNIT)
     agent.until("the reload is logged", lambda: "configuration restart needed" in agent.log())
     assert '"changed":"scripts.home, logs.level"' in agent.log()
     assert '"keys":"job.max_file_mb"' in agent.log()
     agent.forget()
-    assert "no script is configured" in agent.do("home")["error_message"]
+    assert "switched off" in agent.do("home")["error_message"]
     agent.until("the refusal is logged", lambda: '"event":"task failed"' in agent.log())
     assert '"level":"info"' not in agent.log()
     assert agent.show("ActiveState") == "active"
