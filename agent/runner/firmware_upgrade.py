@@ -36,7 +36,7 @@ CANCEL_SOON = 2.0  # seconds that a stop gives a fetch to end
 END_OF_CHILD = GRACE + REAP + 2.0  # seconds from the command's time limit until it has ended, at the latest
 
 
-class Phase(Enum):
+class UpgradePhase(Enum):
     """What an upgrade is doing."""
 
     FETCHING = "fetching"
@@ -45,7 +45,7 @@ class Phase(Enum):
     IDENTIFYING = "identifying"
 
 
-_P = Phase
+_P = UpgradePhase
 T = TypeVar("T")
 
 log = structlog.get_logger(part="runner")
@@ -266,7 +266,7 @@ class FirmwareUpgrade:
 
     # --- inside
 
-    def _enter(self, phase: Phase, seconds: float) -> None:
+    def _enter(self, phase: UpgradePhase, seconds: float) -> None:
         self._phase = phase
         self._deadline = Deadline(self._context.clock, seconds)
 

@@ -62,7 +62,7 @@ _NEVER = frozenset(
 declares comes over the same wire as what a file makes the printer say."""
 
 
-class Phase(Enum):
+class PromptPhase(Enum):
     """See the module."""
 
     CLOSED = auto()
@@ -92,14 +92,14 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AskedPrompt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A prompt with all that its answer needs; part of the checkpoint. `way` is how it is answered; `told`: the
+    """A prompt with all that its answer needs; part of the checkpoint. `way` is how it is answered; `has_text`: the
     printer has said what it asks, and does not only wait."""
 
     id: int
     text: str
     choices: tuple[Choice, ...] = ()
     way: Answers = Answers.NONE
-    told: bool = True
+    has_text: bool = True
     answered: bool = False
 
     def shown(self) -> Prompt:
@@ -115,15 +115,15 @@ class PromptDialog:
     def __init__(self, next_id: Callable[[], int], way: Callable[[], Answers]) -> None:
         self._next_id = next_id
         self._way = way
-        self._phase = Phase.CLOSED
+        self._phase = PromptPhase.CLOSED
         self._text: list[str] = []
         self._choices: list[Choice] = []
-        self._buttons = 0  # choices that were told, those among them that cannot be sent
+        self._buttons = 0  # choices that the printer has named, those among them that cannot be sent
         self._waits_since = inf  # after the answer
         self.asked: AskedPrompt | None = None
 
     @property
-    def phase(self) -> Phase:
+    def phase(self) -> PromptPhase:
         """Where the conversation is."""
         return self._phase
 
@@ -136,7 +136,7 @@ class PromptDialog:
     def answer(self, prompt_id: int, choice: int) -> Choice | None:
         """Take the answer to the prompt `prompt_id`; None when it is not open, was answered, or has no such choice."""
         asked = self.asked
-        if self._phase is not Phase.OPEN or asked is None or asked.id != prompt_id:
+        if self._phase is not PromptPhase.OPEN or asked is None or asked.id != prompt_id:
             return None
         if asked.way is Answers.NONE or not 0 <= choice < len(asked.choices):
             return None
@@ -145,108 +145,108 @@ class PromptDialog:
 
     def mark_answered(self) -> None:
         """Somebody answers what is asked now in another way: it takes no answer any more."""
-        if self.asked is not None and self._phase is Phase.OPEN:
+        if self.asked is not None and self._phase is PromptPhase.OPEN:
             self.asked = msgspec.structs.replace(self.asked, answered=True)
-            self._phase = Phase.ANSWERED
+            self._phase = PromptPhase.ANSWERED
             self._waits_since = inf
 
     def ask(self, text: str, choices: tuple[Choice, ...], way: Answers) -> None:
         """The host itself asks; the same question keeps its id."""
         asked = self.asked
-        if self._phase is Phase.OPEN and asked is not None and (asked.text, asked.way) == (text, way):
+        if self._phase is PromptPhase.OPEN and asked is not None and (asked.text, asked.way) == (text, way):
             return
-        self._show(text, choices, way, told=True)
-        self._phase = Phase.OPEN
+        self._show(text, choices, way, has_text=True)
+        self._phase = PromptPhase.OPEN
 
     def restore(self, asked: AskedPrompt) -> None:
         """What an agent before this one had heard, and perhaps answered."""
         self.asked = asked
         self._waits_since = inf
-        self._phase = Phase.ANSWERED if asked.answered else Phase.OPEN
+        self._phase = PromptPhase.ANSWERED if asked.answered else PromptPhase.OPEN
 
     # --- what the table does
 
-    def _begin(self, text: str, _now: float) -> Phase:
+    def _begin(self, text: str, _now: float) -> PromptPhase:
         self.asked = None
         self._text, self._choices, self._buttons = [], [], 0
         self._add_text(text, 0.0)
-        return Phase.BUILDING
+        return PromptPhase.BUILDING
 
-    def _add_text(self, text: str, _now: float) -> Phase:
+    def _add_text(self, text: str, _now: float) -> PromptPhase:
         text = cleaned(text, TEXT_MAX)
         if text and len(self._text) < SENTENCES_MAX:
             self._text.append(text)
-        return Phase.BUILDING
+        return PromptPhase.BUILDING
 
-    def _add_choice(self, text: str, _now: float) -> Phase:
+    def _add_choice(self, text: str, _now: float) -> PromptPhase:
         if len(self._choices) < CHOICES_MAX:
             choice = _choice(text, self._buttons, self._way())
             self._buttons += 1
             if choice.code or self._way() is Answers.NONE:
                 self._choices.append(choice)
-        return Phase.BUILDING
+        return PromptPhase.BUILDING
 
-    def _shown(self, _text: str, _now: float) -> Phase:
+    def _shown(self, _text: str, _now: float) -> PromptPhase:
         way = self._way()
         if not self._buttons or (way is not Answers.DECLARED and {c.label for c in self._choices} == {DISMISS}):
-            return Phase.CLOSED  # it tells something, and asks nothing
-        self._show(": ".join(self._text), tuple(self._choices), way, told=True)
-        return Phase.OPEN
+            return PromptPhase.CLOSED  # it tells something, and asks nothing
+        self._show(": ".join(self._text), tuple(self._choices), way, has_text=True)
+        return PromptPhase.OPEN
 
-    def _wait_untold(self, _text: str, _now: float) -> Phase:
+    def _wait_without_text(self, _text: str, _now: float) -> PromptPhase:
         way = self._way()
         pressed = (Choice(CONTINUE, "M108"),) if way is Answers.EARLY else ()
-        self._show("the printer waits for a person", pressed, way if pressed else Answers.NONE, told=False)
-        return Phase.OPEN
+        self._show("the printer waits for a person", pressed, way if pressed else Answers.NONE, has_text=False)
+        return PromptPhase.OPEN
 
-    def _working(self, _text: str, _now: float) -> Phase:
-        told = self.asked is not None and self.asked.told
-        return Phase.OPEN if told else self._closed("", 0.0)
+    def _working(self, _text: str, _now: float) -> PromptPhase:
+        has_text = self.asked is not None and self.asked.has_text
+        return PromptPhase.OPEN if has_text else self._closed("", 0.0)
 
-    def _still_waiting(self, _text: str, now: float) -> Phase:
+    def _still_waiting(self, _text: str, now: float) -> PromptPhase:
         self._waits_since = min(self._waits_since, now)
-        return self._ask_anew() if now - self._waits_since >= REASK_S else Phase.ANSWERED
+        return self._ask_anew() if now - self._waits_since >= REASK_S else PromptPhase.ANSWERED
 
-    def _done(self, _text: str, _now: float) -> Phase:
+    def _done(self, _text: str, _now: float) -> PromptPhase:
         blocks = self.asked is not None and self.asked.way in (Answers.EARLY, Answers.NONE)
-        return self._closed("", 0.0) if blocks else Phase.OPEN
+        return self._closed("", 0.0) if blocks else PromptPhase.OPEN
 
-    def _done_answered(self, _text: str, _now: float) -> Phase:
+    def _done_answered(self, _text: str, _now: float) -> PromptPhase:
         if self.asked is not None and self.asked.way is Answers.DECLARED:
             return self._ask_anew()
         return self._closed("", 0.0)
 
-    def _closed(self, _text: str, _now: float) -> Phase:
+    def _closed(self, _text: str, _now: float) -> PromptPhase:
         self.asked = None
-        return Phase.CLOSED
+        return PromptPhase.CLOSED
 
-    def _ask_anew(self) -> Phase:
+    def _ask_anew(self) -> PromptPhase:
         if self.asked is None:
-            return Phase.CLOSED
+            return PromptPhase.CLOSED
         self.asked = msgspec.structs.replace(self.asked, id=self._next_id(), answered=False)
-        return Phase.OPEN
+        return PromptPhase.OPEN
 
-    def _show(self, text: str, choices: tuple[Choice, ...], way: Answers, *, told: bool) -> None:
-        self.asked = AskedPrompt(self._next_id(), cleaned(text, TEXT_MAX), choices, way, told)
+    def _show(self, text: str, choices: tuple[Choice, ...], way: Answers, *, has_text: bool) -> None:
+        self.asked = AskedPrompt(self._next_id(), cleaned(text, TEXT_MAX), choices, way, has_text)
 
-    _TABLE: ClassVar[dict[tuple[Phase, Heard], Callable[[PromptDialog, str, float], Phase]]] = {
-        (Phase.CLOSED, Heard.BEGIN): _begin,
-        (Phase.BUILDING, Heard.BEGIN): _begin,
-        (Phase.OPEN, Heard.BEGIN): _begin,
-        (Phase.ANSWERED, Heard.BEGIN): _begin,
-        (Phase.BUILDING, Heard.TEXT): _add_text,
-        (Phase.BUILDING, Heard.CHOICE): _add_choice,
-        (Phase.BUILDING, Heard.SHOW): _shown,
-        (Phase.BUILDING, Heard.WAITING): _shown,
-        (Phase.BUILDING, Heard.END): _closed,
-        (Phase.CLOSED, Heard.WAITING): _wait_untold,
-        (Phase.OPEN, Heard.WORKING): _working,
-        (Phase.OPEN, Heard.DONE): _done,
-        (Phase.OPEN, Heard.END): _closed,
-        (Phase.ANSWERED, Heard.WORKING): _closed,
-        (Phase.ANSWERED, Heard.WAITING): _still_waiting,
-        (Phase.ANSWERED, Heard.DONE): _done_answered,
-        (Phase.ANSWERED, Heard.END): _closed,
+    _TABLE: ClassVar[dict[tuple[PromptPhase, Heard], Callable[[PromptDialog, str, float], PromptPhase]]] = {
+        (PromptPhase.CLOSED, Heard.BEGIN): _begin,
+        (PromptPhase.BUILDING, Heard.BEGIN): _begin,
+        (PromptPhase.OPEN, Heard.BEGIN): _begin,
+        (PromptPhase.ANSWERED, Heard.BEGIN): _begin,
+        (PromptPhase.BUILDING, Heard.TEXT): _add_text,
+        (PromptPhase.BUILDING, Heard.CHOICE): _add_choice,
+        (PromptPhase.BUILDING, Heard.SHOW): _shown,
+        (PromptPhase.BUILDING, Heard.WAITING): _shown,
+        (PromptPhase.BUILDING, Heard.END): _closed,
+        (PromptPhase.CLOSED, Heard.WAITING): _wait_without_text,
+        (PromptPhase.OPEN, Heard.WORKING): _working,
+        (PromptPhase.OPEN, Heard.DONE): _done,
+        (PromptPhase.OPEN, Heard.END): _closed,
+        (PromptPhase.ANSWERED, Heard.WORKING): _closed,
+        (PromptPhase.ANSWERED, Heard.WAITING): _still_waiting,
+        (PromptPhase.ANSWERED, Heard.DONE): _done_answered,
+        (PromptPhase.ANSWERED, Heard.END): _closed,
     }
 
 

@@ -13,12 +13,12 @@ from drivers.gcode.session.prompts import (
     REASK_S,
     TEXT_MAX,
     Heard,
-    Phase,
     PromptDialog,
+    PromptPhase,
     declared_code,
 )
 
-H, P = Heard, Phase
+H, P = Heard, PromptPhase
 ASKS = ((H.END, ""), (H.BEGIN, "Nozzle Parked"), (H.CHOICE, "Continue"), (H.SHOW, ""))
 PURGE = ((H.BEGIN, "Paused"), (H.CHOICE, "PurgeMore"), (H.CHOICE, "Continue"), (H.SHOW, ""))
 
@@ -130,9 +130,9 @@ def test_limits_and_control_characters() -> None:
     assert all(len(choice) <= CHOICE_MAX and choice.isprintable() for choice in prompt[2])
 
 
-@pytest.mark.parametrize("phase", list(Phase))
+@pytest.mark.parametrize("phase", list(PromptPhase))
 @pytest.mark.parametrize("heard", list(Heard))
-def test_nothing_that_is_heard_in_any_phase_is_an_error(phase: Phase, heard: Heard) -> None:
+def test_nothing_that_is_heard_in_any_phase_is_an_error(phase: PromptPhase, heard: Heard) -> None:
     """docs/serial.md §32."""
     ways = {
         P.CLOSED: (),
