@@ -48,7 +48,7 @@ test: $(VENV)/.test
 
 OLDEST = $(VENV)/oldest
 HTTP_TESTS = tests/unit/http tests/unit/server tests/unit/faye/test_transports.py tests/unit/faye/test_long_polling.py \
-    tests/unit/runner/test_transfers.py tests/integration/test_download.py
+    tests/unit/runner/test_log_upload.py tests/integration/test_download.py
 
 test-oldest: $(OLDEST)/.ready
 	$(OLDEST)/bin/python -m pytest -q $(HTTP_TESTS) $(ARGS)
