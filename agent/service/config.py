@@ -57,6 +57,8 @@ __all__ = [
     "need_server",
 ]
 
+NAME_TEXT = 100  # characters of a name that an error quotes
+ERROR_TEXT = 500  # characters of what is wrong with a value
 ENV_PREFIX = "PRINTER_AGENT_"
 # A secret, read where it is needed; and what an install command gets, which may call printer-agent.
 NOT_KEYS = frozenset({"MEMBER_TOKEN", "PACKAGE", "MODEL", "VERSION", "INSTALLED"})
@@ -155,11 +157,17 @@ def _convert(tree: dict[str, Any], where: str) -> Config:
     section, _, key = place.strip("`.").partition(".")
     unknown = re.search(r"unknown field `([^`]*)`", what)
     if unknown and not section:
-        raise ConfigError(f"{where}: [{unknown[1]}]: unknown section; {_known('')}")
+        raise ConfigError(f"{where}: [{_clipped(unknown[1])}]: unknown section; {_known('')}")
     if unknown:
         dotted = ".".join(part for part in (key, unknown[1]) if part)
-        raise ConfigError(f"{where}: [{section}] {dotted}: unknown key; {_known(section)}")
-    raise ConfigError(f"{where}: {f'[{section}] {key}'.strip()}: {_describe(what)}{_choices(section, key)}")
+        raise ConfigError(f"{where}: [{_clipped(section)}] {_clipped(dotted)}: unknown key; {_known(section)}")
+    name = f"[{_clipped(section)}] {_clipped(key)}".strip()
+    raise ConfigError(f"{where}: {name}: {_clipped(_describe(what), ERROR_TEXT)}{_choices(section, key)}")
+
+
+def _clipped(text: str, most: int = NAME_TEXT) -> str:
+    """The text, cut where it is longer than a name or a reason can be."""
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _describe(what: str) -> str:
