@@ -17,6 +17,8 @@ SHORT = 64
 
 EXCERPT = 60
 """Characters of a bad line that an error shows."""
+REASON = 300
+"""Characters of why a line is refused."""
 
 # A command with numbers: G1 X10.5 Y-3.
 _QUOTABLE = re.compile(
@@ -69,4 +71,5 @@ def refusal(line: int, code: bytes, why: str) -> DataError:
     words = _QUOTABLE.match(code)
     text = words[0].decode("ascii").strip().expandtabs(1) if words else ""
     excerpt = text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
-    return DataError(f"line {line} of the file: {why}" + (f": «{excerpt}»" if excerpt else ""))
+    reason = why if len(why) <= REASON else why[: REASON - 1] + "…"
+    return DataError(f"line {line} of the file: {reason}" + (f": «{excerpt}»" if excerpt else ""))

@@ -58,7 +58,7 @@ __all__ = [
 ]
 
 NAME_TEXT = 100  # characters of a name that an error quotes
-ERROR_TEXT = 500  # characters of what is wrong with a value
+ERROR_TEXT = 1000  # characters of an error
 ENV_PREFIX = "PRINTER_AGENT_"
 # A secret, read where it is needed; and what an install command gets, which may call printer-agent.
 NOT_KEYS = frozenset({"MEMBER_TOKEN", "PACKAGE", "MODEL", "VERSION", "INSTALLED"})
@@ -80,8 +80,11 @@ def load(path: Path | None, environ: Mapping[str, str], overrides: Sequence[str]
         if not equals or not dot:
             raise ConfigError(f"--set {override}: expected SECTION.KEY=VALUE")
         _override(tree, section, key, text, f"--set {name}")
-    config = _convert(tree, where)
-    _check(config, where)
+    try:
+        config = _convert(tree, where)
+        _check(config, where)
+    except ConfigError as error:
+        raise ConfigError(_clipped(str(error), ERROR_TEXT)) from None
     return config
 
 
@@ -162,7 +165,7 @@ def _convert(tree: dict[str, Any], where: str) -> Config:
         dotted = ".".join(part for part in (key, unknown[1]) if part)
         raise ConfigError(f"{where}: [{_clipped(section)}] {_clipped(dotted)}: unknown key; {_known(section)}")
     name = f"[{_clipped(section)}] {_clipped(key)}".strip()
-    raise ConfigError(f"{where}: {name}: {_clipped(_describe(what), ERROR_TEXT)}{_choices(section, key)}")
+    raise ConfigError(f"{where}: {name}: {_describe(what)}{_choices(section, key)}")
 
 
 def _clipped(text: str, most: int = NAME_TEXT) -> str:

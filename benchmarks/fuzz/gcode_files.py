@@ -77,7 +77,7 @@ TOKENS = (
     ),
 )
 LIMITS = Limits(volume=(250.0, 210.0, 220.0))
-ERROR_LIMIT = 300
+ERROR_LIMIT = 500
 
 
 def _examples() -> tuple[bytes, ...]:
