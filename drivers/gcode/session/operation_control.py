@@ -10,6 +10,7 @@ CANCELLING  cancel       IDLE, cancelled (failed: the file could not be read, or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import structlog
@@ -90,7 +91,7 @@ class OperationControl:
 
     def pause(self, reason: str, *, in_file: bool = False) -> None:
         """Pause the print; ignored in any state but PRINTING."""
-        if self._can_pause():
+        if _can_pause(self._operation, self._stack):
             self._parked = self._stack.pump.park()
             self._checkpoints.change(Stage.PAUSING, pause=PauseState(in_file=in_file, reason=reason))
             self.run_pause(self._routines.pause(self.write_parking), reason, in_file=in_file)
@@ -136,7 +137,7 @@ class OperationControl:
 
     def pause_by_printer(self, reason: str) -> None:
         """Note that the printer has paused by itself, and knows the way back."""
-        if self._can_pause():
+        if _can_pause(self._operation, self._stack):
             self._parked = self._stack.pump.park()
             self._routines.forget_pause()
             self._checkpoints.change(Stage.PAUSED, pause=PauseState(reason=reason))
@@ -148,7 +149,8 @@ class OperationControl:
         self._person.end()
         self._prompts.close()
         if self._operation.state is _S.PAUSED:
-            self._continue_print()
+            parked, self._parked = self._parked, None
+            _continue_print(self._operation, self._stack, self._checkpoints, parked)
 
     # --- from the session
 
@@ -182,7 +184,8 @@ class OperationControl:
             if operation.reason:
                 self._prompts.ask_to_resume(operation.reason)
         elif state is _S.RESUMING:
-            self._continue_print()
+            parked, self._parked = self._parked, None
+            _continue_print(self._operation, self._stack, self._checkpoints, parked)
 
     def note_unknown(self, command: OutgoingLine) -> None:
         """The firmware does not know `command`, a line of a script (docs/serial.md §25, §k4): what runs fails, heaters
@@ -253,35 +256,10 @@ class OperationControl:
 
     # --- inside
 
-    def _can_pause(self) -> bool:
-        """Whether the print still runs; an end that nobody has acted on yet is one."""
-        return self._operation.state is _S.PRINTING and self._stack.pump.ended is None
-
-    def _interrupt(self) -> bool:
-        """Heaters off before anything else, then end what the printer is at: a wait, or moves (docs/serial.md §25d).
-        Whether moves were stopped, after which the head is not quite where the firmware believes it to be."""
-        protocol, operation = self._stack.protocol, self._operation
-        if operation.state is _S.PAUSED:
-            return False
-        self.heaters_off()
-        # A stop in the middle of homing or probing is a failed homing, for which Marlin halts.
-        if operation.person_needed or any(_homes(command.code) for command in protocol.in_flight):
-            return False
-        protocol.urgent(QUICK_STOP)
-        return True
-
-    def _continue_print(self) -> None:
-        """Continue with the very next line of the file."""
-        self._checkpoints.change(Stage.PRINTING, pause=PauseState())
-        self._operation.enter(_S.PRINTING)
-        parked, self._parked = self._parked, None
-        if parked:
-            self._stack.pump.unpark(parked)
-
     def _end_safely(self, error: str, *, interrupts: bool = False) -> None:
         self._parked = None
         self._checkpoints.change(Stage.CANCELLING, pause=self._routines.pause_state(""), error=error)
-        stopped = interrupts and self._interrupt()
+        stopped = interrupts and _interrupt(self._operation, self._stack, self.heaters_off)
         self.run_cancel(self._routines.cancel(stopped=stopped), error)
 
     def _write_first_checkpoint(self) -> None:
@@ -297,3 +275,31 @@ class OperationControl:
 def _homes(code: bytes) -> bool:
     """Whether `code` may home or probe: a long one that is no wait."""
     return patience(code) >= LONG_S and command_word(code)[:1] != b"M"
+
+
+def _can_pause(operation: OperationState, stack: ProtocolStack) -> bool:
+    """Whether the print still runs; an end that nobody has acted on yet is one."""
+    return operation.state is _S.PRINTING and stack.pump.ended is None
+
+
+def _interrupt(operation: OperationState, stack: ProtocolStack, heaters_off: Callable[[], None]) -> bool:
+    """Heaters off before anything else, then end what the printer is at: a wait, or moves (docs/serial.md §25d).
+    Whether moves were stopped, after which the head is not quite where the firmware believes it to be."""
+    if operation.state is _S.PAUSED:
+        return False
+    heaters_off()
+    # A stop in the middle of homing or probing is a failed homing, for which Marlin halts.
+    if operation.person_needed or any(_homes(command.code) for command in stack.protocol.in_flight):
+        return False
+    stack.protocol.urgent(QUICK_STOP)
+    return True
+
+
+def _continue_print(
+    operation: OperationState, stack: ProtocolStack, checkpoints: CheckpointWriter, parked: Running | None
+) -> None:
+    """Continue with the very next line of the file, by `parked` where something is."""
+    checkpoints.change(Stage.PRINTING, pause=PauseState())
+    operation.enter(_S.PRINTING)
+    if parked:
+        stack.pump.unpark(parked)
